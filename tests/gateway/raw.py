@@ -24,6 +24,16 @@ def post(target: str, body: Any, *lines: str, key: str | None = KEY) -> bytes:
     return head("POST", target, f"Content-Length: {len(data)}", *lines, key=key) + data
 
 
+def upload(target: str, model: str, *lines: str) -> bytes:
+    """A request with a multipart form that has a model and a file."""
+    form = (
+        f'--xYz\r\nContent-Disposition: form-data; name="model"\r\n\r\n{model}\r\n'
+        '--xYz\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF\r\n--xYz--\r\n'
+    ).encode()
+    usual = f"Content-Length: {len(form)}", "Content-Type: multipart/form-data; boundary=xYz"
+    return head("POST", target, *(lines or usual[:1]), usual[1]) + form
+
+
 class RawResponse:
     def __init__(self, status: int, headers: dict[str, str]) -> None:
         self.status = status

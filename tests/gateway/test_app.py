@@ -157,6 +157,21 @@ async def test_a_provider_that_rejects_its_key_is_not_blamed_on_the_client_s(tmp
             assert protocol in json.loads(data)["error"]["message"]
 
 
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_an_error_has_the_headers_of_its_provider_and_of_the_gateway(
+    gateway: Running, upstream: str, stream: bool
+) -> None:
+    path, body = request("openai_chat", f"{upstream}/sim-1!500=3", stream=stream)
+    status, headers, _ = await call(gateway[0].url, path, body)
+    assert status == 500
+    assert headers["x-modelbay-provider"] == upstream
+    assert headers["x-modelbay-model"] == "sim-1!500=3"
+    assert headers["x-modelbay-attempts"] == str(len(gateway[1].journal.calls()))
+    assert {"request-id", "x-request-id"} & set(headers) or upstream == "google"
+    gateway[1].reset()
+
+
 # --- ends --------------------------------------------------------------------------------------------------------------
 
 

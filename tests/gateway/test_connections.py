@@ -11,7 +11,7 @@ import pytest
 
 from modelbay.simulator import Simulator
 from tests.fault_config import LONG
-from tests.gateway.raw import RawClient, head, post
+from tests.gateway.raw import RawClient, head, post, upload
 from tests.gateway.running import RunningGateway, config_text, running
 from tests.gateway.test_app import request
 from tests.servers.loopback import Handler, served
@@ -125,6 +125,21 @@ async def test_a_body_above_the_limit_is_refused_while_it_is_sent(url: str, form
         assert await client.rest() == b""
 
 
+async def test_an_upload_that_declares_a_length_above_the_limit_is_refused_at_once(url: str) -> None:
+    begun = upload("/v1/audio/transcriptions", "openai_chat", f"Content-Length: {LIMIT + 1}")
+    async with RawClient(url) as client:
+        await client.send(begun)  # the rest is not sent
+        assert (await client.response()).status == 413
+
+
+async def test_a_refused_upload_that_was_read_to_its_end_keeps_its_connection(url: str) -> None:
+    async with RawClient(url) as client:
+        await client.send(upload("/v1/audio/transcriptions", "unknown"))
+        assert (await client.response()).status == 404
+        await client.send(post(PATH, BODY))
+        assert (await client.response()).status == 200
+
+
 async def test_a_refused_request_is_read_to_its_end_before_the_connection_closes(url: str) -> None:
     async with RawClient(url) as client:
         await client.send(post(PATH, b" " * 20 * LIMIT, key=None))
@@ -197,12 +212,10 @@ class Transcriber(Handler):
 
 
 async def test_a_client_that_leaves_after_its_upload_ends_the_call(tmp_path: Path) -> None:
-    (end, kind) = "\r\n", "multipart/form-data; boundary=x"
-    form = end.join(["--x", 'Content-Disposition: form-data; name="model"', "", "openai_chat", "--x--", ""]).encode()
     with served(Transcriber) as at:
         (tmp_path / "config.toml").write_text(config_text(at, settings="concurrent = 1"))
         with RunningGateway(tmp_path / "config.toml") as gateway:
             async with RawClient(gateway.url) as client:
-                await client.send(post("/v1/audio/transcriptions", form, f"Content-Type: {kind}"))
+                await client.send(upload("/v1/audio/transcriptions", "openai_chat"))
                 assert await asyncio.to_thread(Transcriber.read.wait, LONG)
             assert await asyncio.to_thread(Transcriber.left.wait, LONG)

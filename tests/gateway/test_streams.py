@@ -19,7 +19,7 @@ from modelbay.gateway.access_log import LOG
 from modelbay.protocols.codec import codec
 from modelbay.simulator import Simulator
 from tests.fault_config import LONG
-from tests.gateway.raw import RawClient, RawResponse, post
+from tests.gateway.raw import RawClient, RawResponse, head, post
 from tests.gateway.running import PROTOCOLS, RunningGateway, config_text
 from tests.gateway.test_app import request
 from tests.servers.loopback import Handler, served
@@ -249,6 +249,16 @@ async def test_a_client_that_leaves_ends_its_call_at_once(
     assert entry.disconnected
     assert (await records.next())["outcome"] == "disconnected"
     assert len(simulator.journal.calls()) == 1
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/nothing"), ("PUT", "/v1/models")])
+async def test_a_request_without_a_route_is_logged_as_failed(
+    gateway: Running, records: Records, method: str, path: str
+) -> None:
+    async with RawClient(gateway[0].url) as client:
+        await client.send(head(method, path, "Content-Length: 0"))
+        await client.response()
+    assert (await records.next())["outcome"] == "failed"
 
 
 async def test_a_client_that_leaves_while_a_retry_is_due_ends_it(gateway: Running, records: Records) -> None:

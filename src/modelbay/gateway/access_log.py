@@ -48,7 +48,11 @@ def _fields(visit: "Visit") -> dict[str, Any]:
         "method": visit.method,
         "path": visit.path,
         "status": visit.responder.status or None,
-        "outcome": "disconnected" if visit.disconnected and not succeeded else "failed" if error else "ok",
+        "outcome": "disconnected"
+        if visit.disconnected and not succeeded
+        else "failed"
+        if error or visit.responder.status >= 400
+        else "ok",
         "milliseconds": round((perf_counter() - visit.began) * 1000),
         "bytes": visit.responder.sent,
         "model": target.model.alias or target.model.id if target is not None else None,

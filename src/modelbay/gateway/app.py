@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
-from modelbay.errors import ModelbayError
+from modelbay.errors import ModelbayError, ProviderError
 from modelbay.gateway import headers
 from modelbay.gateway.access_log import AccessLog
 from modelbay.gateway.catalogs import catalog
@@ -23,7 +23,7 @@ from modelbay.json_text import encode
 from modelbay.logs import LOG
 from modelbay.protocols.codec import codec
 from modelbay.serving import refusals
-from modelbay.serving.asgi import ClientLeft, Message, Receive, Send, body_of, disconnected, is_draining
+from modelbay.serving.asgi import ClientLeft, Message, Receive, Send, body_of, check_length, disconnected, is_draining
 from modelbay.serving.keys import keys_of, query_without_key
 from modelbay.serving.paths import is_plain
 from modelbay.serving.refusals import ErrorResponse
@@ -93,20 +93,21 @@ class Visit:
         self._gateway = gateway
         self._revision = gateway.revision
         self._scope = scope
-        self._receive = receive
+        self._receive_message = receive
         self._in_progress = in_progress
         self._query: str = scope["query_string"].decode("latin-1")
         self._headers = headers.read(scope["headers"])
         self._protocol = protocol_of(self.path, self._headers, self._query)
-        self._read = False
-        """Whether the body was read."""
+        self._read = asyncio.Event()
+        """Set when the whole body was read."""
 
     async def answer(self) -> None:
         try:
             await self._answer()
         except ModelbayError as error:
             self.error = error
-            await self._refuse(refusals.refusal(self._protocol, error, () if self._read else refusals.UNREAD))
+            self.responder.fields += self._described(error)
+            await self._refuse(refusals.refusal(self._protocol, error, () if self._read.is_set() else refusals.UNREAD))
         except asyncio.CancelledError as error:
             self.error = error
             raise
@@ -117,9 +118,17 @@ class Visit:
             status, body = codec(self._protocol).render_error(said)
             await self._refuse(ErrorResponse(status, body, [JSON]))
 
+    def _described(self, error: ModelbayError) -> list[headers.Field]:
+        """The headers about a call that failed: the provider's, and the gateway's own."""
+        if self.exchange is None or self.exchange.target is None:
+            return []
+        given = headers.returned(error.headers, passed=False) if isinstance(error, ProviderError) else []
+        # `retry-after` follows from the error, which may name a time in its text
+        return [*(field for field in given if field[0] != b"retry-after"), *self.exchange.fields()]
+
     async def _refuse(self, refusal: ErrorResponse) -> None:
         if not self.responder.started:
-            unread = None if self._read else self._receive
+            unread = None if self._read.is_set() else self._receive
             await self.responder.whole(refusal.status, refusal.body, refusal.headers, unread)
 
     async def _answer(self) -> None:
@@ -175,12 +184,11 @@ class Visit:
         if route.action in FORMS and self._headers.get("content-type", "").startswith("multipart/"):
             self.exchange = call = SideCall(self._revision, request, self.responder)
             try:
-                async with self._until_gone(call.received):
+                check_length(self._scope, limit)
+                async with self._until_gone():
                     await call.upload(self._receive, limit)
             except ClientLeft:
                 self.disconnected = True
-            finally:
-                self._read = call.received.is_set()
             return
         if self.method not in ("GET", "HEAD"):
             body = await body_of(self._scope, self._receive, limit)
@@ -188,7 +196,7 @@ class Visit:
                 self.disconnected = True
                 return
             request.body = body
-        self._read = True
+        self._read.set()
         async with self._until_gone():
             await self._answer_to(request)
 
@@ -220,23 +228,17 @@ class Visit:
         await self.responder.whole(200, encode(body), [JSON, *fields])
 
     @asynccontextmanager
-    async def _until_gone(self, received: asyncio.Event | None = None) -> AsyncGenerator[None, None]:
-        """Cancel what is done inside as soon as the client closes the connection before the end of the response.
-        `received`: set when the request was read to its end; None if it was."""
+    async def _until_gone(self) -> AsyncGenerator[None, None]:
+        """Cancel what is done inside as soon as the client closes the connection before the end of the response."""
         task = asyncio.current_task()
         assert task is not None
-
-        async def end() -> None:
-            if received is not None:
-                await received.wait()
-            await disconnected(self._receive)
 
         def left(_: "asyncio.Future[None]") -> None:
             if not self.responder.ended:
                 self.disconnected = True
                 task.cancel()
 
-        gone = asyncio.ensure_future(end())
+        gone = asyncio.ensure_future(self._gone())
         gone.add_done_callback(left)
         try:
             yield
@@ -247,6 +249,17 @@ class Visit:
         finally:
             gone.remove_done_callback(left)
             gone.cancel()
+
+    async def _gone(self) -> None:
+        """Wait until the client disconnects. While its body is read, its reader notices that."""
+        await self._read.wait()
+        await disconnected(self._receive)
+
+    async def _receive(self) -> Message:
+        message = await self._receive_message()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            self._read.set()
+        return message
 
     async def _status(self, route: Route) -> None:
         """The state of the server. It contains no secrets, and no provider is called."""

@@ -96,8 +96,7 @@ class Exchange:
             if error.received is None or isinstance(error, AuthenticationFailed) or self.target is None:
                 raise
             self.error = error
-            self.attempts = error.attempts
-            fields = [*headers.returned(error.headers, passed=True), *self._fields()]
+            fields = [*headers.returned(error.headers, passed=True), *self.fields()]
             await self._responder.whole(error.status or 502, error.received, fields)
 
     # --- the call ---
@@ -189,6 +188,9 @@ class Exchange:
             opened = await asyncio.shield(opening)
             self.attempts = opened.attempts
             return opened
+        except ModelbayError as error:
+            self.attempts = error.attempts
+            raise
         except asyncio.CancelledError:
             opening.cancel()
             with suppress(asyncio.CancelledError, ModelbayError):
@@ -226,7 +228,7 @@ class Exchange:
         if prepared.array:
             kind, ping = JSON, WHITE_SPACE
         returned = [] if opened is None else headers.returned(opened.headers, passed=False)
-        own = self._fields()
+        own = self.fields()
         await self._responder.start(
             200, [*returned, (b"content-type", kind), (b"cache-control", b"no-cache"), *own], ping
         )
@@ -274,7 +276,7 @@ class Exchange:
         else:
             body = self._request.codec.render_reply(collect(self._told))
         fields = headers.returned(opened.headers, passed=False)
-        await self._responder.whole(200, body, [(b"content-type", JSON), *fields, *self._fields()])
+        await self._responder.whole(200, body, [(b"content-type", JSON), *fields, *self.fields()])
 
     async def _note(self, events: list[Event], conversation: Conversation | None = None) -> None:
         """Read events beside the response. What must be stored is stored before the client sees the end of the reply: it
@@ -311,7 +313,7 @@ class Exchange:
             started.id = f"{REPLY_IDS.get(protocol, '')}{uuid4().hex}"
         started.extra = {"created": int(time()), **(started.extra or {})}
 
-    def _fields(self) -> list[headers.Field]:
+    def fields(self) -> list[headers.Field]:
         """The headers that describe the call."""
         assert self.target is not None
         return headers.own(

@@ -1,7 +1,6 @@
 """Calls other than those of a model's answer: embeddings, images, audio, reranking, moderation, legacy completions. They are
 sent on to the model's provider, whose protocol must be the client's; they are not translated."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -36,8 +35,6 @@ class SideCall:
         self._responder = responder
         self.target: Target | None = None
         self.attempts = 1
-        self.received = asyncio.Event()
-        """Set when a body in pieces has arrived."""
         self._broken: ClientLeft | RequestTooLarge | None = None
         """Why a body in pieces ended too early."""
         self.error: ModelbayError | None = None
@@ -90,7 +87,6 @@ class SideCall:
         except (ClientLeft, RequestTooLarge) as error:
             self._broken = error
             raise
-        self.received.set()
 
     async def _found(self, name: str | None) -> Target:
         self.target = target = await self._revision.target(name)
@@ -128,13 +124,13 @@ class SideCall:
             self.error = error
             if error.received is None or isinstance(error, AuthenticationFailed):
                 raise
-            fields = [*headers.returned(error.headers, passed=True), *self._fields()]
+            fields = [*headers.returned(error.headers, passed=True), *self.fields()]
             await self._responder.whole(error.status or 502, error.received, fields)
             return
         async with response:
             if form_of(response.headers, self._request.protocol, stream=False) == "page":
                 raise web_page(await response.read())
-            fields = [*headers.returned(response.headers, passed=True), *self._fields()]
+            fields = [*headers.returned(response.headers, passed=True), *self.fields()]
             if encoding_format is not None:
                 await self._responder.whole(response.status, as_asked(await response.read(), encoding_format), fields)
             else:
@@ -157,7 +153,7 @@ class SideCall:
                 await self._responder.write(failure_event(self._request.protocol, error))
         await self._responder.end()
 
-    def _fields(self) -> list[headers.Field]:
+    def fields(self) -> list[headers.Field]:
         assert self.target is not None
         return headers.own(
             provider=self.target.upstream.provider.id, model=self.target.model.id, attempts=self.attempts

@@ -31,13 +31,22 @@ async def body_of(scope: Message, receive: Receive, limit: int = LARGEST) -> byt
     Raises:
         RequestTooLarge: it has more than `limit` bytes. The rest of it was not read.
     """
-    said = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    if said.isdigit() and int(said) > limit:
-        raise _too_large(limit)
+    check_length(scope, limit)
     try:
         return b"".join([piece async for piece in pieces_of(receive, limit)])
     except ClientLeft:
         return None
+
+
+def check_length(scope: Message, limit: int) -> None:
+    """Check the length that a request declares, before its body is read.
+
+    Raises:
+        RequestTooLarge: it is more than `limit` bytes.
+    """
+    declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    if declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
 
 
 class ClientLeft(Exception):
