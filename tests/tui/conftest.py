@@ -18,6 +18,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator) 
     """A temporary home for configuration, cache and conversations."""
     simulator.reset()
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    monkeypatch.setattr("modelbay.tui.app.WATCH", 0.1)
     for name in ("NO_COLOR", "COLORFGBG", "DISPLAY", "WAYLAND_DISPLAY", "TEXTUAL", "TEXTUAL_THEME"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path

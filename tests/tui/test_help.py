@@ -66,6 +66,7 @@ async def enter(person: Sitting, home: Path) -> None:
     await person.types("And then?")
     await person.presses("enter")
     await person.sees("1 queued", "And then?")
+    await person.presses("escape")
 
 
 @does("Ctrl-J, Alt-Enter", "new line")
