@@ -25,7 +25,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             yield found
 
 
-async def ask(gateway: Running, model: str, prompt: str, *, stream: bool = False, **more: Any) -> dict[str, Any]:
+async def ask(gateway: Running, model: str, prompt: Any, *, stream: bool = False, **more: Any) -> dict[str, Any]:
     status, _, data = await call(
         gateway[0].url, "/v1/responses", {"model": model, "input": prompt, "stream": stream, **more}
     )
@@ -103,17 +103,47 @@ async def test_a_conversation_is_continued_by_its_id(gateway: Running, model: st
             await client.responses.create(model=model, input="And now?", conversation=made.id)
 
 
-async def test_a_conversation_of_the_gateway_works_with_a_provider_that_keeps_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def keeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """A gateway whose provider of Responses keeps them."""
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     with Simulator(key="sk-provider") as upstream:
         config = tmp_path / "config.toml"
-        keeping = 'type = "openai_responses"\ndialect = { keeps_responses = true }'
-        config.write_text(config_text(upstream.url).replace('type = "openai_responses"', keeping))
+        keeps = 'type = "openai_responses"\ndialect = { keeps_responses = true }'
+        config.write_text(config_text(upstream.url).replace('type = "openai_responses"', keeps))
         with RunningGateway(config) as gateway:
-            async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=KEY) as client:
-                id = (await client.conversations.create()).id
-                for prompt in ("My name is Ada", "What is my name?"):
-                    await client.responses.create(model="openai_responses", input=prompt, conversation=id)
-        assert "My name is Ada" in upstream.journal.last.body.decode()
+            yield gateway, upstream
+
+
+async def test_a_conversation_of_the_gateway_works_with_a_provider_that_keeps_its_own(keeping: Running) -> None:
+    async with openai.AsyncOpenAI(base_url=f"{keeping[0].url}/v1", api_key=KEY) as client:
+        id = (await client.conversations.create()).id
+        for prompt in ("My name is Ada", "What is my name?"):
+            await client.responses.create(model="openai_responses", input=prompt, conversation=id)
+    assert "My name is Ada" in keeping[1].journal.last.body.decode()
+
+
+@pytest.mark.parametrize("models", [("anthropic", "openai_responses"), ("openai_responses", "anthropic")])
+async def test_a_response_is_continued_by_a_model_of_another_provider(
+    keeping: Running, models: tuple[str, str]
+) -> None:
+    first = await ask(keeping, models[0], "My name is Ada")
+    second = await ask(keeping, models[1], "What is my name?", previous_response_id=first["id"])
+    assert "My name is Ada" in keeping[1].journal.last.body.decode()
+    await ask(keeping, "openai_responses", "And mine?", previous_response_id=second["id"])
+    sent = keeping[1].journal.last.body.decode()
+    assert "My name is Ada" in sent or second["id"] in sent
+
+
+async def test_an_item_of_another_provider_is_sent_in_place_of_its_id(keeping: Running) -> None:
+    made = await ask(keeping, "anthropic", "My name is Ada")
+    items = [{"type": "item_reference", "id": made["output"][0]["id"]}, {"role": "user", "content": "Go on"}]
+    await ask(keeping, "openai_responses", items)
+    assert "You asked: My name is Ada" in keeping[1].journal.last.body.decode()
+
+
+async def test_a_provider_that_keeps_its_responses_gets_their_ids(keeping: Running) -> None:
+    first = await ask(keeping, "openai_responses", "My name is Ada")
+    await ask(keeping, "openai_responses", "What is my name?", previous_response_id=first["id"])
+    assert first["id"] in keeping[1].journal.last.body.decode()

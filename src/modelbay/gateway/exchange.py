@@ -16,7 +16,7 @@ from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.framing import WholeEvents, before_failure, failure_array, failure_event
 from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
-from modelbay.gateway.response_store import ResolvedRequest, is_own_conversation, items_of, may_refer
+from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, items_of, may_refer, refers_to_own
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
 from modelbay.gateway.token_estimates import estimate
@@ -43,7 +43,7 @@ PINGS = {
 COMMENT = KeepAlive(b": keep-alive\n\n")
 WHITE_SPACE = KeepAlive(b"\n", (b"}",))
 """Between two elements of a JSON array."""
-REPLY_IDS = {"openai_chat": "chatcmpl-", "openai_responses": "resp_", "anthropic": "msg_"}
+REPLY_IDS = {"openai_chat": "chatcmpl-", "openai_responses": RESPONSE_ID, "anthropic": "msg_"}
 """Beginnings of the IDs of replies that the gateway gives one."""
 
 
@@ -121,7 +121,7 @@ class Exchange:
         request = self._request
         fields = request.fields()
         keeps = target.upstream.dialect.keeps_responses and target.upstream.protocol == request.protocol
-        if keeps and not is_own_conversation(fields.get("conversation")):
+        if keeps and not refers_to_own(fields):
             items = items_of(fields.get("input")) or []
             self._resolution = ResolvedRequest(fields, items, fields.get("previous_response_id"))
             return body

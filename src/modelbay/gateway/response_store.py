@@ -23,8 +23,8 @@ _RESPONSE, _ITEM, _ID, _CONVERSATION = "response", "item", "item_id", "conversat
 """The kinds of rows: a response by its ID, an item by its digest, the digest of an output item by the item's ID, and a
 conversation by its ID."""
 _REFERENCE, _PREVIOUS = "item_reference", "previous_response_id"
-_CONVERSATION_ID = "conv_modelbay"
-"""The beginning of the IDs of conversations that are created here."""
+RESPONSE_ID, _CONVERSATION_ID = "resp_modelbay", "conv_modelbay"
+"""The beginnings of the IDs of responses and conversations that are created here."""
 _REFERENCES = (b'"previous_response_id"', b'"conversation"', b'"item_reference"')
 """One of these is in every body that refers to something stored."""
 MAX_BYTES = 64 * 2**20
@@ -263,9 +263,14 @@ def may_refer(body: bytes) -> bool:
     return any(word in body for word in _REFERENCES)
 
 
-def is_own_conversation(given: Json) -> bool:
-    """Whether the `conversation` of a request was created here, so that no provider knows it."""
-    return (_conversation_id(given) or "").startswith(_CONVERSATION_ID)
+def refers_to_own(body: Extra) -> bool:
+    """Whether a request refers to a response, conversation or item that was created here, so that no provider knows it."""
+    previous, conversation = body.get(_PREVIOUS), _conversation_id(body.get("conversation"))
+    return (
+        (isinstance(previous, str) and previous.startswith(RESPONSE_ID))
+        or (conversation is not None and conversation.startswith(_CONVERSATION_ID))
+        or any(_is_reference(item) and is_own(item["id"]) for item in items_of(body.get("input")) or ())
+    )
 
 
 class _Reader:
