@@ -13,7 +13,7 @@ from modelbay.dialect import PLAIN
 from modelbay.events import Finished, collect
 from modelbay.protocols.codec import codec
 from modelbay.simulator import Simulator
-from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, running
+from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, config_text, running
 
 Running = tuple[RunningGateway, Simulator]
 
@@ -170,6 +170,21 @@ async def test_an_error_has_the_headers_of_its_provider_and_of_the_gateway(
     assert headers["x-modelbay-attempts"] == str(len(gateway[1].journal.calls()))
     assert {"request-id", "x-request-id"} & set(headers) or upstream == "google"
     gateway[1].reset()
+
+
+@pytest.mark.parametrize("upstream", ["openai_chat", "anthropic"], ids=["passed", "translated"])
+async def test_a_strict_gateway_refuses_a_setting_that_would_be_dropped(tmp_path: Path, upstream: str) -> None:
+    more = 'type = "openai"\ndialect = { unsupported = ["seed"] }'
+    with Simulator() as simulator:
+        config = tmp_path / "config.toml"
+        config.write_text(config_text(simulator.url, settings="strict = true").replace('type = "openai"', more))
+        with RunningGateway(config) as gateway:
+            path, body = request("openai_chat", upstream)
+            status, _, data = await call(gateway.url, path, {**body, "seed": 1})
+            assert status == 400
+            assert "seed" in json.loads(data)["error"]["message"]
+            assert not len(simulator.journal)
+            assert (await call(gateway.url, path, body))[0] == 200
 
 
 # --- ends --------------------------------------------------------------------------------------------------------------

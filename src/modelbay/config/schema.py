@@ -161,7 +161,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Models for the names that clients ask for, such as `"claude-*" = "kimi"`. `*` matches any text. Exact names are used first;
     patterns only if no model has the name, the pattern with the most other characters first."""
     strict: bool = False
-    """Refuse requests with a setting that the provider's protocol does not have. Default: such settings are dropped."""
+    """Refuse requests with a setting that the provider or its protocol does not support. Default: such settings are dropped."""
     store: bool = True
     """Store reasoning state and responses on this machine, for clients that do not send them back (true)."""
     store_days: Days = 30

@@ -113,8 +113,23 @@ class Exchange:
         stream = body.stream if request.route.stream is None else request.route.stream
         passes = await self._passes(target, body, stream)
         prepared = await (self._passed(target, body, stream) if passes else self._translated(target))
+        if self._revision.settings.strict:
+            self._refuse_dropped()
         prepared.array = prepared.stream and request.wants_array
         return prepared
+
+    def _refuse_dropped(self) -> None:
+        """Check that all settings are sent.
+
+        Raises:
+            Unsupported: the provider or its protocol does not support one.
+        """
+        if dropped := [str(warning.setting) for warning in self._warnings if warning.dropped]:
+            raise Unsupported(
+                f"the provider does not support {', '.join(dropped)}",
+                setting=dropped[0],
+                hint="remove it, or set `strict = false` under [gateway] to drop such settings",
+            )
 
     async def _resolved(self, target: Target, body: ClientBody) -> ClientBody:
         """The body with the history that it refers to, if its provider keeps none."""
@@ -169,14 +184,6 @@ class Exchange:
         except MISREAD as error:
             raise not_valid(f"invalid request: {type(error).__name__}: {error}") from error
         self._warnings = clamped + sending.call.warnings
-        if self._revision.settings.strict and (
-            dropped := [warning.setting for warning in self._warnings if warning.dropped]
-        ):
-            raise Unsupported(
-                f"the provider's protocol has no field for {', '.join(map(str, dropped))}",
-                setting=str(dropped[0]),
-                hint="remove it, or set `strict = false` under [gateway] to drop such settings",
-            )
         return Prepared(sending, bool(conversation.stream), conversation)
 
     async def _opened(self, prepared: Prepared) -> Opened:
