@@ -134,10 +134,13 @@ AGENTS: dict[str, Callable[[Room], list[str]]] = {
 
 @pytest.mark.parametrize("upstream", PROTOCOLS)
 @pytest.mark.parametrize("agent", AGENTS)
-def test_the_agent_does_a_task_with_a_tool(gateway: Running, agent: str, upstream: str, tmp_path: Path) -> None:
+def test_the_agent_does_a_task_with_a_tool(
+    gateway: Running, agent: str, upstream: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     if shutil.which(agent) is None:
         pytest.skip(f"{agent} is not installed; `make agents` installs it and runs this test")
-    room = Room(tmp_path, gateway[0].url, upstream)
+    # the simulator calls tools whose names are in the prompt, and the name of this test would be
+    room = Room(tmp_path_factory.mktemp("room"), gateway[0].url, upstream)
     command = AGENTS[agent](room)
     path = {"PATH": os.environ["PATH"], "HOME": str(room.home), "TERM": "dumb", "NO_PROXY": "127.0.0.1"}
     done = subprocess.run(

@@ -79,3 +79,21 @@ async def test_tokens_are_counted_by_the_provider_or_estimated(gateway: Running,
     found = json.loads(data)
     assert 3 <= found.get("input_tokens", found.get("totalTokens")) <= 20
     assert headers.get("x-modelbay-estimated") == (None if client == upstream else "true")
+
+
+async def test_reasoning_without_id_and_state_is_left_out(gateway: Running) -> None:
+    items = [
+        {"role": "user", "content": QUESTION},
+        {"type": "reasoning", "summary": []},
+        {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": '{"city":"Paris"}'},
+        {"type": "function_call_output", "call_id": "call_1", "output": "18 degrees"},
+    ]
+    tools = [{"type": "function", "name": "get_weather", "parameters": SCHEMA}]
+    body = {"model": "openai_responses", "input": items, "tools": tools, "store": False}
+    found = await answered(gateway, "/v1/responses", body)
+    assert "18 degrees" in json.dumps(found["output"])
+    assert [item.get("type", "message") for item in gateway[1].journal.last.json["input"]] == [
+        "message",
+        "function_call",
+        "function_call_output",
+    ]

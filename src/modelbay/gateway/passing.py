@@ -97,6 +97,8 @@ class ClientBody:
                 return field
         if dialect.reasoning_echo == "always" and b'"tool_calls"' in self._text and b'"reasoning' not in self._text:
             return "reasoning_echo"
+        if self._rules.damaged is not None and self._rules.damaged(self._text):
+            return "thinking"
         return None
 
     def call(

@@ -356,8 +356,9 @@ def _states(conversation: Conversation, own: list[AnyPart], maker: Maker) -> lis
     kept: list[KeptState] = []
     calls = text = 0
     for part in run.parts:
-        # before a tool call, some providers require even thinking without a signature
-        thought = type(part) is Thinking and (part.opaque is not None or called)
+        # before a tool call, some providers require even thinking without a signature; no provider accepts a summary alone
+        whole = type(part) is Thinking and bool(part.text) and not part.summary
+        thought = type(part) is Thinking and (part.opaque is not None or (called and whole))
         if _is_of(part, maker) and (thought or part.opaque is not None):
             apart = thought or (type(part) is Text and not part.text)
             kept.append(

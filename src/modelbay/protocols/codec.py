@@ -51,6 +51,8 @@ class PassRules(msgspec.Struct, frozen=True):
     """The path of a model by its ID, if paths contain it."""
     named: Callable[[str], str] | None = None
     """The name of a model in a body by its ID, if they differ."""
+    damaged: Callable[[bytes], bool] | None = None
+    """Whether a body has a part that providers reject and that only translation leaves out."""
     betas: dict[str, tuple[str, ...]] = {}
     """Fields that belong to a preview, by the beginning of its name in the header `anthropic-beta`."""
 

@@ -1,6 +1,29 @@
 """Rules for Responses requests that are passed on."""
 
+import re
+
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode
 from modelbay.protocols.codec import PassRules
+
+_REASONING = re.compile(rb'"type"\s*:\s*"reasoning"')
+
+
+def has_lost_reasoning(body: bytes) -> bool:
+    """Whether a body has reasoning without ID, state and content, which providers reject. Kimi Code and opencode send it."""
+    if len(_REASONING.findall(body)) <= body.count(b'"encrypted_content"'):
+        return False
+    try:
+        items = decode(body).get("input")
+    except (MalformedReply, AttributeError):
+        return False
+    return isinstance(items, list) and any(
+        isinstance(item, dict)
+        and item.get("type") == "reasoning"
+        and not (item.get("id") or item.get("encrypted_content") or item.get("content"))
+        for item in items
+    )
+
 
 PASS = PassRules(
     paths={
@@ -15,4 +38,5 @@ PASS = PassRules(
     },
     headers=("openai-", "idempotency-key", "x-client-request-id"),
     limits=("max_output_tokens",),
+    damaged=has_lost_reasoning,
 )

@@ -301,8 +301,10 @@ class _Writer:
             self.items.append(item if keeps_item(part) else item | self._beside(turn, part))
 
     def _thinking(self, part: Thinking) -> dict[str, Any] | None:
-        # OpenAI looks a summary up by its ID if it has no state, and finds nothing if replies are not stored
-        lost = not self.same and part.opaque is None and (part.summary or not part.texts)
+        # OpenAI looks a summary up by its ID if it has no state, and finds nothing if replies are not stored. Some agents
+        # remove the ID, too
+        unknown = not self.same or not part.item_id
+        lost = unknown and part.opaque is None and (part.summary or not part.texts)
         if lost or not self._mine(part):
             carried("thinking", NAME, self.report)
             return None
