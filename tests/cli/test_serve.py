@@ -142,6 +142,16 @@ def worker_of(pid: int) -> int:
     raise AssertionError("there is no worker")
 
 
+def test_workers_end_with_their_parent(home: Command) -> None:
+    running, url = started(home, "--workers", "2")
+    with ask(url, client(home, "app")):
+        pass
+    running.kill()
+    running.communicate(timeout=100)  # until the workers have closed the output that they share
+    with pytest.raises(OSError, match="refused"):
+        ask(url, "sk-any")
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's list of processes")
 def test_a_killed_worker_is_started_again(home: Command) -> None:
     running, url = started(home, "--workers", "2")

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
@@ -85,8 +86,17 @@ def log_to_stderr(form: Literal["text", "json"]) -> None:
 def _work(options: Options, listener: socket.socket, counts: Path, number: int, ready: Event) -> None:
     """A worker process."""
     log_to_stderr(options.log_format)
+    threading.Thread(target=_end_with_parent, name="modelbay-parent", daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
     _serve(options, listener, SharedCounts(counts, number, options.workers), ready.set)
+
+
+def _end_with_parent() -> None:
+    """Stop this worker when its parent has ended without stopping it, such as by SIGKILL. It would keep the port in use."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class _Workers:
@@ -102,12 +112,12 @@ class _Workers:
         self._stopping: int | None = None
 
     def run(self) -> None:
+        for wanted in (signal.SIGTERM, signal.SIGINT):  # before there are workers that would outlive this process
+            signal.signal(wanted, self._stop)
+        signal.signal(signal.SIGHUP, self._forward)
         for number in range(self._options.workers):
             self._ready.append(self._context.Event())
             self._processes.append(self._started(number))
-        for wanted in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(wanted, self._stop)
-        signal.signal(signal.SIGHUP, self._forward)
         while any(process.is_alive() for process in self._processes) or self._stopping is None:
             sleep(_LOOK)
             for number, process in enumerate(self._processes):
@@ -131,6 +141,8 @@ class _Workers:
         arguments = (self._options, self._listener, self._counts, number, self._ready[number])
         process = self._context.Process(target=_work, args=arguments)
         process.start()
+        if self._stopping is not None:  # the signal came before it was one of the processes
+            process.terminate()
         return process
 
     def _stop(self, number: int, _: FrameType | None) -> None:
