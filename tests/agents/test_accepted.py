@@ -62,9 +62,6 @@ THROUGH_GATEWAY = ASKS | {
     # the simulator would call this tool in each agent that it starts
     "claude": ("claude", "-p", "--disallowedTools", "Agent", "--", "Hello"),
 }
-STATELESS = pytest.mark.xfail(
-    reason="Kimi Code 2.1 returns reasoning items without their ID and state, without the gateway too"
-)
 ANSWERS = re.compile(r"I am sim-echo, a simulated model|The tool \w+ (answered|failed)")
 """The simulator's responses. Some agents offer tools, which the simulator calls first."""
 CONFIG = f"""\
@@ -205,11 +202,7 @@ def test_the_agent_gets_an_answer_without_a_key(desk: Desk, keyless_agent: str):
 
 @pytest.mark.parametrize(
     "through_gateway",
-    [
-        pytest.param((name, upstream), marks=STATELESS if (name, upstream) == ("kimi", "responses") else ())
-        for name in NAMES
-        for upstream in UPSTREAMS
-    ],
+    [(name, upstream) for name in NAMES for upstream in UPSTREAMS],
     ids="-".join,
     indirect=True,
 )
