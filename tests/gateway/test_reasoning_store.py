@@ -42,6 +42,7 @@ from modelbay.protocols.codec import Call, codec
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
 from modelbay.target import Target, Targets
+from tests.gateway.targets import target_of
 from tests.tool_loop_clients import CLIENTS, HABITS, PROTOCOLS, Responses, history, returned_state
 
 GEMINI = "gemini-3-pro-preview"
@@ -341,6 +342,15 @@ def test_state_is_for_its_client_and_its_provider_only(file: Path, targets: Targ
     assert kept.restore("bob", target, sent) is sent
     assert kept.restore("ann", targets.find("two"), sent) is sent, "another origin"
     assert kept.restore("ann", targets.find("other"), sent) is sent, "another family"
+
+
+def test_models_of_unknown_families_do_not_share_state(file: Path) -> None:
+    """Both may be asked the same, and a client may change the model in a conversation."""
+    one, other = (target_of("openai_responses", name) for name in ("inhouse-1", "inhouse-2"))
+    kept, sent = store(file), asks(call("wind"))
+    keep(kept, one, thought("1"), call("wind"))
+    assert opaques(kept.restore("ann", one, sent)) == ["sig-1", "wind"]
+    assert kept.restore("ann", other, sent) is sent
 
 
 def test_each_of_two_equal_loops_keeps_the_state_of_its_own_call(file: Path, targets: Targets) -> None:

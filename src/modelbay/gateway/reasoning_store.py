@@ -85,7 +85,8 @@ class Maker(Struct, frozen=True):
     @classmethod
     def of(cls, target: Target) -> "Maker":
         made = target.provenance
-        return cls(str(target.upstream.origin), made.protocol, made.vendor, made.family)
+        # of unknown families, each model is one: two models of a provider may be asked the same
+        return cls(str(target.upstream.origin), made.protocol, made.vendor, made.family or target.model.id)
 
     def accepts(self, other: "Maker") -> bool:
         """Whether this maker accepts the state of another one."""
