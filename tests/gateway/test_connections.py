@@ -219,3 +219,32 @@ async def test_a_client_that_leaves_after_its_upload_ends_the_call(tmp_path: Pat
                 await client.send(upload("/v1/audio/transcriptions", "openai_chat"))
                 assert await asyncio.to_thread(Transcriber.read.wait, LONG)
             assert await asyncio.to_thread(Transcriber.left.wait, LONG)
+
+
+class HalfAnEvent(Handler):
+    """A provider whose stream breaks off within its second event."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.body()
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for piece in (b'data: {"choices":[{"text":"Hi"}]}\n\n', b'data: {"choices":[{"te'):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self.wfile.flush()
+        self.close_connection = True
+
+
+async def test_a_stream_that_is_only_sent_on_breaks_off_between_two_events(tmp_path: Path) -> None:
+    with served(HalfAnEvent) as at:
+        (tmp_path / "config.toml").write_text(config_text(at))
+        with RunningGateway(tmp_path / "config.toml") as gateway:
+            async with RawClient(gateway.url) as client:
+                await client.send(post("/v1/completions", {"model": "openai_chat", "prompt": "Hi", "stream": True}))
+                body = (await client.response()).body
+    events = [json.loads(event.removeprefix(b"data: ")) for event in body.split(b"\n\n") if event]
+    assert events[0]["choices"][0]["text"] == "Hi"
+    assert events[1]["error"]["message"]

@@ -10,7 +10,7 @@ from modelbay.gateway import headers
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.embeddings import as_asked
 from modelbay.gateway.forms import UploadForm
-from modelbay.gateway.framing import failure_event
+from modelbay.gateway.framing import WholeEvents, failure_event
 from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.gateway.responder import Responder
 from modelbay.gateway.revision import Revision
@@ -138,19 +138,22 @@ class SideCall:
         self.finished = self.error is None
 
     async def _stream(self, response: "AnyResponse", fields: list[headers.Field]) -> None:
+        events = WholeEvents() if response.headers.get("content-type", "").startswith(_EVENTS) else None
         async with aclosing(response.stream()) as chunks:
             # a provider that fails before its first byte gets a status of its own
             chunk = await anext(chunks, None)
             await self._responder.start(response.status, fields)
             try:
                 while chunk is not None:
-                    await self._responder.write(chunk)
+                    await self._responder.write(chunk if events is None else events.feed(chunk))
                     chunk = await anext(chunks, None)
             except ModelbayError as error:
                 self.error = error
-                if not response.headers.get("content-type", "").startswith(_EVENTS):
+                if events is None:
                     raise  # closes the connection, so that a part is not taken for the whole
                 await self._responder.write(failure_event(self._request.protocol, error))
+            else:
+                await self._responder.write(b"" if events is None else events.close())
         await self._responder.end()
 
     def fields(self) -> list[headers.Field]:
