@@ -94,7 +94,7 @@ class ProviderClient:
         self._uploaded: dict[str, dict[str, str]] = {}
         self._connections: dict[AbstractEventLoop, Connections] = {}
         self._closed = False
-        _lines.add(self)
+        _clients.add(self)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -107,7 +107,7 @@ class ProviderClient:
                 run_coroutine_threadsafe(connections.end.aclose(), loop)
 
     def check_open(self) -> None:
-        """Raise HubClosed if the line is closed."""
+        """Raise HubClosed if the client is closed."""
         if self._closed:
             raise HubClosed("the hub is closed; nothing was sent")
 
@@ -115,7 +115,7 @@ class ProviderClient:
         """The connections of the running event loop.
 
         Raises:
-            HubClosed: the line is closed.
+            HubClosed: the client is closed.
         """
         self.check_open()
         loop = get_running_loop()
@@ -408,7 +408,7 @@ class ProviderClient:
         """The transport of the running event loop, created on first use. Raises what `transport_of` raises.
 
         Raises:
-            HubClosed: the line is closed.
+            HubClosed: the client is closed.
         """
         here = self._here()
         if self._transport is not None:
@@ -484,12 +484,12 @@ async def _until_closed(
             await connections.transport.aclose()
 
 
-_lines: WeakSet[ProviderClient] = WeakSet()
+_clients: WeakSet[ProviderClient] = WeakSet()
 
 
 def _forked() -> None:
-    for line in list(_lines):
-        line.abandon()
+    for client in list(_clients):
+        client.abandon()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

@@ -171,9 +171,10 @@ class Opened:
             if found is None:
                 return None
             events = found
-        return self._told(events) if events else events
+        return self._restored(events) if events else events
 
-    def _told(self, events: list[Event]) -> list[Event]:
+    def _restored(self, events: list[Event]) -> list[Event]:
+        """The events with the caller's own names of tools. Logs the end of the reply."""
         last = events[-1]
         if isinstance(last, Finished | Failed):
             if isinstance(last, Failed):

@@ -69,7 +69,7 @@ class Exchange:
         self._warnings: list[Warned] = []
         self._overhead = 0.0
         self.target: Target | None = None
-        self._told: list[Event] = []
+        self._events: list[Event] = []
         """The events of the reply, without the pieces of its parts."""
         self._resolution: ResolvedRequest | None = None
         """A request of Responses whose response is stored."""
@@ -262,7 +262,7 @@ class Exchange:
         if not self._broken:
             await self._responder.write(frames.close())
         elif self.error is not None:
-            begun = next((event for event in self._told if type(event) is Started), None)
+            begun = next((event for event in self._events if type(event) is Started), None)
             await self._responder.write(failure_event(self._request.protocol, self.error, begun))
 
     @property
@@ -281,7 +281,7 @@ class Exchange:
         if prepared.conversation is None and not opened.streamed:
             body = b"".join(data)
         else:
-            body = self._request.codec.render_reply(collect(self._told))
+            body = self._request.codec.render_reply(collect(self._events))
         fields = headers.returned(opened.headers, passed=False)
         await self._responder.whole(200, body, [(b"content-type", JSON), *fields, *self.fields()])
 
@@ -293,13 +293,13 @@ class Exchange:
                 continue
             if type(event) is Started and conversation is not None:
                 self._complete(event)
-            self._told.append(event)
+            self._events.append(event)
         last = events[-1] if events else None
         if isinstance(last, Failed):
             self.error = last.error
         elif isinstance(last, Finished):
             self.finished = True
-            await self._keep(collect(self._told), conversation)
+            await self._keep(collect(self._events), conversation)
 
     async def _keep(self, reply: Reply, conversation: Conversation | None) -> None:
         request, target = self._request, self.target
