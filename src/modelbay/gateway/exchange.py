@@ -170,9 +170,8 @@ class Exchange:
 
     async def _translated(self, target: Target) -> Prepared:
         conversation = self._request.conversation(self._request.fields())
-        if (
-            conversation.settings.n or 1
-        ) > 1:  # also in the provider's protocol: the reply is parsed, and only one choice is
+        # in the provider's own protocol, too: codecs read the first choice of a reply only
+        if (conversation.settings.n or 1) > 1:
             raise Unsupported("a request with `n` above 1 cannot be translated", setting="n", hint="send it `n` times")
         asked = replace(conversation, settings=replace(conversation.settings), turns=list(conversation.turns))
         if asked.settings.max_output_tokens is None and target.model.output_tokens_explicit:
