@@ -27,7 +27,7 @@ from modelbay.errors import ModelbayError
 from modelbay.hints import OF_A_MANIFEST, ROWS
 from modelbay.providers import presets
 from modelbay.providers.own_vendors import LOGIN_KEYS, VENDOR_KEYS
-from modelbay.providers.presets import NAMES, Preset
+from modelbay.providers.vendor import NAMES, Preset, built_in
 from modelbay.serving import routes
 from modelbay.simulator import brain, faults, login_server, other_apis, simulated_models
 
@@ -268,7 +268,7 @@ fields change.
         )
     text += "\n`reasoning_control`: " + (_docstring_of(dialect, "ReasoningControl") or "").replace("\n", " ") + "\n"
     text += "\n## Vendors\n\n| ID | name | protocols | base URL | API keys |\n|---|---|---|---|---|\n"
-    every = presets.built_in()
+    every = built_in()
     text += "".join(_vendor(one) for one in every)
     text += "\n## Dialects of vendors\n\n| ID | protocol | fields |\n|---|---|---|\n"
     return text + "".join(_row(*cells) for one in every for cells in _differences(one))

@@ -15,7 +15,7 @@ from modelbay.config.schema import Table
 from modelbay.errors import MissingCredential
 from modelbay.onboarding.login import device as logging_in
 from modelbay.onboarding.sources import managed
-from modelbay.providers import presets
+from modelbay.providers.vendor import LoginMethod
 from modelbay.simulator import Simulator
 from modelbay.simulator.login_server import LoginBehavior
 from tests.cli.command import Command
@@ -278,7 +278,7 @@ def test_a_logout_during_a_login_is_not_undone(
     monkeypatch.setenv("MODELBAY_HOME", str(command.home))
     models_of = managed.models_of
 
-    def logged_out(body: bytes, login: presets.LoginMethod) -> dict[str, Table]:
+    def logged_out(body: bytes, login: LoginMethod) -> dict[str, Table]:
         assert command("logout").code == 0
         return models_of(body, login)
 

@@ -23,6 +23,7 @@ from modelbay.onboarding.login.device import log_out
 from modelbay.origin import origin
 from modelbay.providers import presets
 from modelbay.providers.logins import login_of, oauth_table
+from modelbay.providers.vendor import LoginMethod
 from modelbay.simulator import Simulator
 from modelbay.simulator.login_server import LoginBehavior
 from tests.credentials.file_keyring import Keyring
@@ -173,7 +174,7 @@ async def test_tokens_that_do_not_say_where_they_belong_are_not_sent(home: Path,
 
 
 @pytest.mark.parametrize("login", [login for _, login in presets.logins() if login.by == "device"])
-def test_another_program_s_tokens_go_to_the_vendor_s_own_addresses_only(login: presets.LoginMethod) -> None:
+def test_another_program_s_tokens_go_to_the_vendor_s_own_addresses_only(login: LoginMethod) -> None:
     table = msgspec.convert(oauth_table(login), OAuth)
     assert login_of(table, "x", origin(login.base_url or "")).usual
     assert not login_of(table, "x", origin("https://api.acme.test")).usual

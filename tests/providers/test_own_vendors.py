@@ -18,6 +18,7 @@ from modelbay.origin import Origin, origin
 from modelbay.providers import logins, presets
 from modelbay.providers.own_vendors import MOST_BYTES, overlap
 from modelbay.providers.upstream import upstream
+from modelbay.providers.vendor import built_in
 
 ACME = """\
 name = "Acme Gateway"
@@ -100,7 +101,7 @@ def test_a_vendor_is_found_by_id_name_host_and_in_the_list_of_all(write: Write) 
     assert preset is not None and preset.file == str(path) and preset.models_dev == ["openai"]
     assert presets.problems() == []
     assert vendor("Acme gateway") == vendor("ACME") == preset
-    assert preset in presets.all() and preset not in presets.built_in()
+    assert preset in presets.all() and preset not in built_in()
     assert at("https://LLM.Acme.example.:8443/v1") == at("https://eu.llm.acme.example") == "acme"
     assert at("https://acme.example") is at("https://llm.acme.example.evil.example") is None
     assert preset.dialect_of("openai_chat").max_tokens_parameter == "max_tokens"

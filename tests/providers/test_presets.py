@@ -6,6 +6,7 @@ from modelbay.config.provider_types import TYPES
 from modelbay.dialect import Dialect
 from modelbay.origin import origin
 from modelbay.providers import presets
+from modelbay.providers.vendor import FOLDER, NAMES, Preset
 
 ROWS = [
     "openai", "azure", "xai", "minimax", "deepseek", "dashscope", "moonshot", "kimi-code", "mistral", "groq", "together",
@@ -22,15 +23,15 @@ def test_every_vendor_has_a_file():
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.id)
 def test_a_preset_says_only_what_is_understood(preset):
-    known = set(presets.Preset.__struct_fields__) - {"id"}
+    known = set(Preset.__struct_fields__) - {"id"}
     import tomllib
 
-    table = tomllib.loads((presets.FOLDER / f"{preset.id}.toml").read_text())
+    table = tomllib.loads((FOLDER / f"{preset.id}.toml").read_text())
     assert set(table) <= known
     for key, value in preset.dialect.items():
-        fields = value if key in presets.NAMES else {key: value}
+        fields = value if key in NAMES else {key: value}
         assert set(fields) <= set(Dialect.__struct_fields__) - {"vendor"}
-        assert key not in presets.NAMES or key in preset.protocols
+        assert key not in NAMES or key in preset.protocols
     assert set(preset.base_urls) | set(preset.auth) <= set(preset.protocols)
     assert set(preset.types) <= set(TYPES)
 

@@ -20,7 +20,7 @@ from modelbay.credentials import oauth
 from modelbay.onboarding import local_servers
 from modelbay.onboarding.sources import documents
 from modelbay.providers import logins, presets
-from modelbay.providers.presets import LoginMethod
+from modelbay.providers.vendor import LoginMethod
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY, Command
 from tests.fault_config import SHORT

@@ -27,7 +27,7 @@ from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.origin import origin
 from modelbay.providers import presets
-from modelbay.providers.presets import Preset
+from modelbay.providers.vendor import Preset
 from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, secret_header, secret_parameter
 from modelbay.storage.paths import environment, expanded
 

@@ -17,7 +17,8 @@ from modelbay.config.schema import Config
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.credentials.oauth import Code
 from modelbay.onboarding.login import device as logging_in
-from modelbay.providers import logins, presets
+from modelbay.providers import logins
+from modelbay.providers.vendor import LoginMethod
 from modelbay.secrecy import redact
 from modelbay.storage.paths import environment
 
@@ -125,7 +126,7 @@ def _has_browser() -> bool:
     return bool(environment("DISPLAY") or environment("WAYLAND_DISPLAY"))
 
 
-def _by_key(config: Config, way: presets.LoginMethod, key: str | None, base_url: str | None) -> None:
+def _by_key(config: Config, way: LoginMethod, key: str | None, base_url: str | None) -> None:
     from modelbay.cli import adding
     from modelbay.cli.key_input import Invalid, asked_key, given_key
     from modelbay.onboarding.choose_models import marked_at_first

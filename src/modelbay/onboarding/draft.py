@@ -19,8 +19,8 @@ from modelbay.onboarding.recognition import NATIVE, Recognized, recognize, sugge
 from modelbay.origin import origin
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import endpoint_at
-from modelbay.providers.presets import Preset
 from modelbay.providers.upstream import Upstream, upstream
+from modelbay.providers.vendor import Preset
 
 DEPLOYMENT = re.compile(r"(/openai)?/deployments/([^/]+)")
 _NOWHERE = Path("config.toml")

@@ -24,7 +24,7 @@ from modelbay.onboarding.draft import Draft, joined
 from modelbay.origin import origin
 from modelbay.providers import presets
 from modelbay.providers.endpoint import models_endpoint
-from modelbay.providers.presets import Preset
+from modelbay.providers.vendor import Preset
 
 SECONDS = 2.0
 

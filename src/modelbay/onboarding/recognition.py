@@ -14,7 +14,7 @@ from modelbay.errors import ConfigError, MalformedReply, ModelbayError
 from modelbay.json_text import BOM, decode, fault, unfenced
 from modelbay.origin import origin
 from modelbay.providers import presets, urls
-from modelbay.providers.presets import Preset
+from modelbay.providers.vendor import Preset
 from modelbay.secrecy import masked_url
 
 Kind: TypeAlias = Literal[

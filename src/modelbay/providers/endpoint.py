@@ -20,8 +20,8 @@ from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError
 from modelbay.origin import Origin
 from modelbay.providers import urls
-from modelbay.providers.presets import Scheme
 from modelbay.providers.upstream import Upstream, upstream
+from modelbay.providers.vendor import Scheme
 from modelbay.secrecy import REFERENCE, Hidden, guessable, register, register_url, secret_header
 from modelbay.storage.paths import expanded
 

@@ -10,13 +10,14 @@ from modelbay.credentials.oauth import Flow
 from modelbay.errors import ConfigError
 from modelbay.origin import Origin, origin
 from modelbay.providers import presets
+from modelbay.providers.vendor import LoginMethod
 
 
-def by_id(id: str) -> presets.LoginMethod | None:
+def by_id(id: str) -> LoginMethod | None:
     return next((login for _, login in presets.logins() if login.id == id), None)
 
 
-def managing(entry: ProviderEntry) -> presets.LoginMethod | None:
+def managing(entry: ProviderEntry) -> LoginMethod | None:
     """The vendor's login that wrote a provider entry and manages it; None for an entry of the user."""
     if entry.oauth is None:
         return None
@@ -25,7 +26,7 @@ def managing(entry: ProviderEntry) -> presets.LoginMethod | None:
     return next((login for login in mine if login.host == entry.oauth.oauth_host), mine[0] if mine else None)
 
 
-def by_key(key: str) -> presets.LoginMethod | None:
+def by_key(key: str) -> LoginMethod | None:
     """The vendor's login whose tokens are stored under `key`, or under a key derived from it for another host."""
     stem = key.partition("-env-")[0]
     return next((login for _, login in presets.logins() if login.key == stem), None)
@@ -80,7 +81,7 @@ def flow_of(oauth: OAuth, provider: str) -> Flow:
 
 
 def oauth_table(
-    login: presets.LoginMethod, *, host: str | None = None, base_url: str | None = None, storage: str = "file"
+    login: LoginMethod, *, host: str | None = None, base_url: str | None = None, storage: str = "file"
 ) -> Table:
     """The `oauth` table of a vendor's login, in Kimi Code's form. Another host or base URL makes it a separate login."""
     host, base_url = (host or login.host).rstrip("/"), (base_url or login.base_url or "").rstrip("/")

@@ -28,7 +28,7 @@ from modelbay.conversation import Protocol
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError
 from modelbay.origin import Origin, ascii_host, origin
-from modelbay.providers.presets import NAMES, LoginMethod, OwnVendors, Preset, Scheme, built_in, matches
+from modelbay.providers.vendor import NAMES, LoginMethod, OwnVendors, Preset, Scheme, built_in, matches
 from modelbay.secrecy import KEY, REFERENCE, key_in_query, named_secret, shaped_secret
 from modelbay.storage import files
 

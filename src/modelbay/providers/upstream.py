@@ -18,7 +18,7 @@ from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import ConfigError
 from modelbay.origin import Origin, origin
 from modelbay.providers import presets, urls
-from modelbay.providers.presets import Preset
+from modelbay.providers.vendor import Preset
 from modelbay.secrecy import REFERENCE
 
 _CAUTIOUS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ from modelbay.config.edit import apply
 from modelbay.errors import MalformedReply
 from modelbay.onboarding.sources.managed import models_of, remove, table_of, write
 from modelbay.providers.logins import by_id, oauth_table
-from modelbay.providers.presets import LoginMethod
+from modelbay.providers.vendor import LoginMethod
 
 LOGIN = LoginMethod(
     described=True,

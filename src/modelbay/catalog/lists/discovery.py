@@ -29,9 +29,10 @@ from modelbay.errors import (
 )
 from modelbay.json_text import decode
 from modelbay.origin import origin
-from modelbay.providers import presets, urls
+from modelbay.providers import urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at, models_endpoint
 from modelbay.providers.upstream import Upstream, upstream
+from modelbay.providers.vendor import built_in
 from modelbay.secrecy import masked_url
 
 PAGES = 20
@@ -159,7 +160,7 @@ def _own_forms(found: Upstream, plain: Endpoint) -> Iterator[_Form]:
 
 def _own_lists(found: Upstream) -> list[str]:
     """Paths of those lists. For an address that belongs to no vendor, the kind of server is unknown."""
-    some = [found.preset] if found.preset else [other for other in presets.built_in() if other.keyless]
+    some = [found.preset] if found.preset else [other for other in built_in() if other.keyless]
     return list(dict.fromkeys(path for preset in some for path in preset.lists))
 
 
@@ -341,7 +342,7 @@ async def _describe(found: Upstream, endpoint: Endpoint, fetch: Fetch, discovery
     """Queries each model, if the vendor has an endpoint for that."""
     preset = found.preset
     if preset is None and found.origin.loopback:
-        preset = next((other for other in presets.built_in() if other.keyless and other.describes), None)
+        preset = next((other for other in built_in() if other.keyless and other.describes), None)
     place = _at(endpoint, preset.describes) if preset and preset.describes else None
     if place is None or not discovery.models or not _lacks_facts(discovery.models):
         return

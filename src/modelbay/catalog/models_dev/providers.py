@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from modelbay.config.provider_types import OLD_TYPES, TYPES
 from modelbay.conversation import Extra, Protocol
 from modelbay.providers import presets
-from modelbay.providers.presets import Preset
+from modelbay.providers.vendor import Preset
 
 TABLE = Path(__file__).with_name("providers.toml")
 VARIABLE = re.compile(r"\$\{(\w+)\}")

@@ -26,8 +26,8 @@ from modelbay.onboarding.sources import managed
 from modelbay.onboarding.sources.managed import LoginModels
 from modelbay.providers import logins, presets
 from modelbay.providers.endpoint import models_endpoint
-from modelbay.providers.presets import LoginMethod
 from modelbay.providers.upstream import upstream
+from modelbay.providers.vendor import LoginMethod, Preset
 from modelbay.storage import files
 
 ENTRY_ROOM = 65_536
@@ -145,7 +145,7 @@ def target(
     return LoginTarget(provider_entry(login.provider, table), login, table)
 
 
-def vendor_of(login: LoginMethod) -> presets.Preset:
+def vendor_of(login: LoginMethod) -> Preset:
     return next(preset for preset, other in presets.logins() if other.id == login.id)
 
 

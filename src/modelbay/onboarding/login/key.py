@@ -14,7 +14,7 @@ from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.login.device import vendor_of
 from modelbay.onboarding.probe import Detected, detect, remember
 from modelbay.onboarding.sources import managed
-from modelbay.providers.presets import LoginMethod
+from modelbay.providers.vendor import LoginMethod
 
 
 async def try_key(config: Config, login: LoginMethod, key: str, base_url: str | None = None) -> Detected:

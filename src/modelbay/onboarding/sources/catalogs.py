@@ -39,8 +39,8 @@ from modelbay.onboarding.sources.imported import Imported, owner_of
 from modelbay.onboarding.sources.merge import WrittenProvider
 from modelbay.origin import origin
 from modelbay.providers import presets
-from modelbay.providers.presets import Preset
 from modelbay.providers.upstream import upstream
+from modelbay.providers.vendor import Preset
 from modelbay.secrecy import masked_url, named_secret, register_url
 from modelbay.storage.cache import Cache
 

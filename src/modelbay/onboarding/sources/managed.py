@@ -14,7 +14,7 @@ from modelbay.config.edit import Edit
 from modelbay.config.schema import Table
 from modelbay.errors import MalformedReply, UnknownModel
 from modelbay.json_text import decode
-from modelbay.providers.presets import LoginMethod
+from modelbay.providers.vendor import LoginMethod
 
 OWNED = (
     "provider", "model", "max_context_size", "capabilities", "display_name", "protocol", "beta_api",

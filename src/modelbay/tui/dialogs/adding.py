@@ -15,7 +15,7 @@ from modelbay.onboarding.setup.steps import Given, Step
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import CatalogEntry, ProviderCatalog
 from modelbay.providers import presets
-from modelbay.providers.presets import Preset
+from modelbay.providers.vendor import Preset
 from modelbay.tui.dialogs.anything import AddAnything
 from modelbay.tui.dialogs.custom import CustomProvider
 from modelbay.tui.dialogs.known import KnownProvider

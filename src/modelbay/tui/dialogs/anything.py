@@ -9,7 +9,7 @@ from textual.widgets import Static
 from modelbay.onboarding import fields as dialog
 from modelbay.onboarding.setup.machine import Setup
 from modelbay.onboarding.setup.steps import Given, SetupQuestion
-from modelbay.providers.presets import Preset
+from modelbay.providers.vendor import Preset
 from modelbay.tui.dialogs.form import Field, Form, key_field
 from modelbay.tui.dialogs.steps import Added, follow
 from modelbay.tui.state import AppState

@@ -23,7 +23,7 @@ from modelbay.onboarding.login import key as key_login
 from modelbay.onboarding.login.device import Google, LoggedIn, Platform
 from modelbay.onboarding.probe import detect
 from modelbay.providers import logins
-from modelbay.providers.presets import LoginMethod
+from modelbay.providers.vendor import LoginMethod
 from modelbay.secrecy import register
 from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.dialogs.dialog import Dialog
