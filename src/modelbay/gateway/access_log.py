@@ -10,7 +10,7 @@ from modelbay.logs import escaped
 from modelbay.secrecy import shown
 
 if TYPE_CHECKING:
-    from modelbay.gateway.app import Visit
+    from modelbay.gateway.visit import Visit
 
 LOG = logging.getLogger("modelbay.access")
 
