@@ -3,10 +3,13 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
+from modelbay.config.load import load
+from modelbay.config.schema import Config
 from tests.gateway.running import KEY, RunningGateway, config_text, running
 from tests.gateway.test_app import call, request
 
@@ -48,6 +51,25 @@ async def test_a_file_that_cannot_be_used_leaves_the_last_good_one_in_use(tmp_pa
         assert await status_of(gateway, "anthropic") == 200
         gateway.config.write_text(config_text(simulator.url))
         while await state(gateway) != "current":
+            await asyncio.sleep(0.02)
+
+
+async def test_a_change_is_seen_after_an_internal_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = [RuntimeError("a bug")]
+
+    def faulty(*arguments: Any, **options: Any) -> Config:
+        if faults:
+            raise faults.pop()
+        return load(*arguments, **options)
+
+    with running(tmp_path) as (gateway, _):
+        monkeypatch.setattr("modelbay.gateway.gateway.load", faulty)
+        text = gateway.config.read_text()
+        gateway.config.write_text(text + "\n")
+        while faults:
+            await asyncio.sleep(0.02)
+        gateway.config.write_text(text + '[models.new]\nprovider = "anthropic"\nmodel = "sim-1"\n')
+        while await status_of(gateway, "new") != 200:
             await asyncio.sleep(0.02)
 
 

@@ -197,7 +197,7 @@ class Exchange:
         except ModelbayError as error:
             self.attempts = error.attempts
             raise
-        except asyncio.CancelledError:
+        except BaseException:
             opening.cancel()
             with suppress(asyncio.CancelledError, ModelbayError):
                 await (await opening).aclose()  # it was opened at the same moment

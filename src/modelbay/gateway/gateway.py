@@ -111,8 +111,13 @@ class Gateway:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK)
-            if identity(self._path) != self._identity:
+            if identity(self._path) == self._identity:
+                continue
+            try:
                 await self.reload()
+            except Exception as error:  # noqa: BLE001 the edge: later changes must still be seen
+                self.problem = "internal error while the configuration was read"
+                LOG.error("%s: %s", self.problem, error)
 
     def health(self, state: str) -> dict[str, Any]:
         """The state of the gateway, without secrets, addresses and names."""
