@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
-from modelbay.agents.exporting import ExportedProvider
+from modelbay.agents.exported import ExportedProvider
 from modelbay.agents.findings import SettingFinding
 from modelbay.config.schema import Table
 from modelbay.config.toml.scan import Keys

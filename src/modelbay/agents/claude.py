@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from modelbay.agents.agent import Agent, ExportedConfig, ExportedEntry, ImportedConfig, ImportedProvider
 from modelbay.agents.config_files import read_json, read_logins
-from modelbay.agents.exporting import NO_KEY, ExportedProvider, origin_text, refused
+from modelbay.agents.exported import NO_KEY, ExportedProvider, origin_text, refused
 from modelbay.agents.findings import KEY_IN_HEADER, KEY_NOT_COPIED, NOT_COPIED, ConfigLayer, MergedConfig
 from modelbay.agents.importing import check, may_run, without_query
 from modelbay.agents.trust import NO_KEYS, changed_by_project, remove_user_settings

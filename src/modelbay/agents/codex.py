@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from modelbay.agents.agent import Agent, ExportedConfig, ExportedEntry, ImportedConfig, ImportedProvider
 from modelbay.agents.config_files import read_logins, toml_layer
-from modelbay.agents.exporting import ExportedProvider, auth_headers, origin_text
+from modelbay.agents.exported import ExportedProvider, auth_headers, origin_text
 from modelbay.agents.findings import KEY_IN_HEADER, KEY_NOT_COPIED, NOT_COPIED, MergedConfig
 from modelbay.agents.importing import check, may_run
 from modelbay.config.provider_types import TYPE_OF

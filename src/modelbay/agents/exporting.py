@@ -1,132 +1,24 @@
-"""A provider prepared for export to an agent: base URL, protocol, models, and the key or a reference to it."""
+"""Prepares a provider for export to an agent."""
 
-import re
-from collections.abc import Collection
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
+from modelbay.agents.agent import Agent
+from modelbay.agents.exported import SECRET, ExportedProvider, absolute, refused
 from modelbay.catalog.knowledge import model_facts
 from modelbay.catalog.lookup import Catalog
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry
-from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
-from modelbay.credentials import approval
-from modelbay.credentials.credential import AUTH_HEADERS, has_auth_header, key_names
-from modelbay.credentials.reference import bound_origin, resolve_reference
-from modelbay.errors import Unsupported
-from modelbay.model import Model
-from modelbay.onboarding.draft import serves_without_key
+from modelbay.credentials.credential import key_names
+from modelbay.credentials.reference import bound_origin
 from modelbay.onboarding.fields import APIS
-from modelbay.origin import origin
 from modelbay.providers import urls
-from modelbay.providers.endpoint import endpoint_at
 from modelbay.providers.upstream import Upstream, upstream
-from modelbay.secrecy import REFERENCE, bare_url, secret_header, secret_parameter
-from modelbay.storage.paths import expanded
-
-if TYPE_CHECKING:
-    from modelbay.agents.agent import Agent
-
-SECRET = "secret; pass --keys to export it"
-NO_KEY = "none"
-"""The key that is written for providers without one, if the agent does not start without a key."""
+from modelbay.secrecy import REFERENCE, bare_url, secret_parameter
 
 
-class ExportedProvider(Struct):
-    id: str
-    name: str
-    entry: ProviderEntry
-    protocol: Protocol
-    base_url: str
-    """The base URL without a query and without the protocol's own path."""
-    query: dict[str, str]
-    """The query of the base URL, with secrets only if `with_keys`."""
-    upstream: Upstream
-    config: Config
-    with_keys: bool
-    """Whether secrets are exported that the agent cannot read by reference."""
-    key: str = ""
-    """The key or a reference to it; "" if there is none."""
-    query_removed: bool = False
-    """Whether secret parameters were removed from the query."""
-    models: list[ModelEntry] = field(default_factory=list)
-    default_model: ModelEntry | None = None
-    protocols: dict[str, Protocol] = field(default_factory=dict)
-    """The protocols of models that differ from the provider's, by alias."""
-    facts: dict[str, Model] = field(default_factory=dict)
-    """The known facts about each model, by alias. Most agents have no facts of their own."""
-    notes: list[str] = field(default_factory=list)
-    of_gateway: bool = False
-    """Whether it is modelbay's gateway, which knows no model names but those of the configuration."""
-
-    @property
-    def variable(self) -> str:
-        """The environment variable for its key, if the configuration names none."""
-        return re.sub(r"[^A-Z0-9]+", "_", self.id.upper()).strip("_") + "_API_KEY"
-
-    @property
-    def reference(self) -> tuple[str, str]:
-        """The kind and the target of the key's reference; two empty strings if the key is not a reference."""
-        match = REFERENCE.fullmatch(self.key)
-        return (match[1], match[2]) if match else ("", "")
-
-    @property
-    def needs_no_key(self) -> bool:
-        """Whether the provider accepts calls without a key. Agents that require one get `NO_KEY`."""
-        signed = has_auth_header(self.entry) or self.entry.oauth is not None
-        return not self.key and not signed and (self.entry.auth == "none" or serves_without_key(self.entry))
-
-    def secret(self) -> str:
-        """The key itself; "" if it is not exported.
-
-        Raises:
-            ConfigError: the key cannot be read, or belongs to another URL.
-        """
-        if not self.with_keys or not self.key:
-            return ""
-        credential = endpoint_at(self.config, self.upstream, "/chat/completions").credential
-        return credential.secret.reveal() if credential is not None and credential.secret is not None else ""
-
-    def headers(self, follows: Collection[str] = (), *, inside: bool = False) -> dict[str, str]:
-        """The headers for an agent that follows references of the kinds `follows`: as a whole value, or also `inside` a text.
-
-        Other references are resolved with `with_keys`, otherwise their headers are not exported.
-        """
-        headers = {}
-        for name, value in self.entry.custom_headers.items():
-            references = list(REFERENCE.finditer(value))
-            for found in references:
-                self.check_approved(found[0])
-            whole = len(references) == 1 and references[0][0] == value.strip()
-            if references and all(found[1] in follows for found in references) and (whole or inside):
-                headers[name] = REFERENCE.sub(lambda found: _absolute(self.config, found[1], found[2].strip()), value)
-            elif self.with_keys:
-                headers[name] = resolve_reference(value, self.config, self.upstream.places)
-            elif references or secret_header(name, value):
-                self.not_exported(f"header {name}", SECRET)
-            else:
-                headers[name] = value
-        return headers
-
-    def check_approved(self, reference: str) -> None:
-        """Checks a reference that is to be exported: the agent must not follow a reference that modelbay would not follow.
-
-        Raises:
-            ConfigError: the reference is not approved.
-        """
-        approval.check(reference, self.config, self.upstream.places, bound_origin(reference, self.config))
-
-    def not_exported(self, what: str, why: str = "the agent has no such setting") -> None:
-        self.notes.append(f"{self.id}: {what} not exported: {why}")
-
-    def note(self, text: str) -> None:
-        self.notes.append(f"{self.id}: {text}")
-
-
-def exported_provider(config: Config, id: str, agent: "Agent", *, with_keys: bool) -> ExportedProvider:
+def exported_provider(config: Config, id: str, agent: Agent, *, with_keys: bool) -> ExportedProvider:
     """A provider and its models, for an agent.
 
     Raises:
@@ -174,7 +66,7 @@ def _remove_secrets(provider: ExportedProvider) -> None:
         provider.entry = replace(provider.entry, base_url=bare_url(provider.entry.base_url))
 
 
-def _protocol_of(config: Config, entry: ProviderEntry, agent: "Agent") -> tuple[Protocol, Upstream]:
+def _protocol_of(config: Config, entry: ProviderEntry, agent: Agent) -> tuple[Protocol, Upstream]:
     usual = upstream(config, entry)
     if usual.protocol in agent.protocols:
         return usual.protocol, usual
@@ -189,7 +81,7 @@ def _protocol_of(config: Config, entry: ProviderEntry, agent: "Agent") -> tuple[
     )
 
 
-def _address(found: Upstream, agent: "Agent") -> tuple[str, dict[str, str]]:
+def _address(found: Upstream, agent: Agent) -> tuple[str, dict[str, str]]:
     """The base URL that agents append paths to, and its query."""
     entry, addressing = found.provider, found.preset.addressing if found.preset else "plain"
     base = urls.base_of(found.base_url) if found.full_url is not False else found.base_url
@@ -216,7 +108,7 @@ def _add_model(
     config: Config,
     provider: ExportedProvider,
     model: ModelEntry,
-    agent: "Agent",
+    agent: Agent,
     catalog: Catalog,
 ) -> None:
     protocol = model.protocol or provider.protocol
@@ -262,30 +154,4 @@ def _add_key(provider: ExportedProvider) -> None:
         match = REFERENCE.fullmatch(written)
         if match:
             provider.check_approved(written)
-        provider.key = _absolute(provider.config, match[1], match[2].strip()) if match else written
-
-
-def _absolute(config: Config, kind: str, rest: str) -> str:
-    """A reference that does not depend on the folder of its file."""
-    if kind == "file":
-        rest = str((config.path.parent / expanded(rest)).absolute())
-    return f"{{{kind}:{rest}}}"
-
-
-def refused(agent: str, id: str, message: str, hint: str | None = None) -> Unsupported:
-    """The error for a provider that an agent cannot use. The gateway can use any provider."""
-    hint = hint or f"use it through the gateway: `modelbay export {agent} --gateway`"
-    return Unsupported(message, setting="provider", hint=hint, provider=id)
-
-
-def auth_headers(*table: str) -> tuple[Keys, ...]:
-    """The paths of headers in a table that may contain a key. Their case does not matter."""
-    return tuple((*table, name) for name in sorted(AUTH_HEADERS))
-
-
-def origin_text(url: object) -> str | None:
-    """The origin of a URL as comparable text; None if it has none."""
-    try:
-        return str(origin(url)) if isinstance(url, str) else None
-    except ValueError:
-        return None
+        provider.key = absolute(provider.config, match[1], match[2].strip()) if match else written

@@ -6,7 +6,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from modelbay.agents.agent import Agent
-from modelbay.agents.exporting import ExportedProvider
+from modelbay.agents.exported import ExportedProvider
 from modelbay.catalog.knowledge import model_facts
 from modelbay.catalog.lookup import Catalog
 from modelbay.config.provider_types import TYPE_OF

@@ -7,7 +7,7 @@ from typing import Any
 
 from modelbay.agents.agent import Agent, ExportedConfig, ExportedEntry, ImportedConfig, ImportedProvider
 from modelbay.agents.config_files import toml_layer
-from modelbay.agents.exporting import NO_KEY, ExportedProvider, auth_headers, origin_text, refused
+from modelbay.agents.exported import NO_KEY, ExportedProvider, auth_headers, origin_text, refused
 from modelbay.agents.findings import KEY_NOT_COPIED, LIKE_REFERENCE, NOT_COPIED, MergedConfig, leaves
 from modelbay.agents.importing import check
 from modelbay.config import keys

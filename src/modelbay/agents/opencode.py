@@ -5,7 +5,7 @@ from pathlib import Path
 from modelbay.agents import opencode_export, opencode_import
 from modelbay.agents.agent import Agent, ExportedConfig, ImportedConfig
 from modelbay.agents.config_files import read_logins
-from modelbay.agents.exporting import ExportedProvider
+from modelbay.agents.exported import ExportedProvider
 from modelbay.agents.findings import MergedConfig
 from modelbay.agents.opencode_family import Program, layers
 

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from modelbay.agents.agent import ANY, ExportedConfig, ExportedEntry
 from modelbay.agents.config_files import read_logins
-from modelbay.agents.exporting import NO_KEY, SECRET, ExportedProvider, auth_headers, origin_text
+from modelbay.agents.exported import NO_KEY, SECRET, ExportedProvider, auth_headers, origin_text
 from modelbay.agents.findings import ConfigLayer, MergedConfig, leaves
 from modelbay.agents.opencode_family import (
     AZURE,

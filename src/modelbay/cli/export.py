@@ -10,7 +10,7 @@ from modelbay.cli.terminal import GlobalOptions, pass_settings
 
 if TYPE_CHECKING:
     from modelbay.agents.agent import Agent
-    from modelbay.agents.exporting import ExportedProvider
+    from modelbay.agents.exported import ExportedProvider
     from modelbay.config.schema import Config
 
 
