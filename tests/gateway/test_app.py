@@ -213,3 +213,12 @@ async def test_the_state_of_the_server_needs_no_key(gateway: Running) -> None:
         assert status == 200
         assert b"sk-" not in data
     assert (await call(gateway[0].url, "/", key=None, method="HEAD"))[0] == 200
+
+
+async def test_the_log_of_a_token_count_names_the_model(gateway: Running, caplog: pytest.LogCaptureFixture) -> None:
+    body = {"model": "google", "messages": [{"role": "user", "content": "Hello"}]}
+    with caplog.at_level("INFO", "modelbay.access"):
+        assert (await call(gateway[0].url, "/v1/messages/count_tokens", body))[0] == 200
+        while "count_tokens" not in caplog.text:
+            await asyncio.sleep(0.01)
+    assert "model=google provider=google" in caplog.text

@@ -73,6 +73,26 @@ async def test_a_change_is_seen_after_an_internal_error(tmp_path: Path, monkeypa
             await asyncio.sleep(0.02)
 
 
+async def test_a_file_is_not_used_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = list[str]()
+
+    def noting(path: Path, **options: Any) -> Config:
+        read.append(path.read_text())
+        return load(path, **options)
+
+    looks = iter(range(1, 10**9))
+
+    def growing(path: Path) -> tuple[int, ...] | None:
+        return (min(next(looks), 20),)
+
+    with running(tmp_path) as (gateway, _):
+        monkeypatch.setattr("modelbay.gateway.gateway.load", noting)
+        monkeypatch.setattr("modelbay.gateway.gateway.identity", growing)
+        while not read:
+            assert await status_of(gateway, "anthropic") == 200
+        assert next(looks) >= 20, "it was read when it was still growing"
+
+
 async def test_a_removed_client_loses_access_although_the_file_is_broken(tmp_path: Path) -> None:
     with running(tmp_path) as (gateway, _):
         gateway.config.write_text("[broken")
@@ -95,7 +115,7 @@ async def test_an_entry_that_becomes_bad_drops_out_alone(tmp_path: Path) -> None
 
 
 async def test_a_reload_drops_no_stream(tmp_path: Path) -> None:
-    with running(tmp_path, pace=0.02) as (gateway, _):
+    with running(tmp_path, settings="concurrent = 200", pace=0.02) as (gateway, _):
         text = gateway.config.read_text()
         models = ("openai_chat", "openai_responses", "anthropic", "google")
 
@@ -107,10 +127,9 @@ async def test_a_reload_drops_no_stream(tmp_path: Path) -> None:
             ):
                 return await response.read()
 
-        gateway.config.write_text(text.replace("[gateway]\n", "[gateway]\nconcurrent = 200\n"))
-        streams = asyncio.gather(*(stream(number) for number in range(60)))
+        streams = asyncio.gather(*(stream(number) for number in range(100)))
         for number in range(10):
             gateway.config.write_text(text + f'[models.m{number}]\nprovider = "google"\nmodel = "sim-1"\n')
             await asyncio.sleep(0.05)
         for data in await streams:
-            assert data.endswith(b"data: [DONE]\n\n")
+            assert data.endswith(b"data: [DONE]\n\n"), data[-500:]

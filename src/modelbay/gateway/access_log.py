@@ -39,7 +39,7 @@ class AccessLog:
 
 def _fields(visit: "Visit") -> dict[str, Any]:
     exchange = visit.exchange
-    target = exchange.target if exchange is not None else None
+    target = visit.target
     error = visit.error or (exchange.error if exchange is not None else None)
     succeeded = exchange is not None and exchange.finished
     fields: dict[str, Any] = {

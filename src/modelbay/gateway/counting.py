@@ -22,6 +22,7 @@ class TokenCount:
         self._revision = revision
         self._request = request
         self._responder = responder
+        self.target: Target | None = None
 
     async def run(self) -> None:
         """Answer the request.
@@ -31,7 +32,7 @@ class TokenCount:
         """
         request = self._request
         body = ClientBody(request.body, request.codec.PASS)
-        target = await self._revision.target(request.route.model or body.model)
+        self.target = target = await self._revision.target(request.route.model or body.model)
         counted = await self._counted(target, body)
         estimated = counted is None
         if counted is None:

@@ -22,7 +22,7 @@ from modelbay.storage.files import identity
 from modelbay.transport import Transport
 
 LOOK = 1.0
-"""Seconds between two looks at the configuration file."""
+"""Seconds between two looks at the configuration file. A change is used when the file stays the same until the next look."""
 
 
 class Gateway:
@@ -109,9 +109,12 @@ class Gateway:
         self._identity = None  # differs from that of any file
 
     async def _watch(self) -> None:
+        before = self._identity
         while True:
             await asyncio.sleep(LOOK)
-            if identity(self._path) == self._identity:
+            last, before = before, identity(self._path)
+            # a file that changes between two looks may be half written, and an empty one is valid
+            if before == self._identity or before != last:
                 continue
             try:
                 await self.reload()

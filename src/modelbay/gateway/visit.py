@@ -27,6 +27,7 @@ from modelbay.serving.keys import keys_of, query_without_key
 from modelbay.serving.paths import is_plain
 from modelbay.serving.refusals import ErrorResponse
 from modelbay.serving.routes import STATUS, TABLE, Action, Route, protocol_of
+from modelbay.target import Target
 
 JSON = (b"content-type", b"application/json")
 FORMS: frozenset[Action] = frozenset(("images", "audio"))
@@ -47,6 +48,7 @@ class Visit:
         self.client = ""
         """The name of the client whose key was used."""
         self.exchange: Exchange | SideCall | None = None
+        self._count: TokenCount | None = None
         self.error: BaseException | None = None
         self.disconnected = False
         """Whether the client closed the connection before the end of the response."""
@@ -60,6 +62,12 @@ class Visit:
         self._protocol = protocol_of(self.path, self._headers, self._query)
         self._read = asyncio.Event()
         """Set when the whole body was read."""
+
+    @property
+    def target(self) -> Target | None:
+        """The model that was asked."""
+        asked = self.exchange or self._count
+        return asked.target if asked is not None else None
 
     async def answer(self) -> None:
         try:
@@ -166,7 +174,8 @@ class Visit:
                 self.exchange = exchange = Exchange(self._revision, self._gateway.stores, request, self.responder)
                 await exchange.run()
             case "count":
-                await TokenCount(self._revision, request, self.responder).run()
+                self._count = TokenCount(self._revision, request, self.responder)
+                await self._count.run()
             case "embed" | "completions" | "images" | "audio" | "rerank" | "moderations" | "compact":
                 self.exchange = call = SideCall(self._revision, request, self.responder)
                 await call.run()
