@@ -40,11 +40,22 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return venv / "bin" / "modelbay"
 
 
+def environment_of(program: Path, home: Path) -> dict[str, str]:
+    return {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(home), "PYTHONUTF8": "1"}
+
+
+def started(program: Path, home: Path, *command: str) -> "subprocess.Popen[str]":
+    """A command that runs until it is stopped."""
+    environment = environment_of(program, home)
+    return subprocess.Popen(
+        [program, *command], env=environment, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+
+
 def typed(program: Path, home: Path, line: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(home), "PYTHONUTF8": "1"}
     return subprocess.run(
         ["sh", "-c", line],
-        env=environment,
+        env=environment_of(program, home),
         cwd=home,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -66,7 +77,13 @@ def test_the_first_steps_of_the_readme_work_in_order(installed: Path, tmp_path: 
     assert install.startswith("uv tool install .")
     with Simulator() as simulator:
         here = f"provider add {simulator.url}/v1 --api-key sk-acme-1 --yes"
+        *steps, serve = steps
         done = [typed(installed, tmp_path, step.replace("provider add anthropic", here)) for step in steps]
+        assert serve.startswith("modelbay serve ")
+        with started(installed, tmp_path, "serve", "--port", "0") as running:
+            assert running.stdout is not None
+            assert running.stdout.readline().startswith("http://127.0.0.1:")
+            running.terminate()
     assert [(one.args[-1], one.stderr) for one in done if one.returncode] == []
     assert done[1].stdout.startswith("You asked: Why is the sky blue?")
 
