@@ -25,7 +25,7 @@ from modelbay.config import schema
 from modelbay.config.schema import Table
 from modelbay.errors import ModelbayError
 from modelbay.hints import OF_A_MANIFEST, ROWS
-from modelbay.providers import presets
+from modelbay.providers import vendor
 from modelbay.providers.own_vendors import LOGIN_KEYS, VENDOR_KEYS
 from modelbay.providers.vendor import NAMES, Preset, built_in
 from modelbay.serving import routes
@@ -292,7 +292,7 @@ example and the rules. `name`, `hosts` and `protocols` are required.
 | key | value | meaning |
 |---|---|---|
 """
-    text += "".join(_key_row(one) for one in fields(presets, "Preset") if one.name in VENDOR_KEYS)
+    text += "".join(_key_row(one) for one in fields(vendor, "Preset") if one.name in VENDOR_KEYS)
     text += """
 ## `[[logins]]`
 
@@ -301,7 +301,7 @@ example and the rules. `name`, `hosts` and `protocols` are required.
 | key | value | meaning |
 |---|---|---|
 """
-    return text + "".join(_key_row(one) for one in fields(presets, "LoginMethod") if one.name in LOGIN_KEYS)
+    return text + "".join(_key_row(one) for one in fields(vendor, "LoginMethod") if one.name in LOGIN_KEYS)
 
 
 def _key_row(one: Field) -> str:
