@@ -135,9 +135,9 @@ class ModelPicker(ListDialog[ModelSelection]):
         return "No model matches" if searched else "All models here are hidden. Show them with Ctrl-A"
 
     def action_back(self) -> None:
-        query = self.query_one(SearchBox)
-        if query.value:
-            query.value = ""
+        written = [box for box in self.query(SearchBox) if box.value]  # no box if the content could not be made
+        if written:
+            written[0].value = ""
         else:
             super().action_back()
 
