@@ -97,6 +97,7 @@ def kimi(room: Room) -> list[str]:
         ".kimi-code/config.toml",
         f'default_model = "gw/m"\ntelemetry = false\n[providers.gw]\ntype = "anthropic"\nbase_url = "{room.url}"\n'
         f'api_key = "{KEY}"\n[models."gw/m"]\nprovider = "gw"\nmodel = "{room.model}"\nmax_context_size = 128000\n'
+        "max_output_size = 8192\n"  # without it, Kimi Code asks for the whole context
         'capabilities = ["tool_use", "thinking"]\n',
     )
     return ["kimi", "-p", room.task]
