@@ -71,16 +71,17 @@ async def test_200_streams_with_random_cancels_leave_nothing_behind(sim: Simulat
     path = hub_config(tmp_path, sim.url)
     server = sim._server
     assert server
+    tasks = len(asyncio.all_tasks())
     async with Hub.open(path) as hub:
         await one(hub, 0, random.Random(0))  # sets up shared state
     assert await settled(0, lambda: server.connections) == 0
     gc.collect()
-    tasks, files = len(asyncio.all_tasks()), descriptors()
+    files = descriptors()
     async with Hub.open(path) as hub:
         for _ in range(2):
             ways = await asyncio.gather(*(one(hub, number, randomly) for number in range(STREAMS)))
             assert len(set(ways)) == 4
-        assert len(asyncio.all_tasks()) == tasks
+        assert await settled(tasks, lambda: len(asyncio.all_tasks())) == tasks
         for entry in sim.journal.calls():
             await entry.wait_over(60)
         reply = await hub.complete("Say hello", model="anthropic/sim-1")  # and it goes on
@@ -88,6 +89,6 @@ async def test_200_streams_with_random_cancels_leave_nothing_behind(sim: Simulat
     assert await settled(0, lambda: server.connections) == 0
     gc.collect()
     assert await settled(files, descriptors) <= files
-    assert len(asyncio.all_tasks()) == tasks
+    assert await settled(tasks, lambda: len(asyncio.all_tasks())) == tasks
     left = [entry for entry in sim.journal.calls() if entry.ended is None and entry.disconnected is None]
     assert not left
