@@ -163,7 +163,7 @@ class StateTable:
 
     @property
     def missing(self) -> bool:
-        """Whether there is no file yet, so that nothing can be found."""
+        """Whether the file does not exist yet: nothing can be found."""
         return self._file.missing
 
     def now(self) -> float:

@@ -45,7 +45,7 @@ def target_of(path: Path) -> Path:
 
 
 def identity(path: Path) -> tuple[int, ...] | None:
-    """Changes when the content of a file changes, or another file takes its place; None if there is no file."""
+    """Values that differ if the file was changed or replaced; None if the file does not exist."""
     try:
         found = path.stat()
     except OSError:
