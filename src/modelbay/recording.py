@@ -4,7 +4,7 @@ A recorded exchange is the complete object that `replay` reads, without secrets.
 overhead.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
@@ -167,6 +167,26 @@ class RecordedResponse:
         except ModelbayError as error:
             self._recording.failed(error)
             raise
+
+    async def pump(self, consume: Callable[[bytes], None]) -> None:
+        def record(chunk: bytes) -> None:
+            self._recording.chunk(chunk)
+            consume(chunk)
+
+        try:
+            await self._response.pump(record)
+        except ModelbayError as error:
+            self._recording.failed(error)
+            raise
+
+    def pause(self) -> None:
+        self._response.pause()
+
+    def resume(self) -> None:
+        self._response.resume()
+
+    def finished(self) -> None:
+        self._response.finished()
 
     def progress(self) -> None:
         self._response.progress()

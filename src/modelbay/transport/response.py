@@ -1,7 +1,7 @@
 """A response whose headers have arrived. Its body is read or streamed within limits."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Literal, Self
 
@@ -44,6 +44,8 @@ class Response:
         self._timer: asyncio.TimerHandle | None = None
         self._late: Stage | Literal["rest"] | None = None
         self._finishing = False
+        self._paused: asyncio.Event | None = None
+        self._ends_by: float | None = None
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.url}>"
@@ -85,6 +87,60 @@ class Response:
         """
         return self._body("stream_bytes")
 
+    async def pump(self, consume: Callable[[bytes], None]) -> None:
+        """Call `consume` with each piece of the body as it arrives. Returns at the end of the body, or after `finished`.
+        `consume` may call all methods that are not coroutines.
+
+        Raises:
+            ModelbayError: what `stream` raises. What `consume` raises is raised after the connection has been closed.
+        """
+        async with aclosing(self.stream()) as chunks:
+            await self._going_on()
+            async for chunk in chunks:
+                await self._going_on()  # the consumer may have paused while this piece was awaited
+                consume(chunk)
+                if self._ends_by is not None:
+                    await self._remainder(chunks, consume, self._ends_by)
+                    return
+                await self._going_on()
+
+    async def _remainder(
+        self, chunks: AsyncGenerator[bytes, None], consume: Callable[[bytes], None], ends_by: float
+    ) -> None:
+        while True:
+            try:
+                async with asyncio.timeout_at(ends_by):
+                    chunk = await anext(chunks, None)
+            except (TimeoutError, ModelbayError):  # the reply had ended by its content
+                return
+            if chunk is None:
+                return
+            consume(chunk)
+
+    async def _going_on(self) -> None:
+        while self._paused is not None:
+            await self._paused.wait()
+
+    def pause(self) -> None:
+        """Stop reading: the consumer is behind. The time until `resume` does not count as silence."""
+        if self._paused is None:
+            self._paused = asyncio.Event()
+            if self._waits_since is not None:
+                self._waited += self._loop.time() - self._waits_since
+                self._waits_since = None
+
+    def resume(self) -> None:
+        """Go on reading after `pause`."""
+        if self._paused is not None:
+            self._paused.set()
+            self._paused = None
+            self._waits_since = self._loop.time()
+
+    def finished(self, grace: float = 0.1) -> None:
+        """Report that the reply has ended by its content: `pump` returns when the body ends, or after `grace` seconds, and
+        then closes the connection instead of keeping it. Pieces that still arrive are consumed."""
+        self._ends_by = self._loop.time() + grace
+
     def progress(self) -> None:
         """Report that the last bytes had content, not only keep-alives."""
         self._awaited, self._waited = "content", 0.0
@@ -104,7 +160,7 @@ class Response:
     async def _arriving(self, limited: Literal["reply_bytes", "stream_bytes"]) -> AsyncGenerator[bytes, None]:
         content, now = self._reply.content, self._loop.time
         limit, size = getattr(self._request.limits, limited), 0
-        since = self._waits_since or now()
+        self._waits_since = self._waits_since or now()
         self._watch()
         try:
             chunk = await content.readany()
@@ -114,10 +170,11 @@ class Response:
                 size += len(chunk)
                 if size > limit:
                     raise too_large(self._request, limited)
-                self._waited += now() - since
+                if self._waits_since is not None:  # not paused
+                    self._waited += now() - self._waits_since
                 self._waits_since = None
                 yield chunk
-                self._waits_since = since = now()
+                self._waits_since = now()
                 chunk = await content.readany()
         except (aiohttp.ClientError, OSError):
             if rest := content._read_nowait(-1):  # aiohttp raises before it returns what it has buffered

@@ -1,0 +1,243 @@
+"""Replies that are pushed to a consumer as they arrive."""
+
+import asyncio
+import zlib
+from collections.abc import Callable
+
+import pytest
+
+from modelbay.dialect import PLAIN
+from modelbay.errors import IncompleteReply, TimedOut
+from modelbay.origin import origin
+from modelbay.providers.endpoint import Endpoint
+from modelbay.recording import Recorder
+from modelbay.transport import Limits, Response, Transport
+from tests.fault_config import LONG
+from tests.faults.calls import SHORT, answers, post
+from tests.faults.raw_server import Client, Clock, RawServer, chunk, head, reply
+
+LAST = b"data: [DONE]\n\n"
+
+
+async def pumped(response: Response, consume: Callable[[bytes], None]) -> None:
+    async with asyncio.timeout(60):
+        await response.pump(consume)
+
+
+async def test_each_piece_is_consumed_as_it_arrives():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(chunked=True))
+        for n in range(3):
+            await client.send(chunk(b"%d" % n))
+            await taken.acquire()
+        await client.send(chunk(b""))
+        await client.hangup()
+
+    def consume(data: bytes) -> None:
+        seen.append(data)
+        taken.release()
+
+    taken, seen = asyncio.Semaphore(0), list[bytes]()
+    async with RawServer(script) as server, Transport() as transport:
+        await pumped(await transport.send(post(server.url)), consume)
+    assert seen == [b"0", b"1", b"2"]
+
+
+async def test_the_connection_is_used_again_after_a_pumped_reply():
+    seen = bytearray()
+    async with RawServer(answers(reply(b"ok"))) as server, Transport() as transport:
+        for _ in range(3):
+            await pumped(await transport.send(post(server.url)), seen.extend)
+        assert (bytes(seen), len(server.clients)) == (b"ok" * 3, 1)
+
+
+async def test_a_pumped_reply_that_was_cut_is_an_error_after_its_data():
+    seen = bytearray()
+    async with RawServer(cut) as server, Transport() as transport:
+        response = await transport.send(post(server.url))
+        with pytest.raises(IncompleteReply):
+            await pumped(response, seen.extend)
+    assert seen == b"some"
+
+
+async def cut(client: Client) -> None:
+    await client.request()
+    await client.send(head(length=100) + b"some")
+
+
+async def test_an_error_of_the_consumer_closes_the_connection():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(chunked=True) + chunk(b"1"))
+        await client.hangup()
+
+    def consume(_: bytes) -> None:
+        raise ZeroDivisionError
+
+    async with RawServer(script) as server, Transport() as transport:
+        response = await transport.send(post(server.url))
+        with pytest.raises(ZeroDivisionError):
+            await pumped(response, consume)
+        await asyncio.wait_for(server.all_gone(), 60)
+
+
+async def test_cancelling_a_pumped_reply_closes_the_connection():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(chunked=True) + chunk(b"1"))
+        await client.hangup()
+
+    async with RawServer(script) as server, Transport() as transport:
+        arrived = asyncio.Event()
+        task = asyncio.create_task(pumped(await transport.send(post(server.url)), lambda _: arrived.set()))
+        await arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(server.all_gone(), 60)
+
+
+async def test_nothing_is_consumed_while_reading_is_paused():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(chunked=True) + chunk(b"1"))
+        await first.wait()
+        await client.send(chunk(b"2") + chunk(b""))
+        await client.hangup()
+
+    def consume(data: bytes) -> None:
+        seen.append(data)
+        response.pause()
+        first.set()
+
+    clock, first, seen = Clock(frozen=True), asyncio.Event(), list[bytes]()
+    async with RawServer(script) as server, Transport() as transport:
+        response = await transport.send(post(server.url, limits=Limits(idle=LONG, content=LONG)))
+        task = asyncio.create_task(pumped(response, consume))
+        await first.wait()
+        await clock.passes(10)
+        assert seen == [b"1"]
+        response.resume()
+        while len(seen) < 2:
+            await asyncio.sleep(0)
+        response.resume()
+        await task
+    assert seen == [b"1", b"2"]
+
+
+async def test_a_paused_consumer_is_not_the_servers_silence():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(length=2) + b"1")
+        await resumed.wait()
+        await client.send(b"2")
+        await client.hangup()
+
+    def consume(data: bytes) -> None:
+        seen.append(data)
+        arrived.set()
+
+    clock, arrived, resumed, seen = Clock(frozen=True), asyncio.Event(), asyncio.Event(), list[bytes]()
+    async with RawServer(script) as server, Transport() as transport:
+        response = await transport.send(post(server.url, limits=Limits(idle=LONG, first_event=LONG)))
+        task = asyncio.create_task(response.pump(consume))
+        await arrived.wait()
+        response.pause()
+        await clock.passes(3 * LONG)
+        response.resume()
+        resumed.set()
+        await task
+    assert seen == [b"1", b"2"]
+
+
+async def test_a_pumped_reply_that_stalls_times_out():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(chunked=True) + chunk(b"said"))
+        await client.hangup()
+
+    seen = bytearray()
+    async with RawServer(script) as server, Transport() as transport:
+        response = await transport.send(post(server.url, limits=Limits(idle=SHORT)))
+        with pytest.raises(TimedOut, match=r"sent nothing for 0.2 s"):
+            await pumped(response, seen.extend)
+        await asyncio.wait_for(server.all_gone(), 60)
+    assert seen == b"said"
+
+
+@pytest.mark.parametrize("packing", ["", "gzip"])
+@pytest.mark.parametrize("late", [0, 0.02, None])
+async def test_finished_keeps_the_connection_when_the_body_ends_soon(late, packing):
+    async def script(client: Client) -> None:
+        while True:
+            await client.request()
+            pack = zlib.compressobj(wbits=31)
+            first, last = LAST, b"\n\n"
+            if packing:
+                first = pack.compress(first) + pack.flush(zlib.Z_SYNC_FLUSH)
+                last = pack.compress(last) + pack.flush()
+            await client.send(
+                head(200, *([f"Content-Encoding: {packing}"] if packing else []), chunked=True) + chunk(first)
+            )
+            await ended.wait()
+            await clock.passes(60 if late is None else late)
+            await client.send(chunk(last) + chunk(b""))
+
+    def consume(data: bytes) -> None:
+        seen.append(data)
+        if data == LAST:
+            response.finished()
+            ended.set()
+
+    clock, seen = Clock(frozen=True), list[bytes]()
+    async with RawServer(script) as server, Transport() as transport:
+        for _ in range(2):
+            ended = asyncio.Event()
+            response = await transport.send(post(server.url))
+            await response.pump(consume)
+        assert len(server.clients) == (2 if late is None else 1)
+    assert seen == ([LAST] * 2 if late is None else [LAST, b"\n\n"] * 2)
+
+
+async def test_a_broken_connection_after_the_end_of_the_reply_is_ignored():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(chunked=True) + chunk(LAST))
+        await client.reset()
+
+    def consume(data: bytes) -> None:
+        seen.extend(data)
+        response.finished(grace=60)
+
+    seen = bytearray()
+    async with RawServer(script) as server, Transport() as transport:
+        response = await transport.send(post(server.url))
+        await pumped(response, consume)
+    assert seen == LAST
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_pumped_reply_is_recorded(whole: bool):
+    def consume(data: bytes) -> None:
+        seen.extend(data)
+        recorded.pause()
+        recorded.resume()
+        recorded.finished()
+
+    seen, recorder = bytearray(), Recorder()
+    async with RawServer(answers(reply(b"{}")) if whole else cut) as server, Transport() as transport:
+        endpoint = Endpoint(
+            url=server.url, headers={}, protocol="openai_chat", dialect=PLAIN, origin=origin(server.url), provider="p"
+        )
+        request = post(server.url)
+        recorded = recorder.begin(request, endpoint, stream=True).answered(await transport.send(request))
+        if whole:
+            await recorded.pump(consume)
+        else:
+            with pytest.raises(IncompleteReply):
+                await recorded.pump(seen.extend)
+    (row,) = recorder.rows()
+    assert bytes(seen) == (b"{}" if whole else b"some")
+    assert row["response"]["chunks"][0][1] == len(seen)
+    assert ("error" in row) is not whole
