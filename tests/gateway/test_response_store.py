@@ -167,6 +167,72 @@ def test_a_reference_to_an_unknown_item_is_left_to_its_provider_unless_the_id_wa
     assert (caught.value.status, caught.value.param) == (404, "input")
 
 
+# --- providers that keep responses -------------------------------------------------------------------------------------
+
+HERE, THERE = "acme https://acme.example 1", "acme https://acme.example 2"
+"""Two accounts of one provider."""
+
+
+def kept(store: ResponseStore, keeper: str, id: str, *output: Body, **body: Any) -> ResolvedRequest:
+    """One request to an account that keeps its response."""
+    request = store.resolve("ann", {"input": f"q {id}", **body}, keeper)
+    store.remember("ann", request, {"id": id, "output": [*output] or [message(f"re {id}")]})
+    return request
+
+
+def test_a_response_stays_a_reference_for_the_account_that_keeps_it(store: ResponseStore) -> None:
+    kept(store, HERE, "r0")
+    for body in ({"input": "Next.", "previous_response_id": "r0"}, {"input": [{"id": "msg_re r0"}]}):
+        assert store.resolve("ann", body, HERE).body is body
+    for body in ({"input": "Next.", "previous_response_id": "unknown"}, {"input": [{"id": "msg_unknown"}]}):
+        assert store.resolve("ann", body, HERE).body is body, "it may have been created without the gateway"
+
+
+def test_another_account_gets_the_whole_history(store: ResponseStore) -> None:
+    kept(store, HERE, "r0")
+    assert texts(kept(store, THERE, "r1", previous_response_id="r0")) == ["q r0", "re r0", "q r1"]
+    assert kept(store, THERE, "r2", previous_response_id="r1").body["previous_response_id"] == "r1"
+    everything = ["q r0", "re r0", "q r1", "re r1", "q r2", "re r2", "q r3"]
+    assert texts(kept(store, HERE, "r3", previous_response_id="r2")) == everything
+    assert continued(store, "r3") == [*everything, "re r3", "Next."]
+    reference = {"type": "item_reference", "id": "msg_re r0"}
+    assert texts(store.resolve("ann", {"input": [reference]}, THERE)) == ["re r0"]
+
+
+def test_the_encrypted_reasoning_of_an_account_is_not_sent_to_another_one(store: ResponseStore) -> None:
+    sealed = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "x"}
+    kept(store, HERE, "r0", sealed, message("a"))
+    other = store.resolve("ann", {"input": [], "previous_response_id": "r0"}, THERE).body["input"]
+    assert [item["type"] for item in other] == ["message", "message"]
+    assert store.resolve("ann", {"input": [{"type": "item_reference", "id": "rs_1"}]}, THERE).body["input"] == []
+
+
+def test_a_response_that_was_translated_is_kept_here_only(store: ResponseStore) -> None:
+    kept(store, HERE, "resp_modelbay1")
+    request = store.resolve("ann", {"input": "Next.", "previous_response_id": "resp_modelbay1"}, HERE)
+    assert texts(request) == ["q resp_modelbay1", "re resp_modelbay1", "Next."]
+
+
+def test_a_conversation_of_a_provider_cannot_be_continued_elsewhere(store: ResponseStore) -> None:
+    body = {"input": "Hi", "conversation": "conv_of_the_provider"}
+    assert store.resolve("ann", body, HERE).body is body
+    kept(store, HERE, "r0", conversation="conv_of_the_provider")
+    assert store.resolve("ann", {"input": "Next.", "previous_response_id": "r0"}, HERE).items
+    with pytest.raises(BadRequest, match="another provider, or was deleted") as caught:
+        store.resolve("ann", {"input": "Next.", "previous_response_id": "r0"}, THERE)
+    assert caught.value.code == "previous_response_not_found"
+    assert [item["content"][0]["text"] for item in store.input_items("ann", "r0")["data"]] == ["q r0"]
+
+
+def test_a_response_of_a_conversation_that_was_deleted_meanwhile_cannot_be_continued(store: ResponseStore) -> None:
+    id = store.create_conversation("ann", {"items": [asked("before")]})["id"]
+    request = store.resolve("ann", {"input": "q", "conversation": id})
+    store.delete_conversation("ann", id)
+    store.remember("ann", request, {"id": "r", "output": [message("a")]})
+    with pytest.raises(BadRequest, match="was deleted"):
+        continued(store, "r")
+
+
 # --- what is not found -------------------------------------------------------------------------------------------------
 
 

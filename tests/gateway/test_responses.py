@@ -147,3 +147,26 @@ async def test_a_provider_that_keeps_its_responses_gets_their_ids(keeping: Runni
     first = await ask(keeping, "openai_responses", "My name is Ada")
     await ask(keeping, "openai_responses", "What is my name?", previous_response_id=first["id"])
     assert first["id"] in keeping[1].journal.last.body.decode()
+
+
+async def test_a_response_of_one_account_is_sent_whole_to_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    with Simulator(key="sk-here") as here, Simulator(key="sk-there") as there:
+        lines = []
+        for name, simulator in (("here", here), ("there", there)):
+            lines += [f"[providers.{name}]", 'type = "openai_responses"', "dialect = { keeps_responses = true }"]
+            lines += [f'base_url = "{simulator.url}/v1"', f'api_key = "sk-{name}"']
+            lines += [f"[models.{name}]", f'provider = "{name}"', 'model = "sim-1"']
+        config = tmp_path / "config.toml"
+        config.write_text("\n".join(lines))
+        with RunningGateway(config) as gateway:
+            first = await ask((gateway, here), "here", "My name is Ada")
+            second = await ask((gateway, there), "there", "What is my name?", previous_response_id=first["id"])
+            assert b"My name is Ada" in there.journal.last.body
+            await ask((gateway, there), "there", "And yours?", previous_response_id=second["id"])
+            assert second["id"].encode() in there.journal.last.body
+            await ask((gateway, here), "here", "And mine?", previous_response_id=second["id"])
+            assert b"What is my name?" in here.journal.last.body

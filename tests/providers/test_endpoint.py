@@ -41,6 +41,19 @@ def called(provider: str, model: str = "", *, stream: bool = False) -> tuple[str
     return found.url, found.sent_headers()
 
 
+# Accounts
+
+
+def test_an_account_is_told_by_its_provider_and_credential_and_does_not_show_the_key() -> None:
+    one = made('type = "openai"\napi_key = "sk-secret-1"')
+    assert one.account == made('type = "openai"\napi_key = "sk-secret-1"', stream=True).account
+    assert one.account != made('type = "openai"\napi_key = "sk-secret-2"').account
+    organization = 'custom_headers = { OpenAI-Organization = "org-1" }'
+    assert one.account != made(f'type = "openai"\napi_key = "sk-secret-1"\n{organization}').account
+    assert one.account.startswith("p https://api.openai.com ")
+    assert "secret" not in one.account
+
+
 # Types
 
 

@@ -16,7 +16,7 @@ from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.framing import WholeEvents, before_failure, failure_array, failure_event
 from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
-from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, items_of, may_refer, refers_to_own
+from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, may_refer
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
 from modelbay.gateway.token_estimates import estimate
@@ -132,15 +132,10 @@ class Exchange:
             )
 
     async def _resolved(self, target: Target, body: ClientBody) -> ClientBody:
-        """The body with the history that it refers to, if its provider keeps none."""
-        request = self._request
+        """The body with the history that it refers to, if the target does not keep it."""
+        request, keeper = self._request, await self._revision.keeper(target, self._request)
         fields = request.fields()
-        keeps = target.upstream.dialect.keeps_responses and target.upstream.protocol == request.protocol
-        if keeps and not refers_to_own(fields):
-            items = items_of(fields.get("input")) or []
-            self._resolution = ResolvedRequest(fields, items, fields.get("previous_response_id"))
-            return body
-        self._resolution = resolution = await self._stores.resolved(request.client, fields)
+        self._resolution = resolution = await self._stores.resolved(request.client, fields, keeper)
         if resolution.body is fields:
             return body
         self._request = replace(request, body=encode(resolution.body))

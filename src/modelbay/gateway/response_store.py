@@ -33,6 +33,8 @@ MAX_RESPONSES = 5_000
 """Maximum number of responses in a history."""
 _WITHOUT_ID = ("message", "function_call", "custom_tool_call", "reasoning")
 """Types of output items that are sent without their ID: it is valid only where their provider keeps them."""
+_SEPARATOR = " "
+"""Between the digest of an item and its keeper."""
 
 
 class ResolvedRequest(Struct):
@@ -46,6 +48,8 @@ class ResolvedRequest(Struct):
     """ID of the response before it."""
     conversation: str | None = None
     """ID of the conversation that it continues."""
+    keeper: str = ""
+    """The account that keeps the response: see `ResponseStore.resolve`."""
 
 
 class KeptResponse(Struct, omit_defaults=True):
@@ -55,6 +59,10 @@ class KeptResponse(Struct, omit_defaults=True):
     """Digests of the items of its request, without the history."""
     output: list[str]
     previous: str | None = None
+    keeper: str = ""
+    """The provider's account that keeps the response, too; "" if none does."""
+    detached: bool = False
+    """Whether earlier turns are missing here: they are in a conversation of the provider, or in one that was deleted."""
 
 
 class KeptConversation(Struct, omit_defaults=True):
@@ -76,8 +84,11 @@ class ResponseStore:
         self._table = table
         self._max_bytes = max_bytes
 
-    def resolve(self, client: str, body: Extra) -> ResolvedRequest:
-        """The request with its whole history as `input`.
+    def resolve(self, client: str, body: Extra, keeper: str = "") -> ResolvedRequest:
+        """The request, in which references to state that its receiver does not keep are replaced by the state.
+
+        `keeper`: the account of a provider that keeps responses and will receive the request; "" if the receiver keeps none.
+        Its own responses and items stay references, and so do unknown ones, which may have been created without the gateway.
 
         Raises:
             BadRequest, NotFound: the client has no such response, conversation or item, or the history is too large. The
@@ -90,18 +101,23 @@ class ResponseStore:
             return ResolvedRequest(body)  # its parser reports what is wrong
         if previous is not None and conversation is not None:
             raise _refused("`previous_response_id` and `conversation` cannot be used together.", _PREVIOUS)
-        references = [item["id"] for item in items if _is_reference(item)]
-        if previous is None and conversation is None and not references:
-            return ResolvedRequest(body, items)
+        if not refers(body):
+            return ResolvedRequest(body, items, keeper=keeper)
         with self._table.writing(client) as rows:
-            reader = _Reader(rows, self._max_bytes)
-            history = reader.conversation(conversation) if conversation is not None else reader.history(previous)
-            items = reader.resolved(items, references)
+            reader = _Reader(rows, self._max_bytes, keeper)
+            history: list[Extra] | None = None
+            if conversation is not None and (not keeper or conversation.startswith(_CONVERSATION_ID)):
+                history = reader.conversation(conversation)
+            elif previous is not None and not reader.is_kept(previous):
+                history = reader.history(previous)
+            resolved = reader.resolved(items)
             reader.touch()
-        resolved = {name: value for name, value in body.items() if name not in (_PREVIOUS, "conversation")}
-        if history or references or not isinstance(given, str):
-            resolved["input"] = [*history, *items]
-        return ResolvedRequest(resolved, items, previous, conversation)
+        sent = body
+        if history is not None:
+            sent = {name: value for name, value in body.items() if name not in (_PREVIOUS, "conversation")}
+        if history or resolved != items:
+            sent = {**sent, "input": [*(history or ()), *resolved]}
+        return ResolvedRequest(sent, resolved, previous, conversation, keeper)
 
     def remember(self, client: str, request: ResolvedRequest, response: Extra) -> None:
         """Keep a response that a client received, unless the client asked not to store it. `response` is its body in
@@ -119,6 +135,7 @@ class ResponseStore:
             [_digest(item) for item in items],
             [_digest(item) for item in made],
             request.previous,
+            "" if id.startswith(RESPONSE_ID) else request.keeper,
         )
         row.response[_PREVIOUS] = request.previous
         try:
@@ -127,7 +144,7 @@ class ResponseStore:
                     self._append(rows, request.conversation, id, row)
                 rows.put(_ITEM, [State(_digest(item), item) for item in (*items, *made)], replace=False)
                 ids = [
-                    State(item["id"], _digest(data).encode())
+                    State(item["id"], f"{_digest(data)}{_SEPARATOR}{row.keeper}".encode())
                     for item, data in zip(output, made, strict=True)
                     if _has_id(item)
                 ]
@@ -248,7 +265,8 @@ class ResponseStore:
         """Make a response the last one of its conversation, which other requests may have continued in the meantime."""
         row.response["conversation"] = {"id": conversation}
         content = rows.get(_CONVERSATION, conversation)
-        if content is None:  # it was deleted in the meantime
+        if content is None:  # it is the provider's, or it was deleted in the meantime
+            row.detached = True
             return
         kept = decode_as(content, KeptConversation)
         row.previous = kept.last
@@ -263,21 +281,22 @@ def may_refer(body: bytes) -> bool:
     return any(word in body for word in _REFERENCES)
 
 
-def refers_to_own(body: Extra) -> bool:
-    """Whether a request refers to a response, conversation or item that was created here, so that no provider knows it."""
-    previous, conversation = body.get(_PREVIOUS), _conversation_id(body.get("conversation"))
+def refers(body: Extra) -> bool:
+    """Whether a request refers to stored responses, conversations or items."""
     return (
-        (isinstance(previous, str) and previous.startswith(RESPONSE_ID))
-        or (conversation is not None and conversation.startswith(_CONVERSATION_ID))
-        or any(_is_reference(item) and is_own(item["id"]) for item in items_of(body.get("input")) or ())
+        body.get(_PREVIOUS) is not None
+        or _conversation_id(body.get("conversation")) is not None
+        or any(map(_is_reference, items_of(body.get("input")) or ()))
     )
 
 
 class _Reader:
     """Reads the history of one request."""
 
-    def __init__(self, rows: ClientStates, max_bytes: int) -> None:
+    def __init__(self, rows: ClientStates, max_bytes: int, keeper: str = "") -> None:
+        """`keeper`: see `ResponseStore.resolve`."""
         self._rows = rows
+        self._keeper = keeper
         self._left = max_bytes
         self._read: list[int] = []
         """The rows that were read."""
@@ -288,6 +307,13 @@ class _Reader:
             return None
         self._read.append(found[0].id)
         return decode_as(self._rows.contents([found[0].id])[found[0].id], KeptResponse)
+
+    def is_kept(self, id: str) -> bool:
+        """Whether the receiver keeps a response, or may know it although it is unknown here."""
+        if not self._keeper or id.startswith(RESPONSE_ID):
+            return False
+        found = self.response(id)
+        return found is None or found.keeper == self._keeper
 
     def items(self, digests: Iterable[str]) -> list[Extra] | None:
         """Items; None if one is missing."""
@@ -315,7 +341,9 @@ class _Reader:
             seen.add(id)
             if len(seen) > MAX_RESPONSES:
                 raise _refused("The conversation has too many responses. Send it in `input`.", _PREVIOUS)
-            steps.append([*given, *(made if whole else _sendable(made))])
+            if found.detached and not whole:
+                raise _detached(id)
+            steps.append([*given, *(made if whole else self._sendable(made, found.keeper))])
             id = found.previous
         return [item for step in reversed(steps) for item in step]
 
@@ -330,11 +358,12 @@ class _Reader:
             raise _missing(f"Conversation with id '{id}' not found.", "conversation")
         return items
 
-    def resolved(self, items: list[Extra], references: list[str]) -> list[Extra]:
-        """The items with the referenced ones in place of references. References to items that a provider may have remain."""
-        ids = self._rows.find(_ID, references)
+    def resolved(self, items: list[Extra]) -> list[Extra]:
+        """The items with the referenced ones in place of references. References to items that the receiver may have
+        remain."""
+        ids = self._rows.find(_ID, [item["id"] for item in items if _is_reference(item)])
         contents = self._rows.contents(row.id for row in ids)
-        digests = {row.key: contents[row.id].decode() for row in ids}
+        known = {row.key: contents[row.id].decode().partition(_SEPARATOR) for row in ids}
         self._read += [row.id for row in ids]
         found: list[Extra] = []
         for item in items:
@@ -342,15 +371,29 @@ class _Reader:
                 found.append(item)
                 continue
             id = item["id"]
-            digest = digests.get(id) or id.rpartition("_")[2]
-            kept = self.items([digest])
+            digest, _, keeper = known.get(id) or (id.rpartition("_")[2], _SEPARATOR, "")
+            kept = None if self._keeper and keeper == self._keeper else self.items([digest])
             if kept is not None:
-                found += _sendable(kept)
+                found += self._sendable(kept, keeper)
             elif is_own(id) and not is_own_reasoning(id):
                 raise _missing(f"Item with id '{id}' not found. Send the item itself.", "input")
             else:
                 found.append(item)
         return found
+
+    def _sendable(self, items: list[Extra], keeper: str) -> list[Extra]:
+        """Output items as input. Reasoning that only its provider can read is left out; the encrypted reasoning of an account
+        is refused by another one."""
+        foreign = bool(self._keeper and keeper and keeper != self._keeper)
+        known = [
+            item
+            for item in items
+            if item.get("type") != "reasoning" or item.get("content") or (item.get("encrypted_content") and not foreign)
+        ]
+        return [
+            {name: value for name, value in item.items() if name != "id"} if item.get("type") in _WITHOUT_ID else item
+            for item in known
+        ]
 
     def touch(self) -> None:
         """Mark everything that was read as used, so that a history expires as a whole."""
@@ -377,19 +420,6 @@ def _is_reference(item: Extra) -> bool:
 
 def _has_id(item: Extra) -> bool:
     return isinstance(item.get("id"), str)
-
-
-def _sendable(items: list[Extra]) -> list[Extra]:
-    """Output items as input. Reasoning of which only its provider knows the content is left out."""
-    known = [
-        item
-        for item in items
-        if item.get("type") != "reasoning" or item.get("encrypted_content") or item.get("content")
-    ]
-    return [
-        {name: value for name, value in item.items() if name != "id"} if item.get("type") in _WITHOUT_ID else item
-        for item in known
-    ]
 
 
 def _digest(item: bytes) -> str:
@@ -422,6 +452,15 @@ def _previous_missing(id: str) -> BadRequest:
     return _refused(
         f"Previous response with id '{id}' not found. It expired, was deleted, was created with `store: false` or belongs to "
         "another API key. Send the whole conversation in `input`, without `previous_response_id`.",
+        _PREVIOUS,
+        "previous_response_not_found",
+    )
+
+
+def _detached(id: str) -> BadRequest:
+    return _refused(
+        f"Response with id '{id}' cannot be continued here: its conversation is stored by another provider, or was deleted. "
+        "Send the whole conversation in `input`, without `previous_response_id`.",
         _PREVIOUS,
         "previous_response_not_found",
     )

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from modelbay.catalog.lookup import Catalog
 from modelbay.config.schema import Config, GatewaySettings
 from modelbay.errors import ConfigError
+from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.names import ModelNames
 from modelbay.line import ProviderClient
 from modelbay.model import Model
@@ -35,6 +36,15 @@ class Revision:
         if not self.targets.knows(entry):
             return await asyncio.to_thread(self.targets.of, entry)  # may read model lists from disk
         return self.targets.of(entry)
+
+    async def keeper(self, target: Target, request: ClientRequest) -> str:
+        """The account at which a request's response is kept; "" if the target keeps none. Raises what
+        `ProviderClient.endpoint` raises."""
+        to = target.upstream
+        if not to.dialect.keeps_responses or to.protocol != request.protocol:
+            return ""
+        path = request.codec.PASS.path("generate", target.model.id)
+        return (await self.providers.endpoint(target, path, stream=False)).account
 
     async def models(self) -> list[Model]:
         """All models, each with the name that clients use as its ID: aliases, and the exact names of `[gateway.names]`."""

@@ -8,7 +8,7 @@ from modelbay.errors import NotFound
 from modelbay.events import Reply
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.reasoning_store import ReasoningStore
-from modelbay.gateway.response_store import ResolvedRequest, ResponseStore
+from modelbay.gateway.response_store import ResolvedRequest, ResponseStore, refers
 from modelbay.gateway.state_table import StateTable
 from modelbay.target import Target
 
@@ -57,11 +57,14 @@ class Stores:
 
     # --- responses ---
 
-    async def resolved(self, client: str, body: Extra) -> ResolvedRequest:
-        """A request of Responses with its whole history. Raises what `ResponseStore.resolve` raises."""
+    async def resolved(self, client: str, body: Extra, keeper: str) -> ResolvedRequest:
+        """A request of Responses with the history that its receiver does not keep. `keeper`, and what it raises: see
+        `ResponseStore.resolve`."""
         if self._responses is None:
             return ResolvedRequest(body)
-        return await to_thread(self._responses.resolve, client, body)
+        if not refers(body):  # nothing is read
+            return self._responses.resolve(client, body, keeper)
+        return await to_thread(self._responses.resolve, client, body, keeper)
 
     async def keep_response(self, client: str, request: ResolvedRequest, response: Extra) -> None:
         """Store a response."""

@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import TypeAlias
 from urllib.parse import quote, unquote
 
@@ -65,6 +66,17 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     def wants_token(self) -> bool:
         """Whether the call needs a token from a login or from Google."""
         return self.credential is not None and self.credential.kind != "key"
+
+    @property
+    def account(self) -> str:
+        """Identifies the account of the provider that calls use, without its secrets: what one account stores at the provider,
+        such as responses, another one does not see. It changes with the API key."""
+        digest = blake2b(digest_size=8)
+        if self.credential is not None and self.wants_token:
+            digest.update(self.credential.source.encode())
+        for name, value in sorted(self.sent_headers().items()):
+            digest.update(f"\0{name.lower()}: {value}".encode())
+        return f"{self.provider} {self.origin} {digest.hexdigest()}"
 
     def with_token(self, token: str) -> "Endpoint":
         """The endpoint with the token of a login or of Google in its headers."""
