@@ -14,8 +14,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from modelbay.gateway import limits
+from modelbay.gateway.workers import has_failed
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY, Command
+from tests.cli.inside import Inside
 
 LONG: dict[str, Any] = {"stream": True, "messages": [{"role": "user", "content": "word " * 60}], "max_tokens": 1000}
 """A request whose answer takes some seconds."""
@@ -140,6 +143,26 @@ def worker_of(pid: int) -> int:
             if f"PPid:\t{pid}\n" in status.read_text() and b"spawn_main" in line:
                 return int(status.parent.name)
     raise AssertionError("there is no worker")
+
+
+def test_several_workers_are_refused_where_processes_cannot_count_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "CAN_SHARE", False)
+    bay = Inside(tmp_path, monkeypatch)
+    for options in (["--port", "0"], ["--install"]):
+        run = bay("serve", "--workers", "2", *options)
+        assert run.code != 0
+        assert "--workers above 1 is not supported on Windows" in run.err
+        assert "hint: omit --workers" in run.err
+
+
+@pytest.mark.parametrize(
+    ("codes", "failed"),
+    [((0, 0), False), ((-signal.SIGTERM, 0), False), ((-signal.SIGTERM, 1), True), ((0, None), True)],
+)
+def test_each_worker_s_exit_code_counts(codes: tuple[int | None, ...], failed: bool) -> None:
+    assert has_failed(codes) is failed
 
 
 def test_workers_end_with_their_parent(home: Command) -> None:

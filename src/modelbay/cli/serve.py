@@ -24,7 +24,11 @@ MOST_WORKERS = 64
     "--port", type=click.IntRange(0, 65535), help="TCP port; 0 uses a free one (default: [gateway] port, or 8484)."
 )
 @click.option(
-    "--workers", type=click.IntRange(1, MOST_WORKERS), default=1, show_default=True, help="Number of processes."
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    default=1,
+    show_default=True,
+    help="Number of processes; 1 on Windows.",
 )
 @click.option(
     "--log-format",

@@ -9,11 +9,13 @@ from typing import Protocol
 
 try:
     import fcntl as _fcntl
-except ImportError:  # Windows, where there is one worker only
+except ImportError:  # Windows: see `CAN_SHARE`
     fcntl: ModuleType | None = None
 else:
     fcntl = _fcntl
 
+CAN_SHARE = fcntl is not None
+"""Whether the system has what several processes need to count together."""
 ROWS = 4_096
 """Rows of the shared file. Two clients whose digests share a row share a limit, which needs thousands of clients."""
 _CELL = struct.Struct("<I")

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import Literal
 from msgspec import Struct
 
 from modelbay.config.load import load
+from modelbay.errors import ConfigError
+from modelbay.gateway import limits
 from modelbay.gateway.access_log import AccessLog, JsonLines
 from modelbay.gateway.app import GatewayApp
 from modelbay.gateway.clients import ClientKeys
@@ -60,7 +62,16 @@ def run(options: Options, listener: socket.socket) -> None:
 
 
 def gateway_of(options: Options) -> Gateway:
-    """The gateway of a configuration file. Raises what `Gateway` and `load` raise."""
+    """The gateway of a configuration file. Raises what `Gateway` and `load` raise, and:
+
+    Raises:
+        ConfigError: this system cannot run several workers.
+    """
+    if options.workers > 1 and not limits.CAN_SHARE:
+        raise ConfigError(
+            "--workers above 1 is not supported on Windows: worker processes cannot share their limits there",
+            hint="omit --workers: one process serves all clients",
+        )
     return Gateway(load(options.config), options.host, ClientKeys())
 
 
@@ -99,6 +110,11 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def has_failed(exit_codes: Iterable[int | None]) -> bool:
+    """Whether a worker ended otherwise than by the signal that stops it, which may reach it before it handles it."""
+    return any(code not in (0, -signal.SIGTERM) for code in exit_codes)
+
+
 class _Workers:
     """Worker processes. One that ends is started again."""
 
@@ -133,8 +149,7 @@ class _Workers:
             process.join()
         if self._stopping == signal.SIGINT:
             raise KeyboardInterrupt
-        failed = next((process.exitcode for process in self._processes if process.exitcode), 0)
-        if failed and failed != -signal.SIGTERM:
+        if has_failed(process.exitcode for process in self._processes):
             sys.exit(1)
 
     def _started(self, number: int) -> SpawnProcess:
