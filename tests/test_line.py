@@ -276,6 +276,19 @@ async def test_no_lesson_is_kept_of_an_adapted_call_that_failed(tmp_path: Path, 
     assert "top_p" not in bodies[-1]
 
 
+async def test_a_call_that_is_repeated_with_an_adaptation_is_one_of_the_attempts(tmp_path: Path) -> None:
+    script, bodies = in_turn(AS_STATUS, failing("openai_chat", "JSON"))
+    async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
+        hub._line.policy = Policy(attempts=3, base=0.01)
+        failed = (await streaming(hub, "openai_chat/m", top_p=0.5))[-1]
+        assert isinstance(failed, Failed)
+        assert (failed.error.attempts, len(bodies)) == (3, 3)
+        hub._line.policy = Policy(attempts=1)
+        bodies.clear()
+        assert isinstance((await streaming(hub, "openai_chat/m", top_p=0.5))[-1], Failed)
+        assert len(bodies) == 1
+
+
 async def test_a_role_that_is_refused_is_learned_like_a_parameter(tmp_path: Path) -> None:
     words = {"error": {"message": "System role not supported", "type": "BadRequestError", "param": None, "code": 400}}
     refused = reply(json.dumps(words).encode(), 400, "Content-Type: application/json")

@@ -185,6 +185,29 @@ async def test_a_rejected_key_of_a_command_is_asked_for_again_once(
         await client.aclose()
 
 
+@pytest.mark.parametrize("most", [1, 2])
+async def test_a_call_with_a_renewed_key_is_one_of_the_attempts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    file, seen = tmp_path / "token", list[str]()
+    file.write_text("sk-old")
+    async with RawServer(of_key(seen, "sk-new")) as server:
+        client = ProviderClient(load(config(tmp_path, server.url, f"{{command:cat {file}}}"), trusted=True))
+        sending = await prepared(client, stream=False)
+        file.write_text("sk-new")
+        try:
+            found = await client.open(sending, policy=Policy(attempts=most))
+        except errors.AuthenticationFailed as error:
+            assert (error.attempts, seen) == (1, ["sk-old"])
+            assert most == 1
+        else:
+            await read(found)
+            assert (found.attempts, seen) == (2, ["sk-old", "sk-new"])
+            assert most == 2
+        await client.aclose()
+
+
 async def test_a_rejected_key_that_is_still_the_same_is_an_error_after_one_call(tmp_path: Path) -> None:
     file, seen = tmp_path / "key", list[str]()
     file.write_text("sk-old")

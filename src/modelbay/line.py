@@ -2,7 +2,8 @@
 
 A call is retried if its error is retryable and nothing of the reply was shown yet: after an error status, a broken
 connection, or a failure inside a reply. A parameter that an endpoint rejects by name is adapted once; the adaptation is
-stored if the adapted call succeeds. `transport` sends each attempt once.
+stored if the adapted call succeeds. A key that was replaced is read again. All these requests together are limited by
+`Policy.attempts`. `transport` sends each of them once.
 """
 
 import os
@@ -45,7 +46,7 @@ from modelbay.protocols.codec import Call, Codec, add_settings, codec
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
 from modelbay.providers.endpoint import Endpoint, endpoint_at, proxy_of
 from modelbay.providers.logins import login_of
-from modelbay.routing.retry import Policy, decide, heed
+from modelbay.routing.retry import Attempts, Policy, decide, heed
 from modelbay.secrecy import HiddenBytes, masked_url, redact, without_frames
 from modelbay.storage.lessons import LessonBook
 from modelbay.target import Target
@@ -209,7 +210,7 @@ class ProviderClient:
             ModelbayError: there is no response, or an error response.
         """
         try:
-            async with await self._send(endpoint, body, headers or {}) as response:
+            async with await self._send(endpoint, body, headers or {}, Attempts()) as response:
                 answer = await response.read()
                 if response.status >= 400:
                     raise _refused(codec(endpoint.protocol), response, answer)
@@ -238,30 +239,29 @@ class ProviderClient:
     async def opening(self, sending: Sending, policy: Policy | None = None) -> AsyncGenerator[Warned | Opened, None]:
         """The warnings while a call is opened, as they occur, and last the opened call, which the caller must close.
         Raises what `open` raises."""
-        attempt = 1
+        policy = policy or self.policy
+        attempts = sending.attempts = Attempts(policy.attempts)
         lesson: Adaptation | None = None
         while True:
             try:
                 opened = await self._attempt(sending)
             except ModelbayError as error:
-                if isinstance(error, BadRequest) and (change := _change(error, sending.call, lesson)):
+                if isinstance(error, BadRequest) and attempts.left and (change := _change(error, sending.call, lesson)):
                     lesson = change.lesson or lesson
                     yield change.warning
                     continue
-                decision = decide(error, attempt, policy or self.policy, random)
-                error.attempts = attempt
+                decision = decide(error, attempts.made, policy, random)
+                error.attempts = attempts.made
                 if decision.delay is None:
                     raise self._explained(error, sending.endpoint, model=sending.target.model.id) from None
                 logs.LOG.debug("%s", decision.why)
                 yield Warned(redact(f"{error.message.removesuffix('.')}: {decision.why}"), retry=True)
                 await sleep(decision.delay)
-                attempt += 1
             else:
                 break
         if lesson is not None:
             target = sending.target
             self.lessons.add(str(target.upstream.origin), target.model.id, to_builtins(lesson))
-        opened.attempts = attempt
         yield opened
 
     def _explained(
@@ -282,7 +282,7 @@ class ProviderClient:
         return without_frames(explain(error, about))
 
     async def respond(self, sending: Sending) -> "AnyResponse":
-        """The response to a call, for a reply that is passed on unread. Close it. The call is sent once.
+        """The response to a call, for a reply that is passed on unread. Close it. The call is not retried.
 
         Raises:
             ModelbayError: there is no response, or its status is 400 or more.
@@ -300,6 +300,7 @@ class ProviderClient:
                 endpoint = endpoint.with_token(await self._token(endpoint))
             request = replace(_request(endpoint, b"", sending.call.headers), body=body, length=length)
             start = logs.sent(request, endpoint)
+            sending.attempts.made += 1
             response = await self.transport().send(request)
             logs.answered(response.status, response.headers, start)
             return await self._accepted(sending, response)
@@ -325,11 +326,13 @@ class ProviderClient:
         return opened
 
     async def _response(self, sending: Sending) -> "AnyResponse":
-        call = sending.call
-        response = await self._send(sending.endpoint, call.encode(), call.headers, stream=call.stream)
-        if response.status == 401 and await self._renewed(sending):
+        call, attempts = sending.call, sending.attempts
+        attempts.made += 1
+        response = await self._send(sending.endpoint, call.encode(), call.headers, attempts, stream=call.stream)
+        if response.status == 401 and attempts.left and await self._renewed(sending):
             await response.aclose()
-            response = await self._send(sending.endpoint, call.encode(), call.headers, stream=call.stream)
+            attempts.made += 1
+            response = await self._send(sending.endpoint, call.encode(), call.headers, attempts, stream=call.stream)
         return await self._accepted(sending, response)
 
     async def _accepted(self, sending: Sending, response: "AnyResponse") -> "AnyResponse":
@@ -357,17 +360,25 @@ class ProviderClient:
         return new.headers != old.headers
 
     async def _send(
-        self, endpoint: Endpoint, body: bytes | None, headers: dict[str, str], *, stream: bool = False
+        self,
+        endpoint: Endpoint,
+        body: bytes | None,
+        headers: dict[str, str],
+        attempts: Attempts,
+        *,
+        stream: bool = False,
     ) -> "AnyResponse":
         if not endpoint.wants_token:
             return await self._sent(endpoint, body, headers, stream=stream)
         token = await self._token(endpoint)
         answer = await self._sent(endpoint.with_token(token), body, headers, stream=stream)
-        if answer.status != 401 or endpoint.credential is None or endpoint.credential.kind != "oauth":
+        oauth = endpoint.credential is not None and endpoint.credential.kind == "oauth"
+        if answer.status != 401 or not oauth or not attempts.left:
             return answer
         async with answer:
             await answer.read()
         token = await self._token(endpoint, refused=token)  # the token was revoked before it expired
+        attempts.made += 1
         return await self._sent(endpoint.with_token(token), body, headers, stream=stream)
 
     async def _sent(

@@ -5,7 +5,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from modelbay import logs
 from modelbay.errors import ModelbayError
@@ -14,6 +14,7 @@ from modelbay.protocols.codec import Call
 from modelbay.protocols.form import Unasked, form_of, web_page
 from modelbay.protocols.names import Restorer
 from modelbay.providers.endpoint import Endpoint
+from modelbay.routing.retry import Attempts
 from modelbay.target import Target
 
 if TYPE_CHECKING:  # aiohttp is imported only when something is sent
@@ -35,6 +36,7 @@ class Sending(Struct):
     target: Target
     call: Call
     endpoint: Endpoint
+    attempts: Attempts = field(default_factory=Attempts)
 
 
 class Arrival:
@@ -127,8 +129,6 @@ class Opened:
         self.status = response.status
         self.headers = response.headers
         """Names in lower case."""
-        self.attempts = 1
-        """The attempts that were made, this one included."""
         self._start = perf_counter()
         self._reader = Arrival(sending, response)
         self._restorer = Restorer(sending.call.names) if sending.call.names else None
@@ -136,6 +136,11 @@ class Opened:
         self._held: list[tuple[bytes, list[Event]]] = []
         self.data = b""
         """The bytes that the last events are from, unchanged."""
+
+    @property
+    def attempts(self) -> int:
+        """The requests that were sent, this one included."""
+        return self.sending.attempts.made
 
     @property
     def streamed(self) -> bool:

@@ -34,7 +34,7 @@ class SideCall:
         self._request = request
         self._responder = responder
         self.target: Target | None = None
-        self.attempts = 1
+        self.attempts = 0
         self._broken: ClientLeft | RequestTooLarge | None = None
         """Why a body in pieces ended too early."""
         self.error: ModelbayError | None = None
@@ -55,7 +55,7 @@ class SideCall:
         call.headers |= headers.sent_on(request.headers, request.codec.PASS)
         sending = Sending(target, call, await self._revision.providers.endpoint(target, path, stream=False))
         asked = body.encoding_format if request.route.action == "embed" else None
-        await self._relay(self._revision.providers.respond(sending), asked)
+        await self._relay(sending, self._revision.providers.respond(sending), asked)
 
     async def upload(self, receive: Receive, limit: int) -> None:
         """Answer a request with a multipart form, which is sent on while it arrives. Raises what `run` raises, and:
@@ -78,7 +78,7 @@ class SideCall:
         begin = form.begin(target.model.id)
         said = request.headers.get("content-length", "")
         length = int(said) + form.growth if said.isdecimal() else None
-        await self._relay(self._revision.providers.upload(sending, _edited(begin, form, pieces), length))
+        await self._relay(sending, self._revision.providers.upload(sending, _edited(begin, form, pieces), length))
 
     async def _received(self, receive: Receive, limit: int) -> AsyncGenerator[bytes, None]:
         try:
@@ -113,9 +113,14 @@ class SideCall:
             passed_path(rules, action, target.model.id, request.query) if action in rules.paths else request.route.path
         )
 
-    async def _relay(self, sent: "Awaitable[AnyResponse]", encoding_format: str | None = None) -> None:
+    async def _relay(
+        self, sending: Sending, sent: "Awaitable[AnyResponse]", encoding_format: str | None = None
+    ) -> None:
         try:
-            response = await sent
+            try:
+                response = await sent
+            finally:
+                self.attempts = sending.attempts.made
         except ModelbayError as error:
             if self._broken is not None:  # the body broke off, not the connection to the provider
                 raise self._broken from None
@@ -159,7 +164,7 @@ class SideCall:
     def fields(self) -> list[headers.Field]:
         assert self.target is not None
         return headers.own(
-            provider=self.target.upstream.provider.id, model=self.target.model.id, attempts=self.attempts
+            provider=self.target.upstream.provider.id, model=self.target.model.id, attempts=self.attempts or None
         )
 
 

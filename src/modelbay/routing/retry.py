@@ -26,7 +26,7 @@ DURATION = re.compile(rf"(?:{DURATION_PART.pattern})+")
 
 class Policy(Struct, frozen=True):
     attempts: int = 4
-    """Maximum number of attempts."""
+    """Maximum number of requests for one call, with those that repeat it with a changed parameter or a renewed key."""
     base: float = 0.5
     """Upper bound in seconds of the random wait after the first attempt. Doubles with each attempt, up to `cap`."""
     cap: float = 32.0
@@ -34,6 +34,19 @@ class Policy(Struct, frozen=True):
     """Longest wait in seconds that a provider may request. If it requests more, the call fails at once."""
     silences: int = 2
     """Maximum attempts after a timeout without a reply: the provider may still be working on the earlier ones."""
+
+
+class Attempts(Struct):
+    """Counts the requests that are sent for one call, so that their reasons together do not exceed its limit."""
+
+    limit: int = 2
+    """Default: for a call that is not retried, but repeated with a renewed key or token."""
+    made: int = 0
+
+    @property
+    def left(self) -> bool:
+        """Whether the call may be repeated."""
+        return self.made < self.limit
 
 
 class Decision(Struct, frozen=True):
@@ -44,7 +57,7 @@ class Decision(Struct, frozen=True):
 
 
 def decide(error: ModelbayError, attempt: int, policy: Policy, random: Callable[[], float]) -> Decision:
-    """Decide whether to retry after an error. `attempt` counts from 1; `random` returns numbers from 0 to 1.
+    """Decide whether to retry after an error. `attempt`: the number of requests so far; `random` returns numbers from 0 to 1.
 
     The whole delay is random ("full jitter"), so that clients that failed together do not return together. It is added
     to the wait that the provider requested.
