@@ -509,7 +509,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 
 def adapted(lesson: Adaptation) -> Warned:
     """The warning about an adapted parameter."""
-    return Warned(f"{lesson}: the endpoint rejects the usual form", lesson.parameter)
+    return Warned(f"{lesson}: the endpoint rejects the usual form", lesson.parameter, dropped=lesson.drops)
 
 
 class _Change(Struct):
@@ -528,9 +528,8 @@ def _change(error: BadRequest, call: Call, learned: Adaptation | None) -> _Chang
             call.edit(partial(adapt, lessons=[lesson]))
             return _Change(adapted(lesson), lesson)
         if call.edit(partial(stop_thinking, error)):
-            return _Change(
-                Warned("`reasoning` is not sent: the thinking before the last tool calls is missing", "reasoning")
-            )
+            message = "`reasoning` is not sent: the thinking before the last tool calls is missing"
+            return _Change(Warned(message, "reasoning", dropped=True))
     except MalformedReply:
         pass  # a client's text that is nested too deeply to be changed
     return None

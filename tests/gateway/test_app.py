@@ -15,9 +15,13 @@ from modelbay.gateway import exchange
 from modelbay.protocols.codec import codec
 from modelbay.routing.retry import Policy
 from modelbay.simulator import Simulator
+from tests.faults.raw_server import Client, RawServer
+from tests.faults.raw_server import reply as raw_reply
 from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, config_text, running
 
 Running = tuple[RunningGateway, Simulator]
+WHOLE = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"well"},"finish_reason":"stop"}]}'
+CONTENT_TYPE = "Content-Type: application/json"
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +193,38 @@ async def test_a_strict_gateway_refuses_a_setting_that_would_be_dropped(tmp_path
             assert "seed" in json.loads(data)["error"]["message"]
             assert not len(simulator.journal)
             assert (await call(gateway.url, path, body))[0] == 200
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+async def test_a_strict_gateway_refuses_a_parameter_that_the_provider_was_found_to_reject(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    refusal = b'{"error":{"message":"Unsupported parameter: \'top_p\'","param":"top_p"}}'
+    bodies: list[dict[str, Any]] = []
+
+    async def provider(client: Client) -> None:
+        while True:
+            bodies.append(json.loads((await client.request()).body))
+            refused = "top_p" in bodies[-1]
+            await client.send(raw_reply(refusal, 400) if refused else raw_reply(WHOLE, 200, CONTENT_TYPE))
+
+    async with RawServer(provider) as server:
+        for name, settings, status, repeated in (
+            ("before", "strict = true", 400, 1),
+            ("learn", "", 200, 2),
+            ("after", "strict = true", 400, 0),
+        ):
+            config = tmp_path / name / "config.toml"
+            config.parent.mkdir()
+            config.write_text(config_text(server.url, settings=settings))
+            bodies.clear()
+            with RunningGateway(config) as gateway:
+                path, body = request("openai_chat", "openai_chat", stream=stream)
+                found, headers, data = await call(gateway.url, path, {**body, "top_p": 0.5})
+            assert (found, len(bodies)) == (status, repeated), data
+            assert status == 200 or b"does not support top_p" in data
+            assert headers["x-modelbay-dropped"] == "top_p"
 
 
 # --- ends --------------------------------------------------------------------------------------------------------------

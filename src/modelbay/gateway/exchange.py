@@ -113,17 +113,23 @@ class Exchange:
         stream = body.stream if request.route.stream is None else request.route.stream
         passes = await self._passes(target, body, stream)
         prepared = await (self._passed(target, body, stream) if passes else self._translated(target))
-        if self._revision.settings.strict:
-            self._refuse_dropped()
+        self._refuse_dropped()
         prepared.array = prepared.stream and request.wants_array
         return prepared
 
+    def _warned(self, warning: Warned) -> None:
+        """Note what happens while a call is opened. Raises what `_refuse_dropped` raises, before the call is repeated."""
+        self._warnings.append(warning)
+        self._refuse_dropped()
+
     def _refuse_dropped(self) -> None:
-        """Check that all settings are sent.
+        """Check in a strict gateway that all settings are sent.
 
         Raises:
             Unsupported: the provider or its protocol does not support one.
         """
+        if not self._revision.settings.strict:
+            return
         if dropped := [str(warning.setting) for warning in self._warnings if warning.dropped]:
             raise Unsupported(
                 f"the provider does not support {', '.join(dropped)}",
@@ -182,7 +188,7 @@ class Exchange:
 
     async def _opened(self, prepared: Prepared) -> Opened:
         """The opened call. If its provider is silent for long, a client's stream begins before."""
-        opening = asyncio.ensure_future(self._revision.providers.open(prepared.sending, self._warnings.append, POLICY))
+        opening = asyncio.ensure_future(self._revision.providers.open(prepared.sending, self._warned, POLICY))
         try:
             if prepared.stream and not (await asyncio.wait({opening}, timeout=PATIENCE))[0]:
                 await self._begin(prepared)

@@ -44,7 +44,8 @@ def fitted(
         return None
     if protocol in ("openai_chat", "openai_responses") and dialect.reasoning_control == "none":
         if said or reasoning.budget:
-            report.append(_warned(f"`reasoning` is not sent: {dialect.vendor or 'the provider'} has no setting for it"))
+            unknown = f"`reasoning` is not sent: {dialect.vendor or 'the provider'} has no setting for it"
+        report.append(_warned(unknown, dropped=True))
         return None
     if reasoning.budget and protocol == "anthropic" and model.can("thinking_budget") is False:
         word = word if word in LEVELS else of_budget(reasoning.budget, model, report)
@@ -128,15 +129,16 @@ def _off(reasoning: Reasoning, model: Model, dialect: Dialect, protocol: str, re
             lowest = next((level for level in LEVELS if level in levels), levels[0])
             report.append(_warned(f"{name} always thinks: the effort `off` is sent as `{lowest}`"))
             return replace(reasoning, enabled=True, effort=lowest, budget=None, visibility="hidden")
-        report.append(_warned(f"the effort `off` is not sent: {name} always thinks"))
+        report.append(_warned(f"the effort `off` is not sent: {name} always thinks", dropped=True))
         return Reasoning(visibility="hidden")
     if protocol == "openai_chat" and dialect.reasoning_control == "none":
-        report.append(_warned(f"`reasoning` is not sent: {dialect.vendor or 'the provider'} has no setting for it"))
+        unknown = f"`reasoning` is not sent: {dialect.vendor or 'the provider'} has no setting for it"
+        report.append(_warned(unknown, dropped=True))
         return None
     if always is None and not model.off_effort:
         report.append(_warned(f"unknown whether {name} can turn off thinking; the effort `off` is sent"))
     return replace(reasoning, enabled=False, effort=model.off_effort, budget=None)
 
 
-def _warned(message: str) -> Warned:
-    return Warned(message, "reasoning")
+def _warned(message: str, *, dropped: bool = False) -> Warned:
+    return Warned(message, "reasoning", dropped=dropped)

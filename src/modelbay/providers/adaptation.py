@@ -24,6 +24,11 @@ class Adaptation(Struct, frozen=True, omit_defaults=True):
     beside: str | None = None
     """Applies only if this parameter is sent too."""
 
+    @property
+    def drops(self) -> bool:
+        """Whether the parameter is not sent at all."""
+        return self.rename is None and self.parameter not in message_lessons.LESSONS
+
     def __str__(self) -> str:
         if self.parameter in message_lessons.LESSONS:
             return message_lessons.LESSONS[self.parameter].words
