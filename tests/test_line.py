@@ -307,6 +307,19 @@ async def test_a_role_that_is_refused_is_learned_like_a_parameter(tmp_path: Path
     assert bodies[2]["messages"][0]["content"] == "Be brief.\n\nHello"
 
 
+async def test_a_limit_of_output_tokens_is_learned_like_a_parameter(tmp_path: Path) -> None:
+    words = {"error": {"message": "max_tokens is too large: 9000. This model supports at most 4096 completion tokens."}}
+    refused = reply(json.dumps(words).encode(), 400, "Content-Type: application/json")
+    script, bodies = in_turn(refused, good("openai_chat"))
+    async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
+        for _ in range(2):
+            told = collect(await streaming(hub, "openai_chat/m", max_tokens=9000))
+            assert told.text == "well"
+            assert "limited to 4,096" in told.warnings[0].message
+        assert hub._line.lessons.at(server.url) == {"m": [{"parameter": "max_output_tokens", "most": 4096}]}
+    assert [body["max_tokens"] for body in bodies] == [9000, 4096, 4096]
+
+
 # --- ends --------------------------------------------------------------------------------------------------------------
 
 

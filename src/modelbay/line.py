@@ -42,7 +42,7 @@ from modelbay.hints import About, Face, explain
 from modelbay.input_check import check_input, media_of
 from modelbay.opened import Opened, Sending
 from modelbay.origin import origin as origin_of
-from modelbay.protocols.codec import Call, Codec, add_settings, codec
+from modelbay.protocols.codec import Codec, add_settings, codec
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
 from modelbay.providers.endpoint import Endpoint, endpoint_at, proxy_of
 from modelbay.providers.logins import login_of
@@ -153,7 +153,7 @@ class ProviderClient:
         call = target.codec.render_request(conversation, model, dialect)
         call.warnings = warnings + call.warnings
         add_settings(call.body, target.entry.settings)
-        call.warnings += [adapted(lesson) for lesson in adapt(call.body, self.adaptations(target))]
+        call.warnings += [adapted(lesson) for lesson in adapt(call.body, self.adaptations(target), target.codec.PASS)]
         return Sending(target, call, await self.endpoint(target, call.path, stream=call.stream))
 
     async def endpoint(self, target: Target, path: str, *, stream: bool, again: bool = False) -> Endpoint:
@@ -246,7 +246,7 @@ class ProviderClient:
             try:
                 opened = await self._attempt(sending)
             except ModelbayError as error:
-                if isinstance(error, BadRequest) and attempts.left and (change := _change(error, sending.call, lesson)):
+                if isinstance(error, BadRequest) and attempts.left and (change := _change(error, sending, lesson)):
                     lesson = change.lesson or lesson
                     yield change.warning
                     continue
@@ -509,7 +509,8 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 
 def adapted(lesson: Adaptation) -> Warned:
     """The warning about an adapted parameter."""
-    return Warned(f"{lesson}: the endpoint rejects the usual form", lesson.parameter, dropped=lesson.drops)
+    rejected = "the usual form" if lesson.most is None else "more"
+    return Warned(f"{lesson}: the endpoint rejects {rejected}", lesson.parameter, dropped=lesson.drops)
 
 
 class _Change(Struct):
@@ -520,12 +521,13 @@ class _Change(Struct):
     """Set if the change is needed for every call to the endpoint."""
 
 
-def _change(error: BadRequest, call: Call, learned: Adaptation | None) -> _Change | None:
+def _change(error: BadRequest, sending: Sending, learned: Adaptation | None) -> _Change | None:
     """Change a rejected call so that this error does not occur again, if the error says how. One lesson is learned per
     call."""
+    call, rules = sending.call, sending.target.codec.PASS
     try:
-        if learned is None and (lesson := adaptation(error, call.fields)):
-            call.edit(partial(adapt, lessons=[lesson]))
+        if learned is None and (lesson := adaptation(error, call.fields, rules)):
+            call.edit(partial(adapt, lessons=[lesson], rules=rules))
             return _Change(adapted(lesson), lesson)
         if call.edit(partial(stop_thinking, error)):
             message = "`reasoning` is not sent: the thinking before the last tool calls is missing"

@@ -346,6 +346,16 @@ def test_the_settings_of_a_variant_are_added() -> None:
     assert call.encode() == b'{"model":"maker/model-1","reasoning_effort":"high", "n":1}'
 
 
+def test_a_limit_that_was_learned_applies_where_it_is_below_the_model_s() -> None:
+    text = '{"model":"m", "max_tokens" : 9000,"thinking":{"type":"enabled", "budget_tokens" : 5000}}'
+    lessons = [Adaptation("max_output_tokens", most=most) for most in (8000, 4000)]
+    call = passed(text, "anthropic", lessons, wire_id="m", max_output_tokens=8500)
+    assert call.encode().decode() == text.replace("9000", "4000").replace("5000", "2976")
+    assert told(call) == ["max_output_tokens"]
+    call = passed(text, "anthropic", [Adaptation("max_output_tokens", most=10_000)], wire_id="m")
+    assert call.encode().decode() == text
+
+
 def test_lessons_about_the_endpoint_apply() -> None:
     lessons = [
         Adaptation("max_tokens", "max_completion_tokens"),

@@ -2,15 +2,30 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from modelbay.conversation import Text
+from modelbay.events import Finished, Reply
+from modelbay.protocols.codec import codec
 from modelbay.simulator import Simulator
-from tests.gateway.running import PROTOCOLS, RunningGateway, running
+from tests.faults.raw_server import Client, RawServer, Script, reply
+from tests.gateway.running import PROTOCOLS, RunningGateway, config_text, running
 from tests.gateway.test_app import call, request
 
 LIMIT = 5000
+PATHS = {
+    "openai_chat": "/chat/completions",
+    "openai_responses": "/responses",
+    "anthropic": "/messages",
+    "google": ":generateContent",
+}
+REPLIES = {
+    protocol: codec(protocol).render_reply(Reply(parts=[Text(text="well")], finish=Finished("stop")))
+    for protocol in PATHS
+}
 PLACES = {
     "openai_chat": ("max_tokens",),
     "openai_responses": ("max_output_tokens",),
@@ -55,3 +70,49 @@ async def test_a_thinking_budget_stays_below_a_reduced_limit(gateway: tuple[Runn
     body |= {"max_tokens": 64_000, "thinking": {"type": "enabled", "budget_tokens": 32_000}}
     assert (await call(gateway[0].url, path, body))[0] == 200
     assert json.loads(gateway[1].journal.last.body)["thinking"]["budget_tokens"] == LIMIT - 1024
+
+
+def limited(bodies: list[dict[str, Any]]) -> Script:
+    """A provider that accepts at most `LIMIT` tokens, and says so."""
+
+    async def script(client: Client) -> None:
+        while True:
+            received = await client.request()
+            protocol = next(name for name, end in PATHS.items() if received.target.partition("?")[0].endswith(end))
+            bodies.append(json.loads(received.body))
+            if (asked := maximum(bodies[-1], protocol)) > LIMIT:
+                message = f"max_tokens is too large: {asked}. This model supports at most {LIMIT} completion tokens."
+                error = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+                await client.send(reply(json.dumps(error).encode(), 400))
+            else:
+                await client.send(reply(REPLIES[protocol], 200, "Content-Type: application/json"))
+
+    return script
+
+
+def maximum(body: Any, protocol: str) -> Any:
+    for step in PLACES[protocol]:
+        body = body[step]
+    return body
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.parametrize("client", PROTOCOLS)
+async def test_a_limit_that_the_provider_reports_is_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: str, upstream: str
+) -> None:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    bodies: list[dict[str, Any]] = []
+    async with RawServer(limited(bodies)) as server:
+        config = tmp_path / "config.toml"
+        config.write_text(config_text(server.url, "some-model"))
+        with RunningGateway(config) as limited_gateway:
+            path, body = request(client, upstream)
+            *outer, name = PLACES[client]
+            body |= {outer[0]: {name: 128_000}} if outer else {name: 128_000}
+            found = [await call(limited_gateway.url, path, body) for _ in range(2)]
+    assert [status for status, _, _ in found] == [200, 200], found[0][2]
+    asked = [maximum(sent, upstream) for sent in bodies]
+    assert asked == [128_000, LIMIT, LIMIT]
+    assert [headers["x-modelbay-attempts"] for _, headers, _ in found] == ["2", "1"]
+    assert all("max_output_tokens" in headers["x-modelbay-dropped"] for _, headers, _ in found)

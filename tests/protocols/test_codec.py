@@ -6,6 +6,7 @@ import pytest
 
 from modelbay.errors import BadRequest
 from modelbay.protocols.codec import NAMES, Call, add_settings, codec
+from modelbay.protocols.openai_chat.pass_rules import PASS
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
 
 TEXT = b'{"model":"m", "seed": 1.0,"max_tokens":5e1, "messages" :[{"role":"developer","content":"Hi"}],"top_p":0.10 }'
@@ -24,15 +25,15 @@ def test_a_text_is_sent_as_it_was_written() -> None:
 def test_a_lesson_changes_only_its_parameter_in_a_text() -> None:
     sent = call()
     refusal = BadRequest("Unsupported parameter: 'seed'", status=400, param="seed")
-    lesson = adaptation(refusal, sent.fields)
+    lesson = adaptation(refusal, sent.fields, PASS)
     assert lesson == Adaptation("seed")
-    assert sent.edit(partial(adapt, lessons=[lesson])) == [lesson]
+    assert sent.edit(partial(adapt, lessons=[lesson], rules=PASS)) == [lesson]
     assert sent.encode() == TEXT.replace(b'"seed": 1.0,', b"")
 
 
 def test_a_lesson_about_messages_writes_only_the_messages_again() -> None:
     sent = call()
-    sent.edit(partial(adapt, lessons=[Adaptation("role:developer")]))
+    sent.edit(partial(adapt, lessons=[Adaptation("role:developer")], rules=PASS))
     assert sent.encode() == TEXT.replace(
         b'[{"role":"developer","content":"Hi"}]', b'[{"role":"system","content":"Hi"}]'
     )
@@ -48,7 +49,7 @@ def test_thinking_is_disabled_in_a_text() -> None:
 
 def test_fields_are_edited_directly() -> None:
     sent = Call("/chat/completions", {"seed": 1, "model": "m"})
-    sent.edit(partial(adapt, lessons=[Adaptation("seed")]))
+    sent.edit(partial(adapt, lessons=[Adaptation("seed")], rules=PASS))
     assert sent.body == sent.fields == {"model": "m"}
 
 

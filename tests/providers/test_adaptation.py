@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelbay.errors import BadRequest
+from modelbay.protocols.openai_chat.pass_rules import PASS
 from modelbay.providers.adaptation import CONTRACT, Adaptation, adapt, adaptation
 
 MAX = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
@@ -35,33 +36,33 @@ def refusal(message: str, **fields: str) -> BadRequest:
 def test_a_400_that_names_a_parameter_tells_how_to_go_on(
     error: BadRequest, body: dict[str, object], expected: str | None
 ) -> None:
-    found = adaptation(error, body)
+    found = adaptation(error, body, PASS)
     if expected == "":  # only the body names the rejected parameter
         error.message = "Extra inputs are not permitted"
-        found, expected = adaptation(error, body), None
+        found, expected = adaptation(error, body, PASS), None
     assert found == Adaptation(next(iter(body)), expected)
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACT - {"max_tokens", "max_completion_tokens"}))
 def test_a_parameter_that_changes_the_answer_is_never_left_out(name: str) -> None:
-    assert adaptation(refusal(f"Unsupported parameter: '{name}'", param=name), {name: 1}) is None
+    assert adaptation(refusal(f"Unsupported parameter: '{name}'", param=name), {name: 1}, PASS) is None
 
 
 def test_a_parameter_that_was_not_sent_is_nobodys_fault() -> None:
-    assert adaptation(refusal("Unknown parameter: 'seed'", param="seed"), {"model": "m"}) is None
+    assert adaptation(refusal("Unknown parameter: 'seed'", param="seed"), {"model": "m"}, PASS) is None
 
 
 def test_a_wrong_value_is_not_taken_for_an_unknown_parameter() -> None:
-    assert adaptation(refusal("temperature must be at most 1", param="temperature"), {"temperature": 2}) is None
+    assert adaptation(refusal("temperature must be at most 1", param="temperature"), {"temperature": 2}, PASS) is None
 
 
 def test_adapting_renames_and_leaves_out_and_says_what_it_did() -> None:
     body: dict[str, object] = {"max_tokens": 5, "seed": 1}
     lessons = [Adaptation("max_tokens", "max_completion_tokens"), Adaptation("seed"), Adaptation("absent")]
-    assert adapt(body, lessons) == lessons[:2]
+    assert adapt(body, lessons, PASS) == lessons[:2]
     assert body == {"max_completion_tokens": 5}
 
 
 @given(st.text(max_size=300))
 def test_no_words_of_a_provider_break_it(message: str) -> None:
-    adaptation(refusal(message, body=message), {"seed": 1})
+    adaptation(refusal(message, body=message), {"seed": 1}, PASS)

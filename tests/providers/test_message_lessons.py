@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from modelbay.errors import BadRequest
+from modelbay.protocols.openai_chat.pass_rules import PASS
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation
 
 PARTS = [{"type": "text", "text": "Hi"}]
@@ -21,10 +22,10 @@ ROLE = "messages[0].role"
 
 def learned(message: str, body: dict[str, Any], param: str | None = None) -> tuple[Adaptation | None, dict[str, Any]]:
     body = copy.deepcopy(body)
-    found = adaptation(BadRequest(message, status=400, param=param), body)
+    found = adaptation(BadRequest(message, status=400, param=param), body, PASS)
     if found is not None:
-        assert adapt(body, [found]) == [found]
-        assert adapt(body, [found]) == [], "what was changed once is as it should be"
+        assert adapt(body, [found], PASS) == [found]
+        assert adapt(body, [found], PASS) == [], "what was changed once is as it should be"
     return found, body
 
 
@@ -83,7 +84,7 @@ def test_content_that_must_be_a_string_becomes_one(message):
 def test_content_with_a_picture_does_not():
     picture = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
     body = {"messages": [{"role": "user", "content": [*PARTS, picture]}]}
-    assert adapt(copy.deepcopy(body), [Adaptation("content:list")]) == []
+    assert adapt(copy.deepcopy(body), [Adaptation("content:list")], PASS) == []
 
 
 def test_roles_that_must_alternate_do():
@@ -100,7 +101,7 @@ def test_of_temperature_and_top_p_the_latter_is_left_out_where_both_are_sent(mar
     found, body = learned(message, {"temperature": 0.3, "top_p": 0.9})
     assert (str(found), body) == ("`top_p` is omitted when `temperature` is set", {"temperature": 0.3})
     assert found is not None
-    assert adapt({"top_p": 0.9}, [found]) == []
+    assert adapt({"top_p": 0.9}, [found], PASS) == []
 
 
 @pytest.mark.parametrize(

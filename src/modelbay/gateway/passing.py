@@ -10,7 +10,7 @@ characters, invalid UTF-8, or a repeated key, of which the last one counts.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -20,7 +20,7 @@ from modelbay.events import Warned
 from modelbay.json_members import ObjectText, RepeatedName
 from modelbay.json_text import decode, encode
 from modelbay.line import adapted
-from modelbay.protocols.codec import GROUPS, Call, PassRules
+from modelbay.protocols.codec import GROUPS, Call, PassRules, spellings
 from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.limits import output_clamped, output_limit, reduced_budget
 from modelbay.providers.adaptation import Adaptation, adapt
@@ -29,7 +29,6 @@ from modelbay.target import Target
 
 _CREDENTIALS = frozenset(("key", "api_key", "access_token", "oauth_token"))
 """Query parameters that authenticate a client. They are not sent on."""
-_CAPITAL = re.compile(r"(?=[A-Z])")
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _DIGITS = 18
 """Maximum digits of a number in a string. Python refuses to convert thousands of them."""
@@ -122,13 +121,14 @@ class ClientBody:
         edits = _Edits(fields, self._rules, target)
         edits.name_model()
         if generates:
-            edits.limit_tokens()
+            edits.limit_tokens(min((lesson.most for lesson in lessons if lesson.most), default=None))
             edits.apply_dialect()
             edits.add(target.entry.settings)
-        applied = [lesson for lesson in lessons if lesson.parameter not in LESSONS and edits.learn(lesson)]
+        about_parameters = [lesson for lesson in lessons if lesson.parameter not in LESSONS and not lesson.most]
+        applied = [lesson for lesson in about_parameters if edits.learn(lesson)]
         call = Call(path, {}, stream=stream, warnings=edits.report, text=fields.edited())
         if about_messages := [lesson for lesson in lessons if lesson.parameter in LESSONS]:
-            applied += call.edit(partial(adapt, lessons=about_messages))
+            applied += call.edit(partial(adapt, lessons=about_messages, rules=self._rules))
         call.warnings += [adapted(lesson) for lesson in applied]
         return call
 
@@ -205,11 +205,11 @@ class _Edits:
             ]
             self.fields.set("requests", models)
 
-    def limit_tokens(self) -> None:
+    def limit_tokens(self, learned: int | None) -> None:
         """Reduce maximum output tokens to the model's limit, and thinking budgets that were below them with them. Set the
-        maximum that the user configured, if the client sets none."""
+        maximum that the user configured, if the client sets none. `learned`: the limit that the provider reported."""
         model = self._target.model
-        limit = output_limit(model)
+        limit = min((most for most in (output_limit(model), learned) if most), default=None)
         known = [(*found, _number(found[0], found[1])) for found in self._places(self._rules.limits)]
         if not known and model.output_tokens_explicit and model.max_output_tokens is not None:
             self._add_limit(model.max_output_tokens)
@@ -298,12 +298,7 @@ class _Edits:
 
 def _spelled(holder: ObjectText, name: str) -> str:
     """The name of a member as it is written: Google's SDKs write camelCase or snake_case."""
-    return name if name.islower() or name in holder else _snake(name)
-
-
-@lru_cache(maxsize=256)
-def _snake(name: str) -> str:
-    return _CAPITAL.sub("_", name).lower()
+    return name if name in holder else spellings(name)[-1]
 
 
 def _number(holder: ObjectText, name: str) -> float | None:

@@ -7,6 +7,7 @@ Parsers are lenient: unknown fields are kept, unusual shapes accepted. Renderers
 any conversation and any sequence of events.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
@@ -60,6 +61,12 @@ class PassRules(msgspec.Struct, frozen=True):
         """The path of an action for a model ID. Raises KeyError if the protocol does not have the action."""
         path = self.paths[action]
         return path if self.in_path is None else path.replace("{model}", self.in_path(model))
+
+
+@cache
+def spellings(name: str) -> tuple[str, ...]:
+    """The spellings of a member of a place: as it is, and if it is in camelCase, in snake_case."""
+    return (name,) if name.islower() else (name, re.sub("(?=[A-Z])", "_", name).lower())
 
 
 class Call(msgspec.Struct):

@@ -3,7 +3,7 @@
 A vendor's preset lists these in advance. For an unknown endpoint, a 400 that names a parameter is the source: the call
 is sent again without the parameter (or with its other name), and this is remembered by origin and model. The parameter
 named in the error decides, never the model's name: deployments have arbitrary names. Lessons about messages are in
-`message_lessons`.
+`message_lessons`, those about maximum output tokens in `output_limits`.
 """
 
 import re
@@ -13,30 +13,37 @@ from msgspec import Struct
 
 from modelbay.errors import BadRequest, MalformedReply
 from modelbay.json_text import decode
-from modelbay.providers import message_lessons
+from modelbay.protocols.codec import PassRules
+from modelbay.providers import message_lessons, output_limits
 
 
 class Adaptation(Struct, frozen=True, omit_defaults=True):
-    """Omits `parameter` or sends it as `rename`; or the name of a lesson about messages."""
+    """Omits `parameter`, sends it as `rename` or limits it to `most`; or the name of a lesson about messages."""
 
     parameter: str
     rename: str | None = None
     beside: str | None = None
     """Applies only if this parameter is sent too."""
+    most: int | None = None
+    """Largest value, of `OUTPUT_TOKENS`."""
 
     @property
     def drops(self) -> bool:
         """Whether the parameter is not sent at all."""
-        return self.rename is None and self.parameter not in message_lessons.LESSONS
+        return self.rename is None and self.most is None and self.parameter not in message_lessons.LESSONS
 
     def __str__(self) -> str:
         if self.parameter in message_lessons.LESSONS:
             return message_lessons.LESSONS[self.parameter].words
+        if self.most is not None:
+            return f"`{self.parameter}` is limited to {self.most:,}"
         if self.beside:
             return f"`{self.parameter}` is omitted when `{self.beside}` is set"
         return f"`{self.parameter}` is sent as `{self.rename}`" if self.rename else f"`{self.parameter}` is omitted"
 
 
+OUTPUT_TOKENS = "max_output_tokens"
+"""The parameter of a lesson about maximum output tokens, which have other names in some protocols."""
 CONTRACT = frozenset(
     ("model", "messages", "system", "input", "contents", "instructions", "tools", "tool_choice", "functions",
      "function_call", "response_format", "text", "output_config", "stop", "stop_sequences", "n", "stream", "prompt",
@@ -58,9 +65,11 @@ _REFUSED = re.compile(
 )
 
 
-def adaptation(error: BadRequest, body: dict[str, Any]) -> Adaptation | None:
+def adaptation(error: BadRequest, body: dict[str, Any], rules: PassRules) -> Adaptation | None:
     """How to change `body` so that this error does not occur again; None if the error names nothing that may be
-    changed."""
+    changed. `rules`: those of the body's protocol."""
+    if (most := output_limits.reported_limit(error, body, rules)) is not None:
+        return Adaptation(OUTPUT_TOKENS, most=most)
     if (about_messages := message_lessons.lesson(error, body)) is not None:
         return Adaptation(about_messages)
     if _BOTH.search(error.message) and {"temperature", "top_p"} <= body.keys():
@@ -92,11 +101,14 @@ def _names(error: BadRequest) -> list[str]:
     return names
 
 
-def adapt(body: dict[str, Any], lessons: list[Adaptation]) -> list[Adaptation]:
-    """Change `body` by the given lessons. Returns those that had an effect."""
+def adapt(body: dict[str, Any], lessons: list[Adaptation], rules: PassRules) -> list[Adaptation]:
+    """Change `body` by the given lessons. Returns those that had an effect. `rules`: those of the body's protocol."""
     applied = []
     for lesson in lessons:
-        if lesson.parameter in message_lessons.LESSONS:
+        if lesson.most is not None:
+            if output_limits.reduce_output(body, lesson.most, rules):
+                applied.append(lesson)
+        elif lesson.parameter in message_lessons.LESSONS:
             if message_lessons.LESSONS[lesson.parameter].apply(body):
                 applied.append(lesson)
         elif lesson.parameter in body and (lesson.beside is None or lesson.beside in body):

@@ -1,9 +1,9 @@
-"""Parameters that models were found to refuse, by origin and model ID, kept in the cache folder."""
+"""Parameters and values that models were found to reject, by origin and model ID, kept in the cache folder."""
 
 import contextlib
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -11,7 +11,8 @@ from modelbay.errors import MalformedReply
 from modelbay.json_text import decode_as
 from modelbay.storage.paths import cache_dir
 
-Lessons: TypeAlias = dict[str, dict[str, list[dict[str, str]]]]
+Lesson: TypeAlias = dict[str, Any]
+Lessons: TypeAlias = dict[str, dict[str, list[Lesson]]]
 """By origin, then model ID: objects whose meaning is the caller's."""
 
 
@@ -22,14 +23,14 @@ class LessonBook:
         self.path = path or cache_dir() / "lessons.json"
         self._lessons: Lessons | None = None
 
-    def of(self, origin: str, model: str) -> list[dict[str, str]]:
+    def of(self, origin: str, model: str) -> list[Lesson]:
         return self._all().get(origin, {}).get(model, [])
 
-    def at(self, origin: str) -> dict[str, list[dict[str, str]]]:
+    def at(self, origin: str) -> dict[str, list[Lesson]]:
         """All lessons about an origin, by model ID."""
         return self._all().get(origin, {})
 
-    def add(self, origin: str, model: str, lesson: dict[str, str]) -> None:
+    def add(self, origin: str, model: str, lesson: Lesson) -> None:
         """Stores a lesson at once, together with those that other processes stored in the meantime."""
         self._lessons = self._read()
         known = self._lessons.setdefault(origin, {}).setdefault(model, [])
