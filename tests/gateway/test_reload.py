@@ -10,6 +10,8 @@ import pytest
 
 from modelbay.config.load import load
 from modelbay.config.schema import Config
+from tests.fault_config import LONG
+from tests.faults.raw_server import Client, RawServer, chunk, head
 from tests.gateway.running import KEY, RunningGateway, config_text, running
 from tests.gateway.test_app import call, request
 
@@ -133,3 +135,40 @@ async def test_a_reload_drops_no_stream(tmp_path: Path) -> None:
             await asyncio.sleep(0.05)
         for data in await streams:
             assert data.endswith(b"data: [DONE]\n\n"), data[-500:]
+
+
+@pytest.mark.parametrize("during", ["a stream", "nothing"])
+async def test_connections_of_a_former_network_are_closed_when_its_last_call_ends(tmp_path: Path, during: str) -> None:
+    more = asyncio.Event()
+    chunks = [b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"%d"}}]}\n\n' % number for number in range(2)]
+
+    async def provider(client: Client) -> None:
+        await client.request()
+        await client.send(head(200, "Content-Type: text/event-stream", chunked=True) + chunk(chunks[0]))
+        await more.wait()
+        await client.send(chunk(chunks[1]) + chunk(b"data: [DONE]\n\n") + chunk(b""))
+        await client.hangup()
+
+    async with RawServer(provider) as server:
+        config = tmp_path / "config.toml"
+        config.write_text(config_text(server.url))
+        with RunningGateway(config) as gateway:
+            path, body = request("openai_chat", "openai_chat", stream=True)
+            async with (
+                aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session,
+                session.post(gateway.url + path, json=body) as response,
+            ):
+                assert await response.content.readuntil(b"\n\n") == chunks[0]
+                if during == "nothing":
+                    more.set()
+                    await response.read()
+                former = gateway.gateway.revision
+                config.write_text(config_text(server.url) + "[network]\noffline = true\n")
+                while gateway.gateway.revision is former:
+                    await asyncio.sleep(0.02)
+                if during == "a stream":
+                    assert not server.clients[0].gone.is_set()
+                    more.set()
+                    assert (await response.read()).endswith(chunks[1] + b"data: [DONE]\n\n")
+            async with asyncio.timeout(LONG):
+                await server.all_gone()

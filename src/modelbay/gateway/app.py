@@ -27,12 +27,14 @@ class GatewayApp:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
+        revision = self._gateway.enter()
         visit = Visit(self._gateway, scope, receive, send, self._in_progress)
         try:
             await visit.answer()
         finally:
             visit.responder.stop()
             self._log.write(visit)
+            self._gateway.leave(revision)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from time import time
 from typing import Any
@@ -40,8 +41,9 @@ class Gateway:
         self._host = host
         self._path = config.path
         self._catalog = catalog or Catalog()
-        self._transport: Transport | None = None
-        self._retired: list[Transport] = []
+        self._retired: list[Revision] = []
+        """Earlier states of the configuration, which requests in progress still use."""
+        self._closing: set[asyncio.Future[None]] = set()
         self._config = config
         self._started = time()
         self._identity = identity(config.path)
@@ -63,8 +65,7 @@ class Gateway:
         Raises:
             ConfigError: `[network]` cannot be used.
         """
-        self._transport = transport_of(self._config)
-        self.revision = Revision(self._config, self._settings, self._transport, self._catalog)
+        self.revision = Revision(self._config, self._settings, transport_of(self._config), self._catalog)
         self._watching = asyncio.ensure_future(self._watch())
         if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_soon)
@@ -75,9 +76,30 @@ class Gateway:
             self._watching.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watching
-        await self.revision.aclose()
-        for transport in [*self._retired, *([self._transport] if self._transport else [])]:
+        for revision in (*self._retired, self.revision):
+            await revision.aclose()
+        for transport in {revision.transport for revision in (*self._retired, self.revision)}:
             await transport.aclose()
+        await asyncio.gather(*self._closing)
+
+    def enter(self) -> Revision:
+        """The current state of the configuration, for one request. `leave` it."""
+        self.revision.requests += 1
+        return self.revision
+
+    def leave(self, revision: Revision) -> None:
+        """End a request. If it was the last one of an earlier state, what only that state used is closed."""
+        revision.requests -= 1
+        if not revision.requests and revision is not self.revision:
+            self._close_unused()
+
+    def _close_unused(self) -> None:
+        unused = [revision for revision in self._retired if not revision.requests]
+        self._retired = [revision for revision in self._retired if revision.requests]
+        used = {revision.transport for revision in (*self._retired, self.revision)}
+        closing = asyncio.ensure_future(_close(unused, {revision.transport for revision in unused} - used))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     async def reload(self) -> bool:
         """Use the current content of the configuration file. Requests in progress are not affected. If the file cannot be
@@ -86,19 +108,18 @@ class Gateway:
         try:
             config = await asyncio.to_thread(load, self._path)
             settings = _checked(config, self._host)
-            network = config.network != self._config.network
-            transport = transport_of(config) if network or self._transport is None else self._transport
+            same = config.network == self._config.network
+            transport = self.revision.transport if same else transport_of(config)
         except ModelbayError as error:
             self.problem = error.message
             LOG.error("%s; the last valid configuration stays in use", error.message)
             return False
-        if self._transport is not None and transport is not self._transport:
-            self._retired.append(self._transport)  # streams may still use it
-        self._transport = transport
         self._config, self._settings = config, settings
         self.callers = _callers(self._host, settings)
         self.stores = Stores(settings)
+        self._retired.append(self.revision)
         self.revision = Revision(config, settings, transport, self._catalog)
+        self._close_unused()
         self.problem = ""
         for problem in config.problems:
             LOG.warning("%s", problem)
@@ -135,6 +156,13 @@ class Gateway:
             "models": len(self._config.models),
             "unusable_entries": len(self._config.problems),
         }
+
+
+async def _close(revisions: Iterable[Revision], transports: Iterable[Transport]) -> None:
+    for revision in revisions:
+        await revision.aclose()
+    for transport in transports:
+        await transport.aclose()
 
 
 def _checked(config: Config, host: str) -> GatewaySettings:

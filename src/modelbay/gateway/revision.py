@@ -21,6 +21,10 @@ class Revision:
     def __init__(self, config: Config, settings: GatewaySettings, transport: Transport, catalog: Catalog) -> None:
         self.config = config
         self.settings = settings
+        self.transport = transport
+        """May be shared with other states."""
+        self.requests = 0
+        """Requests in progress."""
         self.targets = Targets(config, catalog)
         self.providers = ProviderClient(config, transport, "client")
         self._names = ModelNames(config)
