@@ -1,6 +1,7 @@
 """Model lists: each form is read back by its reader, with the facts that were written."""
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ PLAIN = Model(
     id="plain", max_context_tokens=32_000, max_output_tokens=4_000, capabilities={"thinking": False, "tool_use": False}
 )
 UNKNOWN = Model(id="unknown")
-LISTED = ModelList([FULL, PLAIN, UNKNOWN], URL, 1_767_225_600)
+LISTED = ModelList([FULL, PLAIN, UNKNOWN], URL, date(2026, 1, 1))
 FACTS = {  # of the full model in each form: input size, output, capabilities, price
     "openai": (True, True, True, True),
     "anthropic": (True, True, True, False),
@@ -72,6 +73,19 @@ def test_clients_of_openai_find_the_sizes_under_each_name_they_know() -> None:
     assert model["top_provider"]["context_length"] == 200_000
     assert model["architecture"]["input_modalities"] == ["text", "image"]
     assert (model["object"], model["created"], model["owned_by"]) == ("model", 1_767_225_600, "modelbay")
+
+
+def test_an_unknown_release_date_has_the_form_that_the_clients_expect() -> None:
+    listed = ModelList([PLAIN, UNKNOWN], URL, dates={"plain": date(2026, 5, 21)})
+    assert [item["created"] for item in listed.items("openai")] == [1_779_321_600, 0]
+    assert [item["created_at"] for item in listed.items("anthropic")] == [
+        "2026-05-21T00:00:00Z",
+        "1970-01-01T00:00:00Z",
+    ]
+    # opencode requires the field, and hides models with an old date
+    assert [item["release_date"] for item in listed.items("models_dev")] == ["2026-05-21", ""]
+    assert [item.get("release_date") for item in listed.items("extended")] == ["2026-05-21", None]
+    assert [item.get("release_date") for item in listed.items("registry")] == ["2026-05-21", None]
 
 
 def test_an_anthropic_list_has_its_ends_and_an_effort_for_each_that_is_known() -> None:

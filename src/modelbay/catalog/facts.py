@@ -1,6 +1,7 @@
 """Facts about a model from one source, and the model that results from several sources."""
 
 from copy import copy
+from datetime import date
 from typing import get_args
 
 from msgspec import Struct, field
@@ -36,6 +37,14 @@ class Facts(Struct):
     reasoning_key: str | None = None
     cost: Cost | None = None
     capabilities: dict[Capability, bool] = field(default_factory=dict)
+
+
+def day(written: str) -> date | None:
+    """The first day of a date, which may also be a month or a year."""
+    try:
+        return date.fromisoformat(written + {4: "-01-01", 7: "-01"}.get(len(written), ""))
+    except ValueError:
+        return None
 
 
 def configured(entry: ModelEntry, protocol: Protocol) -> Facts:

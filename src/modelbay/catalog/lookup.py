@@ -75,6 +75,16 @@ class Catalog:
         """The entry of models.dev for a model at exactly this provider: only its prices apply."""
         return self.models_dev.index.at(self.names(found), wire_id)
 
+    def described(self, entry: ModelEntry, found: Upstream | None) -> IndexEntry:
+        """A model in its manifest or in models.dev: at this provider, otherwise only its release date at any provider."""
+        if entry.listed and "release_date" in entry.listed:
+            return IndexEntry(entry.provider, entry.model, entry.listed)
+        known = self.entry(entry.identity, found) if found is not None else None
+        if known is not None:
+            return known
+        others = [one.released for one in self.models_dev.index.entries(entry.model) if one.released]
+        return IndexEntry(entry.provider, entry.model, {"release_date": min(others, default="")})
+
     def names(self, found: Upstream) -> list[str]:
         """IDs of a provider at models.dev, likeliest first; several if plans share a host.
 

@@ -6,13 +6,14 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
+from modelbay.catalog.facts import day
 from modelbay.catalog.lookup import Catalog
 from modelbay.config.schema import Config, GatewaySettings
 from modelbay.errors import ConfigError
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.names import ModelNames
 from modelbay.line import ProviderClient
-from modelbay.model import Model
+from modelbay.serving.model_lists import ModelList
 from modelbay.target import Target, Targets
 from modelbay.transport import Transport
 
@@ -50,17 +51,31 @@ class Revision:
         path = request.codec.PASS.path("generate", target.model.id)
         return (await self.providers.endpoint(target, path, stream=False)).account
 
-    async def models(self) -> list[Model]:
-        """All models, each with the name that clients use as its ID: aliases, and the exact names of `[gateway.names]`."""
-        return await asyncio.to_thread(self._models)
+    async def models(self, url: str) -> ModelList:
+        """All models, each with the name that clients use as its ID: aliases, and the exact names of `[gateway.names]`. `url`:
+        see `ModelList.url`."""
+        return await asyncio.to_thread(self._models, url)
 
-    def _models(self) -> list[Model]:
-        found = {target.entry.alias: target.model for target in self.targets.all()}
+    def _models(self, url: str) -> ModelList:
+        found = {target.entry.alias: target for target in self.targets.all()}
         for name in self.settings.names:
             if "*" not in name:
                 with suppress(ConfigError):
-                    found[name] = self.targets.of(self._names.find(name)).model
-        return [replace(model, id=name, name=model.name or name) for name, model in found.items()]
+                    found[name] = self.targets.of(self._names.find(name))
+        return self._listed(found, url)
+
+    async def model(self, name: str, url: str) -> ModelList:
+        """The model that clients call by this name. Raises what `target` raises."""
+        target = await self.target(name)
+        return await asyncio.to_thread(self._listed, {name.removeprefix("models/"): target}, url)
+
+    def _listed(self, targets: dict[str, Target], url: str) -> ModelList:
+        described = {
+            name: self.targets.catalog.described(target.entry, target.upstream) for name, target in targets.items()
+        }
+        dates = {name: released for name, one in described.items() if (released := day(one.released)) is not None}
+        models = [replace(target.model, id=name, name=target.model.name or name) for name, target in targets.items()]
+        return ModelList(models, url, dates=dates)
 
     async def aclose(self) -> None:
         await self.providers.aclose()

@@ -67,16 +67,11 @@ def preferred(config: Config, models: Iterable[ModelEntry], ending: Collection[s
 
 
 def _known(config: Config, model: ModelEntry, catalog: Catalog) -> IndexEntry:
-    """The facts about a model in its manifest or in models.dev: at this provider, otherwise at any provider."""
-    if model.listed and "release_date" in model.listed:
-        return IndexEntry(model.provider, model.model, model.listed)
     try:
-        found = catalog.entry(model.identity, upstream(config, config.provider_of(model)))
+        found = upstream(config, config.provider_of(model))
     except ConfigError:
         found = None
-    others = [one for one in catalog.models_dev.index.entries(model.model) if one.released] if found is None else []
-    day = min((one.released for one in others), default="")
-    return found or IndexEntry(model.provider, model.model, {"release_date": day})
+    return catalog.described(model, found)
 
 
 def levels(model: Model) -> list[str]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct, field
 
+from modelbay.catalog.facts import day
 from modelbay.catalog.formats.manifest import DAY, LONGEST
 from modelbay.catalog.knowledge import fitted, model_facts
 from modelbay.catalog.lists.discovery import discover
@@ -25,7 +26,7 @@ from modelbay.model import Capability, Cost, Model
 from modelbay.origin import origin
 from modelbay.providers import urls
 from modelbay.providers.upstream import Upstream, upstream
-from modelbay.publishing.model_rules import FIELDS, day
+from modelbay.publishing.model_rules import FIELDS
 from modelbay.secrecy import KEY, redact
 
 NETWORK = Network()

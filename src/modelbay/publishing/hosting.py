@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from modelbay.catalog.facts import day
 from modelbay.catalog.formats.manifest import parse_manifest, parse_models
 from modelbay.config.schema import Config
 from modelbay.conversation import Extra
@@ -22,7 +23,6 @@ from modelbay.json_text import decode
 from modelbay.line import USER_AGENT
 from modelbay.origin import origin
 from modelbay.providers import urls
-from modelbay.publishing.model_rules import day
 from modelbay.serving import refusals
 from modelbay.serving.asgi import (
     Message,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from modelbay.catalog.facts import day
 from modelbay.catalog.formats.manifest import DAY
 from modelbay.catalog.lists.entry_facts import A_TOKEN
 from modelbay.conversation import Extra, Json
@@ -93,14 +94,6 @@ def _dates(entry: Extra, where: tuple[str | int, ...], today: date) -> Iterator[
         length = min(len(released), len(updated))
         if updated[:length] < released[:length]:
             yield broken("date-order", field_path(*where, "last_updated"), "earlier than release_date")
-
-
-def day(written: str) -> date | None:
-    """The first day of a date, which may also be a month or a year."""
-    try:
-        return date.fromisoformat(written + {4: "-01-01", 7: "-01"}.get(len(written), ""))
-    except ValueError:
-        return None
 
 
 def _modalities(entry: Extra, where: tuple[str | int, ...], _: date) -> Iterator[RuleFinding]:

@@ -4,8 +4,8 @@ A form has the fields that its clients read: the sizes above all, because an age
 An unknown fact is left out, unless the form requires it.
 """
 
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -24,6 +24,8 @@ CONTEXT = 131_072
 """Context window for forms that require one, if it is unknown. Kimi Code and other clients assume it too."""
 OUTPUT = 8_192
 """Maximum output tokens for forms that require them, if they are unknown."""
+_UNKNOWN_DAY = date(1970, 1, 1)
+"""The value of Anthropic's API for an unknown release date, which the form requires."""
 _CODEX_EFFORTS = {
     "none": "No reasoning",
     "minimal": "Very short reasoning",
@@ -55,8 +57,10 @@ class ModelList(Struct):
     models: Sequence[Model]
     url: str
     """Base URL of the server without a path, as the client addresses it."""
-    created: int = 0
-    """Release date of the models, in seconds since 1970; 0 if unknown."""
+    released: date | None = None
+    """Release date of the models without one of their own; None if unknown."""
+    dates: Mapping[str, date] = {}
+    """Release dates by ID."""
 
     def body(self, form: ListForm) -> _Item:
         """The whole list in a form."""
@@ -69,9 +73,9 @@ class ModelList(Struct):
     def items(self, form: ListForm) -> list[_Item]:
         return [_ITEMS[form](self, model) for model in self.models]
 
-    @property
-    def day(self) -> str:
-        return _moment(self.created)[:10]
+    def day(self, model: Model) -> date | None:
+        """Release date of a model; None if unknown."""
+        return self.dates.get(model.id, self.released)
 
 
 def _openai(listed: ModelList, model: Model) -> _Item:
@@ -81,7 +85,7 @@ def _openai(listed: ModelList, model: Model) -> _Item:
     return {
         "id": model.id,
         "object": "model",
-        "created": listed.created,
+        "created": _seconds(listed.day(model)),
         "owned_by": NAME,
         "name": model.name or model.id,
         **_known(
@@ -156,7 +160,7 @@ def _anthropic(listed: ModelList, model: Model) -> _Item:
         "type": "model",
         "id": model.id,
         "display_name": model.name or model.id,
-        "created_at": _moment(listed.created),
+        "created_at": f"{listed.day(model) or _UNKNOWN_DAY}T00:00:00Z",
         **_known(max_input_tokens=_input(model), max_tokens=model.max_output_tokens),
         "capabilities": {name: value for name, value in found.items() if value is not None},
     }
@@ -265,8 +269,9 @@ def _models_dev(listed: ModelList, model: Model) -> _Item:
         "tool_call": model.can("tool_use") is not False,
         **({"reasoning_options": [{"type": "effort", "values": efforts}]} if efforts else {}),
         **({"structured_output": True} if model.can("structured_output") else {}),
-        "release_date": listed.day,
-        "last_updated": listed.day,
+        # required; opencode hides models whose date is valid and old, such as 1970
+        "release_date": str(listed.day(model) or ""),
+        "last_updated": str(listed.day(model) or ""),
         "modalities": {"input": inputs, "output": _modalities(model, OUTPUTS)},
         "open_weights": False,
         **_cost(model.cost),
@@ -276,6 +281,11 @@ def _models_dev(listed: ModelList, model: Model) -> _Item:
             "output": model.max_output_tokens or min(OUTPUT, context),
         },
     }
+
+
+def _extended(listed: ModelList, model: Model) -> _Item:
+    """A model of a manifest: without unknown dates."""
+    return {name: value for name, value in _models_dev(listed, model).items() if value != ""}
 
 
 def _cost(cost: Cost | None) -> _Item:
@@ -288,7 +298,7 @@ def _registry(listed: ModelList, model: Model) -> _Item:
     """A model of Kimi Code's registry."""
     efforts = model.efforts if model.can("thinking") else None
     return {
-        **_models_dev(listed, model),
+        **_extended(listed, model),
         **_known(support_efforts=efforts, default_effort=efforts and model.default_effort),
     }
 
@@ -305,8 +315,8 @@ def _known(**facts: Any) -> Extra:
     return {name: value for name, value in facts.items() if value is not None}
 
 
-def _moment(created: int) -> str:
-    return datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _seconds(day: date | None) -> int:
+    return 0 if day is None else int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
 def _anthropic_list(listed: ModelList) -> _Item:
@@ -338,10 +348,10 @@ _ITEMS: dict[ListForm, Callable[[ModelList, Model], _Item]] = {
     "google": _google,
     "codex": _codex,
     "litellm": _litellm,
-    "extended": _models_dev,
+    "extended": _extended,
     "models_dev": _models_dev,
     "registry": _registry,
-    "manifest": _models_dev,
+    "manifest": _extended,
 }
 _LISTS: dict[ListForm, Callable[[ModelList], _Item]] = {
     "openai": lambda listed: {"object": "list", "data": listed.items("openai")},

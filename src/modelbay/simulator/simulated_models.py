@@ -1,14 +1,15 @@
 """The simulator's models with capabilities and prices, for every format of model list."""
 
 from collections.abc import Mapping
+from datetime import date
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.model import Capability, Cost, Model
 
-CREATED = 1_767_225_600
-"""Release date of the simulator's models: 2026-01-01."""
+RELEASED = date(2026, 1, 1)
+"""Release date of the simulator's models."""
 DEFAULT = "sim-1"
 """The model for requests that need not name one."""
 EFFORTS = ["low", "medium", "high"]

@@ -28,7 +28,7 @@ from modelbay.simulator.request_rules import CheckedRequest, check
 from modelbay.simulator.responses import SimulatedResponse
 from modelbay.simulator.signatures import SECRET
 from modelbay.simulator.simulated_exchange import SimulatedExchange
-from modelbay.simulator.simulated_models import CREATED, DEFAULT, SimulatedModel, SimulatedModels
+from modelbay.simulator.simulated_models import DEFAULT, RELEASED, SimulatedModel, SimulatedModels
 from modelbay.simulator.stored_responses import PROTOCOL, StoredResponses, compacted
 from modelbay.simulator.token_counts import PromptCache, prompt_tokens
 from modelbay.simulator.traits import TRAITS, ProtocolTraits
@@ -330,7 +330,7 @@ class SimulatedProvider:
         return _json(self._listed(incoming).item(self._form(incoming, route), model), traits)
 
     def _listed(self, incoming: Incoming) -> ModelList:
-        return ModelList([facts.model for facts in self.models.by_id.values()], _origin(incoming), CREATED)
+        return ModelList([facts.model for facts in self.models.by_id.values()], _origin(incoming), RELEASED)
 
     def _form(self, incoming: Incoming, route: Route) -> ListForm:
         return list_form(route.action, incoming.path, incoming.headers, incoming.query)
