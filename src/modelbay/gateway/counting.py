@@ -6,7 +6,7 @@ from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.gateway.responder import Responder
 from modelbay.gateway.revision import Revision
-from modelbay.gateway.token_estimates import estimate
+from modelbay.gateway.stores import Stores
 from modelbay.json_text import encode
 from modelbay.opened import Sending
 from modelbay.serving.replies import token_count
@@ -18,8 +18,9 @@ _JSON = (b"content-type", b"application/json")
 class TokenCount:
     """A count for an agent that decides when to shorten its conversation. It never fails because of the provider."""
 
-    def __init__(self, revision: Revision, request: ClientRequest, responder: Responder) -> None:
+    def __init__(self, revision: Revision, stores: Stores, request: ClientRequest, responder: Responder) -> None:
         self._revision = revision
+        self._stores = stores
         self._request = request
         self._responder = responder
         self.target: Target | None = None
@@ -37,7 +38,8 @@ class TokenCount:
         estimated = counted is None
         if counted is None:
             conversation = request.conversation(request.fields())
-            counted = encode(token_count(request.protocol, estimate(conversation, target.model)))
+            expected = await self._stores.expected_count(target, conversation, asked=True)
+            counted = encode(token_count(request.protocol, expected.tokens))
         fields = headers.own(provider=target.upstream.provider.id, model=target.model.id, estimated=estimated)
         await self._responder.whole(200, counted, [_JSON, *fields])
 

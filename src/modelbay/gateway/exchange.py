@@ -8,18 +8,18 @@ from uuid import uuid4
 from msgspec import Struct
 from msgspec.structs import replace
 
-from modelbay.conversation import Conversation, Thinking
+from modelbay.conversation import Conversation, ServerToolCall, Thinking
 from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, Unsupported
 from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, UsageReported, Warned, collect
 from modelbay.gateway import headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.framing import WholeEvents, before_failure, failure_array, failure_event
+from modelbay.gateway.learned_counts import Expected
 from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
 from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, may_refer
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
-from modelbay.gateway.token_estimates import estimate
 from modelbay.json_text import decode, encode
 from modelbay.opened import Opened, Sending
 from modelbay.protocols.limits import within_output_limit
@@ -73,8 +73,8 @@ class Exchange:
         """The events of the reply, without the pieces of its parts."""
         self._resolution: ResolvedRequest | None = None
         """A request of Responses whose response is stored."""
-        self._estimate: asyncio.Future[int] | None = None
-        """Input tokens for the start of a stream, which clients of Anthropic read there. Other protocols report them at its end."""
+        self._expected: asyncio.Future[Expected | None] | None = None
+        """The expected count of the input, if a client uses it."""
         self.attempts = 0
         self.finished = False
         """Whether the whole reply was received."""
@@ -89,6 +89,8 @@ class Exchange:
         """
         prepared = await self._prepared()
         self._overhead = perf_counter() - self._began
+        if self._uses_counts(prepared):
+            self._expected = asyncio.ensure_future(self._expect(prepared))
         try:
             await (self._stream(prepared) if prepared.stream else self._whole(prepared))
         except ProviderError as error:
@@ -207,9 +209,6 @@ class Exchange:
     # --- the response ---
 
     async def _stream(self, prepared: Prepared) -> None:
-        if self._request.protocol == "anthropic" and prepared.conversation is not None and self.target is not None:
-            counting = asyncio.to_thread(estimate, prepared.conversation, self.target.model)
-            self._estimate = asyncio.ensure_future(counting)
         try:
             opened = await self._opened(prepared)
         except ModelbayError as error:
@@ -243,8 +242,8 @@ class Exchange:
     async def _translate(self, prepared: Prepared, opened: Opened) -> None:
         conversation = prepared.conversation or self._request.conversation(self._request.fields())
         feed = self._request.codec.stream_renderer(conversation).feed
-        if self._estimate is not None:
-            feed(UsageReported(Usage(input=await self._estimate)))
+        if self._expected is not None and self._begins_with_count(prepared) and (expected := await self._expected):
+            feed(UsageReported(Usage(input=expected.tokens)))
         while (events := await opened.events()) is not None:
             if not events:
                 continue
@@ -299,7 +298,9 @@ class Exchange:
             self.error = last.error
         elif isinstance(last, Finished):
             self.finished = True
-            await self._keep(collect(self._events), conversation)
+            reply = collect(self._events)
+            await self._keep(reply, conversation)
+            await self._learn(reply)
 
     async def _keep(self, reply: Reply, conversation: Conversation | None) -> None:
         request, target = self._request, self.target
@@ -311,6 +312,35 @@ class Exchange:
         if conversation is None:
             conversation = request.conversation(request.fields())
         await self._stores.keep_reasoning(request.client, target, conversation, reply)
+
+    # --- counts of input tokens ---
+
+    def _uses_counts(self, prepared: Prepared) -> bool:
+        """Whether a client reads an expected count, now or with later requests."""
+        return self._begins_with_count(prepared) or (self.target is not None and self._stores.needs_counts(self.target))
+
+    def _begins_with_count(self, prepared: Prepared) -> bool:
+        """Whether the client reads the input tokens at the start of the stream. Only Anthropic reports them there."""
+        return prepared.stream and self._request.protocol == "anthropic" and prepared.conversation is not None
+
+    async def _expect(self, prepared: Prepared) -> Expected | None:
+        """The expected count of the input; None if the request, which is passed on, cannot be read."""
+        request, conversation = self._request, prepared.conversation
+        assert self.target is not None
+        try:
+            if conversation is None:
+                conversation = await asyncio.to_thread(lambda: request.conversation(request.fields()))
+            return await self._stores.expected_count(self.target, conversation)
+        except ModelbayError:
+            return None
+
+    async def _learn(self, reply: Reply) -> None:
+        """Learn from the provider's count of the input."""
+        expected = None if self._expected is None else await self._expected
+        # a provider's own tools count what they found, too
+        plain = not any(type(part) is ServerToolCall for part in reply.parts)
+        if expected is not None and self.target is not None and plain and reply.usage and reply.usage.input_total:
+            await self._stores.learn_count(self.target, expected, reply.usage.input_total)
 
     def _complete(self, started: Started) -> None:
         """Add what a translated reply needs and its provider may not send: an ID and the time, which clients show as 1970 if

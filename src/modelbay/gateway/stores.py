@@ -1,4 +1,5 @@
-"""State that the gateway stores for its clients: reasoning that they drop, and responses that their provider does not keep."""
+"""State that the gateway stores for its clients: reasoning that they drop, responses that their provider does not keep, and
+counts of tokens."""
 
 from asyncio import to_thread
 
@@ -7,6 +8,7 @@ from modelbay.conversation import Conversation, Extra
 from modelbay.errors import NotFound
 from modelbay.events import Reply
 from modelbay.gateway.client_request import ClientRequest
+from modelbay.gateway.learned_counts import Expected, LearnedCounts
 from modelbay.gateway.reasoning_store import ReasoningStore
 from modelbay.gateway.response_store import ResolvedRequest, ResponseStore, refers
 from modelbay.gateway.state_table import StateTable
@@ -19,9 +21,11 @@ class Stores:
     def __init__(self, settings: GatewaySettings) -> None:
         self._reasoning: ReasoningStore | None = None
         self._responses: ResponseStore | None = None
+        table: StateTable | None = None
         if settings.store:
             table = StateTable(days=settings.store_days, max_bytes=settings.store_bytes)
             self._reasoning, self._responses = ReasoningStore(table), ResponseStore(table)
+        self._counts = LearnedCounts(table)
 
     @property
     def keeps_responses(self) -> bool:
@@ -54,6 +58,22 @@ class Stores:
         """Store the reasoning state of a reply."""
         if self._reasoning is not None:
             await to_thread(self._reasoning.keep, client, target, conversation, reply)
+
+    # --- counts of tokens ---
+
+    async def expected_count(self, target: Target, conversation: Conversation, *, asked: bool = False) -> Expected:
+        """The input tokens that a target is expected to count. `asked`: a client asked for a count without a reply."""
+        if asked:
+            self._counts.ask(target)
+        return await to_thread(self._counts.expect, target, conversation)
+
+    async def learn_count(self, target: Target, expected: Expected, tokens: int) -> None:
+        """Compare an expected count with the one in the reply."""
+        await to_thread(self._counts.learn, target, expected, tokens)
+
+    def needs_counts(self, target: Target) -> bool:
+        """Whether a client asked for counts of a target."""
+        return self._counts.is_asked(target)
 
     # --- responses ---
 

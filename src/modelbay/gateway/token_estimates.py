@@ -1,8 +1,7 @@
 """Estimates of input tokens, for providers that do not count them.
 
-Tokens of a text are estimated from its letters, words, digits, punctuation and scripts, without a tokenizer. Each model
-family then has its own factors: for text, for the tokens that a message, a tool or a schema adds, and for media. They
-are in `token_estimates.toml`.
+Each model family has its own factors: for text (`text_tokens`), for the tokens that a message, a tool or a schema adds,
+and for media. They are in `token_estimates.toml`. `learned_counts` corrects them.
 """
 
 from base64 import b64decode
@@ -11,7 +10,7 @@ from fnmatch import fnmatch
 from functools import cache
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct, field
@@ -21,6 +20,7 @@ from modelbay.conversation import (
     Conversation,
     Json,
     Media,
+    Protocol,
     Refusal,
     ServerToolCall,
     ServerToolResult,
@@ -32,7 +32,9 @@ from modelbay.conversation import (
     Turn,
     UnknownPart,
 )
+from modelbay.dialect import PLAIN, Dialect
 from modelbay.gateway.image_sizes import image_size
+from modelbay.gateway.text_tokens import text_tokens
 from modelbay.json_text import encode
 from modelbay.model import Model
 from modelbay.protocols.documents import plain_text
@@ -89,28 +91,40 @@ class FactorRow(Struct, frozen=True, kw_only=True):
 class TextFactors(FactorRow, frozen=True, kw_only=True):
     """Tokens that models count for the contents of a conversation."""
 
-    base: float
-    system: float
+    base: float = 0
+    system: float = 0
     """For a system prompt, besides its text."""
-    turn: float
-    tools: float
+    turn: float = 0
+    tools: float = 0
     """For any number of tools: the instructions for calling them."""
-    tool: float
-    property: float
+    chat_tools: float = 0
+    """For any number of tools in Chat Completions, besides `tools`."""
+    tool: float = 0
+    property: float = 0
     """For each property in the schemas of tools."""
-    text: float
+    text: float = 1
     """Factor for texts."""
-    schema: float
+    schema: float = 1
     """Factor for names and descriptions of tools and their properties."""
-    call: float
-    result: float
-    thinking: float
+    call: float = 0
+    result: float = 0
+    thinking: float = 1
     """Factor for thinking in the current tool loop. Older thinking is not counted."""
-    opaque: float
+    opaque: float = 0
     """For 1,000 characters of encrypted reasoning in the current tool loop."""
-    format: float
+    format: float = 0
     """Factor for the schema of an output format."""
-    has_format: float
+    has_format: float = 0
+    forced: float = 0
+    """For tools of which the model must call one."""
+    reasons: float = 0
+    """For reasoning that is turned on."""
+    media: float = 1
+    """Factor for the tokens of images, documents, audio and video."""
+    sealed: float = 0
+    """Characters of each encrypted reasoning that do not count."""
+    unused: bool = False
+    """Whether tools count although the model must not call them."""
 
 
 class MediaFactors(FactorRow, frozen=True, kw_only=True):
@@ -124,8 +138,6 @@ class MediaFactors(FactorRow, frozen=True, kw_only=True):
 
 
 class FactorTable(Struct):
-    text: dict[str, float]
-    """Tokens per letter, word and so on: see `text_tokens`."""
     family: list[TextFactors]
     media: list[MediaFactors]
 
@@ -146,33 +158,40 @@ def _row(rows: list[_Row], model: Model) -> _Row:
     return next(row for row in found if any(fnmatch(name, pattern) for pattern in row.models))
 
 
-def estimate(conversation: Conversation, model: Model) -> int:
-    """The estimated input tokens of a conversation, at least 1."""
+FACTORS = (
+    "base", "system", "turn", "tools", "chat_tools", "tool", "property", "text", "schema", "call", "result", "thinking",
+    "opaque", "format", "has_format", "forced", "reasons", "media",
+)  # fmt: skip
+"""The factors of `TextFactors` that are multiplied by an amount."""
+
+
+class Estimate(NamedTuple):
+    """The amounts in a conversation, and the factors of the model's family, in the order of `FACTORS`."""
+
+    amounts: list[float]
+    factors: list[float]
+    complete: bool
+    """Whether all that the provider counts is text in the conversation: no media, and nothing of the provider's own tools."""
+
+    @property
+    def tokens(self) -> int:
+        """The estimated input tokens, at least 1."""
+        return max(1, round(sum(a * f for a, f in zip(self.amounts, self.factors, strict=True))))
+
+
+def estimate(
+    conversation: Conversation, model: Model, protocol: Protocol | None = None, dialect: Dialect = PLAIN
+) -> Estimate:
+    """Estimate the input tokens of a conversation. `protocol` and `dialect` are the provider's."""
     contents, table = Contents.of(conversation), _table()
-    media = _row(table.media, model)
-    tokens = _text_tokens(contents, _row(table.family, model)) + sum(
-        _media_tokens(one, media) for one in contents.media
-    )
-    return max(1, round(tokens))
-
-
-def _text_tokens(contents: "Contents", row: TextFactors) -> float:
-    return (
-        row.base
-        + row.system * contents.system
-        + row.turn * contents.turns
-        + row.tools * (contents.tools > 0)
-        + row.tool * contents.tools
-        + row.property * contents.properties
-        + row.text * contents.text
-        + row.schema * contents.schema
-        + row.call * contents.calls
-        + row.result * contents.results
-        + row.thinking * contents.thinking
-        + row.opaque * contents.opaque / 1000
-        + row.format * contents.format
-        + row.has_format * (contents.format > 0)
-    )
+    row, media = _row(table.family, model), _row(table.media, model)
+    amounts = contents.amounts(row)
+    amounts["media"] = sum(_media_tokens(one, media) for one in contents.media)
+    amounts["chat_tools"] = amounts["tools"] * (protocol == "openai_chat")
+    if dialect.bare_tools:
+        amounts |= {"tools": 0, "chat_tools": 0, "tool": 0, "property": 0}
+    complete = not contents.hidden and not contents.media
+    return Estimate([float(amounts[name]) for name in FACTORS], [getattr(row, name) for name in FACTORS], complete)
 
 
 # --- what a conversation contains --------------------------------------------------------------------------------------
@@ -181,7 +200,7 @@ def _text_tokens(contents: "Contents", row: TextFactors) -> float:
 class Contents(Struct):
     """The contents of a conversation that count as tokens."""
 
-    system: bool = False
+    systems: int = 0
     turns: int = 0
     tools: int = 0
     properties: int = 0
@@ -191,10 +210,18 @@ class Contents(Struct):
     calls: int = 0
     results: int = 0
     thinking: float = 0
-    opaque: int = 0
-    """Characters."""
+    opaque: list[int] = field(default_factory=list)
+    """Characters of each encrypted reasoning in the current tool loop."""
     format: float = 0
+    forced: bool = False
+    """Whether the model must call a tool."""
+    unused: bool = False
+    """Whether the model must not call a tool."""
+    reasons: bool = False
+    """Whether the request turns reasoning on."""
     media: list[Media] = field(default_factory=list)
+    hidden: bool = False
+    """Whether the provider may add texts that are not in the conversation: with its own tools, or from its own storage."""
 
     @classmethod
     def of(cls, conversation: Conversation) -> "Contents":
@@ -204,19 +231,41 @@ class Contents(Struct):
         loop = _current_loop(conversation.turns)
         for index, turn in enumerate(conversation.turns):
             if turn.role in ("system", "developer"):
-                found.system = True
+                found.systems += any(type(part) is not Text or part.text for part in turn.parts)
             else:
                 found.turns += 1
             for part in turn.parts:
                 found._add(part, texts)
                 if index >= loop:
-                    found.opaque += len(part.opaque or "")
-                    if type(part) is Thinking:
+                    found.opaque += [len(part.opaque)] if part.opaque else []
+                    if type(part) is Thinking and not part.summary:
                         thoughts += part.texts
         # one text is counted faster than many
         found.text, found.thinking = text_tokens("".join(texts)), text_tokens("".join(thoughts))
         found._add_settings(conversation)
         return found
+
+    def amounts(self, row: TextFactors) -> dict[str, float]:
+        """The amounts that the factors of a row are multiplied by, by the name of the factor."""
+        tools = self.tools if row.unused or not self.unused else 0
+        return {
+            "base": 1,
+            "system": self.systems,
+            "turn": self.turns,
+            "tools": tools > 0,
+            "tool": tools,
+            "property": self.properties if tools else 0,
+            "text": self.text,
+            "schema": self.schema if tools else 0,
+            "call": self.calls,
+            "result": self.results,
+            "thinking": self.thinking,
+            "opaque": sum(max(0, length - row.sealed) for length in self.opaque) / 1000,
+            "format": self.format,
+            "has_format": self.format > 0,
+            "forced": self.forced,
+            "reasons": self.reasons,
+        }
 
     def _add(self, part: AnyPart, texts: list[str]) -> None:
         match part:
@@ -236,8 +285,10 @@ class Contents(Struct):
                 else:
                     texts.append(text)
             case ServerToolCall():
+                self.hidden = True
                 texts += [part.name, " ", part.arguments]
             case ServerToolResult():
+                self.hidden = True
                 texts.append(encode(part.content).decode())
             case UnknownPart():
                 texts.append(encode(part.raw).decode())
@@ -245,24 +296,33 @@ class Contents(Struct):
     def _add_settings(self, conversation: Conversation) -> None:
         settings = conversation.settings
         names: list[str] = []
-        if settings.tool_choice is None or settings.tool_choice.mode != "none":
-            for tool in _each(settings.tools or ()):
-                self.tools += 1
-                names += [tool.name, " ", tool.description or ""]
-                self.properties += _read_schema(tool.schema, names)
+        self.hidden |= bool(settings.state)
+        for tool in _each(settings.tools or ()):
+            self.tools += 1
+            self.hidden |= tool.kind == "vendor"
+            names += [tool.name, tool.description or ""]
+            self.properties += _read_schema(tool.schema, names)
         self.schema = text_tokens(" ".join(names))
+        choice, reasoning = settings.tool_choice, settings.reasoning
+        self.unused = choice is not None and choice.mode == "none"
+        self.forced = choice is not None and (choice.mode in ("required", "tool") or choice.required)
+        # Anthropic's effort alone turns nothing on; those of other clients are translated to thinking
+        by_effort = conversation.protocol != "anthropic" and reasoning is not None and reasoning.enabled is None
+        self.reasons = reasoning is not None and (
+            bool(reasoning.enabled or reasoning.adaptive or reasoning.budget)
+            or (by_effort and reasoning.effort not in (None, "none"))
+        )
         if settings.output_format is not None and settings.output_format.schema is not None:
             self.format = text_tokens(encode(settings.output_format.schema).decode())
 
 
 def _current_loop(turns: list[Turn]) -> int:
-    """Index of the first turn after the last message of the user."""
+    """Index of the first turn after the last message of the user, which may follow results of tools in one turn."""
     asked = (
         index
         for index in range(len(turns) - 1, -1, -1)
         if turns[index].role == "user"
-        and not any(type(part) is ToolResult for part in turns[index].parts)
-        and any(type(part) is Text and part.text for part in turns[index].parts)
+        and any((type(part) is Text and part.text) or type(part) is Media for part in turns[index].parts)
     )
     return next(asked, -1) + 1
 
@@ -296,90 +356,6 @@ def _read_schema(schema: Json, names: list[str]) -> int:
         names += [value["description"]] if isinstance(value.get("description"), str) else []
         names += map(str, value["enum"]) if isinstance(value.get("enum"), list) else []
     return count
-
-
-# --- texts -------------------------------------------------------------------------------------------------------------
-
-
-_UPPER, _LOWER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz"
-_DIGITS, _SPACES = b"0123456789", b" "
-_BREAKS = b"\t\n\v\f\r"
-_PUNCTUATION = bytes(set(range(128)) - {*_UPPER, *_LOWER, *_DIGITS, *_SPACES, *_BREAKS})
-
-
-def _shape(*groups: tuple[bytes, bytes]) -> bytes:
-    """A table for `bytes.translate`: a character for each group of bytes, and a space for all others."""
-    table = bytearray(b" " * 256)
-    for characters, mark in groups:
-        for character in characters:
-            table[character] = mark[0]
-    return bytes(table)
-
-
-def _others(characters: bytes) -> bytes:
-    return bytes(set(range(256)) - set(characters))
-
-
-_LETTERS = _shape((_UPPER + _LOWER, b"a"))
-_CASES = _shape((_UPPER, b"A"), (_LOWER, b"a"))
-_NUMBERS = _shape((_DIGITS, b"a"))
-_SIGNS = _shape((_PUNCTUATION, b"a"))
-_LINES = _shape((_BREAKS, b"a"))
-_NO_LETTERS, _NO_SIGNS = _others(_UPPER + _LOWER), _others(_PUNCTUATION)
-_SCRIPTS = {
-    "latin": range(0xC2, 0xCE),
-    "greek": range(0xCE, 0xD0),
-    "cyrillic": range(0xD0, 0xD5),
-    "hebrew": range(0xD5, 0xD8),
-    "arabic": range(0xD8, 0xE0),
-    "indic": range(0xE0, 0xE1),
-    "other": range(0xE1, 0xE2),
-    "symbols": range(0xE2, 0xE3),
-    "kana": range(0xE3, 0xE4),
-    "han": range(0xE4, 0xEA),
-    "hangul": range(0xEA, 0xEE),
-    "wide": range(0xEE, 0xF0),
-    "emoji": range(0xF0, 0xF5),
-}
-"""Scripts by the first byte of a character in UTF-8."""
-_NO_SCRIPT = {name: _others(bytes(first)) for name, first in _SCRIPTS.items()}
-
-
-_WHOLE = 131_072
-"""Characters up to which a text is read completely. Of a longer one, slices of this total length are read."""
-_SLICE = 4_096
-
-
-def text_tokens(text: str) -> float:
-    """The tokens of a text for an average tokenizer."""
-    if len(text) <= _WHOLE:
-        return _counted(text)
-    every = len(text) * _SLICE // _WHOLE
-    slices = "".join([text[start : start + _SLICE] for start in range(0, len(text), every)])
-    return _counted(slices) * len(text) / len(slices)
-
-
-def _counted(text: str) -> float:
-    weights = _table().text
-    data = text.encode("utf-8", "replace")
-    found = (
-        weights["letter"] * len(data.translate(None, _NO_LETTERS))
-        + weights["word"] * _runs(data, _LETTERS)
-        + weights["hump"] * data.translate(_CASES).count(b"aA")
-        + weights["number"] * _runs(data, _NUMBERS)
-        + weights["sign"] * len(data.translate(None, _NO_SIGNS))
-        + weights["signs"] * _runs(data, _SIGNS)
-        + weights["break"] * _runs(data, _LINES)
-    )
-    if not text.isascii():
-        found += sum(weights[name] * len(data.translate(None, others)) for name, others in _NO_SCRIPT.items())
-    return found
-
-
-def _runs(data: bytes, shape: bytes) -> int:
-    """The number of groups of bytes that the shape marks."""
-    marks = data.translate(shape)
-    return marks.count(b" a") + marks.startswith(b"a")
 
 
 # --- media -------------------------------------------------------------------------------------------------------------

@@ -174,7 +174,7 @@ class Visit:
                 self.exchange = exchange = Exchange(self._revision, self._gateway.stores, request, self.responder)
                 await exchange.run()
             case "count":
-                self._count = TokenCount(self._revision, request, self.responder)
+                self._count = TokenCount(self._revision, self._gateway.stores, request, self.responder)
                 await self._count.run()
             case "embed" | "completions" | "images" | "audio" | "rerank" | "moderations" | "compact":
                 self.exchange = call = SideCall(self._revision, request, self.responder)

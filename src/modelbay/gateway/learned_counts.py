@@ -1,0 +1,206 @@
+"""Input tokens as providers count them, learned from the usage in their replies.
+
+An estimate begins at the most similar request whose count is known, and only the difference is estimated: an earlier one
+of the same conversation, or one with the same system prompt and tools. So prompts that a provider adds are included.
+
+The factors of a model are learned, too. Each reply corrects them by recursive least squares: the factors that are least
+certain are changed most, and a single surprising count changes little.
+"""
+
+import threading
+from collections.abc import Iterable
+from hashlib import blake2b
+from time import monotonic
+
+from msgspec import Struct, field
+
+from modelbay.conversation import Conversation, Media, Text
+from modelbay.errors import MalformedReply, StoreError
+from modelbay.gateway.state_table import State, StateTable
+from modelbay.gateway.token_estimates import FACTORS, Estimate, estimate
+from modelbay.json_text import decode_as, encode
+from modelbay.target import Target
+
+_UNCERTAIN = {
+    "base": 30.0, "system": 3.0, "turn": 3.0, "tools": 100.0, "chat_tools": 40.0, "tool": 10.0, "property": 6.0,
+    "text": 0.1, "schema": 0.2, "call": 15.0, "result": 6.0, "thinking": 0.3, "opaque": 100.0, "format": 0.4,
+    "has_format": 40.0, "forced": 40.0, "reasons": 15.0, "media": 0.3,
+}  # fmt: skip
+"""Standard deviations of a family's factors for one model of it."""
+_NOISE = 0.05
+"""Standard deviation of an estimate with the right factors, as a part of the tokens."""
+_SURPRISE = 2.0
+"""Standard deviations up to which a count is taken as it is."""
+_FORGOTTEN = 1.005
+"""Growth of uncertainty with each reply: providers change their prompts."""
+_KNOWN = 64
+"""Maximum number of counted requests that are kept for a model."""
+_SIMILAR = 1.25
+"""A count replaces one of the same system prompt and tools if it is at most this many times larger. Small ones are more useful."""
+_TARGETS = 128
+_SAVE = 30.0
+"""Seconds between two times at which the counts of a model are stored."""
+_KIND = "counts"
+
+
+class Counted(Struct):
+    """A request that a provider counted."""
+
+    amounts: list[float]
+    tokens: int
+
+
+class ModelCounts(Struct):
+    """The counts of one model: its factors, and the last requests that it counted."""
+
+    factors: list[float]
+    covariance: list[list[float]]
+    requests: dict[str, Counted] = field(default_factory=dict)
+    """By key, the last used one last."""
+
+    @classmethod
+    def new(cls, factors: list[float]) -> "ModelCounts":
+        size = len(FACTORS)
+        rows = [[0.0] * size for _ in FACTORS]
+        for index, name in enumerate(FACTORS):
+            rows[index][index] = _UNCERTAIN[name] ** 2
+        return cls(list(factors), rows)
+
+    def tokens(self, amounts: list[float], keys: Iterable[str]) -> int:
+        """The tokens of a request, from the most similar one."""
+        nothing = Counted([0.0] * len(FACTORS), 0)
+        near = [nothing, *(self.requests[key] for key in keys if key in self.requests)]
+        factors = [max(0.0, each) for each in self.factors]  # nothing has less than no tokens
+        changes = [[f * (new - old) for f, new, old in zip(factors, amounts, one.amounts, strict=True)] for one in near]
+        differences = [sum(map(abs, change)) for change in changes]
+        best = differences.index(min(differences))
+        return max(1, round(near[best].tokens + sum(changes[best])))
+
+    def learn(self, expected: "Expected", tokens: int) -> None:
+        if expected.estimate.complete:
+            self._correct(expected.estimate.amounts, tokens)
+        preamble, conversation = expected.keys
+        known = self.requests.pop(preamble, None)
+        counted = Counted(expected.estimate.amounts, tokens)
+        self.requests[preamble] = counted if known is None or tokens <= known.tokens * _SIMILAR else known
+        self.requests.pop(conversation, None)
+        self.requests[conversation] = counted
+        while len(self.requests) > _KNOWN:
+            del self.requests[next(iter(self.requests))]
+
+    def _correct(self, amounts: list[float], tokens: int) -> None:
+        used = [(index, amount) for index, amount in enumerate(amounts) if amount]
+        error = tokens - sum(self.factors[index] * amount for index, amount in used)
+        gain = [sum(row[index] * amount for index, amount in used) for row in self.covariance]
+        uncertain = sum(gain[index] * amount for index, amount in used)
+        # a count far from all expectations has the weight of one that is just possible
+        variance = max(uncertain + (_NOISE * tokens) ** 2 + 1, (error / _SURPRISE) ** 2)
+        for index, each in enumerate(gain):
+            self.factors[index] += each * error / variance
+            row = self.covariance[index]
+            row[:] = [value - each * other / variance for value, other in zip(row, gain, strict=True)]
+        self._forget()
+
+    def _forget(self) -> None:
+        for index, name in enumerate(FACTORS):
+            row = self.covariance[index]
+            row[index] = min(row[index] * _FORGOTTEN, _UNCERTAIN[name] ** 2)
+
+
+class Expected(Struct):
+    """The expected count of a request, to be compared with the provider's."""
+
+    tokens: int
+    estimate: Estimate
+    keys: tuple[str, str]
+
+
+class LearnedCounts:
+    """Counts of all models. Methods take time for long conversations and may read and write a file: call them in a thread.
+    No method raises an error if the file cannot be used."""
+
+    def __init__(self, table: StateTable | None) -> None:
+        self._table = table
+        self._models: dict[str, ModelCounts] = {}
+        self._asked: set[str] = set()
+        """Models for which a client asked for a count."""
+        self._saved: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def expect(self, target: Target, conversation: Conversation) -> Expected:
+        """The count that is expected of a target for a conversation."""
+        upstream = target.upstream
+        found = estimate(conversation, target.model, upstream.protocol, upstream.dialect)
+        keys = _keys(conversation)
+        with self._lock:
+            tokens = self._of(target, found).tokens(found.amounts, keys)
+        return Expected(tokens, found, keys)
+
+    def learn(self, target: Target, expected: Expected, tokens: int) -> None:
+        """Compare an expectation with the count in the reply."""
+        with self._lock:
+            known = self._of(target, expected.estimate)
+            known.learn(expected, tokens)
+            self._save(_name(target), known)
+
+    def ask(self, target: Target) -> None:
+        """Note that clients need counts of a target, so that it is worth the time to learn from all its replies."""
+        self._asked.add(_name(target))
+
+    def is_asked(self, target: Target) -> bool:
+        return _name(target) in self._asked
+
+    def _of(self, target: Target, found: Estimate) -> ModelCounts:
+        name = _name(target)
+        known = self._models.pop(name, None) or self._read(name) or ModelCounts.new(found.factors)
+        self._models[name] = known
+        while len(self._models) > _TARGETS:
+            del self._models[next(iter(self._models))]
+        return known
+
+    def _read(self, name: str) -> ModelCounts | None:
+        if self._table is None or self._table.missing:
+            return None
+        try:
+            with self._table.reading("") as rows:
+                content = rows.get(_KIND, name)
+            known = decode_as(content, ModelCounts) if content is not None else None
+        except StoreError as error:
+            self._table.report(error)
+            return None
+        except MalformedReply:
+            return None
+        return known
+
+    def _save(self, name: str, known: ModelCounts) -> None:
+        now = monotonic()
+        if self._table is None or now - self._saved.get(name, -_SAVE) < _SAVE:
+            return
+        self._saved[name] = now
+        try:
+            with self._table.writing("") as rows:
+                rows.put(_KIND, [State(name, encode(known))], replace=True)
+        except StoreError as error:
+            self._table.report(error)
+
+
+def _name(target: Target) -> str:
+    return f"{target.upstream.origin} {target.upstream.protocol} {target.model.id}"
+
+
+def _keys(conversation: Conversation) -> tuple[str, str]:
+    """Keys of the system prompt with the tools, and of the conversation. A conversation is known by its first message."""
+    digest = blake2b(digest_size=12)
+    for turn in conversation.turns:
+        if turn.role in ("system", "developer"):
+            digest.update(turn.text.encode("utf-8", "surrogatepass"))
+    for tool in conversation.settings.tools or ():
+        digest.update(encode([tool.name, tool.description, tool.schema]))
+    preamble = digest.hexdigest()
+    first = next((turn for turn in conversation.turns if turn.role == "user"), None)
+    for part in first.parts if first is not None else ():
+        if type(part) is Text:
+            digest.update(part.text.encode("utf-8", "surrogatepass"))
+        elif type(part) is Media:
+            digest.update((part.data or part.url or "")[:4096].encode())
+    return preamble, "c" + digest.hexdigest()

@@ -1,0 +1,89 @@
+"""Tokens of a text for an average tokenizer, without one: counted from its words, digits, punctuation and scripts."""
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+TABLE = Path(__file__).with_name("text_tokens.toml")
+
+_UPPER, _LOWER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz"
+_DIGITS, _SPACES = b"0123456789", b" "
+_BREAKS = b"\t\n\v\f\r"
+_SIGNS = bytes(set(range(128)) - {*_UPPER, *_LOWER, *_DIGITS, *_SPACES, *_BREAKS})
+
+
+def _marks(*groups: tuple[bytes, bytes]) -> bytes:
+    """A table for `bytes.translate`: a mark for each group of bytes, and "~" for all others."""
+    table = bytearray(b"~" * 256)
+    for characters, mark in groups:
+        for character in characters:
+            table[character] = mark[0]
+    return bytes(table)
+
+
+_CASED = _marks((_UPPER, b"A"), (_LOWER, b"a"), (_DIGITS, b"0"), (_SPACES, b" "), (_BREAKS, b"\n"), (_SIGNS, b"."))
+_UNCASED = bytes.maketrans(b"A", b"a")
+_SCRIPTS = {
+    "latin": range(0xC2, 0xCE),
+    "greek": range(0xCE, 0xD0),
+    "cyrillic": range(0xD0, 0xD5),
+    "hebrew": range(0xD5, 0xD8),
+    "arabic": range(0xD8, 0xE0),
+    "indic": range(0xE0, 0xE1),
+    "other": range(0xE1, 0xE2),
+    "symbols": range(0xE2, 0xE3),
+    "kana": range(0xE3, 0xE4),
+    "han": range(0xE4, 0xEA),
+    "hangul": range(0xEA, 0xEE),
+    "wide": range(0xEE, 0xF0),
+    "emoji": range(0xF0, 0xF5),
+}
+"""Scripts by the first byte of a character in UTF-8."""
+_NO_SCRIPT = {name: bytes(set(range(256)) - set(first)) for name, first in _SCRIPTS.items()}
+
+_WHOLE = 131_072
+"""Characters up to which a text is read completely. Of a longer one, slices of this total length are read."""
+_SLICE = 4_096
+
+
+class TokenWeights(Struct, frozen=True):
+    """Tokens per occurrence. A long word has more tokens than a short one, and a mark that follows a letter more than one
+    that follows a mark."""
+
+    pattern: dict[str, float]
+    """By marks: `a` letter, `0` digit, `.` punctuation, space, line break. Repeated marks do not overlap."""
+    cased: dict[str, float]
+    """By marks in which `A` is an upper-case letter."""
+    script: dict[str, float]
+    """For a character of each other script."""
+
+
+@cache
+def _weights() -> tuple[list[tuple[bytes, float]], list[tuple[bytes, float]], dict[str, float]]:
+    found = msgspec.convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), TokenWeights)
+    plain, cased = ([(marks.encode(), each) for marks, each in one.items()] for one in (found.pattern, found.cased))
+    return plain, cased, found.script
+
+
+def text_tokens(text: str) -> float:
+    """The tokens of a text for an average tokenizer."""
+    if len(text) <= _WHOLE:
+        return _counted(text)
+    every = len(text) * _SLICE // _WHOLE
+    slices = "".join([text[start : start + _SLICE] for start in range(0, len(text), every)])
+    return _counted(slices) * len(text) / len(slices)
+
+
+def _counted(text: str) -> float:
+    plain, cased, scripts = _weights()
+    data = text.encode("utf-8", "replace")
+    marks = data.translate(_CASED)
+    found = sum([each * marks.count(pattern) for pattern, each in cased])
+    marks = b"\n" + marks.translate(_UNCASED)  # a first word counts like one after a line break
+    found += sum([each * marks.count(pattern) for pattern, each in plain])
+    if not text.isascii():
+        found += sum([scripts[name] * len(data.translate(None, others)) for name, others in _NO_SCRIPT.items()])
+    return max(1.0, found) if text else 0.0

@@ -1,0 +1,191 @@
+"""Counts of input tokens that are learned from the usage in replies: of a conversation, of an agent's prompt, of a model."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbay.conversation import Conversation, Media, Settings, Text, Tool, Turn, user
+from modelbay.gateway.learned_counts import LearnedCounts
+from modelbay.gateway.state_table import StateTable
+from modelbay.simulator import Simulator
+from modelbay.target import Target
+from tests.gateway.running import RunningGateway, running
+from tests.gateway.targets import target_of
+from tests.gateway.test_app import call
+
+TARGET = target_of("openai_chat", "gpt-4o", family="gpt")
+SYSTEM = Turn("system", [Text(text="You answer questions about tides. " * 30)])
+TOOL = Tool(name="tide", description="The tide of a day.", schema={"type": "object", "properties": {"day": {}}})
+HIDDEN = 1500
+"""Tokens of a prompt that the provider adds."""
+
+
+def asked(*texts: str, system: Turn = SYSTEM, tools: bool = True) -> Conversation:
+    turns = [user(text) if index % 2 == 0 else Turn("assistant", [Text(text=text)]) for index, text in enumerate(texts)]
+    return Conversation([system, *turns], Settings(tools=[TOOL] if tools else None))
+
+
+def counted(conversation: Conversation, target: Target = TARGET) -> int:
+    """The provider's count."""
+    return LearnedCounts(None).expect(target, conversation).tokens + HIDDEN
+
+
+def learn(
+    counts: LearnedCounts, conversation: Conversation, tokens: int | None = None, target: Target = TARGET
+) -> None:
+    counts.learn(target, counts.expect(target, conversation), tokens or counted(conversation, target))
+
+
+def test_the_count_of_the_same_request_is_exact() -> None:
+    counts = LearnedCounts(None)
+    learn(counts, asked("The tide?"))
+    assert counts.expect(TARGET, asked("The tide?")).tokens == counted(asked("The tide?"))
+
+
+def test_only_the_new_part_of_a_conversation_is_estimated() -> None:
+    counts, long = LearnedCounts(None), "Low water is at noon. " * 400
+    learn(counts, asked(long), 5000)
+    added = asked(long, "Yes.", "And tomorrow?")
+    assert 5000 < counts.expect(TARGET, added).tokens < 5040
+
+
+def test_another_conversation_of_an_agent_has_its_prompt_and_the_provider_s() -> None:
+    counts = LearnedCounts(None)
+    learn(counts, asked("The tide?"))
+    other = asked("Is it high water in Hamburg today?")
+    assert counts.expect(TARGET, other).tokens == pytest.approx(counted(other), rel=0.01)
+
+
+def test_a_long_conversation_does_not_spoil_the_count_of_a_short_one() -> None:
+    counts = LearnedCounts(None)
+    learn(counts, asked("The tide?"))
+    learn(counts, asked("Read this. " + "Low water is at noon. " * 4000))
+    other = asked("Is it high water in Hamburg today?")
+    assert counts.expect(TARGET, other).tokens == pytest.approx(counted(other), rel=0.03)
+
+
+def test_the_factors_of_a_model_are_learned() -> None:
+    """Its tokenizer makes a fifth more tokens than the family's."""
+    counts = LearnedCounts(None)
+    long = "Low water is at noon, and high water is at six. "
+    texts = [asked(long * count, system=Turn("system", [Text(text=f"Agent {count}.")])) for count in range(10, 60, 5)]
+    for conversation in texts[:-1]:
+        learn(counts, conversation, round(1.2 * (counted(conversation) - HIDDEN)))
+    found = counts.expect(TARGET, texts[-1])
+    assert found.tokens == pytest.approx(1.2 * (counted(texts[-1]) - HIDDEN), rel=0.03)
+
+
+def test_a_single_surprising_count_changes_little_for_other_requests() -> None:
+    counts = LearnedCounts(None)
+    requests = [
+        asked("Low water? " * 40, system=Turn("system", [Text(text=f"Agent {number}.")])) for number in range(6)
+    ]
+    for conversation in requests[:4]:
+        learn(counts, conversation, counted(conversation) - HIDDEN)
+    learn(counts, requests[4], 90_000)
+    assert counts.expect(TARGET, requests[5]).tokens == pytest.approx(counted(requests[5]) - HIDDEN, rel=0.15)
+
+
+def test_media_and_the_provider_s_own_tools_do_not_change_factors() -> None:
+    image = Conversation([user("See", Media(kind="image", url="https://example.com/sea.png"))])
+    search = Conversation([user("Search")], Settings(tools=[Tool(kind="vendor", name="search", native="search")]))
+    for conversation in (image, search):
+        counts = LearnedCounts(None)
+        learn(counts, conversation, 20_000)
+        assert counts.expect(TARGET, conversation).tokens == 20_000
+        assert counts.expect(TARGET, asked("The tide?")).tokens == counted(asked("The tide?")) - HIDDEN
+
+
+def test_counts_belong_to_a_model_of_a_provider() -> None:
+    counts = LearnedCounts(None)
+    learn(counts, asked("The tide?"))
+    for other in (
+        target_of("openai_chat", "gpt-4o-mini", family="gpt"),
+        target_of("openai_responses", "gpt-4o", family="gpt"),
+    ):
+        assert counts.expect(other, asked("The tide?")).tokens == counted(asked("The tide?"), other) - HIDDEN
+
+
+def test_old_requests_are_dropped_before_new_ones() -> None:
+    counts = LearnedCounts(None)
+    agents = [
+        asked("The tide?", system=Turn("system", [Text(text=f"You are agent {number}.")])) for number in range(100)
+    ]
+    for conversation in agents:
+        learn(counts, conversation)
+    assert counts.expect(TARGET, agents[-1]).tokens == counted(agents[-1])
+    assert counts.expect(TARGET, agents[0]).tokens != counted(agents[0])
+
+
+def test_counts_survive_a_restart(tmp_path: Path) -> None:
+    def opened() -> LearnedCounts:
+        return LearnedCounts(StateTable(tmp_path / "gateway.sqlite", days=30, max_bytes=1_000_000))
+
+    learn(opened(), asked("The tide?"))
+    assert opened().expect(TARGET, asked("The tide?")).tokens == counted(asked("The tide?"))
+    (tmp_path / "gateway.sqlite").write_bytes(b"damaged")
+    assert opened().expect(TARGET, asked("The tide?")).tokens == counted(asked("The tide?")) - HIDDEN
+    learn(opened(), asked("The tide?"))
+
+
+# --- through the gateway -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[RunningGateway, Simulator]]:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    with running(tmp_path, key="sk-provider") as found:
+        yield found
+
+
+def messages(model: str, *texts: str) -> dict[str, Any]:
+    turns = [{"role": ("user", "assistant")[index % 2], "content": text} for index, text in enumerate(texts)]
+    return {"model": model, "max_tokens": 99, "system": "You know the tides. " * 40, "messages": turns}
+
+
+def prompt_tokens(usage: dict[str, Any]) -> int:
+    return int(usage.get("prompt_tokens") or usage["input_tokens"] + usage.get("cache_read_input_tokens", 0))
+
+
+async def streamed(gateway: RunningGateway, body: dict[str, Any]) -> tuple[int, int]:
+    """The input tokens at the start and at the end of a stream."""
+    status, _, data = await call(gateway.url, "/v1/messages", body | {"stream": True})
+    assert status == 200
+    events = [json.loads(line[6:]) for line in data.decode().splitlines() if line.startswith("data: ")]
+    usages = [event.get("usage") or event.get("message", {}).get("usage") or {} for event in events]
+    found = [prompt_tokens(usage) for usage in usages if usage]
+    return found[0], found[-1]
+
+
+async def test_a_stream_begins_with_the_provider_s_count_of_a_known_conversation(
+    gateway: tuple[RunningGateway, Simulator],
+) -> None:
+    first = messages("openai_chat", "The tide?")
+    await streamed(gateway[0], first)
+    begun, counted = await streamed(gateway[0], first)
+    assert begun == counted
+    begun, counted = await streamed(gateway[0], messages("openai_chat", "The tide?", "High.", "And tomorrow?"))
+    assert begun == pytest.approx(counted, rel=0.02)
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions"])
+async def test_a_count_is_exact_after_a_reply(gateway: tuple[RunningGateway, Simulator], path: str) -> None:
+    """Passed on as bytes, or translated and not streamed: a reply is read if a client asked for a count before."""
+    body = messages("openai_chat", "The tide?")
+    if path == "/v1/chat/completions":
+        body["messages"] = [{"role": "system", "content": body.pop("system")}, *body["messages"]]
+
+    async def count() -> int:
+        asked = messages("openai_chat", "The tide?")
+        status, headers, data = await call(gateway[0].url, "/v1/messages/count_tokens", asked)
+        assert (status, headers["x-modelbay-estimated"]) == (200, "true")
+        return json.loads(data)["input_tokens"]  # type: ignore[no-any-return]
+
+    await count()
+    status, _, data = await call(gateway[0].url, path, body)
+    usage = json.loads(data)["usage"]
+    assert status == 200
+    assert await count() == prompt_tokens(usage)

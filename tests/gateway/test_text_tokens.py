@@ -1,0 +1,72 @@
+"""Tokens of texts: near to the count of a tokenizer, in every script."""
+
+import pytest
+
+from modelbay.gateway.text_tokens import text_tokens
+
+COUNTED = [
+    (
+        "The tide is the rise and fall of the sea. It is caused by the pull of the moon and the sun, and by the turning of "
+        "the earth. Most coasts have two high tides and two low tides a day, about twelve hours apart.",
+        51,
+    ),
+    (
+        'def tide(day: int, harbour: str = \'Hamburg\') -> float:\n    """The height of the tide in metres."""\n    table = '
+        "load_table(harbour)\n    if day not in table:\n        raise KeyError(f'no entry for day {day}')\n    "
+        "return sum(table[day]) / len(table[day])\n",
+        69,
+    ),
+    (
+        '{"city":"Hamburg","days":[{"date":"2026-11-29","high":3.42,"low":0.81},{"date":"2026-11-30","high":3.38,"low":0.79}],'
+        '"unit":"m"}',
+        56,
+    ),
+    (
+        "Die Gezeiten sind die Bewegungen des Meeres, die durch die Anziehung von Mond und Sonne entstehen. An den meisten Küsten "
+        "gibt es täglich zweimal Hochwasser und zweimal Niedrigwasser.",
+        39,
+    ),
+    (
+        "Прилив и отлив происходят из-за притяжения Луны и Солнца. На большинстве побережий вода поднимается и опускается два раза "  # noqa: RUF001
+        "в сутки.",
+        37,
+    ),
+    (
+        "潮汐是海水在月球和太阳引力作用下产生的周期性涨落现象。大多数海岸每天有两次高潮和两次低潮，相隔大约十二个小时。",  # noqa: RUF001
+        46,
+    ),
+    (
+        "潮の満ち引きは、月と太陽の引力によって起こります。ほとんどの海岸では、一日に二回の満潮と二回の干潮があります。",
+        44,
+    ),
+    ("밀물과 썰물은 달과 태양의 인력 때문에 일어난다. 대부분의 해안에서는 하루에 두 번 물이 차고 두 번 빠진다.", 38),
+    ("يحدث المد والجزر بسبب جاذبية القمر والشمس، وفي معظم السواحل يرتفع الماء وينخفض مرتين كل يوم.", 29),
+    ("ज्वार और भाटा चंद्रमा और सूर्य के आकर्षण के कारण होते हैं। अधिकांश तटों पर पानी दिन में दो बार चढ़ता और उतरता है।", 37),
+]
+"""Texts with the number of tokens that GPT-4o's tokenizer makes of them."""
+
+
+@pytest.mark.parametrize(("text", "tokens"), COUNTED)
+def test_a_text_of_any_script_is_estimated_within_a_tenth(text: str, tokens: int) -> None:
+    assert text_tokens(text) == pytest.approx(tokens, rel=0.11)
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Compare architectural patterns of distributed database systems and the implications of each of them.", 15),
+        ("def parse_arguments(self, defaultValue=None):\n        return self._argumentParser.parse_args()\n", 18),
+        ("toolu_01HvZ8yKf3QbW7mN2cXd5RgT 2026-11-30 123456789", 34),
+        ("<instructions>\n\nKeep responses brief.\n\n</instructions>\n", 10),
+        ("Hello!", 2),
+        ("", 0),
+    ],
+)
+def test_long_words_code_ids_and_marks_are_estimated_within_a_fifth(text: str, tokens: int) -> None:
+    assert text_tokens(text) == pytest.approx(tokens, rel=0.2)
+
+
+def test_a_text_that_is_too_long_to_be_read_completely_is_estimated_from_its_slices() -> None:
+    texts = [text * count for text, _ in COUNTED for count in (10, 50, 20)] * 6
+    assert sum(map(len, texts)) > 500_000
+    assert text_tokens("".join(texts)) == pytest.approx(sum(map(text_tokens, texts)), rel=0.05)
