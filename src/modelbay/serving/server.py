@@ -5,6 +5,7 @@ connections, closes idle ones, waits for the requests in progress, and cancels t
 """
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from modelbay.logs import LOG
-from modelbay.serving.asgi import DRAINING, TRANSPORT, Message, Receive, Send
+from modelbay.serving.asgi import DRAINING, LINGER, TRANSPORT, Message, Receive, Send
 
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
@@ -29,6 +30,8 @@ _KEEP_ALIVE = 75
 """Seconds after which an idle connection is closed."""
 _PIPELINED = 8
 """Maximum number of waiting requests on a connection that is still read."""
+_ABSOLUTE = re.compile(rb"[a-z][a-z0-9+.-]*://([^/?#]*)([^#]*).*", re.IGNORECASE | re.DOTALL)
+"""A URL as the target of a request, with its host and the rest."""
 _TICK = 0.05
 """Seconds between two looks at the connections that are still open."""
 
@@ -147,13 +150,18 @@ class _Server(uvicorn.Server):
 
 
 class _Connection(HttpToolsProtocol):
-    """uvicorn's protocol, with a limit for the head of a request and with extensions of the scope."""
+    """uvicorn's protocol, with stricter rules for the head of a request and with extensions of the scope."""
 
     _head = 0
-    """Bytes of the request's URL and headers so far."""
-    _unfinished = 0
-    """Bytes that were received since the head began and before its end."""
+    """Bytes of the request's URL, headers and trailers so far."""
+    _unread = 0
+    """Bytes that were received since the head began, or since the last bytes of the body."""
+    _progress = False
+    """Whether the last bytes received were a part of a body."""
     _in_head = False
+    _in_body = False
+    _refusal: bytes | None = None
+    """The response to an invalid request. The requests before it are answered first; everything after it is ignored."""
     _repeats = False
     """Whether the parser reads a head again, so that it reads the body after it."""
     _running: RequestResponseCycle | None = None
@@ -170,11 +178,16 @@ class _Connection(HttpToolsProtocol):
             running.disconnected = True
             running.message_event.set()
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._refusal is not None and self._running is not None and self._running.response_complete:
+            self._end(self._refusal)
+
     def on_message_begin(self) -> None:
         if self._repeats:
             return
         super().on_message_begin()
-        self._head = self._unfinished = 0
+        self._head = self._unread = 0
         self._in_head = True
         self.scope["extensions"] = {TRANSPORT: self.transport, DRAINING: self._is_draining}  # type: ignore[dict-item]
 
@@ -190,38 +203,79 @@ class _Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._repeats:
             return
-        super().on_header(name, value)
-        self._count(len(name) + len(value))
+        self._count(len(name) + len(value) + len(b": \r\n"))
+        if self._in_head:  # a trailer is not a header: a proxy that checks headers lets it pass
+            super().on_header(name, value)
 
     def _count(self, size: int) -> None:
         self._head += size
         if self._head > HEAD_BYTES:
-            raise _HeadTooLarge  # the parser stops, and `data_received` calls `send_400_response`
+            raise _HeadTooLarge
 
     def on_headers_complete(self) -> None:
         if self._repeats:
             return
-        self._in_head = False
+        self._check_head()
+        self._in_head, self._in_body = False, True
         super().on_headers_complete()
         if 0 < len(self.pipeline) <= _PIPELINED:
             # uvicorn stops reading until the request before is answered, and then does not notice that the client leaves
             self.flow.resume_reading()
 
+    def _check_head(self) -> None:
+        """Refuse what the parser accepts and other servers read in another way.
+
+        Raises:
+            _InvalidHead: the request must not be answered.
+        """
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            raise _InvalidHead(505, "the HTTP version of a request must be 1.0 or 1.1")
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and version == "1.0":
+            raise _InvalidHead(400, "a request of HTTP/1.0 must not have a Transfer-Encoding header")
+        if codings and codings != [b"chunked"]:
+            raise _InvalidHead(501, "the Transfer-Encoding header must be absent or chunked")
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (not hosts and version == "1.1"):
+            raise _InvalidHead(400, "a request must have one Host header")
+        if version == "1.0":  # its clients do not know status 100
+            self.expect_100_continue = False
+        if found := _ABSOLUTE.fullmatch(self.url):
+            # the host of the URL counts, and the header is ignored (RFC 9112, 3.2.2)
+            self.headers[:] = [(b"host", found[1]), *(field for field in self.headers if field[0] != b"host")]
+            self.url = found[2] if found[2].startswith(b"/") else b"/" + found[2]
+
+    def on_body(self, body: bytes) -> None:
+        self._progress = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        self.cycle.waiting_for_100_continue = False  # the client did not wait, or has no body
+        super().on_message_complete()
+
     def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
+        self._progress = False
         try:
             self._unset_keepalive_if_required()
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
             self._read_on(data[offer.args[0] :])
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+        except httptools.HttpParserError as error:
+            found = error.__context__  # raised by a method above
+            self._refuse(
+                found if isinstance(found, _InvalidHead) else _InvalidHead(400, "the request is not valid HTTP")
+            )
             return
-        if not self._in_head or self.transport.is_closing():
+        if not (self._in_head or self._in_body) or self.transport.is_closing():
             return
-        # the parser reports a header at its end, and keeps an endless one in memory
-        self._unfinished += len(data)
-        if self._unfinished > HEAD_BYTES:
-            self._refuse_head()
+        # the parser reports a header or trailer at its end, and keeps an endless one in memory
+        self._unread = 0 if self._progress else self._unread + len(data)
+        if self._unread > HEAD_BYTES:
+            self._refuse(_HeadTooLarge())
 
     def _read_on(self, rest: bytes) -> None:
         """Read on after a request that offers another protocol, such as HTTP/2 (Java's HTTP client, on every connection). The
@@ -231,25 +285,44 @@ class _Connection(HttpToolsProtocol):
             b"%b: %b\r\n" % field for field in self.headers if field[0] in (b"content-length", b"transfer-encoding")
         ]
         if framing:
-            self.cycle.more_body = True
-            self._repeats = True
+            self.cycle.more_body = self._in_body = self._repeats = True
+            self.cycle.waiting_for_100_continue = self.expect_100_continue
             self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(framing))
             self._repeats = False
         if rest:
             self.data_received(rest)
 
-    def send_400_response(self, msg: str) -> None:
-        if self._head > HEAD_BYTES:
-            self._refuse_head()
-        else:
-            super().send_400_response(msg)
-
-    def _refuse_head(self) -> None:
-        text = f"the URL and headers of a request must not exceed {HEAD_BYTES:,} bytes".encode()
+    def _refuse(self, why: "_InvalidHead") -> None:
+        """Refuse a request and everything after it, when the requests before it are answered."""
+        text = why.text.encode()
         head = f"content-type: text/plain\r\ncontent-length: {len(text)}\r\nconnection: close\r\n\r\n".encode()
-        self.transport.write(STATUS_LINE[431] + head + text)
-        self.transport.close()
+        self._refusal = STATUS_LINE[why.status] + head + text
+        if self._in_body and self.pipeline:
+            self.pipeline.popleft()  # the invalid request, which waits
+        elif self._in_body:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            self._end(b"" if self.cycle.response_started else self._refusal)
+            return
+        if self._running is None or self._running.response_complete:
+            self._end(self._refusal)
+
+    def _end(self, refusal: bytes) -> None:
+        """Send the last response and close the connection, but read on for a while: if it were closed with unread data, the
+        system would reset it, and many clients would report that instead of the refusal."""
+        self.transport.write(refusal)
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self.loop.call_later(LINGER, self.transport.close)
 
 
-class _HeadTooLarge(Exception):
-    pass
+class _InvalidHead(Exception):
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class _HeadTooLarge(_InvalidHead):
+    def __init__(self) -> None:
+        super().__init__(431, f"the URL and headers of a request must not exceed {HEAD_BYTES:,} bytes")
