@@ -210,3 +210,4 @@ def test_the_agent_gets_an_answer_through_the_gateway(desk: Desk, through_gatewa
     name, alias = through_gateway
     said = run(desk, tuple(word.replace("ALIAS", alias) for word in THROUGH_GATEWAY[name]))
     assert ANSWERS.search(said), said
+    assert "Model metadata for" not in said, "Codex does not know the model"

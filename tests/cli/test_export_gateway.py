@@ -144,12 +144,13 @@ model_context_window = 200000
 name = "modelbay"
 base_url = "http://127.0.0.1:8484/v1"
 wire_api = "responses"
+model_catalog_url = "http://127.0.0.1:8484/v1/models"
 
 [model_providers.modelbay.auth]
 command = "cat"
 args = ["HOME/gateway/local-key"]
 """)
-    assert "models claude/opus, g not exported: Codex has no list" in run.err
+    assert "not exported" not in run.err, "Codex reads the list of the gateway"
 
 
 def test_claude_code_has_a_model_for_each_of_its_names(desk: Desk) -> None:

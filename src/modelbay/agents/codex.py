@@ -33,7 +33,8 @@ KEY_SETTINGS: tuple[Keys, ...] = (
 )  # fmt: skip
 """The settings for a provider's key. Codex uses only one of them."""
 SECRETS: tuple[Keys, ...] = (
-    *KEY_SETTINGS, ("env_key_instructions",), ("http_headers",), ("env_http_headers",), ("query_params",)
+    *KEY_SETTINGS, ("env_key_instructions",), ("http_headers",), ("env_http_headers",), ("query_params",),
+    ("model_catalog_url",),
 )  # fmt: skip
 """Settings that belong to one URL."""
 PROFILE_KEYS = ("model", "model_provider")
@@ -134,6 +135,7 @@ class _Reader(Struct):
             merged.exact(*here, "stream_idle_timeout_ms")
         for name in ("request_max_retries", "stream_max_retries"):
             merged.unsupported(*here, name, why="modelbay chooses the number of retries by the error")
+        merged.unsupported(*here, "model_catalog_url", why="modelbay finds the provider's list itself")
         for name in ("supports_websockets", "websocket_connect_timeout_ms"):
             merged.unsupported(*here, name, why="modelbay streams over HTTP")
 
@@ -308,7 +310,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
             exported.default_model = _default_model(provider, id, model)
             exported.command = f"codex -c model_provider={id} -m {shlex.quote(model.model)}"
         others = [other.model for other in provider.models if other is not model]
-        if others:
+        if others and not provider.of_gateway:  # which serves the list
             why = f"{AGENT.title} has no list; choose one with `codex -m MODEL`"
             provider.not_exported(f"models {', '.join(others)}", why)
         exported.notes += provider.notes
@@ -365,6 +367,8 @@ def _entry(provider: ExportedProvider, exported: ExportedConfig) -> Table:
         table["env_http_headers"] = variables
     if provider.query:
         table["query_params"] = provider.query
+    if provider.of_gateway:  # without it, Codex assumes the sizes of its own models for all others
+        table["model_catalog_url"] = f"{provider.base_url}/models"
     if provider.entry.timeout is not None:
         if provider.entry.timeout.idle:
             table["stream_idle_timeout_ms"] = round(provider.entry.timeout.idle * 1000)
