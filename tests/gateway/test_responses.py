@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import openai
 import pytest
 
@@ -101,6 +102,40 @@ async def test_a_conversation_is_continued_by_its_id(gateway: Running, model: st
         assert (await client.conversations.delete(made.id)).deleted
         with pytest.raises(openai.NotFoundError, match="not found"):
             await client.responses.create(model=model, input="And now?", conversation=made.id)
+
+
+async def test_reasoning_state_is_asked_for_where_the_gateway_keeps_the_response(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    more = '[models.thinker]\nprovider = "openai_responses"\nmodel = "sim-thinker"\ncapabilities = ["thinking"]\n'
+    with running(tmp_path, more=more) as (gateway, simulator):
+        here = gateway, simulator
+        text = b'{"model":"thinker", "input":"Hello",  "temperature":1.0}'
+        assert (await posted(gateway, text))["output"][0]["encrypted_content"]
+        include = b',"include":["reasoning.encrypted_content"]'
+        assert simulator.journal.last.body == text.replace(b"thinker", b"sim-thinker").replace(b"}", include + b"}")
+        first = await ask(here, "thinker", "My name is Ada", include=["message.output_text.logprobs"])
+        assert json.loads(simulator.journal.last.body)["include"][1] == "reasoning.encrypted_content"
+        await ask(here, "thinker", "What is my name?", previous_response_id=first["id"])
+        kinds = [item["type"] for item in json.loads(simulator.journal.last.body)["input"]]
+        assert kinds == ["message", "reasoning", "message", "message"]
+        for body in (
+            text.replace(b"}", b',"store":false}'),
+            text.replace(b"}", b',"reasoning":{"effort":"none"}}'),
+            text.replace(b"thinker", b"openai_responses"),
+        ):
+            await posted(gateway, body)
+            assert b"include" not in simulator.journal.last.body
+
+
+async def posted(gateway: RunningGateway, text: bytes) -> dict[str, Any]:
+    async with (
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session,
+        session.post(f"{gateway.url}/v1/responses", data=text) as response,
+    ):
+        assert response.status == 200, await response.text()
+        return await response.json()  # type: ignore[no-any-return]
 
 
 @pytest.fixture

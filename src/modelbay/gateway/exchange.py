@@ -15,12 +15,12 @@ from modelbay.gateway import headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.framing import WholeEvents, before_failure, failure_array, failure_event
 from modelbay.gateway.learned_counts import Expected
-from modelbay.gateway.passing import ClientBody, passed_path
+from modelbay.gateway.passing import ClientBody, changed_text, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
-from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, may_refer
+from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, may_refer, with_reasoning
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
-from modelbay.json_text import decode, encode
+from modelbay.json_text import decode
 from modelbay.opened import Opened, Sending
 from modelbay.protocols.limits import within_output_limit
 from modelbay.routing.retry import Policy
@@ -140,13 +140,16 @@ class Exchange:
             )
 
     async def _resolved(self, target: Target, body: ClientBody) -> ClientBody:
-        """The body with the history that it refers to, if the target does not keep it."""
+        """The body with what its target does not keep: the history that it refers to, and a request for reasoning state."""
         request, keeper = self._request, await self._revision.keeper(target, self._request)
         fields = request.fields()
         self._resolution = resolution = await self._stores.resolved(request.client, fields, keeper)
-        if resolution.body is fields:
+        sent = resolution.body
+        if not keeper and target.upstream.protocol == request.protocol and target.model.can("thinking"):
+            sent = with_reasoning(sent)
+        if sent is fields:
             return body
-        self._request = replace(request, body=encode(resolution.body))
+        self._request = replace(request, body=changed_text(request.body, sent))
         return ClientBody(self._request.body, request.codec.PASS)
 
     async def _passes(self, target: Target, body: ClientBody, stream: bool) -> bool:

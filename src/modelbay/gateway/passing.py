@@ -17,7 +17,7 @@ from urllib.parse import unquote_plus
 from modelbay.dialect import Dialect
 from modelbay.errors import BadRequest, MalformedReply
 from modelbay.events import Warned
-from modelbay.json_members import ObjectText, RepeatedName
+from modelbay.json_members import ObjectText, RepeatedName, rewritten
 from modelbay.json_text import decode, encode
 from modelbay.line import adapted
 from modelbay.protocols.codec import GROUPS, Call, PassRules, spellings
@@ -147,6 +147,14 @@ def _opened(data: bytes) -> tuple[bytes, ObjectText]:
         raise BadRequest("the request body must be a JSON object", status=400)
     text = encode(value)
     return text, ObjectText(text)
+
+
+def changed_text(text: bytes, fields: dict[str, Any]) -> bytes:
+    """The text of a client's JSON object with other fields. Unchanged members stay as they were written."""
+    try:
+        return rewritten(text, fields)
+    except (MalformedReply, RepeatedName):  # not quite JSON
+        return encode(fields)
 
 
 def _not_json(error: MalformedReply) -> BadRequest:

@@ -31,6 +31,8 @@ MAX_BYTES = 64 * 2**20
 """Default maximum size of the history of a request."""
 MAX_RESPONSES = 5_000
 """Maximum number of responses in a history."""
+_ENCRYPTED = "reasoning.encrypted_content"
+"""The value of `include` that asks for encrypted reasoning."""
 _WITHOUT_ID = ("message", "function_call", "custom_tool_call", "reasoning")
 """Types of output items that are sent without their ID: it is valid only where their provider keeps them."""
 _SEPARATOR = " "
@@ -288,6 +290,17 @@ def refers(body: Extra) -> bool:
         or _conversation_id(body.get("conversation")) is not None
         or any(map(_is_reference, items_of(body.get("input")) or ()))
     )
+
+
+def with_reasoning(body: Extra) -> Extra:
+    """The request, which also asks for the encrypted reasoning: without it, the kept response could not be continued with the
+    model's reasoning. The same object if it asks already, or if its response is not kept."""
+    include, reasoning = body.get("include"), body.get("reasoning")
+    asked = include if isinstance(include, list) else []
+    off = isinstance(reasoning, dict) and reasoning.get("effort") == "none"
+    if body.get("store") is False or off or _ENCRYPTED in asked:
+        return body
+    return {**body, "include": [*asked, _ENCRYPTED]}
 
 
 class _Reader:
