@@ -6,6 +6,7 @@ import hypothesis
 import pytest
 
 from modelbay import secrecy
+from tests import bundled_list
 
 for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):  # the developer's own, also for processes of tests
     os.environ.pop(name, None)
@@ -38,3 +39,9 @@ def own_secrets() -> Iterator[None]:
         secrecy._known.clear()
         secrecy._known.update(before)
         secrecy._forms = None
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_index() -> Iterator[None]:
+    with bundled_list.shared():
+        yield

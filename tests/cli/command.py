@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from modelbay.simulator import Simulator
+from tests import bundled_list
 
 MODELBAY = shutil.which("modelbay", path=str(Path(sys.executable).parent)) or "modelbay"
 KEY = "sk-planted-0123456789"
@@ -26,6 +27,7 @@ class Command:
     def __init__(self, home: Path, simulator: Simulator) -> None:
         self.home = home
         self.simulator = simulator
+        bundled_list.store(home)
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(home),

@@ -13,6 +13,7 @@ from modelbay.catalog.models_dev import live as modelsdev
 from modelbay.catalog.models_dev.live import ModelsDev, fetched
 from modelbay.errors import ConnectFailed, MalformedReply, ModelbayError, ProviderError, TimedOut
 from modelbay.storage.cache import Cache
+from tests import bundled_list
 
 LIVE = {"acme": {"id": "acme", "name": "Acme", "api": "https://acme.example/v1", "models": {"m-9": {"name": "M 9"}}}}
 BODY = msgspec.json.encode(LIVE)
@@ -33,6 +34,13 @@ class Server:
         if self.error:
             raise self.error
         return self.status, {"etag": self.etag}, self.body
+
+
+@pytest.fixture(autouse=True)
+def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here each cache reads the list and builds its index itself."""
+    monkeypatch.setattr(bundled_list.PROVIDERS, "func", bundled_list.READ)
+    monkeypatch.setattr(bundled_list.INDEX, "func", bundled_list.INDEXED)
 
 
 @pytest.fixture
