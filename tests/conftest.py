@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -23,6 +24,19 @@ pytest_plugins = ["tests.servers.fixtures"]
 hypothesis.settings.register_profile("modelbay", deadline=None)  # a slow machine is not a failure
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=10_000)
 hypothesis.settings.load_profile("modelbay")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collected tests stay until the end: each search for garbage among them takes half a second."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+        gc.set_threshold(700, 10, 100)  # the modules that tests import stay, too
 
 
 @pytest.fixture(scope="session")
