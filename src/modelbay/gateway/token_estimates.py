@@ -34,6 +34,7 @@ from modelbay.conversation import (
 )
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.gateway.image_sizes import image_size
+from modelbay.gateway.media_lengths import seconds
 from modelbay.gateway.text_tokens import text_tokens
 from modelbay.json_text import encode
 from modelbay.model import Model
@@ -47,6 +48,8 @@ _UNKNOWN_SECONDS = 30.0
 _BYTES_PER_PAGE = 50_000
 _BYTES_PER_SECOND = {"audio": 16_000, "video": 80_000}
 """Assumed sizes of media whose length is not in their header."""
+_TAIL = 65_536
+"""Characters of base64 at the end of a video that may contain its header."""
 
 
 class ImageRule(Struct, frozen=True, kw_only=True):
@@ -364,7 +367,6 @@ def _read_schema(schema: Json, names: list[str]) -> int:
 def _media_tokens(media: Media, row: MediaFactors) -> float:
     if media.parts is not None:
         return sum(_media_tokens(part, row) for part in media.parts if type(part) is Media)
-    size = len(media.data or "") * 3 // 4
     match media.kind:
         case "image":
             found = image_size(_head(media.data)) if media.data else None
@@ -372,8 +374,8 @@ def _media_tokens(media: Media, row: MediaFactors) -> float:
         case "document":
             return row.page * (_pages(media.data) if media.data else _UNKNOWN_PAGES)
         case _:
-            seconds = size / _byte_rate(media) if media.data else _UNKNOWN_SECONDS
-            return seconds * (row.audio if media.kind == "audio" else row.video)
+            length = _seconds(media.data, media.kind) if media.data else _UNKNOWN_SECONDS
+            return length * (row.audio if media.kind == "audio" else row.video)
 
 
 def _head(data: str, size: int = 65_536) -> bytes:
@@ -395,9 +397,7 @@ def _pages(data: str) -> float:
     return seen or max(1.0, by_size)
 
 
-def _byte_rate(media: Media) -> int:
-    """Bytes per second."""
-    head = _head((media.data or "")[:64])
-    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return int.from_bytes(head[28:32], "little") or _BYTES_PER_SECOND["audio"]
-    return _BYTES_PER_SECOND[media.kind]
+def _seconds(data: str, kind: str) -> float:
+    size = len(data) * 3 // 4
+    found = seconds(_head(data), _head(data[-_TAIL:]) if len(data) % 4 == 0 else b"", size)
+    return size / _BYTES_PER_SECOND[kind] if found is None else found
