@@ -25,6 +25,8 @@ RESPONSE = {
 ITEM = {"id": "msg_0a1b2c3d4e5f60718293a4b5c6d7e8f9", "type": "message", "status": "in_progress", "role": "assistant"}
 GEMINI = {"modelVersion": "gemini-2.5-flash", "responseId": "bG3fHs8RmLdE2aCUqXW4t1ZkqYvN0"}
 
+Events = tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]
+
 
 def _chat(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
@@ -42,43 +44,15 @@ def _gemini(text: str, **more: Any) -> dict[str, Any]:
     return {"candidates": [{"content": content, "index": 0, **more}], "usageMetadata": usage, **GEMINI}
 
 
-def _events(protocol: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+def _events(protocol: str, count: int) -> Events:
     """The first events, the deltas, and the last events."""
-    texts = [WORDS[number % len(WORDS)] for number in range(DELTAS)]
-    whole = "".join(texts)
-    at = {"item_id": ITEM["id"], "output_index": 0, "content_index": 0}
-    part = {"type": "output_text", "annotations": [], "logprobs": [], "text": whole}
-    done = {**ITEM, "status": "completed", "content": [part]}
+    texts = [WORDS[number % len(WORDS)] for number in range(count)]
     match protocol:
         case "openai_chat":
             begin = [_chat({"role": "assistant", "content": "", "refusal": None})]
             return begin, [_chat({"content": text}) for text in texts], [_chat({}, "stop")]
         case "openai_responses":
-            begin = [
-                {
-                    "type": "response.created",
-                    "sequence_number": 0,
-                    "response": {**RESPONSE, "status": "in_progress", "output": []},
-                },
-                {
-                    "type": "response.output_item.added",
-                    "sequence_number": 1,
-                    "output_index": 0,
-                    "item": {**ITEM, "content": []},
-                },
-                {"type": "response.content_part.added", "sequence_number": 2, **at, "part": {**part, "text": ""}},
-            ]
-            deltas: list[dict[str, Any]] = [
-                {"type": "response.output_text.delta", "sequence_number": 3 + number, **at, "delta": text, "logprobs": [],
-                 "obfuscation": "aB3xY9kQ"}
-                for number, text in enumerate(texts)
-            ]  # fmt: skip
-            end: list[dict[str, Any]] = [
-                {"type": "response.output_text.done", "sequence_number": 9001, **at, "text": whole},
-                {"type": "response.output_item.done", "sequence_number": 9002, "output_index": 0, "item": done},
-                {"type": "response.completed", "response": {**RESPONSE, "status": "completed", "output": [done]}},
-            ]
-            return begin, deltas, end
+            return _responses(texts)
         case "anthropic":
             message: dict[str, Any] = {
                 "id": "msg_01XFDUDYJgAACzvnptvVoYEL", "type": "message", "role": "assistant", "content": [],
@@ -96,12 +70,48 @@ def _events(protocol: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]], 
             delta = {"stop_reason": "end_turn", "stop_sequence": None}
             end = [
                 {"type": "content_block_stop", "index": 0},
-                {"type": "message_delta", "delta": delta, "usage": {"output_tokens": DELTAS}},
+                {"type": "message_delta", "delta": delta, "usage": {"output_tokens": count}},
                 {"type": "message_stop"},
             ]
             return begin, deltas, end
         case _:
             return [], [_gemini(text) for text in texts], [_gemini("", finishReason="STOP")]
+
+
+def _responses(texts: list[str]) -> Events:
+    whole = "".join(texts)
+    at = {"item_id": ITEM["id"], "output_index": 0, "content_index": 0}
+    part = {"type": "output_text", "annotations": [], "logprobs": [], "text": whole}
+    done: dict[str, Any] = {**ITEM, "status": "completed", "content": [part]}
+    begin: list[dict[str, Any]] = [
+        {
+            "type": "response.created",
+            "sequence_number": 0,
+            "response": {**RESPONSE, "status": "in_progress", "output": []},
+        },
+        {
+            "type": "response.output_item.added",
+            "sequence_number": 1,
+            "output_index": 0,
+            "item": {**ITEM, "content": []},
+        },
+        {"type": "response.content_part.added", "sequence_number": 2, **at, "part": {**part, "text": ""}},
+    ]
+    deltas: list[dict[str, Any]] = [
+        {"type": "response.output_text.delta", "sequence_number": 3 + number, **at, "delta": text, "logprobs": [],
+         "obfuscation": "aB3xY9kQ"}
+        for number, text in enumerate(texts)
+    ]  # fmt: skip
+    usage = {"input_tokens": 10, "output_tokens": len(texts), "total_tokens": 10 + len(texts)}
+    end: list[dict[str, Any]] = [
+        {"type": "response.output_text.done", "sequence_number": 9001, **at, "text": whole},
+        {"type": "response.output_item.done", "sequence_number": 9002, "output_index": 0, "item": done},
+        {
+            "type": "response.completed",
+            "response": {**RESPONSE, "status": "completed", "output": [done], "usage": usage},
+        },
+    ]
+    return begin, deltas, end
 
 
 def _sse(event: dict[str, Any], named: bool) -> bytes:
@@ -112,8 +122,9 @@ def _sse(event: dict[str, Any], named: bool) -> bytes:
 class Stream:
     """`begin`, each of `deltas` and `end` are bytes as they would come from the network, one chunk a read."""
 
-    def __init__(self, protocol: str) -> None:
-        begin, deltas, end = _events(protocol)
+    def __init__(self, protocol: str, count: int = DELTAS) -> None:
+        """`count`: number of deltas."""
+        begin, deltas, end = _events(protocol, count)
         named = protocol in ("anthropic", "openai_responses")
         self.begin = b"".join(_sse(event, named) for event in begin)
         self.deltas = [_sse(event, named) for event in deltas]
