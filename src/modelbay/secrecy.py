@@ -464,6 +464,8 @@ class StreamRedactor:
     def __init__(self) -> None:
         self._search = _current_search()
         self._held = ""
+        self.known = b""
+        """Text of the receiver. Values in it are not masked: the receiver knows them, and may need them unchanged."""
 
     def feed(self, data: bytes) -> bytes:
         """The next bytes that can be passed on."""
@@ -480,8 +482,8 @@ class StreamRedactor:
 
     def close(self) -> bytes:
         """The bytes that were held back."""
-        rest, self._held = self._held, ""
-        return redact_bytes(rest.encode("latin-1")) if rest else b""
+        rest, self._held = self._held.encode("latin-1"), ""
+        return redact_bytes(rest) if rest and rest not in self.known else rest
 
     def _occurs(self, text: str) -> bool:
         """Whether a value may be in the text: whether the beginning of one is."""
@@ -504,8 +506,9 @@ class StreamRedactor:
 
     def _masked(self, text: str, cut: int) -> bytes:
         out, at = [], 0
+        there = [form for form in self._search.sorted if form in text and form.encode("latin-1") not in self.known]
         while True:
-            found = [(begin, -len(form)) for form in self._search.sorted if (begin := text.find(form, at)) >= 0]
+            found = [(begin, -len(form)) for form in there if (begin := text.find(form, at)) >= 0]
             begin, length = min(found, default=(cut, 0))
             if begin >= cut:
                 break

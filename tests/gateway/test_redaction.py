@@ -70,6 +70,20 @@ async def test_a_key_in_a_reply_is_masked(url: str, protocol: str, stream: bool)
         assert headers["openai-echo"] == "key %E2%80%A6"
 
 
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_key_that_the_client_sent_itself_is_not_changed(url: str, protocol: str, stream: bool) -> None:
+    path, body = request(protocol, "one", f"Edit the file. It contains: key = {SECRET}", stream=stream)
+    status, headers, data = await call(url, path, body)
+    assert status == 200
+    assert f"your key: {SECRET}." in data.decode()
+    assert SECRET not in str(headers)
+    body |= {"generationConfig": {"topP": 0.5}} if protocol == "google" else {"top_p": 0.5}
+    status, _, data = await call(url, path, body)
+    assert status == 400
+    assert SECRET not in data.decode(), "an error does not need it"
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_a_key_in_an_error_is_masked(url: str, protocol: str) -> None:
     path, body = request(protocol, "one")

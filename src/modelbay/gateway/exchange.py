@@ -88,6 +88,7 @@ class Exchange:
             ModelbayError: the call failed, and nothing was sent to the client.
         """
         prepared = await self._prepared()
+        self._responder.reveal(self._request.body)
         self._overhead = perf_counter() - self._began
         if self._uses_counts(prepared):
             self._expected = asyncio.ensure_future(self._expect(prepared))

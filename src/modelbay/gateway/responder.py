@@ -46,6 +46,11 @@ class Responder:
         self._timer: asyncio.TimerHandle | None = None
         self._pinging: asyncio.Future[None] | None = None
 
+    def reveal(self, sent: bytes) -> None:
+        """Do not mask secrets in a reply that the client sent itself. A model that edits a file repeats what is in it, and a
+        mask would be written into the file."""
+        self._redactor.known = sent
+
     async def whole(
         self, status: int, body: bytes, fields: Iterable[tuple[bytes, bytes]], unread: Receive | None = None
     ) -> None:
