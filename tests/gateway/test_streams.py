@@ -19,6 +19,8 @@ from modelbay.gateway.access_log import LOG
 from modelbay.protocols.codec import codec
 from modelbay.simulator import Simulator
 from tests.fault_config import LONG
+from tests.faults.raw_server import Client, RawServer, chunk
+from tests.faults.raw_server import head as raw_head
 from tests.gateway.raw import RawClient, RawResponse, head, post
 from tests.gateway.running import PROTOCOLS, RunningGateway, config_text
 from tests.gateway.test_app import request
@@ -108,6 +110,30 @@ async def test_a_provider_that_is_silent_at_first_is_awaited_with_signs_of_life(
     assert reply.error is None
     assert reply.finish
     assert "Say hello" in reply.text
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_stream_of_another_call_has_signs_of_life_too(tmp_path: Path) -> None:
+    event, seen = b'data: {"type":"image_generation.partial_image"}\n\n', asyncio.Event()
+
+    async def provider(upstream: Client) -> None:
+        await upstream.request()
+        await upstream.send(raw_head(200, "Content-Type: text/event-stream", chunked=True) + chunk(event))
+        await seen.wait()
+        await upstream.send(chunk(event) + chunk(b""))
+
+    async with RawServer(provider) as server:
+        config = tmp_path / "config.toml"
+        config.write_text(config_text(server.url))
+        with RunningGateway(config) as gateway:
+            async with RawClient(gateway.url) as client:
+                await client.send(post("/v1/images/generations", {"model": "openai_chat", "stream": True}))
+                assert (await client.head()).status == 200
+                assert await client.piece() == event
+                assert await client.piece() == COMMENT
+                seen.set()
+                rest = await client.until(event)
+                assert not rest.replace(COMMENT, b"").replace(event, b"")
 
 
 @pytest.mark.usefixtures("impatient")

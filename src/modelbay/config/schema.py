@@ -175,7 +175,7 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     body_bytes: Bytes = 64 * 2**20
     """Maximum size of a request (64 MiB)."""
     concurrent: Count = 64
-    """Maximum requests of one client at the same time (64)."""
+    """Maximum requests of one client at the same time (64). With `auth = "none"`, all programs count as one client."""
 
     @property
     def local_url(self) -> str:

@@ -9,6 +9,7 @@ from modelbay.errors import AuthenticationFailed, BadRequest, ModelbayError, Pro
 from modelbay.gateway import headers
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.embeddings import as_asked
+from modelbay.gateway.exchange import COMMENT
 from modelbay.gateway.forms import UploadForm
 from modelbay.gateway.framing import WholeEvents, failure_event
 from modelbay.gateway.passing import ClientBody, passed_path
@@ -147,7 +148,7 @@ class SideCall:
         async with aclosing(response.stream()) as chunks:
             # a provider that fails before its first byte gets a status of its own
             chunk = await anext(chunks, None)
-            await self._responder.start(response.status, fields)
+            await self._responder.start(response.status, fields, None if events is None else COMMENT)
             try:
                 while chunk is not None:
                     await self._responder.write(chunk if events is None else events.feed(chunk))
