@@ -45,7 +45,7 @@ def image(url: str) -> Conversation:
 @pytest.fixture
 def loopback_counts_as_public() -> object:
     """Lets a test's own server stand for the internet."""
-    with patch("modelbay.transport.connection.is_public", lambda _: True):
+    with patch("modelbay.transport.pool.is_public", lambda _: True):
         yield
 
 
@@ -124,7 +124,7 @@ async def test_a_redirect_to_a_private_address_is_not_followed() -> None:
                 allowed.append(host)
                 return len(allowed) == 1
 
-            with patch("modelbay.transport.connection.is_public", first_only), pytest.raises(Unsupported):
+            with patch("modelbay.transport.pool.is_public", first_only), pytest.raises(Unsupported):
                 await ready(image(f"http://127.0.0.1:{port}/x.png"), "google", BLIND_TO_URLS, tools)
         assert private.clients == []
 

@@ -51,7 +51,7 @@ from modelbay.secrecy import HiddenBytes, masked_url, redact, without_frames
 from modelbay.storage.lessons import LessonBook
 from modelbay.target import Target
 
-if TYPE_CHECKING:  # aiohttp is imported only when something is sent
+if TYPE_CHECKING:  # the HTTP client is imported only when something is sent
     from modelbay.recording import RecordedResponse, Recorder
     from modelbay.transport import Limits, Request, Response, Transport
 
@@ -59,6 +59,8 @@ if TYPE_CHECKING:  # aiohttp is imported only when something is sent
 
 _MOST_ENDPOINTS = 64
 """Maximum number of endpoints that are kept for a target."""
+_MOST_REQUESTS = 16
+"""Maximum number of requests that are kept for an endpoint."""
 USER_AGENT = "modelbay/0.1.0"
 EXCHANGE_SECONDS = 30.0
 """Timeout in seconds of a request of a login, or for a list of models that no provider serves."""
@@ -545,19 +547,19 @@ def _refused(of: Codec, response: "AnyResponse", body: bytes) -> ModelbayError:
 
 
 def _request(endpoint: Endpoint, body: bytes | None, headers: dict[str, str]) -> "Request":
-    from modelbay import transport
+    key = body is None, *headers.items()
+    request = endpoint.requests.get(key)
+    if request is None:
+        from modelbay import transport
 
-    sent = {"Content-Type": "application/json"} if body is not None else {}
-    sent |= {"User-Agent": USER_AGENT, **endpoint.sent_headers(headers)}
-    return transport.Request(
-        "GET" if body is None else "POST",
-        endpoint.url,
-        sent,
-        body,
-        _limits(endpoint),
-        endpoint.proxy,
-        endpoint.tls,
-    )
+        sent = {"Content-Type": "application/json"} if body is not None else {}
+        sent |= {"User-Agent": USER_AGENT, **endpoint.sent_headers(headers)}
+        method, limits = "GET" if body is None else "POST", _limits(endpoint)
+        request = transport.Request(method, endpoint.url, sent, None, limits, endpoint.proxy, endpoint.tls)
+        if len(endpoint.requests) >= _MOST_REQUESTS:
+            endpoint.requests.clear()  # a client may send any headers
+        endpoint.requests[key] = request
+    return request.with_body(body)
 
 
 def _limits(endpoint: Endpoint) -> "Limits":

@@ -17,7 +17,7 @@ from modelbay.providers.endpoint import Endpoint
 from modelbay.routing.retry import Attempts
 from modelbay.target import Target
 
-if TYPE_CHECKING:  # aiohttp is imported only when something is sent
+if TYPE_CHECKING:  # the HTTP client is imported only when something is sent
     from collections.abc import AsyncGenerator
 
     from modelbay.protocols.codec import StreamParser

@@ -419,7 +419,7 @@ def test_the_key_is_sent_only_if_required_and_only_to_the_base_url(bay: Inside, 
 @pytest.fixture
 def everything_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loopback represents the internet: two sites are two providers."""
-    monkeypatch.setattr("modelbay.transport.connection.is_public", lambda address: True)
+    monkeypatch.setattr("modelbay.transport.pool.is_public", lambda address: True)
     monkeypatch.setattr(documents, "is_open", lambda where: True)
 
 

@@ -407,7 +407,7 @@ def test_static_and_embedded_providers_are_not_refreshed(bay: Inside, acme: Site
 @pytest.fixture
 def everything_is_public(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loopback represents the internet: two sites are two providers."""
-    monkeypatch.setattr("modelbay.transport.connection.is_public", lambda address: True)
+    monkeypatch.setattr("modelbay.transport.pool.is_public", lambda address: True)
     monkeypatch.setattr(documents, "is_open", lambda where: True)
 
 

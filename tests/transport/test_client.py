@@ -20,6 +20,8 @@ from tests.fault_config import LONG
 from tests.faults.calls import SECRET, SHORT, answers, ask, deaf_server, post, told, unused_port
 from tests.faults.raw_server import Client, Clock, RawServer, chunk, head, reply
 
+pytestmark = pytest.mark.usefixtures("either_client")
+
 # Replies that arrive
 
 

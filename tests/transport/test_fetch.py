@@ -171,7 +171,7 @@ EVERY = pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
 async def test_no_door_leaves_an_encrypted_connection(
     door: Door, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelbay.transport.connection.is_public", lambda _: True)
+    monkeypatch.setattr("modelbay.transport.pool.is_public", lambda _: True)
     config = Config(path=authority.folder / "config.toml", network=Network(ca=authority.file))
     async with (
         RawServer(pages(b=reply(b"{}"))) as plain,

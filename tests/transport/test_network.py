@@ -61,10 +61,13 @@ def authority(tmp_path: Path) -> Authority:
 
 OK = answers(reply(b"ok"))
 
+either = pytest.mark.usefixtures("either_client")
+
 
 # TLS
 
 
+@either
 async def test_an_unknown_authority_is_not_trusted(authority):
     async with RawServer(OK, authority.server()) as server:
         with pytest.raises(
@@ -76,16 +79,19 @@ async def test_an_unknown_authority_is_not_trusted(authority):
         assert not server.requests
 
 
+@either
 async def test_an_authority_of_our_own(authority):
     async with RawServer(OK, authority.server()) as server:
         assert await fetch(server.url, tls=Tls(ca=authority.file)) == b"ok"
 
 
+@either
 async def test_insecure_trusts_any_certificate(authority):
     async with RawServer(OK, authority.server("other.example.test")) as server:
         assert await fetch(server.url, tls=Tls(insecure=True)) == b"ok"
 
 
+@either
 async def test_a_certificate_for_another_name(authority):
     async with RawServer(OK, authority.server("other.example.test")) as server:
         with pytest.raises(
@@ -95,12 +101,14 @@ async def test_a_certificate_for_another_name(authority):
         assert caught.value.hint and "name" in caught.value.hint
 
 
+@either
 async def test_a_client_certificate(authority):
     cert, key = authority.client()
     async with RawServer(OK, authority.server(ask_for_certificate=True)) as server:
         assert await fetch(server.url, tls=Tls(authority.file, cert, key)) == b"ok"
 
 
+@either
 @pytest.mark.parametrize("says", [b"\x15\x03\x03\x00\x02\x02\x28", b""])
 async def test_a_missing_client_certificate(authority, says):
     """A server says it by an alert, by breaking off, or, in TLS 1.3, after the handshake."""
@@ -118,6 +126,7 @@ async def test_a_missing_client_certificate(authority, says):
             await fetch(server.url, tls=Tls(ca=authority.file))
 
 
+@either
 async def test_tls_of_one_provider_is_not_another_s(authority):
     """A pooled connection without certificate checks must not serve a call that requires them."""
     async with RawServer(OK, authority.server()) as server, Transport() as transport:
@@ -126,6 +135,7 @@ async def test_tls_of_one_provider_is_not_another_s(authority):
             await transport.send(post(server.url))
 
 
+@either
 async def test_a_server_without_tls():
     async def script(client: Client) -> None:
         await client.reader.read(100)
@@ -137,6 +147,7 @@ async def test_a_server_without_tls():
         assert caught.value.hint and "http://" in caught.value.hint
 
 
+@either
 async def test_a_server_that_hangs_in_the_handshake():
     async def script(client: Client) -> None:
         await client.hangup()
@@ -148,6 +159,7 @@ async def test_a_server_that_hangs_in_the_handshake():
         await asyncio.wait_for(server.all_gone(), 60)
 
 
+@either
 @pytest.mark.parametrize("answered", [True, False])
 async def test_leaving_a_tls_call_does_not_wait_for_the_server(authority, answered):
     """TLS has a goodbye of its own, which a server that hangs does not return."""
@@ -185,6 +197,7 @@ async def test_leaving_a_tls_call_does_not_wait_for_the_server(authority, answer
         await asyncio.wait_for(front.all_gone(), 60)
 
 
+@either
 @pytest.mark.parametrize(
     "text", [None, "", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )
@@ -200,6 +213,7 @@ async def test_files_that_cannot_be_used(authority, tmp_path, name, text):
     assert caught.value.hint and "PEM" in caught.value.hint
 
 
+@either
 async def test_a_key_with_a_password_does_not_ask_for_it(authority, tmp_path):
     from cryptography.hazmat.primitives import serialization as pem
 

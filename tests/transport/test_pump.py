@@ -16,6 +16,8 @@ from tests.fault_config import LONG
 from tests.faults.calls import SHORT, answers, post
 from tests.faults.raw_server import Client, Clock, RawServer, chunk, head, reply
 
+pytestmark = pytest.mark.usefixtures("either_client")
+
 LAST = b"data: [DONE]\n\n"
 
 

@@ -4,10 +4,10 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, unquote
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.config.proxies import NONE
@@ -25,6 +25,9 @@ from modelbay.providers.upstream import Upstream, upstream
 from modelbay.providers.vendor import Scheme
 from modelbay.secrecy import REFERENCE, Hidden, guessable, register, register_url, secret_header
 from modelbay.storage.paths import expanded
+
+if TYPE_CHECKING:  # the HTTP client is imported only when something is sent
+    from modelbay.transport import Request
 
 Headers: TypeAlias = dict[str, str | Secret]
 
@@ -55,6 +58,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     limits: SizeLimits = SizeLimits()
     proxy: str | None = None
     tls: Tls | None = None
+    requests: "dict[tuple[object, ...], Request]" = field(default_factory=dict)
+    """Its requests without bodies, by what calls add to them: they are checked and encoded once."""
 
     def __repr__(self) -> str:
         return f"Endpoint({self.provider!r}, {self.protocol!r}, {str(self.origin)!r})"
@@ -81,7 +86,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     def with_token(self, token: str) -> "Endpoint":
         """The endpoint with the token of a login or of Google in its headers."""
         headers = {name: value for name, value in self.headers.items() if name.lower() != "authorization"}
-        return replace(self, headers={**headers, "Authorization": Secret(f"Bearer {token}", self.origin)})
+        authorized: Headers = {**headers, "Authorization": Secret(f"Bearer {token}", self.origin)}
+        return replace(self, headers=authorized, requests={})
 
     def sent_headers(self, call: Mapping[str, str] | None = None) -> dict[str, str]:
         """The headers to send, including secrets, merged over those of a codec's call. Both `anthropic-beta` values are

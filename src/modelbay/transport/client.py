@@ -3,29 +3,26 @@
 A call always ends: connecting, the first byte and silence after that have time limits. A reply that broke off, could
 not be decompressed or grew too large is an error, never a shorter reply. Redirects are not followed, cookies are not
 stored, and errors contain no header, query string or password.
+
+Calls are made by `direct`, those through a proxy by `aiohttp_client`.
 """
 
-import asyncio
-import io
-from collections.abc import AsyncIterable
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-import aiohttp
 from msgspec.structs import replace
-from yarl import URL
 
 from modelbay.config.proxies import NONE, Proxies
-from modelbay.config.schema import Tls
 from modelbay.origin import is_open, origin
-from modelbay.secrecy import without_frames
-from modelbay.transport.connection import PENDING, Pending, open_session
-from modelbay.transport.failure import explained, not_public, refused, timed_out
-from modelbay.transport.request import Request, check, check_proxy, is_socks
+from modelbay.transport.direct import DirectClient
+from modelbay.transport.failure import not_public, refused
+from modelbay.transport.request import Head, Request, check_proxy
 from modelbay.transport.response import Response
+from modelbay.transport.tls import TlsContexts
+
+if TYPE_CHECKING:  # aiohttp is imported only when a proxy is used
+    from modelbay.transport.aiohttp_client import AiohttpClient
 
 DIRECT = Proxies()
-LARGE_BODY = 2**20
-"""Size in bytes from which a body is passed to aiohttp as a file, so that it is written in pieces."""
 
 
 class Transport:
@@ -40,8 +37,9 @@ class Transport:
         self.offline = offline
         """Whether `fetch` is forbidden. Calls to providers are not affected."""
         self._proxies = proxies
-        self._ca = ca
-        self._sessions: dict[tuple[str | None, Tls | None, bool], aiohttp.ClientSession] = {}
+        self._contexts = TlsContexts(ca)
+        self._direct: DirectClient | None = None
+        self._proxied: AiohttpClient | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,17 +49,21 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close all connections, including those in use."""
-        sessions = list(self._sessions.values())
-        self._sessions.clear()
-        for session in sessions:
-            await session.close()
+        direct, self._direct = self._direct, None
+        proxied, self._proxied = self._proxied, None
+        if direct is not None:
+            await direct.aclose()
+        if proxied is not None:
+            await proxied.aclose()
 
     def abandon(self) -> None:
         """Drop all connections without closing them. In a forked child they belong to the parent, which still uses
         them."""
-        for session in self._sessions.values():
-            session.detach()
-        self._sessions.clear()
+        if self._direct is not None:
+            self._direct.abandon()
+        if self._proxied is not None:
+            self._proxied.abandon()
+        self._direct = self._proxied = None
 
     async def send(self, request: Request) -> Response:
         """Send a request once. Returns when the response headers have arrived, with any status.
@@ -72,38 +74,11 @@ class Transport:
             Redirected: the server answered with a redirect.
             MalformedReply: the response is not HTTP, or uses an unknown compression.
         """
-        check(request)
-        request = self._routed(request)
-        proxy = request.proxy
-        # a proxy decides itself where it connects to; direct connections are checked when the socket is created
-        session = self._session(proxy, request.tls, request.public and proxy is None)
-        call = Pending(request.limits)
-        token = PENDING.set(call)
-        try:
-            async with asyncio.timeout(request.limits.connect) as call.deadline:
-                reply = await session.request(
-                    request.method,
-                    URL(request.url, encoded=request.url.isascii()),
-                    data=_payload(request.body),
-                    headers=request.headers if request.length is None else _with_length(request),
-                    proxy=None if is_socks(proxy) else proxy,
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=None, sock_connect=request.limits.connect),
-                )
-            response = Response(reply, request, call.connected_at)
-            del reply  # its repr contains the whole URL
-            call.answered = True
-        except TimeoutError:
-            raise timed_out("connect" if call.connection is None else "first_byte", request) from None
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise explained(without_frames(error), request, connected=call.connection is not None) from None
-        except BaseException as error:  # cancellation, above all
-            without_frames(error)  # aiohttp's frames hold the URL and the headers in its own types
-            raise
-        finally:
-            PENDING.reset(token)
-            if not call.answered:
-                call.abort()
+        if request.head is None or not request.head.fits(request):
+            request = replace(request, head=Head(request))
+        if request.proxy is not None or self._proxies.urls:
+            request = self._routed(request)
+        response: Response = await self._client(request).send(request)
         if failure := refused(response.status, response.headers, request):
             await response.aclose()
             raise failure
@@ -130,17 +105,16 @@ class Transport:
                 request = replace(request, proxy=None)
         return request
 
-    def _session(self, proxy: str | None, tls: Tls | None, public: bool) -> aiohttp.ClientSession:
-        session = self._sessions.get((proxy, tls, public))
-        if session is None:
-            session = self._sessions[proxy, tls, public] = open_session(proxy, tls, public, self._ca)
-        return session
+    def _client(self, request: Request) -> "DirectClient | AiohttpClient":
+        if request.proxy is not None:
+            return self._through_proxy()
+        if self._direct is None:
+            self._direct = DirectClient(self._contexts)
+        return self._direct
 
+    def _through_proxy(self) -> "AiohttpClient":
+        if self._proxied is None:
+            from modelbay.transport.aiohttp_client import AiohttpClient
 
-def _payload(body: bytes | AsyncIterable[bytes] | None) -> bytes | io.BytesIO | AsyncIterable[bytes] | None:
-    return io.BytesIO(body) if isinstance(body, bytes) and len(body) >= LARGE_BODY else body
-
-
-def _with_length(request: Request) -> dict[str, str]:
-    """The headers with the length of a body in pieces, which would be sent in chunks otherwise; not all servers read those."""
-    return {**request.headers, "Content-Length": str(request.length)}
+            self._proxied = AiohttpClient(self._contexts)
+        return self._proxied

@@ -9,10 +9,7 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-import aiohttp
-
 from modelbay.errors import (
-    ConfigError,
     ConnectFailed,
     Disconnected,
     IncompleteReply,
@@ -22,7 +19,7 @@ from modelbay.errors import (
     Redirected,
     TimedOut,
 )
-from modelbay.transport.request import PACKINGS, Request, is_socks, origin, public
+from modelbay.transport.request import PACKINGS, Request, invalid, is_socks, origin, public
 
 E = TypeVar("E", bound=ModelbayError)
 Stage: TypeAlias = Literal["connect", "first_byte", "idle", "first_event", "content"]
@@ -58,8 +55,22 @@ LATE = {
 }
 
 
-class ProxyRefused(aiohttp.ClientError):
-    """A SOCKS proxy refused to connect."""
+class ProxyRefused(Exception):
+    """A proxy refused to connect."""
+
+    def __init__(self, why: str, *, password: bool = False) -> None:
+        super().__init__(why)
+        self.password = password
+        """Whether it requires a user name and password."""
+
+
+class NotHttp(Exception):
+    """The server sent something that is not HTTP, or exceeds a limit."""
+
+    def __init__(self, *, large: bool = False) -> None:
+        super().__init__()
+        self.large = large
+        """Whether its headers are too large."""
 
 
 def timed_out(stage: Stage, request: Request) -> TimedOut:
@@ -159,25 +170,25 @@ def _proxy_refused(request: Request, why: str) -> ProxyFailed:
     return ProxyFailed(f"{who} refused to connect to {request.server}: {why}", hint=hint)
 
 
-def explained(error: Exception, request: Request, *, connected: bool) -> ModelbayError:
+def explained(
+    error: BaseException | None, request: Request, *, connected: bool, of_proxy: bool = False
+) -> ModelbayError:
     """The error for a request without a response, in the system's words only.
 
-    aiohttp's messages quote URLs, headers and what the server sent.
+    `error`: what the client met; None if the connection was closed. `of_proxy`: whether connecting to the proxy itself
+    failed.
     """
-    reason = _root(error)
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return _proxy_refused(request, PASSWORD_WANTED if error.status == 407 else f"it answered {error.status}")
+    reason = None if error is None else _root(error)
     if isinstance(error, ProxyRefused):
-        return _proxy_refused(request, PASSWORD_WANTED if "authentication" in str(error).lower() else str(error))
+        return _proxy_refused(request, PASSWORD_WANTED if error.password else str(error))
     if isinstance(reason, ssl.SSLError):
-        return _tls_failed(reason, request, _is_of_proxy(error, request))
-    if isinstance(error, aiohttp.ClientResponseError):
-        large = error.message.startswith(("Got more", "Too many"))
-        what = "sent headers that are too large" if large else "did not answer with HTTP"
+        return _tls_failed(reason, request, of_proxy)
+    if isinstance(error, NotHttp):
+        what = "sent headers that are too large" if error.large else "did not answer with HTTP"
         hint = "base_url must be the URL of an API; if it begins with http://, try https://"
         return final(MalformedReply(f"{request.server} {what}", hint=hint))
     if isinstance(error, ValueError):
-        return ConfigError(f"invalid request to {public(request.url)}", hint="check base_url and custom_headers")
+        return invalid(request)
     if connected:
         return Disconnected(f"{request.server} closed the connection without a response", hint=AGAIN)
     code = reason.errno if isinstance(reason, OSError) and reason.errno else 0
@@ -201,20 +212,10 @@ def not_public(request: Request) -> ConnectFailed:
 
 
 def _root(error: BaseException) -> BaseException:
-    """The error that aiohttp wrapped."""
+    """The error that a client wrapped."""
     while cause := getattr(error, "os_error", None) or error.__cause__:
         error = cause
     return error
-
-
-def _is_of_proxy(error: Exception, request: Request) -> bool:
-    """Whether the connection to the proxy itself failed."""
-    if request.proxy is None or not isinstance(error, aiohttp.ClientConnectorError):
-        return False
-    proxy = urlsplit(request.proxy)
-    return isinstance(error, aiohttp.ClientProxyConnectionError) or (
-        proxy.scheme == "https" and (error.host, error.port) == (proxy.hostname, proxy.port or 443)
-    )
 
 
 def _tls_failed(reason: ssl.SSLError, request: Request, of_proxy: bool) -> ConnectFailed:

@@ -1,13 +1,15 @@
 """Decompresses replies, with a limit on the decompressed size."""
 
 import zlib
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Literal
+from collections.abc import Iterator
+from typing import Literal, TypeAlias
 
 from modelbay.errors import MalformedReply
 from modelbay.transport.failure import AGAIN, TOO_LARGE, cut_off, final, too_large
-from modelbay.transport.request import Request
+from modelbay.transport.request import PACKINGS, Request
+
+Limited: TypeAlias = Literal["reply_bytes", "stream_bytes"]
+"""The size limit that a body has."""
 
 PIECE = 64 * 1024
 """Maximum bytes decompressed in one step."""
@@ -15,40 +17,62 @@ UNPACKED_FREELY = 2**20
 """Bytes that a compressed reply may always expand to, however small it was."""
 
 
-async def unpacked(
-    chunks: AsyncGenerator[bytes, None], packing: str, request: Request, limited: Literal["reply_bytes", "stream_bytes"]
-) -> AsyncGenerator[bytes, None]:
-    """Decompress a body piece by piece.
+class Unpacker:
+    """Decompresses a body piece by piece.
 
     aiohttp's own decompression is not used: it accepts a truncated gzip stream as complete.
     """
-    limit = getattr(request.limits, limited)
-    received = unpacked = 0
-    unpacker: zlib._Decompress | None = None
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            received += len(chunk)
-            rest, full = chunk, False
-            while rest or full:
-                if unpacker is None:  # some servers send `deflate` without the zlib header that the standard requires
-                    bare = packing == "deflate" and rest[0] & 0x0F != 8
-                    unpacker = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
-                try:
-                    piece = unpacker.decompress(rest, PIECE)
-                except zlib.error:
-                    what = f"{request.server} sent a compressed reply that could not be decompressed"
-                    raise MalformedReply(what, hint=AGAIN) from None
-                unpacked += len(piece)
-                if unpacked > max(UNPACKED_FREELY, received * request.limits.max_expansion):
-                    what = f"{request.server} sent a compressed reply that expands too much"
-                    raise final(MalformedReply(what, hint=TOO_LARGE))
-                if unpacked > limit:
-                    raise too_large(request, limited)
-                if piece:
-                    yield piece
-                rest = unpacker.unused_data or unpacker.unconsumed_tail
-                full = len(piece) == PIECE and not unpacker.eof
-                if unpacker.eof:
-                    unpacker = None  # another compressed member may follow; together they are one body
-        if unpacker is not None:
-            raise cut_off(request, received)
+
+    def __init__(self, packing: str, request: Request, limited: Limited) -> None:
+        self._packing = packing
+        self._request = request
+        self._limited = limited
+        self._received = self._unpacked = 0
+        self._member: zlib._Decompress | None = None
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """The decompressed pieces of a chunk.
+
+        Raises:
+            MalformedReply: it could not be decompressed, or expands too much.
+        """
+        self._received += len(chunk)
+        rest, full = chunk, False
+        while rest or full:
+            member = self._member
+            if member is None:  # some servers send `deflate` without the zlib header that the standard requires
+                bare = self._packing == "deflate" and rest[0] & 0x0F != 8
+                member = self._member = zlib.decompressobj(-zlib.MAX_WBITS if bare else zlib.MAX_WBITS | 32)
+            try:
+                piece = member.decompress(rest, PIECE)
+            except zlib.error:
+                what = f"{self._request.server} sent a compressed reply that could not be decompressed"
+                raise MalformedReply(what, hint=AGAIN) from None
+            self._check(len(piece))
+            if piece:
+                yield piece
+            rest = member.unused_data or member.unconsumed_tail
+            full = len(piece) == PIECE and not member.eof
+            if member.eof:
+                self._member = None  # another compressed member may follow; together they are one body
+
+    def close(self) -> None:
+        """Check that the body is complete. Raises IncompleteReply if it is not."""
+        if self._member is not None:
+            raise cut_off(self._request, self._received)
+
+    def _check(self, size: int) -> None:
+        self._unpacked += size
+        limits = self._request.limits
+        if self._unpacked > max(UNPACKED_FREELY, self._received * limits.max_expansion):
+            what = f"{self._request.server} sent a compressed reply that expands too much"
+            raise final(MalformedReply(what, hint=TOO_LARGE))
+        if self._unpacked > getattr(limits, self._limited):
+            raise too_large(self._request, self._limited)
+
+
+def unpacker(packing: str | None, request: Request, limited: Limited) -> Unpacker | None:
+    """The unpacker for a content encoding; None if the body is not compressed."""
+    if packing is None or packing.lower() not in PACKINGS:
+        return None
+    return Unpacker(packing.lower(), request, limited)

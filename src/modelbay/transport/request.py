@@ -1,15 +1,17 @@
 """A request and its validation."""
 
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterable
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from msgspec import Struct, field
 
 from modelbay.config.schema import Tls
 from modelbay.errors import ConfigError
+from modelbay.origin import DEFAULT_PORTS, ascii_host
 
 
 class Limits(Struct, frozen=True):
@@ -51,6 +53,19 @@ class Request(Struct):
     """Name of the setting that `proxy` comes from, for hints."""
     length: int | None = None
     """Length of a body in pieces in bytes, if it is known."""
+    head: "Head | None" = None
+    """Set by `with_body` and by the transport."""
+
+    def with_body(self, body: bytes | None) -> "Request":
+        """This request with another body. What all of them have in common is checked and encoded once, so its headers must
+        not be changed any more."""
+        head = self.head
+        if head is None:
+            head = self.head = Head(self)
+        return Request(
+            self.method, self.url, self.headers, body, self.limits, self.proxy, self.tls, self.public,
+            self.proxy_setting, None, head,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {public(self.url)}>"
@@ -111,6 +126,54 @@ def check(request: Request) -> None:
         if CONTROL.search(value):
             message = f"the header {name!r} contains a line break or control character"
             raise ConfigError(message, hint="check the API key and custom_headers")
+
+
+ACCEPTED = {"Accept": "*/*", "Accept-Encoding": ", ".join(sorted(PACKINGS)), "User-Agent": "modelbay"}
+"""Headers of every request that has no others of these names."""
+ASCII = "".join(map(chr, range(0x21, 0x7F)))
+
+
+class Head:
+    """The part of a request that does not depend on its body: checked, and as bytes."""
+
+    def __init__(self, request: Request) -> None:
+        """Raises ConfigError: the request is invalid."""
+        check(request)
+        self.url, self.headers = request.url, request.headers
+        parts = urlsplit(request.url)
+        names = {name.lower() for name in request.headers}
+        try:
+            self.host = ascii_host(parts.hostname or "")
+            self.port = parts.port or DEFAULT_PORTS[parts.scheme]
+            self.secure = parts.scheme == "https"
+            own = {name: value for name, value in ACCEPTED.items() if name.lower() not in names}
+            if "host" not in names:
+                shown = f"[{self.host.partition('%')[0]}]" if ":" in self.host else self.host
+                own = {"Host": shown if self.port == DEFAULT_PORTS[parts.scheme] else f"{shown}:{self.port}", **own}
+            user, mark, _ = parts.netloc.rpartition("@")
+            if mark:
+                if "authorization" in names:
+                    raise ValueError("both a user in the URL and a header for it")
+                name, _, password = user.partition(":")
+                own["Authorization"] = "Basic " + b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
+            target = quote(f"{parts.path or '/'}{'?' * bool(parts.query)}{parts.query}", safe=ASCII)
+            lines = [f"{request.method} {target} HTTP/1.1"]
+            lines += [f"{name}: {value}" for name, value in (own | request.headers).items()]
+            self.start = "\r\n".join([*lines, ""]).encode()
+            """The request line and all headers but those of the body's length, without the blank line."""
+        except ValueError:
+            raise invalid(request) from None
+
+    def __repr__(self) -> str:
+        return f"<Head of {public(self.url)}>"
+
+    def fits(self, request: Request) -> bool:
+        """Whether it is still the head of a request, which may have been copied with changes."""
+        return self.url is request.url and self.headers is request.headers
+
+
+def invalid(request: Request) -> ConfigError:
+    return ConfigError(f"invalid request to {public(request.url)}", hint="check base_url and custom_headers")
 
 
 def check_proxy(request: Request) -> None:

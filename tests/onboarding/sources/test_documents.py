@@ -56,7 +56,7 @@ async def test_a_redirect_is_followed_to_allowed_origins_only(here: Site, line: 
 async def test_the_key_is_sent_to_its_own_origin_only(
     here: Site, line: ProviderClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelbay.transport.connection.is_public", lambda address: True)
+    monkeypatch.setattr("modelbay.transport.pool.is_public", lambda address: True)
     with site() as other:
         other.pages = {"/x": "{}"}
         here.pages["/a"] = Page(b"", 307, {"location": f"{other.url}/x"})

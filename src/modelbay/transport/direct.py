@@ -1,0 +1,370 @@
+"""Calls without a proxy: the client of modelbay itself.
+
+A call on a connection that is used again needs one future, for the head of the reply, and no task and no timer.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterator
+from math import inf
+from typing import Literal
+
+from modelbay.errors import Disconnected, ModelbayError
+from modelbay.transport.failure import NotHttp, Stage, cut_off, explained, timed_out, too_large
+from modelbay.transport.http_connection import HttpConnection
+from modelbay.transport.packing import Limited, Unpacker, unpacker
+from modelbay.transport.pool import Pool
+from modelbay.transport.request import Head, Limits, Request
+from modelbay.transport.response import REST, Response, collector
+from modelbay.transport.sweeper import Sweeper
+from modelbay.transport.tls import TlsContexts
+
+AHEAD = 256 * 1024
+"""Bytes of a body that are received before they are read."""
+
+
+class DirectClient:
+    """Sends calls on connections of one event loop."""
+
+    def __init__(self, contexts: TlsContexts) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.sweeper = Sweeper(self.loop)
+        self._pool = Pool(self.loop, contexts, self.sweeper)
+        self._limits = Limits()
+        self._nap = _nap(self._limits)
+
+    async def aclose(self) -> None:
+        self.sweeper.stop()
+        self._pool.close()
+        await asyncio.sleep(0)  # the event loop closes the sockets
+
+    def abandon(self) -> None:
+        self._pool.abandon()
+
+    async def send(self, request: Request) -> "DirectResponse":
+        """Send a request that has a head. Raises what `Transport.send` raises.
+
+        A kept connection may be closed by the server at the moment when it is used. A call to which nothing of a reply
+        has arrived is sent again then, once, on a new connection.
+        """
+        head = request.head
+        assert head is not None
+        if request.limits is not self._limits:
+            self._limits, self._nap = request.limits, _nap(request.limits)
+        key = head.secure, head.host, head.port, request.tls, request.public
+        kept = self._pool.take(key)
+        if kept is not None:
+            response = DirectResponse(self, request, kept, self._nap)
+            try:
+                return await response.after_head(head)
+            except Disconnected:
+                if kept.received or not (request.body is None or isinstance(request.body, bytes)):
+                    raise
+        try:
+            connection = await self._pool.connect(key, head, request)
+        except TimeoutError:
+            raise timed_out("connect", request) from None
+        except (OSError, ValueError) as error:
+            raise explained(error, request, connected=False) from None
+        return await DirectResponse(self, request, connection, self._nap).after_head(head)
+
+
+def _nap(limits: Limits) -> float:
+    return min(REST, limits.first_byte, limits.idle, limits.first_event, limits.content)
+
+
+class DirectResponse(Response):
+    """The sink of a connection. What arrives is pushed to a consumer, also where it is read or streamed."""
+
+    status = 0
+
+    def __init__(self, client: DirectClient, request: Request, connection: HttpConnection, nap: float) -> None:
+        super().__init__(request)
+        self._client = client
+        self._loop = client.loop
+        self._connection = connection
+        self._waiter: asyncio.Future[None] | None = None
+        # the body
+        self._consume: Callable[[bytes], None] | None = None
+        self._backlog: deque[bytes] = deque()
+        """Pieces that have arrived and are not consumed yet."""
+        self._unpacker: Unpacker | None = None
+        self._unpacking: Iterator[bytes] = iter(())
+        self._queue: list[bytes] = []
+        """Pieces that wait for the caller of `stream`."""
+        self._paused = False
+        self._limited: Limited = "stream_bytes"
+        self._limit = request.limits.stream_bytes
+        self._size = 0
+        self._over = False
+        """Whether the connection is used no more."""
+        self._done = False
+        """Whether everything was consumed, too."""
+        self._error: BaseException | None = None
+        # time
+        self.nap = nap
+        self._began = self._loop.time()
+        self._since: float | None = self._began
+        """When the present wait for the server began; None while the caller does not wait."""
+        self._waited = 0.0
+        """Seconds waited for `_awaited` before. Time in which the caller does not read is not counted."""
+        self._awaited: Literal["first_event", "content", "rest"] = "first_event"
+        """The next thing that the reply must contain, apart from keep-alives."""
+        self._finished = False
+        """Whether the reply has ended by its content; nothing that happens to the connection is an error then."""
+        self._ends_by: float | None = None
+
+    async def after_head(self, head: Head) -> "DirectResponse":
+        """Send the request. Returns when the head of the reply has arrived."""
+        self._client.sweeper.add(self, self._began)
+        self._connection.start(head.start, self._request.body, self._request.length, self)
+        try:
+            await self._wait()
+        except BaseException:
+            self._abort()
+            raise
+        if self._error is not None and not self.status:
+            raise self._error
+        return self
+
+    # --- for the caller ---
+
+    async def read(self) -> bytes:
+        chunks: list[bytes] = []
+        await self._consumed(collector(self, chunks), "reply_bytes")
+        return b"".join(chunks)
+
+    async def pump(self, consume: Callable[[bytes], None]) -> None:
+        await self._consumed(consume, "stream_bytes")
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        try:
+            self._begin(self._enqueue, "stream_bytes")
+            while True:
+                while self._queue:
+                    self._since = None
+                    yield self._dequeued()
+                self.resume()
+                if self._done:
+                    break
+                if not self._queue:
+                    self._since = self._loop.time()
+                    await self._wait()
+            if self._error is not None:
+                raise self._error
+        finally:
+            if not self._finished:
+                self._abort()
+
+    async def finish(self, grace: float = 0.1) -> bytes:
+        rest, self._queue = self._queue, []
+        self.finished(grace)
+        self.resume()
+        await self._consumed(rest.append, self._limited)
+        return b"" if self._unpacker is not None else b"".join(rest)
+
+    def finished(self, grace: float = 0.1) -> None:
+        self._finished = True
+        if not self._over and not self._connection.ended:
+            self._ends_by = self._loop.time() + grace
+            self._client.sweeper.wake_by(self._ends_by)
+
+    def progress(self) -> None:
+        self._awaited, self._waited = "content", 0.0
+
+    def hurry(self) -> None:
+        if self._awaited != "rest":
+            self._awaited, self._waited = "rest", 0.0
+
+    def pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._stop_waiting()
+            if not self._over:
+                self._connection.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._push()
+            self._go_on()
+
+    async def aclose(self) -> None:
+        self._abort()
+
+    # --- the body ---
+
+    async def _consumed(self, consume: Callable[[bytes], None], limited: Limited) -> None:
+        try:
+            self._begin(consume, limited)
+            while not self._done:
+                await self._wait()
+        finally:
+            self._abort()
+        error = self._error
+        if error is not None and not (self._finished and isinstance(error, ModelbayError)):
+            raise error
+
+    def _begin(self, consume: Callable[[bytes], None], limited: Limited) -> None:
+        if self._consume is None:
+            self._limited, self._limit = limited, getattr(self._request.limits, limited)
+            self._unpacker = unpacker(self.headers.get("content-encoding"), self._request, limited)
+        self._consume = consume
+        if self._size > self._limit:
+            self._fail(too_large(self._request, limited))
+        self._push()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Read on from the connection, unless the consumer has paused."""
+        if not self._paused and not self._over:
+            self._since = self._loop.time()
+            self._connection.resume_reading()
+
+    def _push(self) -> None:
+        """Pass on what has arrived, until the consumer pauses."""
+        consume = self._consume
+        if consume is None:
+            return
+        try:
+            while not self._paused:
+                for piece in self._unpacking:
+                    consume(piece)
+                    if self._paused:
+                        return
+                if not self._backlog:
+                    self._settle()
+                    return
+                if self._unpacker is None:
+                    consume(self._backlog.popleft())
+                else:
+                    self._unpacking = self._unpacker.feed(self._backlog.popleft())
+        except Exception as error:  # noqa: BLE001  # raised by the method that reads the body
+            self._fail(error)
+
+    def _settle(self) -> None:
+        if self._over and not self._done:
+            self._done = True
+            if self._unpacker is not None and self._error is None:
+                self._unpacker.close()
+            self._wake()
+
+    def _enqueue(self, piece: bytes) -> None:
+        self._queue.append(piece)
+        self._stop_waiting()
+        if len(self._queue) * len(piece) > AHEAD:
+            self.pause()
+        self._wake()
+
+    def _dequeued(self) -> bytes:
+        if self._unpacker is not None or len(self._queue) == 1:
+            return self._queue.pop(0)
+        pieces, self._queue = self._queue, []
+        return b"".join(pieces)
+
+    # --- the sink of the connection ---
+
+    def on_head(self, status: int, headers: dict[str, str]) -> None:
+        self.status, self.headers = status, headers
+        self._stop_waiting()
+        self._wake()
+
+    def on_data(self, data: bytes) -> None:
+        if self._since is not None:
+            now = self._loop.time()
+            self._waited += now - self._since
+            self._since = now
+        self._size += len(data)
+        if self._size > self._limit:
+            self._fail(too_large(self._request, self._limited))
+        elif self._consume is None or self._paused:
+            self._backlog.append(data)
+            if self._size > AHEAD:
+                self._connection.pause_reading()
+        elif self._unpacker is not None:
+            self._backlog.append(data)
+            self._push()
+        else:
+            try:
+                self._consume(data)
+            except Exception as error:  # noqa: BLE001  # raised by the method that reads the body
+                self._fail(error)
+
+    def on_end(self) -> None:
+        self._release()
+        self._push()
+
+    def on_lost(self, error: BaseException | None) -> None:
+        self._release()
+        if not self.status:
+            self._error = explained(error, self._request, connected=True)
+        elif error is None or isinstance(error, OSError | NotHttp):
+            self._error = cut_off(self._request, self._size)
+        else:
+            self._error = error  # of the request's body
+        self._push()
+        self._wake()
+
+    def _release(self) -> None:
+        self._over = True
+        self._since = None
+        self._client.sweeper.remove(self)
+
+    def _abort(self) -> None:
+        if not self._over:
+            self._connection.abort()
+            self._release()
+            self._done = True
+
+    def _fail(self, error: BaseException) -> None:
+        self._abort()
+        self._error, self._done = error, True
+        self._backlog.clear()
+        self._unpacking = iter(())
+        self._wake()
+
+    # --- time ---
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        await self._waiter
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _stop_waiting(self) -> None:
+        if self._since is not None:
+            self._waited += self._loop.time() - self._since
+            self._since = None
+
+    def due(self) -> float:
+        if self._ends_by is not None:
+            return self._ends_by
+        return inf if self._since is None else min(self._silent_at(self._since), self._empty_at(self._since))
+
+    def _silent_at(self, since: float) -> float:
+        limits = self._request.limits
+        return since + limits.idle if self._size else self._began + limits.first_byte
+
+    def _empty_at(self, since: float) -> float:
+        patience = REST if self._awaited == "rest" else getattr(self._request.limits, self._awaited)
+        return since + max(patience - self._waited, 0.0)
+
+    def expire(self) -> None:
+        since, awaited = self._since, self._awaited
+        if self._ends_by is not None or since is None:
+            stage: Stage | None = None
+        elif self._silent_at(since) <= self._empty_at(since):
+            stage = "idle" if self._size else "first_byte"
+        else:
+            stage = None if awaited == "rest" else awaited
+        self._fail_late(stage)
+
+    def _fail_late(self, stage: Stage | None) -> None:
+        self._connection.abort()
+        self._release()
+        if stage is not None:
+            self._error = timed_out(stage, self._request)
+        self._push()
+        self._wake()

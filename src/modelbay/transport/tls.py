@@ -1,0 +1,82 @@
+"""TLS contexts, one for each settings, with the sessions of servers that were connected to before."""
+
+import asyncio
+import ssl
+
+from modelbay.config.schema import Tls
+from modelbay.errors import ConfigError
+from modelbay.storage.paths import expanded
+
+
+class TlsContexts:
+    """The TLS contexts of a transport. `ca`: the path of a CA bundle to trust in addition."""
+
+    def __init__(self, ca: str | None) -> None:
+        self._ca = ca
+        self._known: dict[Tls | None, ssl.SSLContext] = {}
+
+    def of(self, tls: Tls | None) -> ssl.SSLContext:
+        """The context for TLS settings. Files are read once.
+
+        Raises:
+            ConfigError: a file cannot be used.
+        """
+        context = self._known.get(tls)
+        if context is None:
+            context = self._known[tls] = _context(tls or Tls(), self._ca)
+        return context
+
+
+def keep_session(transport: asyncio.BaseTransport) -> None:
+    """Keep the TLS session of a connection for the next one to the same host. With TLS 1.3, a server sends it after the
+    handshake, so call this after a reply."""
+    connection = transport.get_extra_info("ssl_object")
+    if isinstance(connection, _Resuming) and connection.server_hostname:
+        session = connection.session
+        if session is not None and session.has_ticket:
+            connection.sessions[connection.server_hostname] = session
+
+
+class _Resuming(ssl.SSLObject):
+    """The TLS side of a connection, which resumes the last session with its host: half the handshake."""
+
+    sessions: dict[str, ssl.SSLSession]
+    """By host name. The certificate that a session stands for was verified by the same context."""
+
+    _begun = False
+
+    def do_handshake(self) -> None:
+        if not self._begun:  # it is called again for each message of the handshake
+            self._begun = True
+            known = self.sessions.get(self.server_hostname or "")
+            if known is not None:
+                self.session = known
+        super().do_handshake()
+
+
+def _resuming(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.sslobject_class = type("_ResumingHere", (_Resuming,), {"sessions": {}})
+    return context
+
+
+def _context(tls: Tls, ca: str | None) -> ssl.SSLContext:
+    file = tls.ca
+    try:
+        context = ssl.create_default_context(cafile=tls.ca and expanded(tls.ca))
+        if ca is not None and tls.ca is None:
+            file = ca
+            context.load_verify_locations(ca)
+        if tls.cert is not None:
+            file = tls.cert
+            key = None if tls.key is None else expanded(tls.key)
+            # without an explicit password, OpenSSL would prompt for one on the terminal
+            context.load_cert_chain(expanded(tls.cert), key, password="")
+    except OSError as error:
+        why = "not a valid PEM file" if isinstance(error, ssl.SSLError) else (error.strerror or "unreadable").lower()
+        hint = "tls.ca, tls.cert and tls.key must be PEM files; the key must have no password"
+        raise ConfigError(f"could not load {file}: {why}", hint=hint) from None
+    context.set_alpn_protocols(["http/1.1"])
+    if tls.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return _resuming(context)
