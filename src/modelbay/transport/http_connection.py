@@ -7,6 +7,7 @@ differently by different programs (two lengths, a length beside chunks, folded h
 
 import asyncio
 from collections.abc import AsyncIterable, Callable
+from functools import lru_cache
 from typing import Protocol
 
 import httptools
@@ -239,7 +240,7 @@ class HttpConnection(asyncio.Protocol):
         if len(name) + len(value) > HEADER_BYTES or self._count > HEADERS:
             self._fault = NotHttp(large=True)
         elif not self._head_done:  # else it is a trailer
-            key, text = name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape")
+            key, text = _lower(name), value.decode("utf-8", "surrogateescape")
             before = self._headers.get(key)
             self._headers[key] = text if before is None else f"{before}, {text}"
 
@@ -279,3 +280,8 @@ class HttpConnection(asyncio.Protocol):
 
 def _length(length: int) -> bytes:
     return b"Content-Length: %d\r\n\r\n" % length
+
+
+@lru_cache(maxsize=512)
+def _lower(name: bytes) -> str:
+    return name.decode("latin-1").lower()
