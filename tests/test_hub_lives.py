@@ -179,9 +179,9 @@ from modelbay import Hub
 async def main():
     late = []
     plain = builtins.__import__
-    def noted(name, *more):
+    def noted(name, *more, **named):
         known = set(sys.modules)
-        module = plain(name, *more)
+        module = plain(name, *more, **named)
         if threading.current_thread() is threading.main_thread():
             late.extend(set(sys.modules) - known)
         return module

@@ -146,7 +146,9 @@ async def test_a_fault_ends_as_its_client_understands(
             check_failure(row, told, wanted, begun=begun)
         else:
             check_success(row, told, wanted, client)
-        assert len(sim.journal.calls()) == attempts
+        # a kept connection that ends without a reply may have been closed before: the transport sends the call again
+        again = range(attempts, attempts + 1 + row.fault.startswith("cut-before"))
+        assert len(sim.journal.calls()) in again
         if "x-modelbay-attempts" in told.headers:
             assert told.headers["x-modelbay-attempts"] == str(attempts)
         for entry in sim.journal.calls():

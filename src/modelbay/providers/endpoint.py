@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, unquote
 
 from msgspec import Struct, field
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from modelbay.config.proxies import NONE
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, SizeLimits, Timeout, Tls, key_text
@@ -61,6 +61,9 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     requests: "dict[tuple[object, ...], Request]" = field(default_factory=dict)
     """Its requests without bodies, by what calls add to them: they are checked and encoded once."""
 
+    def __post_init__(self) -> None:
+        force_setattr(self, "requests", {})  # a copy with another URL has requests of its own
+
     def __repr__(self) -> str:
         return f"Endpoint({self.provider!r}, {self.protocol!r}, {str(self.origin)!r})"
 
@@ -86,8 +89,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     def with_token(self, token: str) -> "Endpoint":
         """The endpoint with the token of a login or of Google in its headers."""
         headers = {name: value for name, value in self.headers.items() if name.lower() != "authorization"}
-        authorized: Headers = {**headers, "Authorization": Secret(f"Bearer {token}", self.origin)}
-        return replace(self, headers=authorized, requests={})
+        return replace(self, headers={**headers, "Authorization": Secret(f"Bearer {token}", self.origin)})
 
     def sent_headers(self, call: Mapping[str, str] | None = None) -> dict[str, str]:
         """The headers to send, including secrets, merged over those of a codec's call. Both `anthropic-beta` values are

@@ -7,6 +7,8 @@ stored, and errors contain no header, query string or password.
 Calls are made by `direct`, those through a proxy by `aiohttp_client`.
 """
 
+from asyncio import to_thread
+from importlib import import_module
 from typing import TYPE_CHECKING, Self
 
 from msgspec.structs import replace
@@ -78,7 +80,8 @@ class Transport:
             request = replace(request, head=Head(request))
         if request.proxy is not None or self._proxies.urls:
             request = self._routed(request)
-        response: Response = await self._client(request).send(request)
+        client = await self._client(request)
+        response: Response = await client.send(request)
         if failure := refused(response.status, response.headers, request):
             await response.aclose()
             raise failure
@@ -105,16 +108,16 @@ class Transport:
                 request = replace(request, proxy=None)
         return request
 
-    def _client(self, request: Request) -> "DirectClient | AiohttpClient":
+    async def _client(self, request: Request) -> "DirectClient | AiohttpClient":
         if request.proxy is not None:
-            return self._through_proxy()
+            return await self._through_proxy()
         if self._direct is None:
             self._direct = DirectClient(self._contexts)
         return self._direct
 
-    def _through_proxy(self) -> "AiohttpClient":
+    async def _through_proxy(self) -> "AiohttpClient":
         if self._proxied is None:
-            from modelbay.transport.aiohttp_client import AiohttpClient
-
-            self._proxied = AiohttpClient(self._contexts)
+            # aiohttp takes a second to import from a slow disk
+            module = await to_thread(import_module, "modelbay.transport.aiohttp_client")
+            self._proxied = self._proxied or module.AiohttpClient(self._contexts)
         return self._proxied

@@ -296,12 +296,12 @@ class DirectResponse(Response):
 
     def on_lost(self, error: BaseException | None) -> None:
         self._release()
-        if not self.status:
+        if not isinstance(error, OSError | NotHttp | ValueError | None):
+            self._error = error  # of the iterator that gives the request's body
+        elif not self.status:
             self._error = explained(error, self._request, connected=True)
-        elif error is None or isinstance(error, OSError | NotHttp):
-            self._error = cut_off(self._request, self._size)
         else:
-            self._error = error  # of the request's body
+            self._error = cut_off(self._request, self._size)
         self._push()
         self._wake()
 

@@ -139,7 +139,7 @@ class Head:
     def __init__(self, request: Request) -> None:
         """Raises ConfigError: the request is invalid."""
         check(request)
-        self.url, self.headers = request.url, request.headers
+        self.method, self.url, self.headers = request.method, request.url, request.headers
         parts = urlsplit(request.url)
         names = {name.lower() for name in request.headers}
         try:
@@ -169,7 +169,7 @@ class Head:
 
     def fits(self, request: Request) -> bool:
         """Whether it is still the head of a request, which may have been copied with changes."""
-        return self.url is request.url and self.headers is request.headers
+        return self.method is request.method and self.url is request.url and self.headers is request.headers
 
 
 def invalid(request: Request) -> ConfigError:
