@@ -78,15 +78,16 @@ def test_the_factors_of_a_model_are_learned() -> None:
     assert found.tokens == pytest.approx(1.2 * (counted(texts[-1]) - HIDDEN), rel=0.03)
 
 
-def test_a_single_surprising_count_changes_little_for_other_requests() -> None:
+@pytest.mark.parametrize("surprise", [5, 90_000])
+def test_a_single_surprising_count_changes_little_for_other_requests(surprise: int) -> None:
     counts = LearnedCounts(None)
     requests = [
         asked("Low water? " * 40, system=Turn("system", [Text(text=f"Agent {number}.")])) for number in range(6)
     ]
     for conversation in requests[:4]:
         learn(counts, conversation, counted(conversation) - HIDDEN)
-    learn(counts, requests[4], 90_000)
-    assert counts.expect(TARGET, requests[5]).tokens == pytest.approx(counted(requests[5]) - HIDDEN, rel=0.15)
+    learn(counts, requests[4], surprise)
+    assert counts.expect(TARGET, requests[5]).tokens == pytest.approx(counted(requests[5]) - HIDDEN, rel=0.1)
 
 
 def test_media_and_the_provider_s_own_tools_do_not_change_factors() -> None:
