@@ -25,6 +25,7 @@ def _marks(*groups: tuple[bytes, bytes]) -> bytes:
 
 
 _CASED = _marks((_UPPER, b"A"), (_LOWER, b"a"), (_DIGITS, b"0"), (_SPACES, b" "), (_BREAKS, b"\n"), (_SIGNS, b"."))
+_OTHER = ord("~")
 _UNCASED = bytes.maketrans(b"A", b"a")
 _SCRIPTS = {
     "latin": range(0xC2, 0xCE),
@@ -44,9 +45,11 @@ _SCRIPTS = {
 """Scripts by the first byte of a character in UTF-8."""
 _NO_SCRIPT = {name: bytes(set(range(256)) - set(first)) for name, first in _SCRIPTS.items()}
 
-_WHOLE = 131_072
-"""Characters up to which a text is read completely. Of a longer one, slices of this total length are read."""
-_SLICE = 4_096
+_WHOLE = 65_536
+"""Approximate maximum number of characters that are read of a text."""
+_SLICE = 1_024
+"""Characters that are read of each part of a longer text. The parts stay where they are when a conversation grows, so that
+the difference to an earlier estimate is that of the new part."""
 
 
 class TokenWeights(Struct, frozen=True):
@@ -70,11 +73,12 @@ def _weights() -> tuple[list[tuple[bytes, float]], list[tuple[bytes, float]], di
 
 def text_tokens(text: str) -> float:
     """The tokens of a text for an average tokenizer."""
-    if len(text) <= _WHOLE:
-        return _counted(text)
-    every = len(text) * _SLICE // _WHOLE
-    slices = "".join([text[start : start + _SLICE] for start in range(0, len(text), every)])
-    return _counted(slices) * len(text) / len(slices)
+    part = _SLICE
+    while len(text) * _SLICE > _WHOLE * part:
+        part *= 2
+    whole = 0 if part == _SLICE else len(text) // part * part
+    slices = "".join([text[start : start + _SLICE] for start in range(0, whole, part)])
+    return _counted(slices) * (part / _SLICE) + _counted(text[whole:])
 
 
 def _counted(text: str) -> float:
@@ -83,7 +87,8 @@ def _counted(text: str) -> float:
     marks = data.translate(_CASED)
     found = sum([each * marks.count(pattern) for pattern, each in cased])
     marks = b"\n" + marks.translate(_UNCASED)  # a first word counts like one after a line break
-    found += sum([each * marks.count(pattern) for pattern, each in plain])
-    if not text.isascii():
+    ascii = text.isascii()
+    found += sum([each * marks.count(pattern) for pattern, each in plain if not (ascii and pattern[0] == _OTHER)])
+    if not ascii:
         found += sum([scripts[name] * len(data.translate(None, others)) for name, others in _NO_SCRIPT.items()])
     return max(1.0, found) if text else 0.0
