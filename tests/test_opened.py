@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from traceback import TracebackException
 
 import pytest
 
@@ -206,6 +207,29 @@ async def test_a_call_with_a_renewed_key_is_one_of_the_attempts(
             assert (found.attempts, seen) == (2, ["sk-old", "sk-new"])
             assert most == 2
         await client.aclose()
+
+
+ECHO = b'{"error":{"message":"bad key","echo":"sk-old"}}'
+
+
+async def echoing(client: Client) -> None:
+    await client.request()
+    await client.send(reply(ECHO, 400))
+
+
+async def test_the_body_of_an_error_that_is_passed_on_is_hidden_where_errors_are_shown(tmp_path: Path) -> None:
+    async with RawServer(echoing) as server:
+        client = ProviderClient(load(config(tmp_path, server.url, "sk-old"), trusted=True))
+        sending = await prepared(client, stream=False)
+        sending.call.text = b'{"model":"m"}'
+        with pytest.raises(errors.BadRequest) as caught:
+            await client.open(sending)
+        await client.aclose()
+    error = caught.value
+    assert bytes(error.received or b"") == ECHO
+    shown = "".join(TracebackException.from_exception(error, capture_locals=True).format())
+    for text in (str(error), repr(error), repr(vars(error)), str(error.received), shown):
+        assert "sk-old" not in text
 
 
 async def test_a_rejected_key_that_is_still_the_same_is_an_error_after_one_call(tmp_path: Path) -> None:

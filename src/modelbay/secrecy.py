@@ -565,6 +565,8 @@ class HiddenBytes(bytes):
     def __repr__(self) -> str:
         return f"b'{MASK}'"
 
+    __str__ = __repr__
+
     def __getitem__(self, key: Any) -> Any:
         found = bytes.__getitem__(self, key)
         return found if isinstance(found, int) else HiddenBytes(found)

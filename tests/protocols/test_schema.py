@@ -40,6 +40,13 @@ def test_references_into_references_lists_and_escaped_names_are_followed():
     }
 
 
+@pytest.mark.parametrize("number", ["²", "9" * 5000])
+def test_a_number_that_python_does_not_read_is_text(number):
+    lost = {"anyOf": [{"type": "string"}], "properties": {"a": {"$ref": f"#/anyOf/{number}"}}}
+    inlined(lost)
+    assert json_schema({"type": "ARRAY", "minItems": number})["minItems"] == number
+
+
 def test_a_schema_inside_itself_keeps_its_reference_and_definition():
     schema = {"$defs": {"node": NODE}, "properties": {"tree": {"$ref": "#/$defs/node"}}}
     assert inlined(schema) == {"$defs": {"node": {**NODE, "properties": {"next": NODE}}}, "properties": {"tree": NODE}}

@@ -18,6 +18,7 @@ from modelbay.config.schema import Table
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.errors import ConfigError
 from modelbay.origin import origin
+from modelbay.protocols.shapes import whole_number
 from modelbay.providers import presets, urls
 from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, secret_header
 from modelbay.storage.paths import environment, expanded
@@ -166,8 +167,8 @@ class _Reader(Struct):
         self._headers()
         self._models("anthropic" if vertex else None)
         wait = self._variable("API_TIMEOUT_MS")
-        if wait and wait.isdigit() and int(wait):
-            provider.table["timeout"] = {"first_byte": int(wait) / 1000}
+        if wait and (milliseconds := whole_number(wait)):
+            provider.table["timeout"] = {"first_byte": milliseconds / 1000}
             merged.approximate("env", "API_TIMEOUT_MS", why="imported as the timeout for the first byte of a response")
         if (
             set(provider.table) <= {"type", "base_url"}

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.conversation import Protocol
-from modelbay.errors import UnknownModel, UnknownProvider
+from modelbay.errors import ConfigError, UnknownModel, UnknownProvider
 from modelbay.model import Cost
 from modelbay.origin import ANYWHERE, Origin
 
@@ -390,6 +390,12 @@ class Config(Struct, kw_only=True):
 
     def __rich_repr__(self) -> list[tuple[str, str]]:
         return [("path", str(self.path))]
+
+    def invalid(self, table: str, hint: str) -> ConfigError:
+        """The error about a table that cannot be used."""
+        problem = next((problem for problem in self.problems if problem.where.startswith(table)), None)
+        message = f"invalid [{table}]: {problem or 'expected a table'}"
+        return ConfigError(message, hint=hint, file=str(self.path), line=problem.line if problem else None)
 
     def provider(self, id: str) -> ProviderEntry:
         """Raises:

@@ -24,13 +24,7 @@ def transport_of(config: Config) -> "Transport":
 
     network = config.network
     if network is None:
-        problem = next((problem for problem in config.problems if problem.where.startswith("network")), None)
-        raise ConfigError(
-            f"invalid [network]: {problem or 'expected a table'}",
-            hint="fix it; nothing is sent until then",
-            file=str(config.path),
-            line=problem.line if problem else None,
-        )
+        raise config.invalid("network", "fix it; nothing is sent until then")
     proxy = network.proxy
     if is_foreign(config) and (network.ca or (proxy and proxy.lower() != NONE)):
         # proxy and CA bundle together could decrypt every call, including those with credentials of this machine

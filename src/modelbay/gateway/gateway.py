@@ -173,13 +173,7 @@ def _checked(config: Config, host: str) -> GatewaySettings:
     """
     settings = config.gateway
     if settings is None:
-        problem = next((problem for problem in config.problems if problem.where.startswith("gateway")), None)
-        raise ConfigError(
-            f"invalid [gateway]: {problem or 'expected a table'}",
-            hint="correct it; its defaults could let more clients in than you want",
-            file=str(config.path),
-            line=problem.line if problem else None,
-        )
+        raise config.invalid("gateway", "correct it; its defaults could let more clients in than you want")
     if settings.auth == "none" and not is_loopback(host):
         raise ConfigError(
             f'{config.path}: auth = "none" is allowed only with a loopback host, not with {host}',

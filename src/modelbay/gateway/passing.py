@@ -23,6 +23,7 @@ from modelbay.line import adapted
 from modelbay.protocols.codec import GROUPS, Call, PassRules, spellings
 from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.limits import output_clamped, output_limit, reduced_budget
+from modelbay.protocols.shapes import whole_number
 from modelbay.providers.adaptation import Adaptation, adapt
 from modelbay.providers.message_lessons import LESSONS
 from modelbay.target import Target
@@ -30,8 +31,6 @@ from modelbay.target import Target
 _CREDENTIALS = frozenset(("key", "api_key", "access_token", "oauth_token"))
 """Query parameters that authenticate a client. They are not sent on."""
 _LIMITS = ("max_tokens", "max_completion_tokens")
-_DIGITS = 18
-"""Maximum digits of a number in a string. Python refuses to convert thousands of them."""
 _SEEDS = ("seed", "random_seed")
 """Names of one parameter in Chat Completions."""
 
@@ -312,8 +311,8 @@ def _spelled(holder: ObjectText, name: str) -> str:
 def _number(holder: ObjectText, name: str) -> float | None:
     """A number, which may be written as a string; None if the value is something else."""
     value = holder.value(name)
-    if isinstance(value, str) and value.isdecimal() and len(value) <= _DIGITS:
-        return int(value)
+    if isinstance(value, str):
+        return whole_number(value)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

@@ -12,6 +12,7 @@ from modelbay.gateway.learned_counts import Expected, LearnedCounts
 from modelbay.gateway.reasoning_store import ReasoningStore
 from modelbay.gateway.response_store import ResolvedRequest, ResponseStore, refers
 from modelbay.gateway.state_table import StateTable
+from modelbay.protocols.shapes import whole_number
 from modelbay.target import Target
 
 
@@ -102,12 +103,11 @@ class Stores:
                 return await to_thread(self._responses.delete, client, id)
             case "cancel":
                 return await to_thread(self._responses.cancel, client, id)
-        limit = query.get("limit", "20")
         return await to_thread(
             self._responses.input_items,
             client,
             id,
-            limit=int(limit) if limit.isdecimal() and len(limit) <= 3 else 0,
+            limit=whole_number(query.get("limit", "20")) or 0,
             order=query.get("order", "desc"),
             after=query.get("after"),
         )

@@ -13,6 +13,7 @@ from modelbay.conversation import Extra, Json
 from modelbay.errors import Unsupported
 from modelbay.json_text import encode
 
+_DIGITS = 18
 EXACT = 2**53
 """From here on JSON numbers are not exact: JavaScript and others read them as floats."""
 
@@ -44,6 +45,11 @@ def count(value: Json) -> int | None:
     if type(value) is float and value.is_integer():
         value = int(value)
     return value if type(value) is int and 0 <= value < EXACT else None
+
+
+def whole_number(text: str) -> int | None:
+    """The number in a text of ASCII digits, or None. Python reads other digits too, and refuses thousands of them."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None
 
 
 def mapping(value: Json) -> dict[str, Any]:

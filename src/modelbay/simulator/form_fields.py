@@ -6,6 +6,7 @@ from email.parser import BytesParser
 from msgspec import Struct, field
 
 from modelbay.conversation import Extra
+from modelbay.protocols.shapes import whole_number
 
 
 class FormFile(Struct, frozen=True):
@@ -24,8 +25,8 @@ class FormFields(Struct):
     def number(self, name: str, default: int) -> int:
         """A number, which a form contains as text."""
         value = self.values.get(name)
-        if isinstance(value, str) and value.isdigit():
-            return int(value)
+        if isinstance(value, str) and (number := whole_number(value)) is not None:
+            return number
         return value if type(value) is int else default
 
 

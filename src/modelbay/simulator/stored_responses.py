@@ -9,6 +9,7 @@ from msgspec import Struct
 from modelbay.conversation import Extra, Json
 from modelbay.errors import ProviderError
 from modelbay.json_text import decode, encode
+from modelbay.protocols.shapes import whole_number
 from modelbay.serving.replies import input_page, listed_item
 from modelbay.simulator.error_messages import bad_request
 from modelbay.simulator.simulated_exchange import SimulatedExchange
@@ -100,10 +101,9 @@ class StoredResponses:
     def input_items(self, id: str | None, query: str) -> Extra:
         """One page of the items that a response was generated from."""
         asked = dict(parse_qsl(query))
-        limit = asked.get("limit", "20")
         return input_page(
             self.find(id).input,
-            limit=int(limit) if limit.isdigit() else 0,
+            limit=whole_number(asked.get("limit", "20")) or 0,
             order=asked.get("order", "desc"),
             after=asked.get("after"),
         )

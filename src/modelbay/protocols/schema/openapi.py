@@ -16,6 +16,7 @@ from modelbay.protocols.schema.words import (
     required_of,
     sane,
 )
+from modelbay.protocols.shapes import whole_number
 
 _PLAIN_WORDS = (
     "title", "description", "default", "example", "pattern", "minimum", "maximum", "minLength", "maxLength",
@@ -127,8 +128,8 @@ def json_schema(node: Json) -> Json:
     named = {str(word): value for word, value in node.items() if word not in _DROPPED}
     schema: Schema = {_RENAMED.get(word, word): value for word, value in named.items()}
     for word in _COUNTS:  # an int64 may be a string
-        if isinstance(schema.get(word), str) and schema[word].isdigit():
-            schema[word] = int(schema[word])
+        if isinstance(schema.get(word), str) and (number := whole_number(schema[word])) is not None:
+            schema[word] = number
     said = _TYPES.get(str(schema.get("type")), schema.get("type"))
     if isinstance(said, str):
         schema["type"] = said.lower()

@@ -4,6 +4,7 @@ from typing import cast
 
 from modelbay.conversation import Json
 from modelbay.protocols.schema.words import DEFINITIONS, Schema, rebuilt, schemas
+from modelbay.protocols.shapes import whole_number
 
 _INLINE_LIMIT = 20_000
 """Maximum number of schemas to write: definitions that use each other twice grow exponentially when inlined."""
@@ -45,8 +46,8 @@ def target(root: Schema, ref: str) -> Json:
         name = word.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict):
             found = found.get(name)
-        elif isinstance(found, list) and name.isdigit() and int(name) < len(found):
-            found = found[int(name)]
+        elif isinstance(found, list) and (place := whole_number(name)) is not None and place < len(found):
+            found = found[place]
         else:
             return None
     return found
