@@ -59,7 +59,7 @@ def test_text_that_is_not_json_raises_one_exception(text: bytes | str) -> None:
         decode_as(text, dict)
 
 
-@pytest.mark.parametrize("beside", ["", '"\\ud83d",'])
+@pytest.mark.parametrize("beside", ["", '"\\ud83d",', f'"{"x" * 5000}",'], ids=["alone", "not quite JSON", "long"])
 def test_values_are_of_bounded_depth(beside: str) -> None:
     fits = f"[{beside}{'[' * (DEPTH - 1)}{']' * DEPTH}"
     assert decode(fits)

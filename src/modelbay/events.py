@@ -143,19 +143,21 @@ def collect(events: Iterable[Event]) -> Reply:
     order: list[int] = []
     ended: dict[int, AnyPart] = {}
     for event in events:
+        if type(event) is PartDelta:  # most events; `PartEnded` has their text
+            continue
         match event:
-            case PartStarted(key=key):
-                order.append(key)
-            case PartEnded(key=key, part=part):
-                ended[key] = part
-            case Started(id=id, model=model, extra=extra):
-                reply.id, reply.model, reply.extra = id, model, extra
-            case UsageReported(usage=usage):
-                reply.usage = usage
+            case PartStarted():
+                order.append(event.key)
+            case PartEnded():
+                ended[event.key] = event.part
+            case Started():
+                reply.id, reply.model, reply.extra = event.id, event.model, event.extra
+            case UsageReported():
+                reply.usage = event.usage
             case Finished():
                 reply.finish = event
-            case Failed(error=error):
-                reply.error = error
+            case Failed():
+                reply.error = event.error
             case Warned():
                 reply.warnings.append(event)
     reply.parts = [ended[key] for key in order if key in ended]

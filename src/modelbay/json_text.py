@@ -6,6 +6,7 @@ exceed the stack, and their strings contain no lone surrogates, so that they can
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
 
@@ -17,11 +18,12 @@ T = TypeVar("T")
 
 DEPTH = 200
 """Maximum levels of lists and objects. Google's APIs stop at 100, serde_json at 128; Python's stack allows 1,000."""
-_FLAT = 2 * DEPTH
+FLAT = 2 * DEPTH
 """Texts up to this length cannot exceed the maximum depth."""
+_COUNTED = 4096
+"""Up to this length, counting the brackets of a text is faster than visiting its values."""
 _decode = msgspec.json.Decoder().decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_BRACKETS = {bytes: (b"{", b"["), str: ("{", "[")}
 BOM = b"\xef\xbb\xbf"
 """Byte order mark, which Windows editors write at the beginning of a file."""
 _FENCE = re.compile(rb"^[ \t]*(`{3,}|~{3,})[^`\n]*$", re.MULTILINE)
@@ -38,7 +40,7 @@ def decode(data: bytes | str) -> Any:
         value = _decode(data)
     except _FAULTS as error:
         return _decode_leniently(data, error)
-    if len(data) > _FLAT and sum(map(data.count, _BRACKETS[bytes if isinstance(data, bytes) else str])) > DEPTH:  # type: ignore[arg-type]
+    if len(data) > FLAT and (len(data) > _COUNTED or _brackets(data) > DEPTH):
         _check_depth(value)
     return value
 
@@ -53,6 +55,20 @@ def decode_as(data: bytes | str, type: type[T]) -> T:
         return _decoder(type).decode(data)  # type: ignore[no-any-return,arg-type]
     except _FAULTS as error:
         raise MalformedReply(_reason(error)) from None
+
+
+def reader_of(type: type[T]) -> Callable[[bytes], T | None]:
+    """A function that decodes a value of a type, for the usual form of a text. It returns None for any other text, which
+    `decode` then reads."""
+    decode_type = msgspec.json.Decoder(type).decode
+
+    def read(data: bytes) -> T | None:
+        try:
+            return decode_type(data)
+        except _FAULTS:
+            return None
+
+    return read
 
 
 def members(data: bytes | memoryview) -> dict[str, msgspec.Raw]:
@@ -191,15 +207,21 @@ def _text(data: bytes | str) -> str:
     return text.strip("\0").removeprefix("\ufeff")
 
 
+def _brackets(data: bytes | str) -> int:
+    """The number of opening brackets in a text, including those in strings."""
+    if isinstance(data, bytes):
+        return data.count(b"{") + data.count(b"[")
+    return data.count("{") + data.count("[")
+
+
 def _check_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(DEPTH):
+    level: list[Any] = [[value]]
+    for _ in range(DEPTH + 1):
         level = [
             item
             for holder in level
-            if isinstance(holder, dict | list)
-            for item in (holder.values() if isinstance(holder, dict) else holder)
-            if isinstance(item, dict | list)
+            for item in (holder.values() if type(holder) is dict else holder)
+            if (kind := type(item)) is dict or kind is list
         ]
         if not level:
             return

@@ -132,6 +132,11 @@ class Assembly:
                     part.arguments = texts[0]
                 case _:
                     pass
+        self._note(part)
+        self._events.append(PartEnded(key, part))
+
+    def _note(self, part: AnyPart) -> None:
+        """Note what a part that ends means for the reply."""
         match part:
             case Text() | Refusal():
                 self.has_answer = self.has_answer or bool(part.text)
@@ -140,7 +145,6 @@ class Assembly:
             case _:
                 self.has_answer = True
                 self._cut = self._cut or (type(part) is ToolCall and is_cut(part))
-        self._events.append(PartEnded(key, part))
 
     def has_cut_calls(self) -> bool:
         """Whether a tool call is truncated, or would be if it ended now."""
@@ -160,33 +164,38 @@ class Assembly:
 
     def whole(self, part: AnyPart) -> None:
         """Add a part that arrived complete."""
+        key = self._keys
+        self._keys = key + 1
+        self._stamp(part)
         texts: list[str] = []
-        annotations, logprobs = part.annotations, None
+        logprobs: list[Json] | None = None
         start: AnyPart
         match part:
-            case Text() | Refusal():
-                texts, start = [part.text], replace(part, text="")
-                if type(start) is Text:
-                    logprobs, start.logprobs = start.logprobs, None
+            case Text():
+                texts, logprobs = [part.text], part.logprobs
+                start = replace(part, text="", logprobs=None, annotations=None)
+            case Refusal():
+                texts, start = [part.text], replace(part, text="", annotations=None)
             case Thinking():
-                texts, start = part.texts, replace(part, texts=[])
+                texts, start = part.texts, replace(part, texts=[], annotations=None)
             case ToolCall() | ServerToolCall():
-                texts, start = [part.arguments], replace(part, arguments="")
+                texts, start = [part.arguments], replace(part, arguments="", annotations=None)
             case _:
-                start = part
-        start.annotations = None
-        key = self.open(start)
+                start = replace(part, annotations=None)
+        if type(part) is ToolCall:
+            self.has_calls = True
+        self._events.append(PartStarted(key, start))
         for index, text in enumerate(texts):
             if text or logprobs or len(texts) > 1:
-                self.add(key, text, index, logprobs)
-        for annotation in annotations or ():
-            self.annotate(key, annotation)
-        if not texts or any(texts):
-            self.end(key)
-        else:  # an empty part is kept unchanged, with as many empty texts
-            self._open.pop(key)
-            self._stamp(part)
-            self._events.append(PartEnded(key, part))
+                self._events.append(PartDelta(key, text, index, logprobs or None))
+        for annotation in part.annotations or ():
+            self._events.append(PartAnnotated(key, annotation))
+        if not texts or any(texts):  # an empty part does not count as an answer; it is kept unchanged
+            part.annotations = part.annotations or None
+            if type(part) is Text:
+                part.logprobs = logprobs or None
+            self._note(part)
+        self._events.append(PartEnded(key, part))
 
     def _stamp(self, part: AnyPart) -> None:
         if self._origin is not None:

@@ -64,7 +64,13 @@ def objects(value: Json) -> list[dict[str, Any]]:
 
 def without(value: dict[str, Any], *known: str) -> Extra | None:
     """Fields other than `known` that are not null."""
-    return {name: item for name, item in value.items() if name not in known and item is not None} or None
+    found: Extra | None = None  # a comprehension takes twice as long, and almost no object has other fields
+    for name, item in value.items():
+        if name not in known and item is not None:
+            if found is None:
+                found = {}
+            found[name] = item
+    return found
 
 
 def check(body: dict[str, Json], shape: Any) -> None:

@@ -48,6 +48,7 @@ from modelbay.protocols.openai_chat.parts import (
     tool_call,
 )
 from modelbay.protocols.openai_chat.usage import parse_usage, render_usage
+from modelbay.protocols.openai_chat.usual import UsualReply, usual_reply
 from modelbay.protocols.openai_errors import error_in, parse_error_object
 from modelbay.protocols.shapes import items, mapping, objects, shown, without, word
 
@@ -61,6 +62,9 @@ MESSAGE = ("role", "content", "refusal", "tool_calls", "function_call", "annotat
 
 def parse_reply(body: bytes, dialect: Dialect, origin: Provenance | None = None) -> list[Event]:
     assembly = Assembly(origin)
+    if (usual := usual_reply(body)) is not None and not dialect.think_tags:
+        _parse_usual(usual, assembly, dialect)
+        return assembly.take()
     try:
         reply = decode(body)
     except MalformedReply as error:
@@ -74,6 +78,17 @@ def parse_reply(body: bytes, dialect: Dialect, origin: Provenance | None = None)
     else:
         _parse_choices(reply, assembly, dialect)
     return assembly.take()
+
+
+def _parse_usual(reply: UsualReply, assembly: Assembly, dialect: Dialect) -> None:
+    assembly.start(reply.id or None, reply.model or None, reply.extra)
+    assembly.usage = parse_usage(reply.usage, dialect)
+    choice = reply.choices[0]
+    if choice.message.content:
+        assembly.whole(Text(text=choice.message.content))
+    for call in choice.message.tool_calls or ():
+        assembly.whole(ToolCall(name=call.function.name, arguments=call.function.arguments, id=call.id))
+    finish(assembly, choice.finish_reason)
 
 
 def _parse_choices(reply: dict[str, Any], assembly: Assembly, dialect: Dialect) -> None:

@@ -35,6 +35,7 @@ from modelbay.protocols.openai_chat.parts import (
 )
 from modelbay.protocols.openai_chat.reply import TOP, parse_images
 from modelbay.protocols.openai_chat.usage import parse_usage
+from modelbay.protocols.openai_chat.usual import usual_delta
 from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.shapes import count, items, mapping, objects, shown, without, word
 from modelbay.protocols.sse import Decoder
@@ -67,6 +68,8 @@ class StreamParser:
         """Whether blank reasoning was received; None once there was content, after which it has no meaning."""
         own = dialect.reasoning_field
         self._reasoning_fields = (own, *REASONING_FIELDS) if own else REASONING_FIELDS
+        self._has_usual = own is None or own in REASONING_FIELDS
+        """Whether `UsualDelta` has all fields that are read."""
 
     @property
     def finishing(self) -> bool:
@@ -99,6 +102,8 @@ class StreamParser:
             if plain:
                 self._end(done=True)
             return
+        if self._has_usual and assembly.started and name != "error" and self._usual(payload):
+            return
         try:
             chunk = decode(payload)
         except MalformedReply as error:
@@ -114,6 +119,27 @@ class StreamParser:
                 assembly.fail(unreadable("a chunk of the stream is not an object", payload))
                 return
         self._chunk(chunk)
+
+    def _usual(self, payload: bytes) -> bool:
+        """Read a chunk that only continues the reply with text, thinking or arguments, as nearly all chunks do. Returns False
+        if it is another one."""
+        delta = usual_delta(payload)
+        if delta is None:
+            return False
+        content, call = delta.content, delta.tool_calls[0] if delta.tool_calls else None
+        thinking, other = delta.reasoning_content, delta.reasoning
+        if call is not None:
+            if content or thinking or other or not self._calls.has(call.index):
+                return False
+            self._end_flow()
+            self._calls.extend(call.index, call.function.arguments)
+        elif thinking or other:
+            if content or (thinking and other):
+                return False
+            self._add("reasoning_content" if thinking else "reasoning", thinking or other or "")
+        elif content:
+            self._text(content)
+        return True
 
     def _chunk(self, chunk: dict[str, Any]) -> None:
         choices = chunk.get("choices")
@@ -342,6 +368,18 @@ class _Calls:
         if fragment not in (None, "") and self._waiting:
             self.open_before(call)
         call.write(self._assembly, fragment)
+
+    def has(self, index: int) -> bool:
+        """Whether a call has this index, and is not a legacy one."""
+        known = self._by_index.get(index)
+        return known is not None and known.part.native is None
+
+    def extend(self, index: int, arguments: str) -> None:
+        """Add arguments to a call that `has` knows: `feed` for a delta that has nothing else."""
+        call = self._by_index[index]
+        if self._waiting:
+            self.open_before(call)
+        call.write(self._assembly, arguments)
 
     def open_before(self, call: StreamedCall | None = None) -> None:
         """Open the waiting calls up to `call`, because a later one is about to open."""
