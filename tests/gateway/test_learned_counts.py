@@ -59,6 +59,25 @@ def test_another_conversation_of_an_agent_has_its_prompt_and_the_provider_s() ->
     assert counts.expect(TARGET, other).tokens == pytest.approx(counted(other), rel=0.01)
 
 
+def test_a_system_prompt_that_changes_with_each_request_is_the_same_agent() -> None:
+    """Claude Code writes a checksum of the request into it."""
+    first, second = (Turn("system", [Text(text=f"checksum={number}\n{SYSTEM.text}")]) for number in (1, 2))
+    for texts in (["The tide?"], ["Is it high water in Hamburg today?"]):
+        counts = LearnedCounts(None)
+        learn(counts, asked("The tide?", system=first))
+        other = asked(*texts, system=second)
+        assert counts.expect(TARGET, other).tokens == pytest.approx(counted(other), rel=0.01)
+
+
+def test_agents_without_tools_are_known_by_their_system_prompt() -> None:
+    counts = LearnedCounts(None)
+    learn(counts, asked("The tide?", tools=False))
+    same = asked("Is it high water in Hamburg today?", tools=False)
+    assert counts.expect(TARGET, same).tokens == pytest.approx(counted(same), rel=0.01)
+    other = asked("Is it high water?", system=Turn("system", [Text(text="You are a pilot.")]), tools=False)
+    assert counts.expect(TARGET, other).tokens < counted(other) - HIDDEN / 2
+
+
 def test_a_long_conversation_does_not_spoil_the_count_of_a_short_one() -> None:
     counts = LearnedCounts(None)
     learn(counts, asked("The tide?"))
@@ -67,23 +86,25 @@ def test_a_long_conversation_does_not_spoil_the_count_of_a_short_one() -> None:
     assert counts.expect(TARGET, other).tokens == pytest.approx(counted(other), rel=0.03)
 
 
+def agent(number: int, text: str = "Which tide?") -> Conversation:
+    """A request of an agent that is similar to no other one."""
+    return asked(f"{number}. {text}", system=Turn("system", [Text(text=f"You are agent {number}.")]), tools=False)
+
+
 def test_the_factors_of_a_model_are_learned() -> None:
     """Its tokenizer makes a fifth more tokens than the family's."""
     counts = LearnedCounts(None)
-    long = "Low water is at noon, and high water is at six. "
-    texts = [asked(long * count, system=Turn("system", [Text(text=f"Agent {count}.")])) for count in range(10, 60, 5)]
-    for conversation in texts[:-1]:
+    requests = [agent(count, "Low water is at noon, and high water is at six. " * count) for count in range(10, 60, 5)]
+    for conversation in requests[:-1]:
         learn(counts, conversation, round(1.2 * (counted(conversation) - HIDDEN)))
-    found = counts.expect(TARGET, texts[-1])
-    assert found.tokens == pytest.approx(1.2 * (counted(texts[-1]) - HIDDEN), rel=0.03)
+    found = counts.expect(TARGET, requests[-1])
+    assert found.tokens == pytest.approx(1.2 * (counted(requests[-1]) - HIDDEN), rel=0.03)
 
 
 @pytest.mark.parametrize("surprise", [5, 90_000])
 def test_a_single_surprising_count_changes_little_for_other_requests(surprise: int) -> None:
     counts = LearnedCounts(None)
-    requests = [
-        asked("Low water? " * 40, system=Turn("system", [Text(text=f"Agent {number}.")])) for number in range(6)
-    ]
+    requests = [agent(number, "Low water? " * 40) for number in range(6)]
     for conversation in requests[:4]:
         learn(counts, conversation, counted(conversation) - HIDDEN)
     learn(counts, requests[4], surprise)
@@ -112,13 +133,10 @@ def test_counts_belong_to_a_model_of_a_provider() -> None:
 
 def test_old_requests_are_dropped_before_new_ones() -> None:
     counts = LearnedCounts(None)
-    agents = [
-        asked("The tide?", system=Turn("system", [Text(text=f"You are agent {number}.")])) for number in range(100)
-    ]
-    for conversation in agents:
-        learn(counts, conversation)
-    assert counts.expect(TARGET, agents[-1]).tokens == counted(agents[-1])
-    assert counts.expect(TARGET, agents[0]).tokens != counted(agents[0])
+    for number in range(100):
+        learn(counts, agent(number))
+    assert counts.expect(TARGET, agent(99)).tokens == counted(agent(99))
+    assert counts.expect(TARGET, agent(0)).tokens != counted(agent(0))
 
 
 def test_counts_survive_a_restart(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Input tokens as providers count them, learned from the usage in their replies.
 
 An estimate begins at the most similar request whose count is known, and only the difference is estimated: an earlier one
-of the same conversation, or one with the same system prompt and tools. So prompts that a provider adds are included.
+of the same conversation, or one of the same agent. So prompts that a provider adds are included.
 
 The factors of a model are learned, too. Each reply corrects them by recursive least squares: the factors that are least
 certain are changed most, and a single surprising count changes little.
@@ -36,11 +36,15 @@ _FORGOTTEN = 1.005
 _KNOWN = 64
 """Maximum number of counted requests that are kept for a model."""
 _SIMILAR = 1.25
-"""A count replaces one of the same system prompt and tools if it is at most this many times larger. Small ones are more useful."""
+"""A count replaces one of the same agent if it is at most this many times larger. Small ones are more useful."""
 _TARGETS = 128
+"""Maximum number of models whose counts are in memory."""
 _SAVE = 30.0
 """Seconds between two times at which the counts of a model are stored."""
-_KIND = "counts"
+_COMPARED = 65_536
+"""Characters of each part of a first message by which conversations are distinguished."""
+_KIND = f"counts {blake2b(' '.join(FACTORS).encode(), digest_size=4).hexdigest()}"
+"""Counts of another version, which has other factors, are not read."""
 
 
 class Counted(Struct):
@@ -79,10 +83,10 @@ class ModelCounts(Struct):
     def learn(self, expected: "Expected", tokens: int) -> None:
         if expected.estimate.complete:
             self._correct(expected.estimate.amounts, tokens)
-        preamble, conversation = expected.keys
-        known = self.requests.pop(preamble, None)
+        agent, conversation = expected.keys
+        known = self.requests.pop(agent, None)
         counted = Counted(expected.estimate.amounts, tokens)
-        self.requests[preamble] = counted if known is None or tokens <= known.tokens * _SIMILAR else known
+        self.requests[agent] = counted if known is None or tokens <= known.tokens * _SIMILAR else known
         self.requests.pop(conversation, None)
         self.requests[conversation] = counted
         while len(self.requests) > _KNOWN:
@@ -145,6 +149,8 @@ class LearnedCounts:
 
     def ask(self, target: Target) -> None:
         """Note that clients need counts of a target, so that it is worth the time to learn from all its replies."""
+        if len(self._asked) >= _TARGETS:
+            self._asked.clear()
         self._asked.add(_name(target))
 
     def is_asked(self, target: Target) -> bool:
@@ -155,7 +161,9 @@ class LearnedCounts:
         known = self._models.pop(name, None) or self._read(name) or ModelCounts.new(found.factors)
         self._models[name] = known
         while len(self._models) > _TARGETS:
-            del self._models[next(iter(self._models))]
+            dropped = next(iter(self._models))
+            del self._models[dropped]
+            self._saved.pop(dropped, None)
         return known
 
     def _read(self, name: str) -> ModelCounts | None:
@@ -189,18 +197,18 @@ def _name(target: Target) -> str:
 
 
 def _keys(conversation: Conversation) -> tuple[str, str]:
-    """Keys of the system prompt with the tools, and of the conversation. A conversation is known by its first message."""
-    digest = blake2b(digest_size=12)
-    for turn in conversation.turns:
-        if turn.role in ("system", "developer"):
-            digest.update(turn.text.encode("utf-8", "surrogatepass"))
+    """Keys of the agent and of the conversation. An agent is known by its tools, or else by its system prompt, a conversation
+    by its first message. Some agents write a new number into their system prompt for each request."""
+    agent, first = blake2b(digest_size=12), blake2b(digest_size=12)
     for tool in conversation.settings.tools or ():
-        digest.update(encode([tool.name, tool.description, tool.schema]))
-    preamble = digest.hexdigest()
-    first = next((turn for turn in conversation.turns if turn.role == "user"), None)
-    for part in first.parts if first is not None else ():
-        if type(part) is Text:
-            digest.update(part.text.encode("utf-8", "surrogatepass"))
-        elif type(part) is Media:
-            digest.update((part.data or part.url or "")[:4096].encode())
-    return preamble, "c" + digest.hexdigest()
+        agent.update(encode([tool.name, tool.description, tool.schema]))
+    asked = False
+    for turn in conversation.turns:
+        if turn.role in ("system", "developer") and not conversation.settings.tools:
+            agent.update(turn.text.encode("utf-8", "surrogatepass"))
+        elif turn.role == "user" and not asked:
+            asked = True
+            for part in turn.parts:
+                text = part.text if type(part) is Text else part.data or part.url if type(part) is Media else None
+                first.update((text or "")[:_COMPARED].encode("utf-8", "surrogatepass"))
+    return f"agent {agent.hexdigest()}", f"conversation {first.hexdigest()}"
