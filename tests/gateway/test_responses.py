@@ -205,3 +205,24 @@ async def test_a_response_of_one_account_is_sent_whole_to_another_one(
             assert second["id"].encode() in there.journal.last.body
             await ask((gateway, here), "here", "And mine?", previous_response_id=second["id"])
             assert b"What is my name?" in here.journal.last.body
+
+
+@pytest.mark.parametrize("model", PROTOCOLS)
+async def test_a_token_count_includes_the_history_that_a_request_refers_to(gateway: Running, model: str) -> None:
+    first = await ask(gateway, model, "word " * 500)
+    counts = []
+    for body in ({}, {"previous_response_id": first["id"]}):
+        status, _, data = await call(
+            gateway[0].url, "/v1/responses/input_tokens", {"model": model, "input": "Next", **body}
+        )
+        assert status == 200, data
+        counts.append(json.loads(data)["input_tokens"])
+    assert counts[1] > counts[0] + 400
+
+
+async def test_a_history_is_compacted_that_a_request_refers_to(gateway: Running) -> None:
+    first = await ask(gateway, "openai_responses", "My name is Ada")
+    body = {"model": "openai_responses", "input": "Next", "previous_response_id": first["id"]}
+    status, _, data = await call(gateway[0].url, "/v1/responses/compact", body)
+    assert status == 200, data
+    assert "My name is Ada" in gateway[1].journal.last.body.decode()

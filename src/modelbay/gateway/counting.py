@@ -34,6 +34,10 @@ class TokenCount:
         request = self._request
         body = ClientBody(request.body, request.codec.PASS)
         self.target = target = await self._revision.target(request.route.model or body.model)
+        whole = await self._stores.whole(request, await self._revision.keeper(target, request))
+        if whole is not request:
+            self._request, body = whole, ClientBody(whole.body, request.codec.PASS)
+            request = whole
         counted = await self._counted(target, body)
         estimated = counted is None
         if counted is None:

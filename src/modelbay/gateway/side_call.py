@@ -15,6 +15,7 @@ from modelbay.gateway.framing import WholeEvents, failure_event
 from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.gateway.responder import Responder
 from modelbay.gateway.revision import Revision
+from modelbay.gateway.stores import Stores
 from modelbay.opened import Sending
 from modelbay.protocols.codec import Call
 from modelbay.protocols.form import form_of, web_page
@@ -30,8 +31,9 @@ _EVENTS = "text/event-stream"
 
 
 class SideCall:
-    def __init__(self, revision: Revision, request: ClientRequest, responder: Responder) -> None:
+    def __init__(self, revision: Revision, stores: Stores, request: ClientRequest, responder: Responder) -> None:
         self._revision = revision
+        self._stores = stores
         self._request = request
         self._responder = responder
         self.target: Target | None = None
@@ -52,6 +54,9 @@ class SideCall:
         body = ClientBody(request.body, request.codec.PASS)
         target = await self._found(request.route.model or body.model)
         path = self._path(target)
+        whole = await self._stores.whole(request, await self._revision.keeper(target, request))
+        if whole is not request:
+            body = ClientBody(whole.body, request.codec.PASS)
         call = body.call(target, path, generates=False)
         call.headers |= headers.sent_on(request.headers, request.codec.PASS)
         sending = Sending(target, call, await self._revision.providers.endpoint(target, path, stream=False))

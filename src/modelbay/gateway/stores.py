@@ -3,14 +3,17 @@ counts of tokens."""
 
 from asyncio import to_thread
 
+from msgspec.structs import replace
+
 from modelbay.config.schema import GatewaySettings
 from modelbay.conversation import Conversation, Extra
 from modelbay.errors import NotFound
 from modelbay.events import Reply
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.learned_counts import Expected, LearnedCounts
+from modelbay.gateway.passing import changed_text
 from modelbay.gateway.reasoning_store import ReasoningStore
-from modelbay.gateway.response_store import ResolvedRequest, ResponseStore, refers
+from modelbay.gateway.response_store import ResolvedRequest, ResponseStore, may_refer, refers
 from modelbay.gateway.state_table import StateTable
 from modelbay.protocols.shapes import whole_number
 from modelbay.target import Target
@@ -86,6 +89,15 @@ class Stores:
         if not refers(body):  # nothing is read
             return self._responses.resolve(client, body, keeper)
         return await to_thread(self._responses.resolve, client, body, keeper)
+
+    async def whole(self, request: ClientRequest, keeper: str) -> ClientRequest:
+        """A request whose response is not stored, with the history that its receiver does not keep. `keeper`, and what it
+        raises: see `ResponseStore.resolve`."""
+        if self._responses is None or request.protocol != "openai_responses" or not may_refer(request.body):
+            return request
+        fields = request.fields()
+        sent = (await self.resolved(request.client, fields, keeper)).body
+        return request if sent is fields else replace(request, body=changed_text(request.body, sent))
 
     async def keep_response(self, client: str, request: ResolvedRequest, response: Extra) -> None:
         """Store a response."""

@@ -150,7 +150,7 @@ class Visit:
         )
         limit = self._revision.settings.body_bytes
         if route.action in FORMS and self._headers.get("content-type", "").startswith("multipart/"):
-            self.exchange = call = SideCall(self._revision, request, self.responder)
+            self.exchange = call = SideCall(self._revision, self._gateway.stores, request, self.responder)
             try:
                 check_length(self._scope, limit)
                 async with self._until_gone():
@@ -177,7 +177,7 @@ class Visit:
                 self._count = TokenCount(self._revision, self._gateway.stores, request, self.responder)
                 await self._count.run()
             case "embed" | "completions" | "images" | "audio" | "rerank" | "moderations" | "compact":
-                self.exchange = call = SideCall(self._revision, request, self.responder)
+                self.exchange = call = SideCall(self._revision, self._gateway.stores, request, self.responder)
                 await call.run()
             case "models" | "model" | "model_info" | "api_json" | "registry":
                 await self._json(await catalog(self._revision, request))
