@@ -118,8 +118,9 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """Replies contain thinking as `<think>` tags in the text."""
     reasoning_in_output: bool = True
     """`completion_tokens` includes reasoning tokens (not at xAI)."""
-    bare_tools: bool = False
-    """Usage counts only the texts of tools, not the words that they are described with to the model (Gemini on Vertex AI)."""
+    bare_counts: bool = False
+    """Usage counts only the texts of a prompt: not the words that tools are described with to the model, and no thought
+    signatures (Gemini on Vertex AI)."""
     merge_choices: bool = False
     """One answer is split into several choices (GitHub Copilot: text and tool calls)."""
     ends_without_finish: bool = False

@@ -95,7 +95,7 @@ def test_the_protocol_and_the_provider_decide_how_tools_are_described() -> None:
     asked = asks(tools=[Tool(name="tide", description="The tide.", schema={"type": "object", "properties": {}})])
     assert tokens(asked, GPT, protocol="openai_chat") > tokens(asked, GPT, protocol="openai_responses") + 50
     assert tokens(asked, GPT_4O, protocol="openai_chat") == tokens(asked, GPT_4O, protocol="openai_responses")
-    bare = tokens(asked, GEMINI, dialect=Dialect(bare_tools=True))
+    bare = tokens(asked, GEMINI, dialect=Dialect(bare_counts=True))
     assert tokens(asks(), GEMINI) < bare < tokens(asked, GEMINI)
 
 
@@ -125,6 +125,12 @@ def test_only_thinking_of_the_current_tool_loop_counts() -> None:
         for more in (user("And now?"), Turn("user", [result, Text(text="See the file.")]), Turn("user", [image(9, 9)])):
             old, none = (tokens(Conversation([*before, more]), model) for before in (turns, plain))
             assert old == none
+
+
+def test_thought_signatures_count_unless_the_provider_counts_only_texts() -> None:
+    signed = Conversation([user("Hi"), Turn("assistant", [ToolCall(name="tide", opaque="x" * 1000)])])
+    bare = Dialect(bare_counts=True)
+    assert tokens(signed, GEMINI) > tokens(signed, GEMINI, dialect=bare) + 150
 
 
 def test_a_summary_of_encrypted_reasoning_does_not_count() -> None:

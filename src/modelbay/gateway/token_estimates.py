@@ -191,8 +191,8 @@ def estimate(
     amounts = contents.amounts(row)
     amounts["media"] = sum(_media_tokens(one, media) for one in contents.media)
     amounts["chat_tools"] = amounts["tools"] * (protocol == "openai_chat")
-    if dialect.bare_tools:
-        amounts |= {"tools": 0, "chat_tools": 0, "tool": 0, "property": 0}
+    if dialect.bare_counts:
+        amounts |= {"tools": 0, "chat_tools": 0, "tool": 0, "property": 0, "opaque": 0}
     complete = not contents.hidden and not contents.media
     return Estimate([float(amounts[name]) for name in FACTORS], [getattr(row, name) for name in FACTORS], complete)
 
