@@ -21,7 +21,7 @@ import pytest
 from msgspec.structs import replace
 
 from modelbay import Hub
-from modelbay.config.load import load
+from modelbay.config.load import load, parse
 from modelbay.conversation import (
     AnyPart,
     Conversation,
@@ -420,6 +420,20 @@ def test_a_signature_of_another_provider_is_recognized(file: Path, targets: Targ
     assert not kept.is_foreign("bob", two, body.encode()), "another client's"
     assert not kept.is_foreign("ann", two, body.replace("sig", "unknown").encode())
     assert not kept.is_foreign("ann", two, json.dumps({"content": body}).encode()), "a text"
+
+
+@pytest.mark.parametrize(("type", "foreign"), [("openai_responses", True), ("anthropic", False)])
+def test_encrypted_reasoning_is_of_one_account_and_signatures_are_not(file: Path, type: str, foreign: bool) -> None:
+    text = "".join(
+        f'[providers.{name}]\ntype = "{type}"\nbase_url = "https://acme.example"\napi_key = "sk-{name}-0123"\n'
+        f'[models.{name}]\nprovider = "{name}"\nmodel = "m"\n'
+        for name in ("here", "there")
+    )
+    targets, kept = Targets(parse(text, Path("config.toml"))), store(file)
+    keep(kept, targets.find("here"), Thinking(texts=["1"], opaque="sig-1"), Text(text="Yes."))
+    body = b'{"encrypted_content": "sig-1"}'
+    assert kept.is_foreign("ann", targets.find("there"), body) is foreign
+    assert not kept.is_foreign("ann", targets.find("here"), body)
 
 
 def test_a_signature_of_another_provider_is_not_sent(file: Path, targets: Targets) -> None:

@@ -78,15 +78,20 @@ class Maker(Struct, frozen=True):
     """The provider and model family that created a state, which only they accept."""
 
     origin: str
+    """With the provider's ID where state is bound to an account."""
     protocol: str
     vendor: str
     family: str
 
     @classmethod
     def of(cls, target: Target) -> "Maker":
-        made = target.provenance
+        made, origin = target.provenance, str(target.upstream.origin)
+        if (
+            made.protocol == "openai_responses"
+        ):  # another account rejects encrypted reasoning; signatures are valid everywhere
+            origin = f"{origin} {target.upstream.provider.id}"
         # of unknown families, each model is one: two models of a provider may be asked the same
-        return cls(str(target.upstream.origin), made.protocol, made.vendor, made.family or target.model.id)
+        return cls(origin, made.protocol, made.vendor, made.family or target.model.id)
 
     def accepts(self, other: "Maker") -> bool:
         """Whether this maker accepts the state of another one."""
