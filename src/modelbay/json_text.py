@@ -7,11 +7,11 @@ exceed the stack, and their strings contain no lone surrogates, so that they can
 import re
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
 
+from modelbay.conversion import decoder
 from modelbay.errors import MalformedReply, Unsupported
 
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def decode_as(data: bytes | str, type: type[T]) -> T:
         MalformedReply: not JSON of that type; the message contains only the reason.
     """
     try:
-        return _decoder(type).decode(data)  # type: ignore[no-any-return,arg-type]
+        return decoder(type).decode(data)  # type: ignore[no-any-return]
     except _FAULTS as error:
         raise MalformedReply(_reason(error)) from None
 
@@ -60,11 +60,11 @@ def decode_as(data: bytes | str, type: type[T]) -> T:
 def reader_of(type: type[T]) -> Callable[[bytes], T | None]:
     """A function that decodes a value of a type, for the usual form of a text. It returns None for any other text, which
     `decode` then reads."""
-    decode_type = msgspec.json.Decoder(type).decode
+    decode_type = decoder(type, strict=True).decode
 
     def read(data: bytes) -> T | None:
         try:
-            return decode_type(data)
+            return decode_type(data)  # type: ignore[no-any-return]
         except _FAULTS:
             return None
 
@@ -82,12 +82,6 @@ def members(data: bytes | memoryview) -> dict[str, msgspec.Raw]:
         return _members(data)
     except _FAULTS as error:
         raise MalformedReply(_reason(error)) from None
-
-
-@cache
-def _decoder(type: Any) -> Any:
-    """The cached decoder of a type: creating one takes longer than decoding the arguments of a call."""
-    return msgspec.json.Decoder(type, strict=False)
 
 
 def encode(value: Any) -> bytes:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from modelbay.conversation import Conversation, Json, Protocol, Provenance
+from modelbay.conversion import convert
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError
 from modelbay.events import Event, Failed, PartEnded, PartStarted, Reply, collect
@@ -290,7 +291,7 @@ def _shape_of(seen: Row) -> str:
 
 def _own_dialect(recorded: Row) -> Dialect | None:
     try:
-        return msgspec.convert(recorded.get("dialect"), Dialect | None)
+        return convert(recorded.get("dialect"), Dialect | None)
     except msgspec.ValidationError:
         return None
 

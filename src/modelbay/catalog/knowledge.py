@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
@@ -13,6 +12,7 @@ from modelbay.catalog.facts import Facts, attribute, configured, fill, settle
 from modelbay.catalog.versions import Version, version
 from modelbay.config.schema import ModelEntry
 from modelbay.conversation import Extra, Protocol
+from modelbay.conversion import convert
 from modelbay.dialect import Dialect
 from modelbay.model import Capability, Cost, Model
 from modelbay.providers.upstream import Upstream
@@ -129,7 +129,7 @@ def fitted(upstream: Upstream) -> Upstream:
     dialect = upstream.dialect
     if "unsupported" in changes:
         changes["unsupported"] = list(dict.fromkeys([*dialect.unsupported, *changes["unsupported"]]))
-    return replace(upstream, dialect=msgspec.convert({**asdict(dialect), **changes}, Dialect))
+    return replace(upstream, dialect=convert({**asdict(dialect), **changes}, Dialect))
 
 
 @lru_cache(maxsize=1024)
@@ -174,4 +174,4 @@ def _bare(wire_id: str, prefixes: tuple[str, ...]) -> str:
 def _table() -> KnowledgeTable:
     import tomllib
 
-    return msgspec.convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), KnowledgeTable)
+    return convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), KnowledgeTable)

@@ -20,6 +20,7 @@ from modelbay.config.schema import (
     Table,
     ThinkingDefaults,
 )
+from modelbay.conversion import convert
 from modelbay.origin import is_loopback, origin
 from modelbay.secrecy import REFERENCE, REFERENCES, misspelled_reference
 
@@ -234,7 +235,7 @@ def made(kind: type[Made], fields: dict[str, Any]) -> Made:
         Unusable: a value has the wrong type, or a key is unknown or missing.
     """
     try:
-        return msgspec.convert(fields, kind)
+        return convert(fields, kind)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$.")
         keys = re.findall(r"[^.`\[\]]+", re.sub(r"\[(\.\.\.|\d+)\]", "", path))

@@ -4,8 +4,9 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
+
+from modelbay.conversion import convert
 
 TABLE = Path(__file__).with_name("text_tokens.toml")
 
@@ -66,7 +67,7 @@ class TokenWeights(Struct, frozen=True):
 
 @cache
 def _weights() -> tuple[list[tuple[bytes, float]], list[tuple[bytes, float]], dict[str, float]]:
-    found = msgspec.convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), TokenWeights)
+    found = convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), TokenWeights)
     plain, cased = ([(marks.encode(), each) for marks, each in one.items()] for one in (found.pattern, found.cased))
     return plain, cased, found.script
 

@@ -12,7 +12,6 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-import msgspec
 from msgspec import Struct, field
 
 from modelbay.conversation import (
@@ -32,6 +31,7 @@ from modelbay.conversation import (
     Turn,
     UnknownPart,
 )
+from modelbay.conversion import convert
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.gateway.image_sizes import image_size
 from modelbay.gateway.media_lengths import seconds
@@ -149,7 +149,7 @@ class FactorTable(Struct):
 def _table() -> FactorTable:
     import tomllib
 
-    return msgspec.convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), FactorTable)
+    return convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), FactorTable)
 
 
 _Row = TypeVar("_Row", bound=FactorRow)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from modelbay.conversation import Extra, Json
+from modelbay.conversion import convert
 from modelbay.errors import Unsupported
 from modelbay.json_text import encode
 
@@ -80,7 +81,7 @@ def check(body: dict[str, Json], shape: Any) -> None:
         Unsupported: the body has another shape; the message contains the path of the field.
     """
     try:
-        msgspec.convert(body, shape)
+        convert(body, shape)
     except msgspec.ValidationError as error:
         fault, _, place = str(error).partition(" - at `$.")
         place = place.rstrip("`")

@@ -12,6 +12,7 @@ from modelbay.config.provider_types import TYPES
 from modelbay.config.proxies import NONE
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, key_text
 from modelbay.conversation import Protocol
+from modelbay.conversion import convert
 from modelbay.credentials.approval import place_of
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.dialect import PLAIN, Dialect
@@ -207,7 +208,7 @@ def _dialect(config: Config, provider: ProviderEntry, preset: Preset | None, pro
     try:
         if unknown:
             raise msgspec.ValidationError(f"unknown key `{unknown[0]}`")
-        return msgspec.convert({**asdict(dialect), **own}, Dialect)
+        return convert({**asdict(dialect), **own}, Dialect)
     except msgspec.ValidationError as error:
         raise _unusable(config, provider, f"has an invalid dialect: {error}") from None
 

@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-import msgspec
 from msgspec import Struct, field
 
 from modelbay.config.schema import Problem, Table
 from modelbay.conversation import Protocol
+from modelbay.conversion import convert
 from modelbay.dialect import Dialect
 
 FOLDER = Path(__file__).parent / "presets"
@@ -136,7 +136,7 @@ class Preset(Struct, kw_only=True, frozen=True):
 
     def dialect_of(self, protocol: Protocol) -> Dialect:
         fields = {key: value for key, value in self.dialect.items() if key not in NAMES}
-        return msgspec.convert({**fields, **self.dialect.get(protocol, {}), "vendor": self.id}, Dialect)
+        return convert({**fields, **self.dialect.get(protocol, {}), "vendor": self.id}, Dialect)
 
 
 class OwnVendors(Struct, frozen=True):
@@ -169,7 +169,7 @@ def built_in_preset(id: str) -> Preset:
     """A vendor by its ID, which must be one of `texts`."""
     import tomllib
 
-    return msgspec.convert({**tomllib.loads(texts()[id]), "id": id}, Preset)
+    return convert({**tomllib.loads(texts()[id]), "id": id}, Preset)
 
 
 def matches(host: str, pattern: str) -> bool:

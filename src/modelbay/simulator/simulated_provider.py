@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct, field
 
 from modelbay.conversation import Conversation, Extra
+from modelbay.conversion import convert
 from modelbay.errors import MalformedReply, ModelbayError
 from modelbay.json_text import decode
 from modelbay.protocols.codec import Call, Codec, codec
@@ -235,7 +236,7 @@ class SimulatedProvider:
         """The conversation with the types of all values checked: providers refuse values that a lenient parser accepts."""
         try:
             conversation = speaker.parse_request(call)
-            msgspec.convert(msgspec.to_builtins(conversation), Conversation)
+            convert(msgspec.to_builtins(conversation), Conversation)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise error_messages.bad_request(traits.protocol, f"Invalid request: {error}") from error
         return conversation

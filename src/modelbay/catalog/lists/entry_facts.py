@@ -7,13 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts, switched
 from modelbay.catalog.lists.entry import Kind, Status
 from modelbay.catalog.names import shown
 from modelbay.conversation import Extra, Json, Protocol
+from modelbay.conversion import convert
 from modelbay.model import Capability, Cost
 from modelbay.protocols.shapes import EXACT
 
@@ -115,7 +115,7 @@ class Spellings(Struct, forbid_unknown_fields=True):
 def table() -> Spellings:
     import tomllib
 
-    return msgspec.convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), Spellings)
+    return convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), Spellings)
 
 
 def facts_of(raw: Extra, id: str = "") -> Facts:

@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import msgspec
 from msgspec import Struct, field
 
 from modelbay.config.provider_types import OLD_TYPES, TYPES
 from modelbay.conversation import Extra, Protocol
+from modelbay.conversion import convert
 from modelbay.providers import presets
 from modelbay.providers.vendor import Preset
 
@@ -173,4 +173,4 @@ def _with_variables(preset: Preset, entry: Extra) -> str:
 def _table() -> TypeRules:
     import tomllib
 
-    return msgspec.convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), TypeRules)
+    return convert(tomllib.loads(TABLE.read_text(encoding="utf-8")), TypeRules)

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from modelbay.conversation import Json, Tool
+from modelbay.conversion import convert
 from modelbay.events import Warned
 
 _MOST = 128
@@ -61,7 +62,7 @@ class FittingCache:
             if (result := self._results.pop(key, None)) is None:
                 return None
             self._results[key] = result  # the first key of the dict is the least recently used one
-        return _UNCHANGED if result == _NOTHING else msgspec.msgpack.decode(result, type=Fitted)
+        return _UNCHANGED if result == _NOTHING else convert(msgspec.msgpack.decode(result), Fitted)
 
     def keep(self, content: bytes, fitted: Fitted) -> None:
         result = msgspec.msgpack.encode(fitted)
