@@ -14,14 +14,14 @@ _NEEDS: dict[str, Capability] = {
 }
 
 
-def check_input(conversation: Conversation, model: Model) -> list[Warned]:
-    """Reject input that the model is known not to accept. Input that it may accept is sent with a warning.
+def check_input(conversation: Conversation, model: Model, media: list[Media]) -> list[Warned]:
+    """Reject input that the model is known not to accept. Input that it may accept is sent with a warning. `media` are those
+    of the conversation.
 
     Raises:
         Unsupported: the model does not accept it.
     """
     warnings: list[Warned] = []
-    media = media_of(conversation)
     kinds = {part.kind for part in media}
     needs: list[tuple[str, Capability]] = [(kind, _NEEDS[kind]) for kind in sorted(kinds) if kind in _NEEDS]
     tools = conversation.settings.tools or []
@@ -54,8 +54,8 @@ def media_of(conversation: Conversation) -> list[Media]:
     found: list[Media] = []
     for turn in conversation.turns:
         for part in turn.parts:
-            if isinstance(part, Media):
+            if type(part) is Media:
                 found.append(part)
-            elif isinstance(part, ToolResult):
-                found += [inner for inner in part.parts if isinstance(inner, Media)]
+            elif type(part) is ToolResult:
+                found += [inner for inner in part.parts if type(inner) is Media]
     return found

@@ -149,8 +149,9 @@ class ProviderClient:
         model, dialect = target.model, target.upstream.dialect
         conversation.stream = bool(conversation.stream) or dialect.stream_only
         conversation.include_usage = True if conversation.stream else None
-        warnings = check_input(conversation, model)
-        if media_of(conversation):
+        media = media_of(conversation)
+        warnings = check_input(conversation, model, media)
+        if media:
             conversation = await self.with_media(conversation, target)
         call = target.codec.render_request(conversation, model, dialect)
         call.warnings = warnings + call.warnings

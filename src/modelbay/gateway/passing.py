@@ -10,15 +10,18 @@ characters, invalid UTF-8, or a repeated key, of which the last one counts.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any
 from urllib.parse import unquote_plus
+
+from msgspec import Raw
 
 from modelbay.dialect import Dialect
 from modelbay.errors import BadRequest, MalformedReply
 from modelbay.events import Warned
 from modelbay.json_members import ObjectText, RepeatedName, rewritten
-from modelbay.json_text import decode, encode
+from modelbay.json_text import decode, encode, members
 from modelbay.line import adapted
 from modelbay.protocols.codec import GROUPS, Call, PassRules, spellings
 from modelbay.protocols.dispositions import dropped
@@ -73,13 +76,12 @@ class ClientBody:
     def __init__(self, data: bytes, rules: PassRules) -> None:
         self._rules = rules
         self._text, fields = _opened(data)
-        self._fields: ObjectText | None = fields
         self.model = _string(fields, "model")
-        self.stream = fields.raw("stream") == b"true"
-        self.threaded = fields.raw("thread") not in (None, b"null")
+        self.stream = _written(fields, "stream") == b"true"
+        self.threaded = _written(fields, "thread") not in (b"", b"null")
         """Anthropic: whether the server must keep the conversation (`thread`)."""
         self.previous_response_id = _string(fields, "previous_response_id")
-        self.store = {b"true": True, b"false": False}.get(fields.raw("store") or b"")
+        self.store = {b"true": True, b"false": False}.get(_written(fields, "store"))
         self.encoding_format = _string(fields, "encoding_format")
 
     @cached_property
@@ -109,14 +111,14 @@ class ClientBody:
         """
         try:
             return self._call(target, path, generates, stream, list(lessons))
-        except RepeatedName:  # in an object in it that is edited
+        except RepeatedName:  # in it, or in an object in it that is edited
             self._text = encode(decode(self._text))
             return self._call(target, path, generates, stream, list(lessons))
         except MalformedReply as error:
             raise _not_json(error) from None
 
     def _call(self, target: Target, path: str, generates: bool, stream: bool, lessons: list[Adaptation]) -> Call:
-        fields, self._fields = self._fields or ObjectText(self._text), None
+        fields = ObjectText(self._text)
         edits = _Edits(fields, self._rules, target)
         edits.name_model()
         if generates:
@@ -132,12 +134,10 @@ class ClientBody:
         return call
 
 
-def _opened(data: bytes) -> tuple[bytes, ObjectText]:
-    """The text of an object in valid JSON, and the object."""
-    try:
-        return data, ObjectText(data)
-    except (MalformedReply, RepeatedName):
-        pass  # not JSON, or not quite
+def _opened(data: bytes) -> tuple[bytes, dict[str, Raw]]:
+    """The text of an object in valid JSON, and its members."""
+    with suppress(MalformedReply):  # not JSON, or not quite
+        return data, members(data)
     try:
         value = decode(data)
     except MalformedReply as error:
@@ -145,7 +145,7 @@ def _opened(data: bytes) -> tuple[bytes, ObjectText]:
     if not isinstance(value, dict):
         raise BadRequest("the request body must be a JSON object", status=400)
     text = encode(value)
-    return text, ObjectText(text)
+    return text, members(text)
 
 
 def changed_text(text: bytes, fields: dict[str, Any]) -> bytes:
@@ -160,13 +160,19 @@ def _not_json(error: MalformedReply) -> BadRequest:
     return BadRequest(f"the request body is not valid JSON: {error.message}", status=400)
 
 
-def _string(fields: ObjectText, name: str) -> str | None:
-    raw = fields.raw(name)
-    if raw is None or raw == b"null":
+def _written(fields: dict[str, Raw], name: str) -> bytes:
+    """A value as it is written; empty if it is missing."""
+    found = fields.get(name)
+    return b"" if found is None else bytes(found)
+
+
+def _string(fields: dict[str, Raw], name: str) -> str | None:
+    raw = _written(fields, name)
+    if raw in (b"", b"null"):
         return None
     if not raw.startswith(b'"'):
         raise BadRequest(f"`{name}` must be a string", status=400, param=name)
-    return str(fields.value(name))
+    return str(decode(raw))
 
 
 def passed_path(rules: PassRules, action: str, model: str, query: str = "") -> str:
