@@ -53,7 +53,7 @@ def parse_message(message: dict[str, Any]) -> Turn:
     turn = Turn(_ROLES.get(role, "user"), parts, extra=without(message, "role", "content"))
     if turn.role != role:
         turn.native = role
-    if turn.role == "assistant":
+    if role == "assistant":
         _unseal(parts)
     return turn
 

@@ -36,11 +36,11 @@ _KNOWN = ("type", "cache_control")
 def parse_content(content: Json) -> list[AnyPart]:
     if content is None:
         return []
-    if isinstance(content, str):
+    if type(content) is str:
         return [Text(text=content)]
-    if not isinstance(content, list):
+    if type(content) is not list:
         return [UnknownPart(native="content", raw=content)]
-    return [parse_block(block) if isinstance(block, dict) else UnknownPart(raw=block) for block in content]
+    return [parse_block(block) if type(block) is dict else UnknownPart(raw=block) for block in content]
 
 
 def parse_block(block: dict[str, Any]) -> AnyPart:
@@ -48,17 +48,17 @@ def parse_block(block: dict[str, Any]) -> AnyPart:
     part = _parse_known(kind, block)
     if part is None:
         return UnknownPart(native=kind, raw=block)
-    if isinstance(block.get("cache_control"), dict):
-        part.cache = block["cache_control"]
+    if type(cache := block.get("cache_control")) is dict:
+        part.cache = cache
     return part
 
 
 def _parse_known(kind: str, block: dict[str, Any]) -> AnyPart | None:
     match kind:
         case "text":
-            part: AnyPart = Text(text=shown(block.get("text")), extra=without(block, "text", "citations", *_KNOWN))
-            if isinstance(block.get("citations"), list):
-                part.annotations = [parse_citation(item) for item in objects(block["citations"])]
+            part = Text(text=shown(block.get("text")), extra=without(block, "text", "citations", *_KNOWN))
+            if type(citations := block.get("citations")) is list:
+                part.annotations = [parse_citation(item) for item in objects(citations)]
             return part
         case "thinking":
             texts = [shown(block["thinking"])] if block.get("thinking") is not None else []

@@ -52,6 +52,8 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
+_RARE = frozenset((Media, Refusal))
+"""Parts of an assistant that are not only content."""
 
 
 def parse_message(message: dict[str, Any]) -> Turn:
@@ -144,12 +146,13 @@ class _Writer:
         last result."""
 
     def write(self, turn: Turn) -> None:
-        results = [part for part in turn.parts if type(part) is ToolResult]
-        for result in results:
-            self._result(turn, result)
-        others = [part for part in turn.parts if type(part) is not ToolResult]
-        if results and not others:
-            return
+        others = turn.parts
+        if results := [part for part in others if type(part) is ToolResult]:
+            for result in results:
+                self._result(turn, result)
+            others = [part for part in others if type(part) is not ToolResult]
+            if not others:
+                return
         self.release()
         message = self._assistant(others) if turn.role == "assistant" else self._plain(turn, others)
         if message is None:
@@ -217,7 +220,7 @@ class _Writer:
             content = self._content(result.parts, None if self.same or media else "\n")
             if content is not None or not self.same:
                 message["content"] = content or ""
-        self._push(message, turn if self.same else Turn("tool"))
+        self._push(message, turn)
 
     def _media(self, part: Media) -> dict[str, Any] | None:
         if not self.same:
@@ -286,7 +289,8 @@ class _Writer:
     def _assistant(self, parts: list[AnyPart]) -> dict[str, Any] | None:
         """The message, or None if it would be empty: many backends reject empty messages."""
         message: dict[str, Any] = {"role": "assistant"}
-        if not self.same:
+        kinds = set(map(type, parts))
+        if not self.same and not _RARE.isdisjoint(kinds):
             self._hold([part for part in parts if type(part) is Media], "Attached media from the assistant:")
             # few servers except OpenAI know the refusal field
             parts = [
@@ -296,10 +300,10 @@ class _Writer:
         text = self._content(content, "")
         if tags:
             text = "".join(tags) + (text if isinstance(text, str) else "")
-        calls = [part for part in parts if type(part) is ToolCall]
+        calls = [part for part in parts if type(part) is ToolCall] if ToolCall in kinds else []
         if text is not None and not (calls and self.dialect.omit_empty_content and _blank(text)):
             message["content"] = text
-        for part in parts:
+        for part in () if _RARE.isdisjoint(kinds) else parts:
             if type(part) is Refusal and part.native is None:
                 message["refusal"] = part.text
             elif type(part) is Media and part.native == "audio" and self.same:
@@ -310,7 +314,7 @@ class _Writer:
         elif calls:
             message["tool_calls"] = [self._call(call) for call in calls]
         if "content" not in message and not calls and not self.same:
-            if not any(type(part) is Thinking for part in parts):
+            if Thinking not in kinds:
                 return None
             message["content"] = ""
         return message

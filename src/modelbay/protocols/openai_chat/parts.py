@@ -349,9 +349,9 @@ def split_signature(extra_content: Json) -> tuple[str | None, Extra | None]:
 def render_tool_call(call: ToolCall, id: str | None, with_state: bool = True) -> dict[str, Any]:
     item: dict[str, Any] = {} if id is None else {"id": id}
     if call.input == "text":
-        item |= {"type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+        item["type"], item["custom"] = "custom", {"name": call.name, "input": call.arguments}
     else:
-        item |= {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        item["type"], item["function"] = "function", {"name": call.name, "arguments": call.arguments}
     if with_state:
         item |= call.extra or {}
         if call.opaque is not None:
