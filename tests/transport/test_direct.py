@@ -348,3 +348,56 @@ def test_aiohttp_is_not_imported_without_a_proxy():
     script = "import modelbay.transport, modelbay.line, sys; print('aiohttp' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
     assert ran.stdout == "False\n"
+
+
+# --- closing ---
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_nothing_is_sent_after_the_transport_was_closed(kept):
+    """A call in progress is not sent again, and a connection that is being opened is not left open."""
+
+    async def script(client: Client) -> None:
+        if kept:
+            await client.request()
+            await client.send(reply(b"ok"))
+            await client.request()
+            asked.set()
+        await client.hangup()
+
+    asked = asyncio.Event()
+    async with RawServer(script) as server:
+        transport = Transport()
+        if kept:
+            await (await transport.send(post(server.url))).read()
+        task = asyncio.create_task(transport.send(post(server.url)))
+        if kept:
+            await asked.wait()
+        else:
+            await asyncio.sleep(0)
+        await transport.aclose()
+        with pytest.raises((ConnectFailed, Disconnected)):
+            await task
+        await asyncio.wait_for(server.all_gone(), 60)
+        assert len(server.requests) == (2 if kept else 0)
+
+
+async def test_calls_that_begin_together_look_a_name_up_once(monkeypatch):
+    lookups = 0
+
+    async def getaddrinfo(*_: Any, **__: Any) -> Any:
+        nonlocal lookups
+        lookups += 1
+        await asyncio.sleep(0)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))]
+
+    async def call() -> bytes:
+        return await (await transport.send(post("http://api.example.test/"))).read()
+
+    async with RawServer(OK) as server, Transport() as transport:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+        left = asyncio.create_task(call())
+        await asyncio.sleep(0)
+        left.cancel()
+        assert await asyncio.gather(*(call() for _ in range(10))) == [b"ok"] * 10
+    assert lookups == 1

@@ -12,6 +12,7 @@ from modelbay.origin import origin
 from modelbay.providers.endpoint import Endpoint
 from modelbay.recording import Recorder
 from modelbay.transport import Limits, Response, Transport
+from modelbay.transport.response import REST
 from tests.fault_config import LONG
 from tests.faults.calls import SHORT, answers, post
 from tests.faults.raw_server import Client, Clock, RawServer, chunk, head, reply
@@ -243,3 +244,64 @@ async def test_a_pumped_reply_is_recorded(whole: bool):
     assert bytes(seen) == (b"{}" if whole else b"some")
     assert row["response"]["chunks"][0][1] == len(seen)
     assert ("error" in row) is not whole
+
+
+async def test_a_finished_reply_is_not_waited_for_long():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(chunked=True) + chunk(b"stop"))
+        await client.hangup()
+
+    def consume(data: bytes) -> None:
+        seen.extend(data)
+        response.hurry()
+        arrived.set()
+
+    clock, seen, arrived = Clock(frozen=True), bytearray(), asyncio.Event()
+    async with RawServer(script) as server, Transport() as transport:
+        response = await transport.send(post(server.url))
+        task = asyncio.create_task(response.pump(consume))
+        await arrived.wait()
+        await clock.passes(REST * 2)
+        await asyncio.wait_for(task, 60)
+        await asyncio.wait_for(server.all_gone(), 60)
+    assert seen == b"stop"
+
+
+async def test_keep_alives_are_not_content():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(chunked=True))
+        for _ in range(4):
+            await clock.passes(LONG / 2)
+            await client.send(chunk(b": alive\n\n"))
+            await arrived.acquire()
+        await client.hangup()
+
+    clock, arrived = Clock(frozen=True), asyncio.Semaphore(0)
+    async with RawServer(script) as server, Transport() as transport:
+        response = await transport.send(post(server.url, limits=Limits(first_event=LONG, idle=LONG)))
+        with pytest.raises(TimedOut) as caught:
+            await pumped(response, lambda _: arrived.release())
+    assert caught.value.stage == "first_event"
+
+
+async def test_a_pause_before_the_first_byte_is_not_the_servers_silence():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(length=2))
+        await resumed.wait()
+        await client.send(b"ok")
+        await client.hangup()
+
+    clock, resumed, seen = Clock(frozen=True), asyncio.Event(), bytearray()
+    async with RawServer(script) as server, Transport() as transport:
+        response = await transport.send(post(server.url, limits=Limits(first_byte=LONG, first_event=LONG)))
+        response.pause()
+        task = asyncio.create_task(response.pump(seen.extend))
+        await clock.passes(3 * LONG)
+        response.resume()
+        await clock.passes(LONG / 2)
+        resumed.set()
+        await task
+    assert seen == b"ok"

@@ -38,7 +38,7 @@ class Transport:
         """
         self.offline = offline
         """Whether `fetch` is forbidden. Calls to providers are not affected."""
-        self._proxies = proxies
+        self._proxies = proxies if proxies.urls else None
         self._contexts = TlsContexts(ca)
         self._direct: DirectClient | None = None
         self._proxied: AiohttpClient | None = None
@@ -78,7 +78,7 @@ class Transport:
         """
         if request.head is None or not request.head.fits(request):
             request = replace(request, head=Head(request))
-        if request.proxy is not None or self._proxies.urls:
+        if request.proxy is not None or self._proxies is not None:
             request = self._routed(request)
         client = await self._client(request)
         response: Response = await client.send(request)
@@ -96,7 +96,7 @@ class Transport:
         """
         if request.proxy == NONE:
             request = replace(request, proxy=None)
-        elif request.proxy is None and self._proxies.urls:
+        elif request.proxy is None and self._proxies is not None:
             found = self._proxies.of(origin(request.url))
             if found is not None:
                 request = replace(request, proxy=found.url, proxy_setting=found.setting)

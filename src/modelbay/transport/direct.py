@@ -92,6 +92,8 @@ class DirectResponse(Response):
         self._unpacking: Iterator[bytes] = iter(())
         self._queue: list[bytes] = []
         """Pieces that wait for the caller of `stream`."""
+        self._queued = 0
+        """Their size in bytes."""
         self._paused = False
         self._limited: Limited = "stream_bytes"
         self._limit = request.limits.stream_bytes
@@ -130,6 +132,9 @@ class DirectResponse(Response):
     # --- for the caller ---
 
     async def read(self) -> bytes:
+        whole = self._over and self._error is None and self._size <= self._request.limits.reply_bytes
+        if whole and "content-encoding" not in self.headers:  # the usual reply: it has arrived with its head
+            return b"".join(self._backlog)
         chunks: list[bytes] = []
         await self._consumed(collector(self, chunks), "reply_bytes")
         return b"".join(chunks)
@@ -155,6 +160,7 @@ class DirectResponse(Response):
         finally:
             if not self._finished:
                 self._abort()
+                self._consume = None
 
     async def finish(self, grace: float = 0.1) -> bytes:
         rest, self._queue = self._queue, []
@@ -186,6 +192,8 @@ class DirectResponse(Response):
     def resume(self) -> None:
         if self._paused:
             self._paused = False
+            if not self._size:
+                self._began = self._loop.time()
             self._push()
             self._go_on()
 
@@ -201,6 +209,7 @@ class DirectResponse(Response):
                 await self._wait()
         finally:
             self._abort()
+            self._consume = None  # it refers to this response
         error = self._error
         if error is not None and not (self._finished and isinstance(error, ModelbayError)):
             raise error
@@ -251,16 +260,20 @@ class DirectResponse(Response):
 
     def _enqueue(self, piece: bytes) -> None:
         self._queue.append(piece)
+        self._queued += len(piece)
         self._stop_waiting()
-        if len(self._queue) * len(piece) > AHEAD:
+        if self._queued > AHEAD:
             self.pause()
         self._wake()
 
     def _dequeued(self) -> bytes:
         if self._unpacker is not None or len(self._queue) == 1:
-            return self._queue.pop(0)
-        pieces, self._queue = self._queue, []
-        return b"".join(pieces)
+            piece = self._queue.pop(0)
+        else:
+            piece = b"".join(self._queue)
+            self._queue.clear()
+        self._queued -= len(piece)
+        return piece
 
     # --- the sink of the connection ---
 

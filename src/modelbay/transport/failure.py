@@ -39,6 +39,8 @@ EXPIRED = "the certificate must be renewed, or this machine's clock is wrong"
 OTHER_NAME = "use a host name in base_url that the certificate is valid for"
 CERTIFICATE = {9: EXPIRED, 10: EXPIRED, 62: OTHER_NAME, 64: OTHER_NAME}  # OpenSSL's X509_V_ERR codes
 WHOLE = re.compile(r"bytes\s+0-(\d{1,15})/(\d{1,15})")
+_TELLING = frozenset(("content-encoding", "content-range"))
+"""Headers that may make a reply unusable."""
 GATEWAY_STATUSES = frozenset((502, 503, 504))
 PROXY_WORDS = "requested url could not be retrieved"
 PAGE = 8192
@@ -104,6 +106,8 @@ def final(error: E) -> E:
 def refused(status: int, headers: Mapping[str, str], request: Request) -> ModelbayError | None:
     """The error for a response that must not reach a protocol codec: proxy login, redirect, unknown compression; else
     None."""
+    if status == 200 and not headers.keys() & _TELLING:  # the usual reply
+        return None
     packing = headers.get("content-encoding", "").lower()
     if status == 407 and request.proxy:
         return _proxy_refused(request, PASSWORD_WANTED)

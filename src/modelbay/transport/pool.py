@@ -36,6 +36,8 @@ class Pool:
         self._sweeper = sweeper
         self._open: dict[HttpConnection, Key] = {}
         self._unused: defaultdict[Key, list[HttpConnection]] = defaultdict(list)
+        self._lookups: dict[tuple[str, int], asyncio.Task[list[Any]]] = {}
+        self._closed = False
 
     def take(self, key: Key) -> HttpConnection | None:
         """An unused connection, the one that was used last."""
@@ -55,6 +57,8 @@ class Pool:
             OSError, ValueError: the server cannot be connected to.
         """
         context = self._contexts.of(request.tls) if head.secure else None
+        if self._closed:
+            raise ConnectionAbortedError
         async with asyncio.timeout(request.limits.connect):
             addresses = await self._addresses(head)
             if request.public:  # these addresses are connected to: the name is not resolved again
@@ -70,6 +74,9 @@ class Pool:
                 ssl=context,
                 server_hostname=head.host.rstrip(".") if context is not None else None,
             )
+        if self._closed:
+            connection.abort()
+            raise ConnectionAbortedError
         self._open[connection] = key
         return connection
 
@@ -79,7 +86,22 @@ class Pool:
                 head.host, head.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
             )
         except socket.gaierror:
-            return await self._loop.getaddrinfo(head.host, head.port, type=socket.SOCK_STREAM)
+            return await asyncio.shield(self._lookup(head.host, head.port))
+
+    def _lookup(self, host: str, port: int) -> "asyncio.Task[list[Any]]":
+        """The lookup of a name. Calls that begin together share it: there are few threads for lookups."""
+        task = self._lookups.get((host, port))
+        if task is None:
+
+            def ended(task: "asyncio.Task[list[Any]]") -> None:
+                self._lookups.pop((host, port), None)
+                if not task.cancelled():
+                    task.exception()  # retrieved, also if the call was cancelled
+
+            task = self._loop.create_task(self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            task.add_done_callback(ended)
+            self._lookups[host, port] = task
+        return task
 
     def due(self) -> float:
         """When the first unused connection must be closed."""
@@ -97,6 +119,7 @@ class Pool:
             self._sweeper.remove(self)
 
     def close(self) -> None:
+        self._closed = True
         for connection in list(self._open):
             connection.lose(None)
         self.abandon()

@@ -157,6 +157,8 @@ class Head:
                 name, _, password = user.partition(":")
                 own["Authorization"] = "Basic " + b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
             target = quote(f"{parts.path or '/'}{'?' * bool(parts.query)}{parts.query}", safe=ASCII)
+            if not HEADER_NAME.fullmatch(request.method):
+                raise ValueError("not a method")
             lines = [f"{request.method} {target} HTTP/1.1"]
             lines += [f"{name}: {value}" for name, value in (own | request.headers).items()]
             self.start = "\r\n".join([*lines, ""]).encode()
