@@ -127,6 +127,12 @@ def expected(row: Row, upstream: str, *, stream: bool) -> tuple[str, int]:
     return wanted, min(attempts, ATTEMPTS)
 
 
+def sent_again(fault: str) -> bool:
+    """Whether the transport may send a call once more: a kept connection that ends without a reply may have been closed
+    before."""
+    return fault.startswith("cut-before")
+
+
 @pytest.mark.parametrize("way", ["passed", "translated"])
 @pytest.mark.parametrize("client", PROTOCOLS)
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.fault)
@@ -146,9 +152,7 @@ async def test_a_fault_ends_as_its_client_understands(
             check_failure(row, told, wanted, begun=begun)
         else:
             check_success(row, told, wanted, client)
-        # a kept connection that ends without a reply may have been closed before: the transport sends the call again
-        again = range(attempts, attempts + 1 + row.fault.startswith("cut-before"))
-        assert len(sim.journal.calls()) in again
+        assert len(sim.journal.calls()) in (attempts, attempts + sent_again(row.fault))
         if "x-modelbay-attempts" in told.headers:
             assert told.headers["x-modelbay-attempts"] == str(attempts)
         for entry in sim.journal.calls():
@@ -223,4 +227,4 @@ async def test_a_call_that_is_only_sent_on_fails_with_a_fitting_status(
     assert KEY not in data.decode()
     if fault == "429=7":
         assert response.headers["retry-after"] == "7"
-    assert len(sim.journal) == 1, "sent once"
+    assert len(sim.journal) in (1, 1 + sent_again(fault))

@@ -248,11 +248,11 @@ class HttpConnection(asyncio.Protocol):
         if self.ended or self._parser is None:
             return
         status = self._parser.get_status_code()
-        if 100 <= status < 200 and status != 101:
+        if 100 <= status < 200:  # the parser refuses 101, switching protocols
             self._headers = {}
             return
         coding = self._headers.get("transfer-encoding")
-        if status < 200 or (coding is not None and coding.lower() != "chunked"):  # none of them was asked for
+        if status < 100 or (coding is not None and coding.lower() != "chunked"):  # none of them was asked for
             self._fault = NotHttp()
         if self._fault is not None or self._sink is None:
             return
