@@ -338,6 +338,10 @@ def _each(tools: Iterable[Tool]) -> Iterator[Tool]:
             yield tool
 
 
+_INNER = ("items", "additionalProperties", "anyOf", "oneOf", "allOf", "prefixItems")
+"""Words of a schema that have another schema, or several."""
+
+
 def _read_schema(schema: Json, names: list[str]) -> int:
     """The number of properties in a schema. Their names, descriptions and values are added to `names`."""
     count = 0
@@ -353,9 +357,7 @@ def _read_schema(schema: Json, names: list[str]) -> int:
                 count += len(inner)
                 names += inner
                 waiting += inner.values()
-        waiting += [
-            value.get(name) for name in ("items", "additionalProperties", "anyOf", "oneOf", "allOf", "prefixItems")
-        ]
+        waiting += [inner for name in _INNER if (inner := value.get(name)) is not None]
         names += [value["description"]] if isinstance(value.get("description"), str) else []
         names += map(str, value["enum"]) if isinstance(value.get("enum"), list) else []
     return count
