@@ -48,12 +48,16 @@ class ObjectText:
         RepeatedName: a name occurs twice.
     """
 
-    def __init__(self, text: bytes, begin: int = 0, end: int | None = None) -> None:
+    def __init__(
+        self, text: bytes, begin: int = 0, end: int | None = None, written: dict[str, Raw] | None = None
+    ) -> None:
+        """`written`: the `members` of the text, if they are known."""
         self._text = text
         self._members: dict[str, Member] = {}
         self._nested: dict[str, ObjectText] = {}
         self._added: dict[str, bytes] = {}
-        written = members(text if end is None else memoryview(text)[begin:end])
+        if written is None:
+            written = members(text if end is None else memoryview(text)[begin:end])
         opened = _OPEN.match(text, begin)
         self._inside = at = opened.end() if opened else begin
         for name, raw in written.items():
@@ -71,11 +75,14 @@ class ObjectText:
     def _member(self, name: str, raw: Raw, at: int) -> Member:
         """The member that begins at a place, if it is the expected one: msgspec returns values without their places."""
         key = _KEY.match(self._text, at)
-        if key is None or not self._text.startswith(raw, key.end()):
+        if key is None:
             raise RepeatedName(name)
-        if key[1] != b'"%b"' % name.encode() and decode(key[1]) != name:
+        start, name_end, begin = key.start(1), key.end(1), key.end()
+        if not self._text.startswith(raw, begin):
             raise RepeatedName(name)
-        return Member(key.start(1), key.end(1), key.end(), key.end() + len(memoryview(raw)), raw)
+        if self._text[start + 1 : name_end - 1] != name.encode() and decode(key[1]) != name:
+            raise RepeatedName(name)
+        return Member(start, name_end, begin, begin + len(memoryview(raw)), raw)
 
     def __contains__(self, name: str) -> bool:
         found = self._members.get(name)

@@ -76,6 +76,7 @@ class ClientBody:
     def __init__(self, data: bytes, rules: PassRules) -> None:
         self._rules = rules
         self._text, fields = _opened(data)
+        self._members: dict[str, Raw] | None = fields
         self.model = _string(fields, "model")
         self.stream = _written(fields, "stream") == b"true"
         self.threaded = _written(fields, "thread") not in (b"", b"null")
@@ -87,7 +88,8 @@ class ClientBody:
     @cached_property
     def sealed(self) -> bool:
         """Whether it contains reasoning state of another provider in modelbay's envelope, which only translation opens."""
-        return self._rules.envelope in self._text
+        turns = (self._members or {}).get(self._rules.turns)
+        return self._rules.envelope in (self._text if turns is None else bytes(turns))
 
     def to_repair(self, dialect: Dialect) -> str | None:
         """A field of a dialect that requires a change inside messages or tools, which only translation makes; None if all
@@ -112,13 +114,13 @@ class ClientBody:
         try:
             return self._call(target, path, generates, stream, list(lessons))
         except RepeatedName:  # in it, or in an object in it that is edited
-            self._text = encode(decode(self._text))
+            self._text, self._members = encode(decode(self._text)), None
             return self._call(target, path, generates, stream, list(lessons))
         except MalformedReply as error:
             raise _not_json(error) from None
 
     def _call(self, target: Target, path: str, generates: bool, stream: bool, lessons: list[Adaptation]) -> Call:
-        fields = ObjectText(self._text)
+        fields = ObjectText(self._text, written=self._members)
         edits = _Edits(fields, self._rules, target)
         edits.name_model()
         if generates:

@@ -46,6 +46,8 @@ class PassRules(msgspec.Struct, frozen=True):
     """Places of the maximum output tokens; the first is used if a client sends none."""
     budgets: tuple[str, ...] = ()
     """Places of thinking budgets, which must be below the maximum output tokens."""
+    turns: str = "messages"
+    """The member of a body that has the turns, and with them envelopes."""
     envelope: bytes = MARK.encode()
     """The beginning of an envelope with another provider's reasoning state, in a body."""
     in_path: Callable[[str], str] | None = None

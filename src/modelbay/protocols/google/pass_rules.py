@@ -14,6 +14,7 @@ PASS = PassRules(
     },
     headers=("x-server-timeout", "idempotency-key"),
     limits=("generationConfig.maxOutputTokens",),
+    turns="contents",
     envelope=ENVELOPE.encode(),
     in_path=resource_path,
     named=resource_name,

@@ -38,5 +38,6 @@ PASS = PassRules(
     },
     headers=("openai-", "idempotency-key", "x-client-request-id"),
     limits=("max_output_tokens",),
+    turns="input",
     damaged=has_lost_reasoning,
 )
