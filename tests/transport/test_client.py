@@ -66,6 +66,13 @@ async def test_any_other_status_is_an_answer(status):
         assert (await transport.send(post(server.url))).status == status
 
 
+@pytest.mark.parametrize("status", [600, 999])
+async def test_a_status_that_does_not_exist_is_an_error(status):
+    async with RawServer(answers(reply(b"x", status))) as server, Transport() as transport:
+        with pytest.raises(MalformedReply, match=str(status)):
+            await transport.send(post(server.url))
+
+
 async def test_a_reply_in_pieces():
     async def script(client: Client) -> None:
         await client.request()

@@ -41,6 +41,7 @@ CERTIFICATE = {9: EXPIRED, 10: EXPIRED, 62: OTHER_NAME, 64: OTHER_NAME}  # OpenS
 WHOLE = re.compile(r"bytes\s+0-(\d{1,15})/(\d{1,15})")
 _TELLING = frozenset(("content-encoding", "content-range"))
 """Headers that may make a reply unusable."""
+HIGHEST_STATUS = 599
 GATEWAY_STATUSES = frozenset((502, 503, 504))
 PROXY_WORDS = "requested url could not be retrieved"
 PAGE = 8192
@@ -104,11 +105,13 @@ def final(error: E) -> E:
 
 
 def refused(status: int, headers: Mapping[str, str], request: Request) -> ModelbayError | None:
-    """The error for a response that must not reach a protocol codec: proxy login, redirect, unknown compression; else
-    None."""
+    """The error for a response that must not reach a protocol codec: proxy login, redirect, unknown compression, invalid
+    status; else None."""
     if status == 200 and not headers.keys() & _TELLING:  # the usual reply
         return None
     packing = headers.get("content-encoding", "").lower()
+    if status > HIGHEST_STATUS:
+        return MalformedReply(f"{request.server} answered with an invalid status ({status})", hint=AGAIN)
     if status == 407 and request.proxy:
         return _proxy_refused(request, PASSWORD_WANTED)
     if 300 <= status < 400 and status != 304:
