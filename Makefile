@@ -61,6 +61,11 @@ agents: $(READY)  ## Run the latest coding agents from npm with an exported conf
 soak: $(READY)  ## Run the long tests
 	@$(BIN)/pytest -n auto --inline-snapshot=disable -m soak $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(READY)  ## Send hostile HTTP to the gateway and to its client, for MINUTES (10) each
+	@$(BIN)/python -m tools.fuzz requests --minutes $(or $(MINUTES),10) $(ARGS)
+	@$(BIN)/python -m tools.fuzz replies --minutes $(or $(MINUTES),10) $(ARGS)
+
 .PHONY: clean
 clean:  ## Remove .venv and everything generated
 	rm -rf .venv .venv-demo dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
