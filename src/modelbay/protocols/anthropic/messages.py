@@ -28,7 +28,7 @@ from modelbay.protocols.anthropic.parts import (
     REDACTED,
     TOOL_ID,
     as_text_document,
-    is_object,
+    is_raw,
     parse_content,
     render_block,
     render_content,
@@ -118,7 +118,7 @@ class _Writer:
         made = [part for part in turn.parts if type(part) is Media] if role == "assistant" else []
         if blocks := self._blocks([part for part in turn.parts if part not in made] if made else turn.parts):
             self._append(role, blocks)
-        if attached := self._blocks(made):
+        if made and (attached := self._blocks(made)):
             self._append("user", [{"type": "text", "text": "Attached media from the assistant:"}, *attached])
 
     def _is_text(self, turn: Turn) -> bool:
@@ -161,7 +161,7 @@ class _Writer:
     def close(self) -> None:
         """Move the results to the beginning of each complete message."""
         for message in self.messages if not self.same else ():
-            if message["role"] == "user":
+            if message["role"] == "user" and len(message["content"]) > 1:
                 message["content"].sort(key=lambda block: block["type"] != "tool_result")
 
     def _blocks(self, parts: Iterable[AnyPart]) -> list[dict[str, Any]]:
@@ -171,22 +171,16 @@ class _Writer:
         if self.same and part.origin is None:
             return render_block(part, self.ids.get(id(part)) if isinstance(part, ToolCall | ToolResult) else None)
         match part:
-            case Thinking():
-                return self._thinking(part)
             case Text():
                 return render_block(self._plain(part)) if part.text else None
-            case Refusal():
-                return {"type": "text", "text": part.text} if part.text else None
             case ToolCall():
-                if not is_object(part):
-                    self.report.append(
-                        Warned(
-                            f"the arguments of the call of `{part.name}` are not a JSON object: sent as `_raw`", "tools"
-                        )
-                    )
-                return render_block(self._plain(part), self.ids[id(part)])
+                return self._call(part)
             case ToolResult():
                 return self._result(part)
+            case Thinking():
+                return self._thinking(part)
+            case Refusal():
+                return {"type": "text", "text": part.text} if part.text else None
             case Media():
                 return self._media(part)
             case ServerToolCall() | ServerToolResult() if not self._mine(part):
@@ -211,6 +205,14 @@ class _Writer:
         if isinstance(part, Text):
             return Text(text=part.text, cache=part.cache)
         return ToolCall(name=part.name, arguments=part.arguments, input=part.input, cache=part.cache)
+
+    def _call(self, part: ToolCall) -> dict[str, Any] | None:
+        block = render_block(self._plain(part), self.ids[id(part)])
+        if block is not None and is_raw(block["input"]):
+            self.report.append(
+                Warned(f"the arguments of the call of `{part.name}` are not a JSON object: sent as `_raw`", "tools")
+            )
+        return block
 
     def _thinking(self, part: Thinking) -> dict[str, Any] | None:
         """Thinking is sent back to its origin with its signature. Unsigned or foreign thinking would cause a 400."""

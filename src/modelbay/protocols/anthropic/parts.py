@@ -31,6 +31,8 @@ TOOL_ID = r"[a-zA-Z0-9_-]+"
 
 _MEDIA: dict[str, MediaKind] = {"image": "image", "document": "document", "video": "video", "audio": "audio"}
 _KNOWN = ("type", "cache_control")
+_RAW = "_raw"
+"""The member of an input for arguments that are not an object."""
 
 
 def parse_content(content: Json) -> list[AnyPart]:
@@ -237,18 +239,16 @@ def input_json(call: ToolCall | ServerToolCall) -> Json:
         return {}
     if getattr(call, "input", "json") == "text":
         return {"input": call.arguments}
-    return msgspec.Raw(call.arguments.encode()) if is_object(call) else {"_raw": call.arguments}
-
-
-def is_object(call: ToolCall | ServerToolCall) -> bool:
-    """Whether the arguments can be sent almost unchanged; otherwise they are sent as `_raw`."""
-    if getattr(call, "input", "json") == "text" or not call.arguments.strip():
-        return True
     try:
         decode_as(call.arguments, dict)
     except MalformedReply:
-        return False
-    return True
+        return {_RAW: call.arguments}
+    return msgspec.Raw(call.arguments.encode())
+
+
+def is_raw(input: Json) -> bool:
+    """Whether an `input_json` has arguments that are not an object."""
+    return type(input) is dict and _RAW in input
 
 
 def _render_media(media: Media) -> dict[str, Any]:
