@@ -31,6 +31,7 @@ from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.openai_responses.items import arguments_text, parse_reasoning, reply_parts
 from modelbay.protocols.openai_responses.parts import OF_ITEM, parse_annotation
 from modelbay.protocols.openai_responses.reply import end, start
+from modelbay.protocols.openai_responses.usual import TEXT, usual_text
 from modelbay.protocols.shapes import items, objects, shown, word
 from modelbay.protocols.sse import Decoder
 
@@ -102,7 +103,7 @@ class StreamParser:
 
     def _event(self, name: str, payload: bytes) -> None:
         assembly = self._assembly
-        if assembly.ended:
+        if assembly.ended or (name == TEXT and self._usual(payload)):
             return
         try:
             event = decode(payload)
@@ -120,6 +121,19 @@ class StreamParser:
         elif kind == "error" or event.get("error"):
             self._begin()
             assembly.fail(error_in(event) or unreadable("the stream contains an error without a message", payload))
+
+    def _usual(self, payload: bytes) -> bool:
+        """Read a piece of text that continues an open part, as most events do. Returns False if it is another event."""
+        delta = usual_text(payload)
+        item = None if delta is None else self._items.get(delta.output_index)
+        if delta is None or item is None or item.done:
+            return False
+        key = item.keys.get(delta.content_index)
+        if key is None or not self._assembly.is_open(key):
+            return False
+        self._last = item
+        self._assembly.add(key, delta.delta)
+        return True
 
     # --- the response ---
 
