@@ -230,6 +230,16 @@ async def test_a_connection_of_another_call_is_not_used_for_a_public_one(monkeyp
 # --- TLS ---
 
 
+def server_context(file: str | None = None) -> ssl.SSLContext:
+    """The TLS side of a server on loopback. `file` gets the certificate of its authority."""
+    authority = trustme.CA()
+    if file is not None:
+        authority.cert_pem.write_to_path(file)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
 async def secure(transport: Transport, server: RawServer, tls: Tls) -> bytes:
     return await (await transport.send(post(server.url, tls=tls))).read()
 
@@ -243,11 +253,8 @@ def test_a_tls_session_is_resumed(loops, tmp_path, version):
             await client.send(reply(b"ok", 200, "Connection: keep-alive"))
 
         resumed = list[bool]()
-        ca = trustme.CA()
-        ca.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = server_context(str(tmp_path / "ca.pem"))
         context.maximum_version = version
-        ca.issue_cert("127.0.0.1").configure_cert(context)
         own = Tls(ca=str(tmp_path / "ca.pem"))
         async with RawServer(script, context) as server, Transport() as transport:
             for _ in range(3):
@@ -278,7 +285,8 @@ def loops(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]:
     return pytest.importorskip("uvloop").run  # type: ignore[no-any-return]
 
 
-def test_calls_in_an_event_loop_of_each_kind(loops):
+@pytest.mark.parametrize("secured", [False, True])
+def test_calls_in_an_event_loop_of_each_kind(loops, secured):
     async def scenario() -> None:
         async def script(client: Client) -> None:
             while True:
@@ -296,20 +304,24 @@ def test_calls_in_an_event_loop_of_each_kind(loops):
                     case "/silent":
                         await client.hangup()
 
-        async with RawServer(script) as server, Transport() as transport:
+        def call(path: str, body: bytes = b"{}", **options: Any) -> Request:
+            return post(server.url + path, body, tls=Tls(insecure=True) if secured else None, **options)
+
+        context = server_context() if secured else None
+        async with RawServer(script, context) as server, Transport() as transport:
             for _ in range(3):
-                assert await (await transport.send(post(f"{server.url}/whole"))).read() == b"ok"
+                assert await (await transport.send(call("/whole"))).read() == b"ok"
             seen = bytearray()
-            await (await transport.send(post(f"{server.url}/stream"))).pump(seen.extend)
+            await (await transport.send(call("/stream"))).pump(seen.extend)
             assert bytes(seen) == b"ab"
             body = bytes(5 * 2**20)
-            assert await (await transport.send(post(f"{server.url}/large", body))).read() == body
+            assert await (await transport.send(call("/large", body))).read() == body
             assert len(server.clients) == 1
             with pytest.raises(IncompleteReply):
-                await (await transport.send(post(f"{server.url}/cut"))).read()
-        async with RawServer(script) as server, Transport() as transport:
+                await (await transport.send(call("/cut"))).read()
+        async with RawServer(script, context) as server, Transport() as transport:
             with pytest.raises(TimedOut):
-                await transport.send(post(f"{server.url}/silent", limits=Limits(first_byte=SHORT)))
+                await transport.send(call("/silent", limits=Limits(first_byte=SHORT)))
             await asyncio.wait_for(server.all_gone(), 60)
             with pytest.raises(ConnectFailed):
                 await transport.send(post(f"http://127.0.0.1:{await unused_port()}"))

@@ -254,6 +254,30 @@ def test_the_result_does_not_depend_on_how_the_bytes_arrive(data, cuts):
     assert parts[:2] == (whole, body)
 
 
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A reply with some bytes replaced, inserted and removed."""
+    data = bytearray(draw(st.sampled_from(SPLIT)))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(data)))
+        data[start : start + draw(st.integers(0, 3))] = draw(st.sampled_from(DAMAGE) | st.binary(max_size=3))
+    return bytes(data)
+
+
+DAMAGE = [b"\r\n", b"\n", b"\r", b":", b" ", b"0", b"\0", b"\r\n\r\n", b"Content-Length: 1\r\n", reply(b"x"), b"\xff"]
+
+
+@given(damaged(), st.lists(st.integers(0, 400), max_size=6))
+def test_every_reply_ends_once_and_its_connection_is_kept_only_after_its_end(data, cuts):
+    told, body, kept = heard(data, sorted(min(cut, len(data)) for cut in cuts))
+    *before, last = told
+    assert len(before) <= 1
+    assert all(200 <= status <= 999 for status, _ in before)
+    assert not body or before
+    assert last == "end" or last[0] == "lost"
+    assert kept == 0 or last == "end"
+
+
 # --- bodies of requests ---
 
 
