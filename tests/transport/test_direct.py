@@ -80,6 +80,20 @@ async def test_a_body_that_can_be_read_once_is_not_sent_again():
         assert len(server.requests) == 2
 
 
+async def test_a_connection_that_is_being_closed_is_not_used():
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    async with RawServer(OK) as server, Transport() as transport:
+        await (await transport.send(post(server.url))).read()
+        assert transport._direct is not None
+        for connection in transport._direct._pool._open:
+            connection.transport.abort()  # the event loop reports it in its next turn
+        response = await transport.send(Request("POST", server.url, {}, body(), length=2))
+        assert await response.read() == b"ok"
+        assert len(server.clients) == 2
+
+
 async def test_a_silent_kept_connection_is_a_timeout():
     async def script(client: Client) -> None:
         await client.request()

@@ -1,6 +1,8 @@
 """Replies that are pushed to a consumer as they arrive."""
 
 import asyncio
+import gzip
+import os
 import zlib
 from collections.abc import Callable
 
@@ -129,6 +131,30 @@ async def test_nothing_is_consumed_while_reading_is_paused():
     assert seen == [b"1", b"2"]
 
 
+async def test_a_consumer_pauses_within_what_a_compressed_piece_expands_to():
+    def consume(data: bytes) -> None:
+        sizes.append(len(data))
+        response.pause()
+        arrived.release()
+
+    body, sizes, arrived = os.urandom(2**16) * 4, list[int](), asyncio.Semaphore(0)
+    packed = reply(gzip.compress(body), 200, "Content-Encoding: gzip")
+    async with RawServer(answers(packed)) as server, Transport() as transport:
+        response = await transport.send(post(server.url))
+        task = asyncio.create_task(pumped(response, consume))
+        for number in range(1, 5):
+            await arrived.acquire()
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert len(sizes) == number
+            response.resume()
+        while not task.done():
+            response.resume()
+            await asyncio.sleep(0)
+        await task
+    assert sum(sizes) == len(body)
+
+
 async def test_a_paused_consumer_is_not_the_servers_silence():
     async def script(client: Client) -> None:
         await client.request()
@@ -184,7 +210,7 @@ async def test_finished_keeps_the_connection_when_the_body_ends_soon(late, packi
                 head(200, *([f"Content-Encoding: {packing}"] if packing else []), chunked=True) + chunk(first)
             )
             await ended.wait()
-            await clock.passes(60 if late is None else late)
+            await clock.passes(1 if late is None else late)
             await client.send(chunk(last) + chunk(b""))
 
     def consume(data: bytes) -> None:
