@@ -103,6 +103,34 @@ async def test_cancelling_a_pumped_reply_closes_the_connection():
         await asyncio.wait_for(server.all_gone(), 60)
 
 
+@pytest.mark.parametrize("door", ["pump", "stream", "read"])
+async def test_closing_a_reply_that_is_being_read_ends_the_reading_with_an_error(door):
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(head(chunked=True) + chunk(b"1"))
+        await client.hangup()
+
+    async def read(response: Response) -> None:
+        match door:
+            case "pump":
+                await response.pump(lambda _: None)
+            case "stream":
+                async for _ in response.stream():
+                    pass
+            case _:
+                await response.read()
+
+    async with RawServer(script) as server, Transport() as transport:
+        response = await transport.send(post(server.url))
+        task = asyncio.create_task(read(response))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await response.aclose()
+        with pytest.raises(IncompleteReply):
+            await asyncio.wait_for(task, 60)
+        await asyncio.wait_for(server.all_gone(), 60)
+
+
 async def test_nothing_is_consumed_while_reading_is_paused():
     async def script(client: Client) -> None:
         await client.request()

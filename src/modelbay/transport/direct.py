@@ -198,7 +198,8 @@ class DirectResponse(Response):
             self._go_on()
 
     async def aclose(self) -> None:
-        self._abort()
+        if not self._over:
+            self._fail(cut_off(self._request, self._size))  # for a task that is reading
 
     # --- the body ---
 

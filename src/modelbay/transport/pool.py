@@ -98,7 +98,8 @@ class Pool:
                 if not task.cancelled():
                     task.exception()  # retrieved, also if the call was cancelled
 
-            task = self._loop.create_task(self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            found = self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+            task = self._loop.create_task(found)
             task.add_done_callback(ended)
             self._lookups[host, port] = task
         return task
