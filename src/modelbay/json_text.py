@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 DEPTH = 200
 """Maximum levels of lists and objects. Google's APIs stop at 100, serde_json at 128; Python's stack allows 1,000."""
-FLAT = 2 * DEPTH
+_FLAT = 2 * DEPTH
 """Texts up to this length cannot exceed the maximum depth."""
 _COUNTED = 4096
 """Up to this length, counting the brackets of a text is faster than visiting its values."""
@@ -40,9 +40,14 @@ def decode(data: bytes | str) -> Any:
         value = _decode(data)
     except _FAULTS as error:
         return _decode_leniently(data, error)
-    if len(data) > FLAT and (len(data) > _COUNTED or _brackets(data) > DEPTH):
+    if len(data) > _FLAT and not is_flat(data):
         _check_depth(value)
     return value
+
+
+def is_flat(data: bytes | str) -> bool:
+    """Whether a text obviously does not exceed the maximum depth. False also for a long one, which takes time to examine."""
+    return len(data) <= _FLAT or (len(data) <= _COUNTED and _brackets(data) <= DEPTH)
 
 
 def decode_as(data: bytes | str, type: type[T]) -> T:

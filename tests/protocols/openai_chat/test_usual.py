@@ -42,6 +42,7 @@ REPLIES = [
 ]
 CHUNKS = [
     chunk(content=" the"),
+    chunk(content="The tide. " * 50),
     chunk(role="assistant", content=" bay", refusal=None, reasoning_content=None),
     chunk(content=None, reasoning_content="Hm"),
     chunk(content="", reasoning=" so"),

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-from modelbay.json_text import FLAT, reader_of
+from modelbay.json_text import is_flat, reader_of
 
 _Empty: TypeAlias = Annotated[list[Any], Meta(max_length=0)] | None
 _Filled: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -122,7 +122,7 @@ _chunk = reader_of(_Chunk)
 
 
 def usual_delta(payload: bytes) -> UsualDelta | None:
-    """The delta of a chunk that only continues a reply. A long chunk is never usual: the fields that are skipped here could
-    be nested too deeply."""
-    chunk = _chunk(payload) if len(payload) <= FLAT else None
+    """The delta of a chunk that only continues a reply. The fields that are skipped here must not be nested too
+    deeply."""
+    chunk = _chunk(payload) if is_flat(payload) else None
     return None if chunk is None else chunk.choices[0].delta

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from modelbay.json_text import FLAT, reader_of
+from modelbay.json_text import is_flat, reader_of
 
 TEXT: Literal["response.output_text.delta"] = "response.output_text.delta"
 
@@ -24,6 +24,5 @@ _read = reader_of(TextDelta)
 
 
 def usual_text(payload: bytes) -> TextDelta | None:
-    """The piece of text in an event. A long event is never usual: the fields that are skipped here could be nested too
-    deeply."""
-    return _read(payload) if len(payload) <= FLAT else None
+    """The piece of text in an event. The fields that are skipped here must not be nested too deeply."""
+    return _read(payload) if is_flat(payload) else None
