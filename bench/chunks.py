@@ -95,16 +95,18 @@ def _each(decode: Callable[[bytes], object], payloads: list[bytes]) -> Callable[
 
 def report() -> str:
     decoded, translated = [], []
-    for protocol in NAMES:
-        stream = Stream(protocol)
+    kinds = [(protocol, "text") for protocol in NAMES] + [("openai_chat", "thinking"), ("openai_chat", "arguments")]
+    for protocol, kind in kinds:
+        stream = Stream(protocol, kind=kind)
         plain = [_each(json.loads, stream.payloads), _each(msgspec.json.decode, stream.payloads)]
         ours = [decoding(protocol, stream), *[translating(protocol, to, stream) for to in NAMES]]
         sdk = official(protocol, stream)
         base, fast, ours_in, *out = side_by_side([*plain, *ours, *([sdk] if sdk else [])], DELTAS)
         theirs = ratio(out.pop(), base) if sdk else "-"
         size = sum(map(len, stream.payloads)) // DELTAS
-        decoded.append([protocol, f"{size}", f"{base:.2f}", ratio(fast, base), ratio(ours_in, base), theirs])
-        translated.append([protocol, *[ratio(took, base) for took in out]])
+        name = protocol if kind == "text" else f"{protocol}, {kind}"
+        decoded.append([name, f"{size}", f"{base:.2f}", ratio(fast, base), ratio(ours_in, base), theirs])
+        translated.append([name, *[ratio(took, base) for took in out]])
     head = ["", "bytes", "json.loads µs", "msgspec alone", "modelbay", "official SDK"]
     return "\n".join(
         [

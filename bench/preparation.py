@@ -1,13 +1,16 @@
-"""Cost of the steps before a renderer: the time of a whole rendering, as a ratio to the renderer's own part of it."""
+"""Cost of requests: the steps before a renderer, as a ratio of a whole rendering to the renderer's own part of it, and a whole
+translation, as a ratio to decoding the request."""
 
+import json
 from collections.abc import Callable
 
 from bench.clock import side_by_side
 from bench.table import ratio, table
 from modelbay.conversation import Conversation, Settings, Text, Tool, ToolCall, ToolResult, Turn, user
 from modelbay.dialect import PLAIN
+from modelbay.json_text import decode
 from modelbay.model import Model
-from modelbay.protocols.codec import NAMES, codec
+from modelbay.protocols.codec import NAMES, Call, codec
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.survey import Survey
@@ -68,7 +71,31 @@ def preparing(protocol: str, conversation: Conversation) -> Callable[[], object]
     return run
 
 
+def translating(data: bytes, protocol: str) -> Callable[[], object]:
+    """A request of a client of Anthropic, from its bytes to those for a provider."""
+
+    def run() -> object:
+        conversation = codec("anthropic").parse_request(Call("/v1/messages", decode(data)))
+        return codec(protocol).render_request(conversation, MODEL, PLAIN).encode()
+
+    return run
+
+
 def report() -> str:
+    return preparation() + "\n" + translation()
+
+
+def translation() -> str:
+    rows = []
+    for what, make in (("plain", plain), ("an agent's", agent)):
+        data = codec("anthropic").render_request(make(), MODEL, PLAIN).encode()
+        decoded, *translated = side_by_side([lambda d=data: json.loads(d), *[translating(data, to) for to in NAMES]])
+        rows.append([what, f"{len(data)}", f"{decoded:.0f}", *[ratio(took, decoded) for took in translated]])
+    head = ["", "bytes", "json.loads µs", *NAMES]
+    return table("A request of Anthropic translated, to json.loads of it", head, rows)
+
+
+def preparation() -> str:
     rows = []
     for what, make in (("plain", plain), ("an agent's", agent)):
         cells = []

@@ -44,13 +44,29 @@ def _gemini(text: str, **more: Any) -> dict[str, Any]:
     return {"candidates": [{"content": content, "index": 0, **more}], "usageMetadata": usage, **GEMINI}
 
 
-def _events(protocol: str, count: int) -> Events:
+def _chat_events(kind: str, texts: list[str]) -> Events:
+    begin = [_chat({"role": "assistant", "content": "", "refusal": None})]
+    match kind:
+        case "thinking":
+            deltas = [_chat({"content": None, "reasoning_content": text}) for text in texts]
+        case "arguments":
+            function = {"name": "write", "arguments": ""}
+            begin.append(
+                _chat({"tool_calls": [{"index": 0, "id": "call_0a1b", "type": "function", "function": function}]})
+            )
+            pieces = ['{"text":"', *texts[2:], '"}']
+            deltas = [_chat({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}) for piece in pieces]
+        case _:
+            deltas = [_chat({"content": text}) for text in texts]
+    return begin, deltas, [_chat({}, "tool_calls" if kind == "arguments" else "stop")]
+
+
+def _events(protocol: str, count: int, kind: str) -> Events:
     """The first events, the deltas, and the last events."""
     texts = [WORDS[number % len(WORDS)] for number in range(count)]
     match protocol:
         case "openai_chat":
-            begin = [_chat({"role": "assistant", "content": "", "refusal": None})]
-            return begin, [_chat({"content": text}) for text in texts], [_chat({}, "stop")]
+            return _chat_events(kind, texts)
         case "openai_responses":
             return _responses(texts)
         case "anthropic":
@@ -122,9 +138,9 @@ def _sse(event: dict[str, Any], named: bool) -> bytes:
 class Stream:
     """`begin`, each of `deltas` and `end` are bytes as they would come from the network, one chunk a read."""
 
-    def __init__(self, protocol: str, count: int = DELTAS) -> None:
-        """`count`: number of deltas."""
-        begin, deltas, end = _events(protocol, count)
+    def __init__(self, protocol: str, count: int = DELTAS, kind: str = "text") -> None:
+        """`count`: number of deltas. `kind`: text, or in Chat Completions also thinking or the arguments of a call."""
+        begin, deltas, end = _events(protocol, count, kind)
         named = protocol in ("anthropic", "openai_responses")
         self.begin = b"".join(_sse(event, named) for event in begin)
         self.deltas = [_sse(event, named) for event in deltas]
