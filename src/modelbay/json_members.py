@@ -11,8 +11,8 @@ from msgspec import Raw, Struct
 
 from modelbay.json_text import decode, encode, members
 
-_KEY = re.compile(rb'[ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
-_NEXT = re.compile(rb"[ \t\r\n]*([,}])")
+_KEY = re.compile(rb'[ \t\r\n]*[{,][ \t\r\n]*("[^"\\]*(?:\\.[^"\\]*)*")[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
+_END = re.compile(rb"[ \t\r\n]*\}")
 _OPEN = re.compile(rb"[ \t\r\n]*\{")
 
 Edit = tuple[int, int, bytes]
@@ -59,21 +59,16 @@ class ObjectText:
         if written is None:
             written = members(text if end is None else memoryview(text)[begin:end])
         opened = _OPEN.match(text, begin)
-        self._inside = at = opened.end() if opened else begin
+        self._inside = opened.end() if opened else begin
+        at = begin
         for name, raw in written.items():
-            found = self._member(name, raw, at)
-            self._members[name] = found
+            self._members[name] = found = self._member(name, raw, at)
             at = found.end
-            after = _NEXT.match(text, at)
-            if after is None:
-                raise RepeatedName(name)
-            at = after.end()
-            last = after[1] == b"}"
-            if last != (len(self._members) == len(written)):
-                raise RepeatedName(name)
+        if written and _END.match(text, at) is None:
+            raise RepeatedName(name)
 
     def _member(self, name: str, raw: Raw, at: int) -> Member:
-        """The member that begins at a place, if it is the expected one: msgspec returns values without their places."""
+        """The member after a place, if it is the expected one: msgspec returns values without their places."""
         key = _KEY.match(self._text, at)
         if key is None:
             raise RepeatedName(name)

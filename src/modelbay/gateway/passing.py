@@ -11,7 +11,7 @@ characters, invalid UTF-8, or a repeated key, of which the last one counts.
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -85,7 +85,7 @@ class ClientBody:
         self.store = {b"true": True, b"false": False}.get(_written(fields, "store"))
         self.encoding_format = _string(fields, "encoding_format")
 
-    @cached_property
+    @property
     def sealed(self) -> bool:
         """Whether it contains reasoning state of another provider in modelbay's envelope, which only translation opens."""
         turns = (self._members or {}).get(self._rules.turns)
