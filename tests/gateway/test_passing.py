@@ -223,6 +223,9 @@ def test_an_envelope_of_another_provider_is_found() -> None:
     envelope = f"{MARK}anthropic.x.claude.e30"
     for protocol in ("openai_responses", "anthropic"):
         assert ClientBody(f'{{"a":[{{"b":"{envelope}"}}]}}'.encode(), codec(protocol).PASS).sealed
+        turns = codec(protocol).PASS.turns
+        assert ClientBody(f'{{"system":"","{turns}":[{{"b":"{envelope}"}}]}}'.encode(), codec(protocol).PASS).sealed
+        assert not ClientBody(f'{{"system":"{envelope}","{turns}":[]}}'.encode(), codec(protocol).PASS).sealed
     in_signature = b64encode(envelope.encode()).decode()
     assert ClientBody(f'{{"thoughtSignature":"{in_signature}"}}'.encode(), codec("google").PASS).sealed
 
