@@ -72,7 +72,7 @@ async def _typing(models: list[Model], folder: str) -> float:
     app = ModelbayApp(Path(folder) / "none.toml")
     took = []
     async with app.run_test(size=(80, 24)) as pilot:
-        app.push_screen(ModelPicker(app.state.config, models, None))
+        app.push_screen(ModelPicker(app.state, models))
         await pilot.pause(0.5)
         for letter in QUERY * 2:
             start = time.process_time()

@@ -75,16 +75,16 @@ def _events(protocol: str, count: int, kind: str) -> Events:
                 "model": "claude-sonnet-4-5-20250929", "stop_reason": None, "stop_sequence": None,
                 "usage": {"input_tokens": 10, "output_tokens": 1},
             }  # fmt: skip
-            begin = [
+            begin: list[dict[str, Any]] = [
                 {"type": "message_start", "message": message},
                 {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
             ]
-            deltas = [
+            deltas: list[dict[str, Any]] = [
                 {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
                 for text in texts
             ]
             delta = {"stop_reason": "end_turn", "stop_sequence": None}
-            end = [
+            end: list[dict[str, Any]] = [
                 {"type": "content_block_stop", "index": 0},
                 {"type": "message_delta", "delta": delta, "usage": {"output_tokens": count}},
                 {"type": "message_stop"},

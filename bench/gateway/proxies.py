@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from bench.gateway.processes import Processes, Running
-from bench.gateway.traffic import WIRE, Replies, base_url, name_of
+from bench.gateway.traffic import WIRE, Replies, alias_of, base_url, name_of
 from modelbay.protocols.codec import NAMES
 
 NGINX = """\
@@ -87,11 +87,12 @@ class Installation:
         self._processes = processes
         home = processes.folder / f"home-{checkout.name if checkout else 'own'}"
         home.mkdir()
-        self._environment = {"MODELBAY_HOME": str(home)}
+        self.environment = {"MODELBAY_HOME": str(home)}
         if checkout:
-            self._environment["PYTHONPATH"] = f"{checkout / 'src'}{os.pathsep}{Path.cwd()}"
-        (home / "config.toml").write_text(_config(upstream, kinds))
-        environment = {**os.environ, **self._environment}
+            self.environment["PYTHONPATH"] = f"{checkout / 'src'}{os.pathsep}{Path.cwd()}"
+        self.config = home / "config.toml"
+        self.config.write_text(_config(upstream, kinds))
+        environment = {**os.environ, **self.environment}
         words = [sys.executable, "-c", COMMAND, "client", "add", "bench"]
         added = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
         self.key = added.stdout.split()[-1]
@@ -99,14 +100,14 @@ class Installation:
     def serve(self, *, workers: int = 1, program: tuple[str, ...] = ("-c", COMMAND)) -> Running:
         """Run the gateway as a user does, with its log in a file."""
         words = [sys.executable, *program, "serve", "--port", "0", "--workers", str(workers)]
-        return self._processes.start(words, env=self._environment)
+        return self._processes.start(words, env=self.environment)
 
 
 def _config(upstream: int, kinds: list[Replies]) -> str:
     names, tables = ["[gateway]", f"concurrent = {CONCURRENT}", "[gateway.names]"], []
     for replies in kinds:
         for protocol in NAMES:
-            alias = f"{protocol}-{replies.name}"
+            alias = alias_of(protocol, replies)
             names.append(f'"{name_of(protocol, replies).rpartition("-")[0]}-*" = "{alias}"')
             tables += [f"[providers.{alias}]", f'type = "{TYPES[protocol]}"', 'api_key = "sk-upstream-0123456789"']
             tables += [f'base_url = "{base_url(protocol, replies, upstream)}"']

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from bench.gateway import profiling, situations
+from bench.gateway.library import library
 from bench.gateway.processes import Processes
 from bench.gateway.proxies import Installation, start_bare, start_nginx
 from bench.gateway.situations import BARE, FULL, NGINX, PASSED, QUICK, Bench, Sizes, section
@@ -59,6 +60,7 @@ class _Run:
         self._whole, self._stream, self._crowd = situations.kinds(sizes)
         replies = [self._whole, self._stream, self._crowd]
         upstream = self._tools.start_upstream(processes, write_replies(processes.folder / "replies", replies)).port
+        self._upstream = upstream
         self._nginx = start_nginx(processes, upstream)
         self._logging_nginx = start_nginx(processes, upstream, log=True)
         self._bare = start_bare(processes, upstream)
@@ -71,6 +73,7 @@ class _Run:
 
     def report(self) -> Report:
         sections = [*self._requests(), self._latency(), self._chunks(), self._agent(), self._start(), self._memory()]
+        sections.append(self._library())
         return Report(self._remarks(), sections)
 
     def _remarks(self) -> list[str]:
@@ -144,9 +147,11 @@ class _Run:
         return section(title, "µs", found, self._base, lambda one: one.per_event, targets)
 
     def _agent(self) -> Section:
-        exchanges = {name: agent_exchange(*pair, self._whole) for name, pair in AGENT.items()}
+        large = {name: agent_exchange(*pair, self._whole) for name, pair in AGENT.items()}
+        small = self._through({name: exchange(*pair, self._whole) for name, pair in AGENT.items()})
+        lanes = {name: (lane, small[name]) for name, lane in self._through(large).items()}
         targets = self._targets(Target(0.3, 0.15), Target(1.2, 0.8))
-        return situations.agent(self._bench, self._through(exchanges), exchanges[PASSED].body, targets)
+        return situations.agent(self._bench, lanes, large[PASSED].body, targets)
 
     def _start(self) -> Section:
         named = {f"modelbay serve{name}": one for name, one in self._installations.items()}
@@ -156,6 +161,10 @@ class _Run:
         named = {f"modelbay serve{name}": one for name, one in self._installations.items()}
         first, crowd = exchange(CHAT, CHAT, self._whole), exchange(ANTHROPIC, CHAT, self._crowd)
         return situations.memory(self._bench, named, first, crowd, (Target(45, 35), Target(80, 60)))
+
+    def _library(self) -> Section:
+        one = exchange(CHAT, CHAT, self._whole)
+        return library(self._bench.sizes, self._installations[""], self._upstream, one, Target(1.5, 1.5))
 
     def _targets(self, passed: Target, translated: Target) -> dict[str, Target]:
         """Targets of each lane by its label."""

@@ -105,21 +105,27 @@ def section(
     return Section(title, base, unit, figures)
 
 
-def agent(bench: Bench, lanes: dict[str, Lane], body: bytes, targets: dict[str, Target]) -> Section:
-    """An agent's request, as a ratio to `json.loads` of its body in the same round."""
+def agent(bench: Bench, lanes: dict[str, tuple[Lane, Lane]], body: bytes, targets: dict[str, Target]) -> Section:
+    """An agent's request, as a ratio to `json.loads` of its body in the same round. Each lane comes with one of 1 KB: the
+    difference is the cost of the larger body."""
+    both = {name: one for name, (one, _) in lanes.items()} | {f"{name}, small": one for name, (_, one) in lanes.items()}
+    found: dict[str, Samples] = {name: Samples() for name in both}
     bases: list[float] = []
-    found: dict[str, Samples] = {name: Samples() for name in lanes}
     for number in range(bench.sizes.rounds):
         bases.append(_decoding(body))
-        for name, lane in lanes.items():
+        for name, lane in both.items():
             if not number:
                 bench.tools.run(bench.processes, lane, (bench.sizes.connections,) * 2)
             before = lane.server.cpu()
             load = bench.tools.run(bench.processes, lane, (bench.sizes.connections, bench.sizes.agent))
             found[name].add(load, lane.server.cpu() - before)
-    figures = [Figure(name, one.per_request, bases, targets.get(name), one.failure) for name, one in found.items()]
-    title = f"CPU per request of an agent, {len(body) / 1000:.0f} KB"
-    return Section(title, "json.loads", "µs", [Figure("json.loads", bases, bases), *figures])
+    figures = [Figure("json.loads", bases, bases)]
+    for name in lanes:
+        whole, small = found[name], found[f"{name}, small"].per_request
+        more = [large - little for large, little in zip(whole.per_request, small, strict=True)]
+        figures.append(Figure(name, whole.per_request, bases, targets.get(name), whole.failure))
+        figures.append(Figure(f"{name}, more than for 1 KB", more, bases))
+    return Section(f"CPU per request of an agent, {len(body) / 1000:.0f} KB", "json.loads", "µs", figures)
 
 
 def _decoding(body: bytes) -> float:
@@ -208,5 +214,5 @@ def kinds(sizes: Sizes) -> tuple[Replies, Replies, Replies]:
     return (
         Replies("whole"),
         Replies("stream", chunks=sizes.chunks, pace=10_000),
-        Replies("crowd", chunks=60, pace=50_000),
+        Replies("crowd", chunks=min(sizes.chunks, 60), pace=50_000),
     )

@@ -61,14 +61,19 @@ class Exchange(Struct, frozen=True):
         return _request(path, {"authorization": "Bearer sk-upstream-0123456789"}, self.body)
 
 
+def alias_of(upstream: str, replies: Replies) -> str:
+    """The alias of the model with those replies in config.toml."""
+    return f"{upstream}-{replies.name}"
+
+
 def name_of(upstream: str, replies: Replies) -> str:
     """The name by which clients of the gateway ask for a model: one that `[gateway.names]` maps with a pattern."""
-    return f"bench-{upstream}-{replies.name}-20260101"
+    return f"bench-{alias_of(upstream, replies)}-20260101"
 
 
 def exchange(client: str, upstream: str, replies: Replies, *, size: int = KB) -> Exchange:
     """An exchange whose request has one message of `size` bytes."""
-    body = _body(client, name_of(upstream, replies), "Answer in one sentence.", [], [("user", _text(size))])
+    body = _body(client, name_of(upstream, replies), "Answer in one sentence.", [], [("user", text_of(size))])
     return Exchange(client, upstream, replies, _encoded(client, body, bool(replies.chunks)))
 
 
@@ -132,7 +137,7 @@ def _stream(protocol: str, chunks: int) -> list[bytes]:
 
 
 def _whole(protocol: str, size: int) -> bytes:
-    text = _text(size)
+    text = text_of(size)
     usage = {"input_tokens": 210, "output_tokens": 190}
     body: dict[str, Any]
     match protocol:
@@ -235,7 +240,7 @@ def _encoded(protocol: str, body: dict[str, Any], stream: bool) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _text(size: int) -> str:
+def text_of(size: int) -> str:
     text = "".join(WORDS).strip() + " "
     return (text * (size // len(text) + 1))[:size]
 
@@ -244,7 +249,7 @@ def _prose(chance: random.Random, size: int) -> str:
     lines: list[str] = []
     while sum(map(len, lines)) < size:
         lines.append(
-            "- " + "".join(chance.choices(WORDS, k=18)).strip() + (' "quoted"\n' if len(lines) % 3 else "\n\n")
+            "- " + "".join(chance.choices(WORDS, k=18)).strip() + (' "quoted"\n' if len(lines) % 3 else " → so\n\n")
         )
     return "".join(lines)
 
