@@ -126,6 +126,20 @@ async def test_an_unused_connection_is_closed_after_a_while():
         await asyncio.wait_for(server.all_gone(), 60)
 
 
+async def test_a_transport_without_connections_does_not_wake_the_event_loop():
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(reply(b"ok"))
+
+    clock = Clock(frozen=True)
+    async with RawServer(script) as server, Transport() as transport:
+        await (await transport.send(post(server.url))).read()
+        await closed(transport)
+        await clock.passes(KEEP_ALIVE * 2)
+        assert transport._direct is not None
+        assert transport._direct.sweeper._timer is None
+
+
 async def test_only_some_unused_connections_are_kept(monkeypatch):
     monkeypatch.setattr("modelbay.transport.pool.MOST_KEPT", 2)
     all_here = asyncio.Barrier(5)

@@ -4,7 +4,6 @@ import asyncio
 import errno
 import socket
 from collections import defaultdict
-from math import inf
 from typing import Any, TypeAlias
 
 import aiohappyeyeballs
@@ -105,9 +104,9 @@ class Pool:
         return task
 
     def due(self) -> float:
-        """When the first unused connection must be closed."""
+        """When the first unused connection must be closed. If there is none, `expire` is due, and the sweeps end."""
         oldest = [unused[0].idle_since for unused in self._unused.values() if unused]
-        return min(oldest) + KEEP_ALIVE if oldest else inf
+        return min(oldest) + KEEP_ALIVE if oldest else 0.0
 
     def expire(self) -> None:
         now = self._loop.time() + EARLY
