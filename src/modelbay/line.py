@@ -40,7 +40,7 @@ from modelbay.errors import (
 from modelbay.events import Warned
 from modelbay.hints import About, Face, explain
 from modelbay.input_check import check_input, media_of
-from modelbay.opened import Opened, Sending
+from modelbay.opened import Consume, Opened, Sending
 from modelbay.origin import origin as origin_of
 from modelbay.protocols.codec import Codec, add_settings, codec
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
@@ -239,15 +239,31 @@ class ProviderClient:
                     warned(step)
         raise AssertionError("`opening` ends with an opened call or an error")
 
-    async def opening(self, sending: Sending, policy: Policy | None = None) -> AsyncGenerator[Warned | Opened, None]:
-        """The warnings while a call is opened, as they occur, and last the opened call, which the caller must close.
-        Raises what `open` raises."""
+    async def relay(
+        self,
+        sending: Sending,
+        consume: Consume,
+        warned: Callable[[Warned], object] | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        """Send a call, and give its reply to `consume` while it arrives, from its first content to its end: see
+        `Opened.relay`. `warned` gets what it gets from `open`. Raises what `open` raises."""
+        async with aclosing(self.opening(sending, policy, consume)) as steps:
+            async for step in steps:
+                if not isinstance(step, Opened) and warned is not None:
+                    warned(step)
+
+    async def opening(
+        self, sending: Sending, policy: Policy | None = None, consume: Consume | None = None
+    ) -> AsyncGenerator[Warned | Opened, None]:
+        """The warnings while a call is opened, as they occur, and last the opened call, which the caller must close. With
+        `consume`, its reply has been relayed, and the call is closed. Raises what `open` raises."""
         policy = policy or self.policy
         attempts = sending.attempts = Attempts(policy.attempts)
         lesson: Adaptation | None = None
         while True:
             try:
-                opened = await self._attempt(sending)
+                opened = await self._attempt(sending, consume)
             except ModelbayError as error:
                 if isinstance(error, BadRequest) and attempts.left and (change := _change(error, sending, lesson)):
                     lesson = change.lesson or lesson
@@ -310,8 +326,8 @@ class ProviderClient:
         except ModelbayError as error:
             raise self._explained(error, endpoint, model=sending.target.model.id) from None
 
-    async def _attempt(self, sending: Sending) -> Opened:
-        """One attempt of a call.
+    async def _attempt(self, sending: Sending, consume: Consume | None) -> Opened:
+        """One attempt of a call. With `consume`, to its end.
 
         Raises:
             ModelbayError: it failed before its reply showed anything.
@@ -320,7 +336,11 @@ class ProviderClient:
         explained = partial(self._explained, endpoint=sending.endpoint, model=sending.target.model.id)
         opened = Opened(sending, response, explained)
         try:
-            await opened.hold()
+            if consume is None:
+                await opened.hold()
+            else:
+                await opened.relay(consume)
+                await opened.aclose()
         except BaseException as error:
             await opened.aclose()
             if isinstance(error, ModelbayError):

@@ -1,6 +1,7 @@
 """Calls whose replies have begun, read batch by batch."""
 
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
@@ -25,6 +26,9 @@ if TYPE_CHECKING:  # the HTTP client is imported only when something is sent
     from modelbay.transport import Response
 
     AnyResponse: TypeAlias = Response | RecordedResponse
+
+Consume: TypeAlias = Callable[["Opened", list[Event]], None]
+"""Takes the events of a reply that is relayed, and reads `data` of the call."""
 
 HELD_BYTES = 64 * 1024
 """Bytes that are held back while a reply shows nothing. With more, it has begun, and a later failure is not retried."""
@@ -88,6 +92,39 @@ class Arrival:
             return self._closed(error)
         if chunk is None:
             return self._closed(None)
+        events = self._parsed(chunk)
+        if self._ended:
+            self.data += await self._response.finish()
+        return events
+
+    async def push(self, consume: Callable[[list[Event]], None]) -> None:
+        """Call `consume` with the results of `next`, from the connection, without a task switch per piece. Returns at the end.
+        Bytes that follow the last event come with no events. Raises what `next` and `consume` raise."""
+        if self.form != "stream":
+            consume(await self.next() or [])
+            return
+        try:
+            await self._response.pump(partial(self._pushed, consume))
+        except ModelbayError as error:
+            if not self._begun:
+                raise
+            if not self._ended:
+                consume(self._closed(error))
+        else:
+            if not self._ended:
+                consume(self._closed(None))
+
+    def _pushed(self, consume: Callable[[list[Event]], None], chunk: bytes) -> None:
+        if self._ended:
+            self.data = chunk
+            consume([])
+            return
+        events = self._parsed(chunk)
+        if self._ended:
+            self._response.finished()
+        consume(events)
+
+    def _parsed(self, chunk: bytes) -> list[Event]:
         self._begun = True
         self.data = chunk
         events = self._parser.feed(chunk)
@@ -95,11 +132,18 @@ class Arrival:
             self._response.progress()
             if isinstance(events[-1], Finished | Failed):
                 self._ended = True
-                self.data += await self._response.finish()
                 return events
         if self._parser.finishing:
             self._response.hurry()
         return events
+
+    def pause(self) -> None:
+        """Stop reading: the consumer of the events is behind."""
+        self._response.pause()
+
+    def resume(self) -> None:
+        """Go on reading after `pause`."""
+        self._response.resume()
 
     def _closed(self, error: ModelbayError | None) -> list[Event]:
         self._ended = True
@@ -114,6 +158,13 @@ class Arrival:
         if self._chunks is not None:
             await self._chunks.aclose()
         await self._response.aclose()
+
+
+class _FailedBefore(Exception):
+    """A reply failed before it showed anything."""
+
+    def __init__(self, error: ModelbayError) -> None:
+        self.error = error
 
 
 class Opened:
@@ -134,6 +185,11 @@ class Opened:
         self._restorer = Restorer(sending.call.names) if sending.call.names else None
         self._explained = explained
         self._held: list[tuple[bytes, list[Event]]] = []
+        self._size = 0
+        """Bytes that are held back."""
+        self._shown = False
+        """Whether the consumer of a relayed reply gets it as it arrives."""
+        self._consume: Consume
         self.data = b""
         """The bytes that the last events are from, unchanged."""
 
@@ -153,17 +209,57 @@ class Opened:
         Raises:
             ModelbayError: the reply failed before.
         """
-        size = 0
         while (events := await self._reader.next()) is not None:
-            self._held.append((self._reader.data, events))
-            for event in events:
-                if isinstance(event, Failed):
-                    raise event.error
-                if shows(event):
-                    return
-            size += len(self._reader.data)
-            if size > HELD_BYTES:
+            if self._holds(events):
                 return
+
+    async def relay(self, consume: "Consume") -> None:
+        """Read the whole reply: `consume` is called with its events as they arrive, as soon as something of it shows, and
+        `data` has the bytes. Bytes that follow the last event come with no events.
+
+        Raises:
+            ModelbayError: the reply failed before it showed anything.
+        """
+        self._consume = consume
+        try:
+            await self._reader.push(self._hold)
+        except _FailedBefore as failure:
+            raise failure.error from None
+
+    def _hold(self, events: list[Event]) -> None:
+        """Keep events until one shows something, or the reply ends."""
+        if self._shown:
+            self.data = self._reader.data
+            self._consume(self, self._restored(events) if events else events)
+            return
+        try:
+            self._shown = self._holds(events)
+        except ModelbayError as error:  # other errors of its kind are those of the connection
+            raise _FailedBefore(error) from None
+        if self._shown:
+            held, self._held = self._held, []
+            for self.data, one in held:
+                self._consume(self, self._restored(one) if one else one)
+
+    def _holds(self, events: list[Event]) -> bool:
+        """Keep the events of the last bytes. Returns whether the reply has begun. Raises the error of a reply that failed
+        before."""
+        self._held.append((self._reader.data, events))
+        self._size += len(self._reader.data)
+        for event in events:
+            if isinstance(event, Failed):
+                raise event.error
+            if shows(event):
+                return True
+        return self._size > HELD_BYTES
+
+    def pause(self) -> None:
+        """Stop reading: the consumer is behind."""
+        self._reader.pause()
+
+    def resume(self) -> None:
+        """Go on reading after `pause`."""
+        self._reader.resume()
 
     async def events(self) -> list[Event] | None:
         """The events of the next bytes, which may be none; None after the end of the reply, which is one `Finished` or

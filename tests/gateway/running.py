@@ -46,7 +46,7 @@ class RunningGateway:
         app = GatewayApp(self.gateway, AccessLog(), OneProcess())
         listener = listen(host, 0)
         self.url = url_of(host, listener.getsockname()[1])
-        self.server = HttpServer(app, listener, drain=drain, lifespan=True)
+        self.server = HttpServer(app, listener, drain=drain)
 
     def __enter__(self) -> Self:
         self.clients.add("tests", KEY)

@@ -3,7 +3,7 @@
 import pytest
 
 from modelbay.events import Warned
-from modelbay.gateway.headers import LONGEST, own, read, returned, safe, sent_on
+from modelbay.gateway.headers import LONGEST, own, read, request_id, returned, safe, sent_on
 from modelbay.protocols.codec import NAMES, codec
 from modelbay.providers.endpoint import ANTHROPIC_VERSION, endpoint_at
 from tests.gateway.targets import configured, target_of
@@ -106,7 +106,6 @@ def test_own_headers_describe_the_call() -> None:
         Warned("", "seed"), Warned("", "tools.strict"), Warned("", "seed"), Warned("failed", "retry", retry=True), Warned(""),
     ]  # fmt: skip
     fields = own(
-        request_id="req_1",
         provider="acme",
         model="one",
         attempts=2,
@@ -115,7 +114,6 @@ def test_own_headers_describe_the_call() -> None:
         estimated=True,
     )
     assert dict(fields) == {
-        b"x-modelbay-request-id": b"req_1",
         b"x-modelbay-provider": b"acme",
         b"x-modelbay-model": b"one",
         b"x-modelbay-attempts": b"2",
@@ -123,7 +121,7 @@ def test_own_headers_describe_the_call() -> None:
         b"x-modelbay-overhead-ms": b"1.2",
         b"x-modelbay-estimated": b"true",
     }
-    assert own(request_id="req_1") == [(b"x-modelbay-request-id", b"req_1")]
+    assert request_id("req_1") == (b"x-modelbay-request-id", b"req_1")
 
 
 @pytest.mark.parametrize(
@@ -139,14 +137,14 @@ def test_own_headers_describe_the_call() -> None:
 )
 def test_values_are_one_line_of_ascii(value: str, sent: str) -> None:
     assert safe(value) == sent
-    assert dict(own(request_id=value))[b"x-modelbay-request-id"] == sent.encode()
+    assert dict(own(model=value))[b"x-modelbay-model"] == sent.encode()
 
 
 def test_long_values_are_shortened() -> None:
     assert safe("x" * 5000) == "x" * (LONGEST - 3) + "..."
     assert len(safe("漢" * 5000)) <= LONGEST
     assert "%E6%BC%..." not in safe("漢" * 5000), "no half of an escape"
-    many = dict(own(request_id="r", warnings=[Warned("", f"field, {number}") for number in range(500)]))
+    many = dict(own(warnings=[Warned("", f"field, {number}") for number in range(500)]))
     dropped = many[b"x-modelbay-dropped"].decode()
     assert len(dropped) <= LONGEST
     shown, _, rest = dropped.rpartition(", ")

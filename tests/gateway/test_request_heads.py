@@ -439,7 +439,6 @@ async def test_a_client_of_http_1_0_gets_a_response_that_ends_with_the_connectio
         assert await client.rest() == b""
 
 
-@pytest.mark.xfail(strict=True, reason="uvicorn sends chunks to clients of HTTP/1.0, too")
 async def test_a_client_of_http_1_0_gets_a_stream_without_chunks(gateway: Running) -> None:
     path, body = request("openai_chat", "anthropic", stream=True)
     data = json.dumps(body).encode()

@@ -110,7 +110,7 @@ def _gateway_tour(config: Path) -> None:
     listener = listen("127.0.0.1", 0)
     url = url_of("127.0.0.1", listener.getsockname()[1])
     gateway = Gateway(load(config, trusted=True), "127.0.0.1", clients, Catalog(cache))
-    server = HttpServer(GatewayApp(gateway, AccessLog(), OneProcess()), listener, lifespan=True)
+    server = HttpServer(GatewayApp(gateway, AccessLog(), OneProcess()), listener)
     _say(f"\nStarted the gateway at {url}, for programs that speak any protocol")
     server.start()
     try:

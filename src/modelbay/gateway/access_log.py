@@ -45,8 +45,8 @@ def _fields(visit: "Visit") -> dict[str, Any]:
     fields: dict[str, Any] = {
         "request_id": visit.id,
         "client": visit.client or None,
-        "method": visit.method,
-        "path": visit.path,
+        "method": visit.http.method,
+        "path": visit.http.path,
         "status": visit.responder.status or None,
         "outcome": "disconnected"
         if visit.disconnected and not succeeded

@@ -1,4 +1,4 @@
-"""The ASGI app of the gateway: a visit for each request, and its log."""
+"""The gateway as a server's handler: a visit for each request, and its log."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,11 @@ from modelbay.gateway.access_log import AccessLog
 from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import InProgress
 from modelbay.gateway.visit import Visit
-from modelbay.serving.asgi import Message, Receive, Send
+from modelbay.serving.http_request import HttpRequest
+from modelbay.serving.server import RequestHandler
 
 
-class GatewayApp:
+class GatewayApp(RequestHandler):
     def __init__(
         self,
         gateway: Gateway,
@@ -23,12 +24,14 @@ class GatewayApp:
         self._in_progress = in_progress
         self._ready = ready
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-            return
+    async def start(self) -> None:
+        await self._gateway.start()
+        if self._ready is not None:
+            self._ready()
+
+    async def answer(self, request: HttpRequest) -> None:
         revision = self._gateway.enter()
-        visit = Visit(self._gateway, scope, receive, send, self._in_progress)
+        visit = Visit(self._gateway, request, self._in_progress)
         try:
             await visit.answer()
         finally:
@@ -36,15 +39,5 @@ class GatewayApp:
             self._log.write(visit)
             self._gateway.leave(revision)
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                await self._gateway.start()
-                if self._ready is not None:
-                    self._ready()
-            else:
-                await self._gateway.aclose()
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
+    async def aclose(self) -> None:
+        await self._gateway.aclose()

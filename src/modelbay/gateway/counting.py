@@ -45,7 +45,7 @@ class TokenCount:
             expected = await self._stores.expected_count(target, conversation, asked=True)
             counted = encode(token_count(request.protocol, expected.tokens))
         fields = headers.own(provider=target.upstream.provider.id, model=target.model.id, estimated=estimated)
-        await self._responder.whole(200, counted, [_JSON, *fields])
+        self._responder.whole(200, counted, [_JSON, *fields])
 
     async def _counted(self, target: Target, body: ClientBody) -> bytes | None:
         """The provider's own count; None if it has none for this request."""

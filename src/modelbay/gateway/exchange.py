@@ -1,7 +1,6 @@
 """One call of a model for a client: its request becomes a call to a provider, and the reply its response."""
 
 import asyncio
-from contextlib import suppress
 from time import perf_counter, time
 from uuid import uuid4
 
@@ -13,7 +12,7 @@ from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, 
 from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, UsageReported, Warned, collect
 from modelbay.gateway import headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
-from modelbay.gateway.framing import WholeEvents, before_failure, failure_array, failure_event
+from modelbay.gateway.framing import PassedStream, RenderedStream, failure_array, failure_event
 from modelbay.gateway.learned_counts import Expected
 from modelbay.gateway.passing import ClientBody, changed_text, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
@@ -21,7 +20,7 @@ from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, may_re
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
 from modelbay.json_text import decode
-from modelbay.opened import Opened, Sending
+from modelbay.opened import Consume, Opened, Sending
 from modelbay.protocols.limits import within_output_limit
 from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
@@ -75,6 +74,10 @@ class Exchange:
         """A request of Responses whose response is stored."""
         self._expected: asyncio.Future[Expected | None] | None = None
         """The expected count of the input, if a client uses it."""
+        self._ended = False
+        """Whether the end of the reply, or its failure, was received."""
+        self._rest = b""
+        """The end of a stream, which is sent last."""
         self.attempts = 0
         self.finished = False
         """Whether the whole reply was received."""
@@ -100,7 +103,7 @@ class Exchange:
                 raise
             self.error = error
             fields = [*headers.returned(error.headers, passed=True), *self.fields()]
-            await self._responder.whole(error.status or 502, error.received, fields)
+            self._responder.whole(error.status or 502, error.received, fields)
 
     # --- the call ---
 
@@ -192,105 +195,103 @@ class Exchange:
         self._warnings = clamped + sending.call.warnings
         return Prepared(sending, bool(conversation.stream), conversation)
 
-    async def _opened(self, prepared: Prepared) -> Opened:
-        """The opened call. If its provider is silent for long, a client's stream begins before."""
-        opening = asyncio.ensure_future(self._revision.providers.open(prepared.sending, self._warned, POLICY))
-        try:
-            if prepared.stream and not (await asyncio.wait({opening}, timeout=PATIENCE))[0]:
-                await self._begin(prepared)
-            opened = await asyncio.shield(opening)
-            self.attempts = opened.attempts
-            return opened
-        except ModelbayError as error:
-            self.attempts = error.attempts
-            raise
-        except BaseException:
-            opening.cancel()
-            with suppress(asyncio.CancelledError, ModelbayError):
-                await (await opening).aclose()  # it was opened at the same moment
-            raise
-
     # --- the response ---
 
     async def _stream(self, prepared: Prepared) -> None:
+        counted = await self._counted(prepared)
+        # if the provider is silent for long, the stream begins before its reply
+        begin = asyncio.get_running_loop().call_later(PATIENCE, self._begin, prepared)
+        stream: PassedStream | RenderedStream | None = None
+
+        def consume(opened: Opened, events: list[Event]) -> None:
+            nonlocal stream
+            if stream is None:
+                begin.cancel()
+                stream = self._begun(prepared, opened, counted)
+            if events:
+                self._note(events, prepared.conversation)
+            if self._ended:  # stored before the client sees the end: it may send its next request at once
+                self._rest += stream.feed(opened.data, events)
+            else:
+                self._responder.write(stream.feed(opened.data, events))
+
         try:
-            opened = await self._opened(prepared)
+            await self._relay(prepared, consume)
         except ModelbayError as error:
             if not self._responder.started:
                 raise
             self.error = error
             failure = failure_array if prepared.array else failure_event
-            await self._responder.write(failure(self._request.protocol, error))
-            await self._responder.end()
+            self._responder.end(failure(self._request.protocol, error))
             return
-        async with opened:
-            if not self._responder.started:
-                await self._begin(prepared, opened)
-            if prepared.conversation is None and opened.streamed and not prepared.array:
-                await self._pass_on(opened)
-            else:
-                await self._translate(prepared, opened)
-        await self._responder.end()
+        finally:
+            begin.cancel()
+        if self.finished:
+            await self._keep(collect(self._events), prepared.conversation)
+        assert stream is not None
+        self._responder.end(self._rest + stream.close())
 
-    async def _begin(self, prepared: Prepared, opened: Opened | None = None) -> None:
+    async def _counted(self, prepared: Prepared) -> int | None:
+        """Input tokens for the start of a stream, if its client reads them there."""
+        if self._expected is None or not self._begins_with_count(prepared):
+            return None
+        expected = await self._expected
+        return None if expected is None else expected.tokens
+
+    async def _relay(self, prepared: Prepared, consume: Consume) -> None:
+        try:
+            await self._revision.providers.relay(prepared.sending, consume, self._warned, POLICY)
+        except ModelbayError as error:
+            self.attempts = error.attempts
+            raise
+
+    def _begun(self, prepared: Prepared, opened: Opened, counted: int | None) -> PassedStream | RenderedStream:
+        """Begin the response with that of a provider."""
+        self.attempts = opened.attempts
+        if not self._responder.started:
+            self._begin(prepared, opened)
+        self._responder.follow(opened)
+        protocol = self._request.protocol
+        if prepared.conversation is None and opened.streamed and not prepared.array:
+            return PassedStream(protocol)
+        conversation = prepared.conversation or self._request.conversation(self._request.fields())
+        stream = RenderedStream(protocol, conversation)
+        if counted is not None:
+            stream.feed(b"", [UsageReported(Usage(input=counted))])
+        return stream
+
+    def _begin(self, prepared: Prepared, opened: Opened | None = None) -> None:
         # some providers name another content type than that of their stream
         kind, ping = EVENT_STREAM, PINGS.get(self._request.protocol, COMMENT)
         if prepared.array:
             kind, ping = JSON, WHITE_SPACE
         returned = [] if opened is None else headers.returned(opened.headers, passed=False)
         own = self.fields()
-        await self._responder.start(
-            200, [*returned, (b"content-type", kind), (b"cache-control", b"no-cache"), *own], ping
-        )
-
-    async def _translate(self, prepared: Prepared, opened: Opened) -> None:
-        conversation = prepared.conversation or self._request.conversation(self._request.fields())
-        feed = self._request.codec.stream_renderer(conversation).feed
-        if self._expected is not None and self._begins_with_count(prepared) and (expected := await self._expected):
-            feed(UsageReported(Usage(input=expected.tokens)))
-        while (events := await opened.events()) is not None:
-            if not events:
-                continue
-            await self._note(events, conversation)
-            data = feed(events[0]) if len(events) == 1 else b"".join([feed(event) for event in events])
-            await self._responder.write(data)
-
-    async def _pass_on(self, opened: Opened) -> None:
-        frames = WholeEvents()
-        while (events := await opened.events()) is not None:
-            if events:
-                await self._note(events)
-            data = frames.feed(opened.data)
-            await self._responder.write(before_failure(self._request.protocol, data) if self._broken else data)
-        if not self._broken:
-            await self._responder.write(frames.close())
-        elif self.error is not None:
-            begun = next((event for event in self._events if type(event) is Started), None)
-            await self._responder.write(failure_event(self._request.protocol, self.error, begun))
-
-    @property
-    def _broken(self) -> bool:
-        """Whether the reply broke off without an error event of the provider, which would be passed on."""
-        return self.error is not None and not isinstance(self.error, ProviderError)
+        self._responder.start(200, [*returned, (b"content-type", kind), (b"cache-control", b"no-cache"), *own], ping)
 
     async def _whole(self, prepared: Prepared) -> None:
         data: list[bytes] = []
-        async with await self._opened(prepared) as opened:
-            while (events := await opened.events()) is not None:
-                await self._note(events, prepared.conversation)
-                data.append(opened.data)
+        call: list[Opened] = []
+
+        def consume(opened: Opened, events: list[Event]) -> None:
+            call[:] = [opened]
+            data.append(opened.data)
+            self._note(events, prepared.conversation)
+
+        await self._relay(prepared, consume)
+        opened = call[0]
+        self.attempts = opened.attempts
         if self.error is not None:
             raise self.error
-        if prepared.conversation is None and not opened.streamed:
-            body = b"".join(data)
-        else:
-            body = self._request.codec.render_reply(collect(self._events))
+        reply = collect(self._events)
+        await self._keep(reply, prepared.conversation)
+        passes = prepared.conversation is None and not opened.streamed
+        body = b"".join(data) if passes else self._request.codec.render_reply(reply)
         fields = headers.returned(opened.headers, passed=False)
-        await self._responder.whole(200, body, [(b"content-type", JSON), *fields, *self.fields()])
+        self._responder.whole(200, body, [(b"content-type", JSON), *fields, *self.fields()])
 
-    async def _note(self, events: list[Event], conversation: Conversation | None = None) -> None:
-        """Read events beside the response. What must be stored is stored before the client sees the end of the reply: it
-        may send the next request at once."""
+    def _note(self, events: list[Event], conversation: Conversation | None) -> None:
+        """Read events beside the response."""
         for event in events:
             if type(event) is PartDelta:
                 continue
@@ -299,14 +300,13 @@ class Exchange:
             self._events.append(event)
         last = events[-1] if events else None
         if isinstance(last, Failed):
-            self.error = last.error
+            self.error, self._ended = last.error, True
         elif isinstance(last, Finished):
-            self.finished = True
-            reply = collect(self._events)
-            await self._keep(reply, conversation)
-            await self._learn(reply)
+            self.finished = self._ended = True
 
     async def _keep(self, reply: Reply, conversation: Conversation | None) -> None:
+        """Store what later requests need."""
+        await self._learn(reply)
         request, target = self._request, self.target
         if self._resolution is not None:
             response = decode(request.codec.render_reply(reply))

@@ -1,11 +1,11 @@
-"""The framing of streams that are passed on as bytes."""
+"""The streams that clients get: a provider's, passed on as bytes, or one that is rendered in the client's protocol."""
 
 import re
 
 from modelbay.conversation import Conversation
 from modelbay.dialect import PLAIN
-from modelbay.errors import ModelbayError
-from modelbay.events import Failed, Started
+from modelbay.errors import ModelbayError, ProviderError
+from modelbay.events import Event, Failed, Started
 from modelbay.protocols.codec import codec
 from modelbay.protocols.google.request import FRAMING
 
@@ -37,6 +37,50 @@ class WholeEvents:
         """The end of a stream that ended as it should, perhaps without a blank line."""
         rest, self._rest = self._rest, b""
         return rest
+
+
+class PassedStream:
+    """A provider's stream of server-sent events, as bytes."""
+
+    def __init__(self, protocol: str) -> None:
+        self._protocol = protocol
+        self._frames = WholeEvents()
+        self._started: Started | None = None
+        self._broken: ModelbayError | None = None
+        """Why the reply broke off, without an error event of the provider, which would be passed on."""
+
+    def feed(self, data: bytes, events: list[Event]) -> bytes:
+        """The bytes for the client, from the next bytes of the provider and the events in them."""
+        if self._broken is not None:
+            return b""
+        for event in events:
+            if type(event) is Started:
+                self._started = event
+            elif type(event) is Failed and not isinstance(event.error, ProviderError):
+                self._broken = event.error
+        data = self._frames.feed(data)
+        return data if self._broken is None else before_failure(self._protocol, data)
+
+    def close(self) -> bytes:
+        """The end of the stream, or the event that reports its failure."""
+        if self._broken is None:
+            return self._frames.close()
+        return failure_event(self._protocol, self._broken, self._started)
+
+
+class RenderedStream:
+    """A reply as a stream in the client's protocol."""
+
+    def __init__(self, protocol: str, conversation: Conversation) -> None:
+        self._feed = codec(protocol).stream_renderer(conversation).feed
+
+    def feed(self, data: bytes, events: list[Event]) -> bytes:
+        """The bytes for the client, from the next events. The provider's bytes are not used."""
+        return self._feed(events[0]) if len(events) == 1 else b"".join([self._feed(event) for event in events])
+
+    def close(self) -> bytes:
+        """The end of the stream: nothing, as the last event ends it."""
+        return b""
 
 
 def before_failure(protocol: str, data: bytes) -> bytes:

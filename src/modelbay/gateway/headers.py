@@ -64,9 +64,13 @@ def returned(headers: Mapping[str, str], *, passed: bool) -> list[Field]:
     return [_field(name, redact(value)) for name, value in headers.items() if _passes(name, names)]
 
 
+def request_id(id: str) -> Field:
+    """The header with the ID of a request."""
+    return b"x-modelbay-request-id", id.encode("ascii")
+
+
 def own(
     *,
-    request_id: str | None = None,
     provider: str | None = None,
     model: str | None = None,
     attempts: int | None = None,
@@ -76,7 +80,6 @@ def own(
 ) -> list[Field]:
     """The headers that describe what the gateway did. `overhead`: seconds that it took itself."""
     values = {
-        "request-id": request_id,
         "provider": provider,
         "model": model,
         "attempts": None if attempts is None else str(attempts),

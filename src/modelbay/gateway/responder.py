@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from modelbay.secrecy import StreamRedactor, redact_bytes
-from modelbay.serving.asgi import Receive, Send, discard
+from modelbay.serving.http_request import Fields, HttpRequest, PieceSource
 
 SILENCE = 15.0
 """Seconds without data after which a sign of life is sent. Proxies and clients close connections that are silent for a
@@ -22,107 +22,92 @@ class KeepAlive(Struct, frozen=True):
     client ignores."""
 
 
-Fields = list[tuple[bytes, bytes]]
-
-
 class Responder:
     """Writes a response to the network. `started` and `ended` say what was sent of it."""
 
-    def __init__(self, send: Send, fields: Iterable[tuple[bytes, bytes]] = ()) -> None:
+    def __init__(self, request: HttpRequest, fields: Fields) -> None:
         """`fields`: headers of every response to this request."""
         self.started = False
         self.ended = False
         self.status = 0
         self.sent = 0
         """Bytes of the body."""
-        self.fields: Fields = list(fields)
-        self._send = send
+        self.fields = fields
+        self._request = request
         self._redactor = StreamRedactor()
         self._at_boundary = True
         self._written_at = 0.0
         self._ping: KeepAlive | None = None
-        self._writing = False
-        """Whether a piece waits for a client that reads slowly. A sign of life must not overtake it."""
         self._timer: asyncio.TimerHandle | None = None
-        self._pinging: asyncio.Future[None] | None = None
 
     def reveal(self, sent: bytes) -> None:
         """Do not mask secrets in a reply that the client sent itself. A model that edits a file repeats what is in it, and a
         mask would be written into the file."""
         self._redactor.known = sent
 
-    async def whole(
-        self, status: int, body: bytes, fields: Iterable[tuple[bytes, bytes]], unread: Receive | None = None
-    ) -> None:
-        """Send a whole response. `fields` has its content type. Known secrets in the body are masked. `unread`: receives the
-        rest of a request that was not read."""
+    def whole(self, status: int, body: bytes, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send a whole response. `fields` has its content type. Known secrets in the body are masked."""
         body = redact_bytes(body) if status >= 400 else self._redactor.feed(body) + self._redactor.close()
-        others = [(name, value) for name, value in fields if name != b"content-length"]
-        await self._start(status, [*others, (b"content-length", b"%d" % len(body))])
-        self.ended = True
-        self.sent = len(body)
-        await self._send({"type": "http.response.body", "body": body, "more_body": unread is not None})
-        if unread is not None:
-            await discard(unread)
-            await self._send({"type": "http.response.body", "body": b""})
+        others = [field for field in fields if field[0] != b"content-length"]
+        self.started = self.ended = True
+        self.status, self.sent = status, len(body)
+        self._request.respond(status, [*others, *self.fields], body)
 
-    async def start(self, status: int, fields: Iterable[tuple[bytes, bytes]], ping: KeepAlive | None = None) -> None:
+    def start(self, status: int, fields: Iterable[tuple[bytes, bytes]], ping: KeepAlive | None = None) -> None:
         """Send the head of a response in pieces. `ping` is sent whenever nothing else was sent for `SILENCE` seconds."""
-        await self._start(status, fields)
+        self.started = True
+        self.status = status
+        self._request.start(status, [*fields, *self.fields])
         self._ping = ping
         if ping is not None:
             loop = asyncio.get_running_loop()
             self._written_at = loop.time()
             self._timer = loop.call_later(SILENCE, self._watch)
 
-    async def write(self, data: bytes) -> None:
-        """Send a piece, with known secrets masked; waits while the client reads slowly."""
+    def follow(self, source: PieceSource) -> None:
+        """Pause the source of the pieces while the client reads slowly."""
+        self._request.source = source
+        if self._request.is_slow:
+            source.pause()
+
+    def write(self, data: bytes) -> None:
+        """Send a piece, with known secrets masked."""
         if not data:
             return
         if self._ping is not None:
             self._at_boundary = data.endswith(self._ping.after)
-        await self._write(self._redactor.feed(data))
+        self._write(self._redactor.feed(data))
 
-    async def _write(self, data: bytes) -> None:
-        if not data:
-            return
+    async def drain(self) -> None:
+        """Wait while the client reads slowly."""
+        await self._request.drain()
+
+    def _write(self, data: bytes) -> None:
         self.sent += len(data)
-        self._writing = True
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
-        self._writing = False
+        self._request.write(data)
         if self._ping is not None:
             self._written_at = asyncio.get_running_loop().time()
 
-    async def end(self) -> None:
-        """End a response in pieces."""
+    def end(self, data: bytes = b"") -> None:
+        """End a response in pieces, with a last piece."""
         self.stop()
-        await self._write(self._redactor.close())
+        data = self._redactor.feed(data) + self._redactor.close()
+        self.sent += len(data)
         self.ended = True
-        await self._send({"type": "http.response.body", "body": b""})
+        self._request.end(data)
 
     def stop(self) -> None:
         """Send no more signs of life."""
         self._ping = None
         if self._timer is not None:
             self._timer.cancel()
-        if self._pinging is not None:
-            self._pinging.cancel()
-
-    async def _start(self, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
-        self.started = True
-        self.status = status
-        await self._send({"type": "http.response.start", "status": status, "headers": [*fields, *self.fields]})
 
     def _watch(self) -> None:
         """One timer per stream, not one per piece: it looks at the time of the last piece."""
+        assert self._ping is not None
         loop = asyncio.get_running_loop()
-        due = self._written_at + SILENCE
-        if loop.time() >= due and (self._pinging is None or self._pinging.done()):
+        if loop.time() >= self._written_at + SILENCE:
+            if self._at_boundary and not self._request.is_slow:
+                self._request.write(self._ping.data)
             self._written_at = loop.time()
-            self._pinging = asyncio.ensure_future(self._sign())
-            due = self._written_at + SILENCE
-        self._timer = loop.call_at(max(due, loop.time() + min(SILENCE, 1.0)), self._watch)
-
-    async def _sign(self) -> None:
-        if self._ping is not None and self._at_boundary and not self._writing:
-            await self._send({"type": "http.response.body", "body": self._ping.data, "more_body": True})
+        self._timer = loop.call_at(max(self._written_at + SILENCE, loop.time() + min(SILENCE, 1.0)), self._watch)

@@ -19,7 +19,7 @@ from modelbay.gateway.stores import Stores
 from modelbay.opened import Sending
 from modelbay.protocols.codec import Call
 from modelbay.protocols.form import form_of, web_page
-from modelbay.serving.asgi import ClientLeft, Receive, pieces_of
+from modelbay.serving.http_request import ClientLeft
 from modelbay.serving.routes import Route
 from modelbay.target import Target
 
@@ -63,17 +63,12 @@ class SideCall:
         asked = body.encoding_format if request.route.action == "embed" else None
         await self._relay(sending, self._revision.providers.respond(sending), asked)
 
-    async def upload(self, receive: Receive, limit: int) -> None:
-        """Answer a request with a multipart form, which is sent on while it arrives. Raises what `run` raises, and:
-
-        Raises:
-            RequestTooLarge: the form has more than `limit` bytes.
-            ClientLeft: the client left before the end of the form.
-        """
+    async def upload(self, body: AsyncGenerator[bytes, None]) -> None:
+        """Answer a request with a multipart form, which is sent on while it arrives. Raises what `run` and `body` raise."""
         request = self._request
         kind = request.headers.get("content-type", "")
         form = UploadForm(kind)
-        pieces = self._received(receive, limit)
+        pieces = self._received(body)
         while form.model is None and not form.ended and (piece := await anext(pieces, None)) is not None:
             form.feed(piece)
         target = await self._found(form.model)
@@ -86,9 +81,9 @@ class SideCall:
         length = int(said) + form.growth if said.isdecimal() else None
         await self._relay(sending, self._revision.providers.upload(sending, _edited(begin, form, pieces), length))
 
-    async def _received(self, receive: Receive, limit: int) -> AsyncGenerator[bytes, None]:
+    async def _received(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         try:
-            async for piece in pieces_of(receive, limit):
+            async for piece in body:
                 yield piece
         except (ClientLeft, RequestTooLarge) as error:
             self._broken = error
@@ -136,14 +131,14 @@ class SideCall:
             if error.received is None or isinstance(error, AuthenticationFailed):
                 raise
             fields = [*headers.returned(error.headers, passed=True), *self.fields()]
-            await self._responder.whole(error.status or 502, error.received, fields)
+            self._responder.whole(error.status or 502, error.received, fields)
             return
         async with response:
             if form_of(response.headers, self._request.protocol, stream=False) == "page":
                 raise web_page(await response.read())
             fields = [*headers.returned(response.headers, passed=True), *self.fields()]
             if encoding_format is not None:
-                await self._responder.whole(response.status, as_asked(await response.read(), encoding_format), fields)
+                self._responder.whole(response.status, as_asked(await response.read(), encoding_format), fields)
             else:
                 await self._stream(response, fields)
         self.finished = self.error is None
@@ -153,19 +148,20 @@ class SideCall:
         async with aclosing(response.stream()) as chunks:
             # a provider that fails before its first byte gets a status of its own
             chunk = await anext(chunks, None)
-            await self._responder.start(response.status, fields, None if events is None else COMMENT)
+            self._responder.start(response.status, fields, None if events is None else COMMENT)
             try:
                 while chunk is not None:
-                    await self._responder.write(chunk if events is None else events.feed(chunk))
+                    self._responder.write(chunk if events is None else events.feed(chunk))
+                    await self._responder.drain()
                     chunk = await anext(chunks, None)
             except ModelbayError as error:
                 self.error = error
                 if events is None:
                     raise  # closes the connection, so that a part is not taken for the whole
-                await self._responder.write(failure_event(self._request.protocol, error))
+                self._responder.write(failure_event(self._request.protocol, error))
             else:
-                await self._responder.write(b"" if events is None else events.close())
-        await self._responder.end()
+                self._responder.write(b"" if events is None else events.close())
+        self._responder.end()
 
     def fields(self) -> list[headers.Field]:
         assert self.target is not None

@@ -82,7 +82,7 @@ def _serve(
     ready: Callable[[], object] | None = None,
 ) -> None:
     app = GatewayApp(gateway_of(options), AccessLog(), in_progress, ready)
-    HttpServer(app, listener, drain=DRAIN, lifespan=True).run()
+    HttpServer(app, listener, drain=DRAIN).run()
 
 
 def log_to_stderr(form: Literal["text", "json"]) -> None:

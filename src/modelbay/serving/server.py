@@ -1,4 +1,4 @@
-"""Runs an ASGI app on uvicorn: in a thread for tests and programs, or in the foreground for a user.
+"""Runs an ASGI app or a `RequestHandler` on uvicorn: in a thread for tests and programs, or in the foreground for a user.
 
 A server stops in one of two ways. Without `drain`, it closes all connections at once. With `drain`, it accepts no more
 connections, closes idle ones, waits for the requests in progress, and cancels those that take longer.
@@ -8,9 +8,11 @@ import asyncio
 import re
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from functools import partial
 from time import monotonic
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import httptools
 import uvicorn
@@ -19,7 +21,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from modelbay.logs import LOG
-from modelbay.serving.asgi import DRAINING, LINGER, TRANSPORT, Message, Receive, Send
+from modelbay.serving.asgi import TRANSPORT, Message, Receive, Send
+from modelbay.serving.http_request import LINGER, HttpRequest
 
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
@@ -59,18 +62,35 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-class HttpServer:
-    """A server for one app on a listening socket, which it closes at its end."""
+class RequestHandler(ABC):
+    """Answers requests without ASGI, for servers whose cost per request and piece matters."""
 
-    def __init__(self, app: App, listener: socket.socket, *, drain: float = 0.0, lifespan: bool = False) -> None:
-        """`drain`: maximum seconds to wait for requests in progress. `lifespan`: whether the app handles ASGI's lifespan."""
+    @abstractmethod
+    async def start(self) -> None:
+        """Prepare for requests, in the event loop of the server."""
+
+    @abstractmethod
+    async def answer(self, request: HttpRequest) -> None:
+        """Answer a request. It is cancelled when the server stops."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Release what `start` opened. No request is in progress any more."""
+
+
+class HttpServer:
+    """A server for one app or handler on a listening socket, which it closes at its end."""
+
+    def __init__(self, app: App | RequestHandler, listener: socket.socket, *, drain: float = 0.0) -> None:
+        """`drain`: maximum seconds to wait for requests in progress."""
         self._app = app
+        direct = isinstance(app, RequestHandler)
         config = uvicorn.Config(
             self._call,
             interface="asgi3",
-            http=_Connection,
+            http=partial(_DirectConnection, app.answer) if isinstance(app, RequestHandler) else _Connection,  # type: ignore[arg-type]
             ws="none",
-            lifespan="on" if lifespan else "off",
+            lifespan="on" if direct else "off",
             log_config=None,
             log_level="critical",
             access_log=False,
@@ -83,6 +103,9 @@ class HttpServer:
         self._thread: threading.Thread | None = None
 
     async def _call(self, scope: Message, receive: Receive, send: Send) -> None:
+        if isinstance(self._app, RequestHandler):
+            await _lifespan(self._app, receive, send)
+            return
         try:
             await self._app(scope, receive, send)
         except Exception:
@@ -114,6 +137,16 @@ class HttpServer:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+
+async def _lifespan(handler: RequestHandler, receive: Receive, send: Send) -> None:
+    """Start and close a handler, as uvicorn asks for it."""
+    await receive()
+    await handler.start()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await handler.aclose()
+    await send({"type": "lifespan.shutdown.complete"})
 
 
 class _State(ServerState):
@@ -150,7 +183,7 @@ class _Server(uvicorn.Server):
 
 
 class _Connection(HttpToolsProtocol):
-    """uvicorn's protocol, with stricter rules for the head of a request and with extensions of the scope."""
+    """uvicorn's protocol, with stricter rules for the head of a request and with an extension of the scope."""
 
     _head = 0
     """Bytes of the request's URL, headers and trailers so far."""
@@ -189,10 +222,7 @@ class _Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._head = self._unread = 0
         self._in_head = True
-        self.scope["extensions"] = {TRANSPORT: self.transport, DRAINING: self._is_draining}  # type: ignore[dict-item]
-
-    def _is_draining(self) -> bool:
-        return self.server_state.draining  # type: ignore[attr-defined, no-any-return]
+        self.scope["extensions"] = {TRANSPORT: self.transport}  # type: ignore[dict-item]
 
     def on_url(self, url: bytes) -> None:
         if self._repeats:
@@ -241,10 +271,15 @@ class _Connection(HttpToolsProtocol):
             raise _InvalidHead(400, "a request must have one Host header")
         if version == "1.0":  # its clients do not know status 100
             self.expect_100_continue = False
+        if self.url.startswith(b"/"):
+            return
         if found := _ABSOLUTE.fullmatch(self.url):
+            httptools.parse_url(self.url)  # raises an error of the parser if the host or port is not valid
             # the host of the URL counts, and the header is ignored (RFC 9112, 3.2.2)
             self.headers[:] = [(b"host", found[1]), *(field for field in self.headers if field[0] != b"host")]
             self.url = found[2] if found[2].startswith(b"/") else b"/" + found[2]
+        else:
+            raise _InvalidHead(400, "the target of a request must be a path")
 
     def on_body(self, body: bytes) -> None:
         self._progress = True
@@ -300,12 +335,16 @@ class _Connection(HttpToolsProtocol):
         if self._in_body and self.pipeline:
             self.pipeline.popleft()  # the invalid request, which waits
         elif self._in_body:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+            self._abandon(self.cycle)
             self._end(b"" if self.cycle.response_started else self._refusal)
             return
         if self._running is None or self._running.response_complete:
             self._end(self._refusal)
+
+    def _abandon(self, cycle: RequestResponseCycle) -> None:
+        """Report to a request that the rest of its body will not arrive."""
+        cycle.disconnected = True
+        cycle.message_event.set()
 
     def _end(self, refusal: bytes) -> None:
         """Send the last response and close the connection, but read on for a while: if it were closed with unread data, the
@@ -326,3 +365,83 @@ class _InvalidHead(Exception):
 class _HeadTooLarge(_InvalidHead):
     def __init__(self) -> None:
         super().__init__(431, f"the URL and headers of a request must not exceed {HEAD_BYTES:,} bytes")
+
+
+class _DirectConnection(_Connection):
+    """A connection whose requests a handler answers: uvicorn reads HTTP, queues pipelined requests and closes idle
+    connections; its scope, messages and responses are not used."""
+
+    cycle: HttpRequest  # type: ignore[assignment]
+    _running: HttpRequest | None = None  # type: ignore[assignment]
+
+    def __init__(self, answer: Callable[[HttpRequest], Awaitable[None]], **options: Any) -> None:
+        super().__init__(**options)
+        self._answer = answer
+
+    def on_message_begin(self) -> None:
+        if self._repeats:
+            return
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._head = self._unread = 0
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        if self._repeats:
+            return
+        self._check_head()
+        self._in_head, self._in_body = False, True
+        version, before = self.parser.get_http_version(), self.cycle
+        self.cycle = request = HttpRequest(
+            self.parser.get_method().decode("ascii"),
+            self.url,
+            self.headers,
+            self.transport,
+            self.flow,
+            version=version,
+        )
+        request.keep_alive = version != "1.0" and self.parser.should_keep_alive()
+        request.waiting_for_100_continue = self.expect_100_continue
+        request.default_headers = self.server_state.default_headers
+        request.is_draining = self._is_draining
+        request.on_response = self.on_response_complete
+        if before is None or before.response_complete:
+            self._start_asgi_task(request, self._answer)  # type: ignore[arg-type]
+            return
+        self.pipeline.appendleft((request, self._answer))  # type: ignore[arg-type]
+        if len(self.pipeline) > _PIPELINED:
+            self.flow.pause_reading()
+
+    def on_body(self, body: bytes) -> None:
+        self._progress = True
+        self.cycle.feed(body)
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        self.cycle.waiting_for_100_continue = False
+        self.cycle.feed_end()
+
+    def _is_draining(self) -> bool:
+        return self.server_state.draining  # type: ignore[attr-defined, no-any-return]
+
+    def _abandon(self, cycle: HttpRequest) -> None:  # type: ignore[override]
+        cycle.lost()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        requests = [self._running, *(request for request, _ in self.pipeline)]
+        self.cycle = self._running = None  # type: ignore[assignment]
+        super().connection_lost(exc)
+        for request in requests:
+            if request is not None:
+                request.lost()  # type: ignore[union-attr]
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._running is not None and self._running.source is not None:
+            self._running.source.pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._running is not None and self._running.source is not None:
+            self._running.source.resume()
