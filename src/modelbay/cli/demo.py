@@ -97,6 +97,7 @@ def _keep(simulator: Simulator, config: Path) -> None:
 def _gateway_tour(config: Path) -> None:
     """Each protocol's client, answered by a provider of another protocol."""
     from modelbay.config.load import load
+    from modelbay.config.schema import GatewaySettings
     from modelbay.gateway.access_log import AccessLog
     from modelbay.gateway.app import GatewayApp
     from modelbay.gateway.clients import ClientKeys
@@ -109,7 +110,9 @@ def _gateway_tour(config: Path) -> None:
     key = str(clients.add("demo"))
     listener = listen("127.0.0.1", 0)
     url = url_of("127.0.0.1", listener.getsockname()[1])
-    gateway = Gateway(load(config, trusted=True), "127.0.0.1", clients, Catalog(cache))
+    loaded = load(config, trusted=True)
+    loaded.gateway = GatewaySettings(store=False)  # the demo leaves no file behind
+    gateway = Gateway(loaded, "127.0.0.1", clients, Catalog(cache))
     server = HttpServer(GatewayApp(gateway, AccessLog(), OneProcess()), listener)
     _say(f"\nStarted the gateway at {url}, for programs that speak any protocol")
     server.start()
