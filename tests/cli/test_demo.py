@@ -9,6 +9,7 @@ from tests.cli.command import Command
 
 
 def test_it_shows_every_protocol_and_succeeds(modelbay: Command):
+    before = set(modelbay.home.rglob("*"))
     (modelbay.home / "config.toml").unlink()
     code, out, err = modelbay("demo")
     assert (code, err) == (0, "")
@@ -66,7 +67,7 @@ Started the gateway at URL, for programs that speak any protocol
 
 All 4 protocols passed in 0.0 s
 """)
-    assert list(modelbay.home.iterdir()) == []
+    assert set(modelbay.home.rglob("*")) == before
 
 
 def test_keep_leaves_it_running_with_commands_that_work(modelbay: Command):
