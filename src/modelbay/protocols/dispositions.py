@@ -82,7 +82,7 @@ def disposition(setting: str, protocol: str) -> Disposition:
 
 
 def _vendor_tools(settings: Settings) -> bool:
-    return not {"vendor", "namespace"}.isdisjoint([tool.kind for tool in settings.tools or ()])
+    return bool(settings.tools) and not {"vendor", "namespace"}.isdisjoint([tool.kind for tool in settings.tools or ()])
 
 
 _SAID: dict[str, Callable[[Settings], bool]] = {
@@ -102,12 +102,12 @@ _PLAIN = (
     "top_k", "frequency_penalty", "presence_penalty", "logit_bias", "seed",
     "service_tier", "metadata", "user", "cache_key", "cache", "state",
 )  # fmt: skip
-for _name in _PLAIN:
-    _SAID[_name] = lambda s, name=_name: getattr(s, name) is not None  # type: ignore[misc]
-_RARE = ("tools", "tool_choice", "output_format", "n", "modalities", "logprobs", "top_logprobs", "stop", *_PLAIN)
-"""All settings that `_SAID` inspects."""
-_rare = attrgetter(*_RARE)
-_NONE_SET = (None,) * len(_RARE)
+_BY_FIELD: dict[str, list[str]] = {}
+"""The settings above, by the field of `Settings` that has them."""
+for _setting in (*_SAID, *_PLAIN):
+    _BY_FIELD.setdefault(_setting.partition(".")[0], []).append(_setting)
+_fields = attrgetter(*_BY_FIELD)
+_NONE_SET = (None,) * len(_BY_FIELD)
 
 
 def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Warned]]:
@@ -121,21 +121,21 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
         return settings, []
     settings = replace(settings)
     report: list[Warned] = []
-    for setting, said in _SAID.items() if _rare(settings) != _NONE_SET else ():
-        if not said(settings):
+    given = _fields(settings)
+    pairs = () if given == _NONE_SET else zip(_BY_FIELD.values(), given, strict=True)
+    for setting in [setting for named, value in pairs if value is not None for setting in named]:
+        what = disposition(setting, protocol)
+        if what not in (R, D) or (setting in _SAID and not _SAID[setting](settings)):
             continue
-        match disposition(setting, protocol):
-            case Disposition.REFUSED:
-                # state is refused under the name of its field, such as `previous_response_id`
-                if setting == "state" and settings.state:
-                    raise refused_state(settings.state, protocol)
-                raise refused(setting, protocol)
-            case Disposition.DROPPED:
-                report.append(dropped(setting, protocol))
-                if setting in _PLAIN:
-                    setattr(settings, setting, None)
-            case _:
-                pass
+        if what is D:
+            report.append(dropped(setting, protocol))
+            if setting in _PLAIN:
+                setattr(settings, setting, None)
+        elif setting == "state" and settings.state:
+            # refused under the name of its field, such as `previous_response_id`
+            raise refused_state(settings.state, protocol)
+        else:
+            raise refused(setting, protocol)
     _narrow(settings, protocol, report)
     for name in settings.extra:
         report.append(dropped(name, protocol))

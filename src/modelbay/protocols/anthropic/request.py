@@ -46,6 +46,7 @@ _SAME = {
     "service_tier": "service_tier",
     "cache": "cache_control",
 }
+_SETTINGS = {name: setting for setting, name in _SAME.items()}
 _STATE = ("thread",)
 _TAKEN = frozenset(
     (*_SAME.values(), *_STATE, "model", "messages", "system", "stream", "tools", "tool_choice", "thinking",
@@ -57,14 +58,15 @@ def parse_request(call: Call) -> Conversation:
     body = call.body
     check(body, MessagesBody)
     settings = Settings()
-    for setting, name in _SAME.items():
-        if body.get(name) is not None:
-            setattr(settings, setting, body[name])
+    for name, value in body.items():
+        if value is not None and (setting := _SETTINGS.get(name)) is not None:
+            setattr(settings, setting, value)
+        elif value is not None and name not in _TAKEN:
+            settings.extra[name] = value
     if (tools := body.get("tools")) is not None:
         settings.tools = [_parse_tool(tool) for tool in tools]
     if isinstance(choice := body.get("tool_choice"), dict):
         settings.tool_choice = _parse_choice(choice)
-    settings.extra = {name: value for name, value in body.items() if name not in _TAKEN and value is not None}
     settings.state = {name: body[name] for name in _STATE if body.get(name) is not None} or None
     _parse_output(body, settings)
     _parse_metadata(body.get("metadata"), settings)

@@ -48,6 +48,7 @@ _SAME = {
     "cache_key": "prompt_cache_key",
 }
 """Settings that are a field with the same value."""
+_SETTINGS = {name: setting for setting, name in _SAME.items()}
 _SPELLED = {
     "max_output_tokens": ("max_tokens", "max_completion_tokens"),
     "seed": ("seed", "random_seed"),
@@ -68,10 +69,11 @@ def parse_request(call: Call) -> Conversation:
     body = call.body
     check(body, ChatBody)
     settings = Settings()
-    settings.extra = {name: value for name, value in body.items() if name not in _TAKEN and value is not None}
-    for setting, name in _SAME.items():
-        if body.get(name) is not None:
-            setattr(settings, setting, body[name])
+    for name, value in body.items():
+        if value is not None and (setting := _SETTINGS.get(name)) is not None:
+            setattr(settings, setting, value)
+        elif value is not None and name not in _TAKEN:
+            settings.extra[name] = value
     for setting, names in _SPELLED.items():
         for name in names:
             if body.get(name) is not None:
