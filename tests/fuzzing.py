@@ -21,7 +21,7 @@ from modelbay.catalog.lists.listing import parse_list
 from modelbay.config.load import parse
 from modelbay.conversation import Conversation, Text, Thinking, Tool, ToolCall, ToolResult, Turn, user
 from modelbay.dialect import PLAIN
-from modelbay.errors import ConfigError, MalformedReply, ModelbayError, ProviderError, Unsupported
+from modelbay.errors import BadRequest, ConfigError, MalformedReply, ModelbayError, ProviderError, Unsupported
 from modelbay.events import (
     Event,
     Failed,
@@ -37,7 +37,9 @@ from modelbay.json_text import decode
 from modelbay.model import Model
 from modelbay.protocols.codec import NAMES, Call, codec
 from modelbay.protocols.sse import Decoder
+from modelbay.providers.adaptation import adaptation
 from modelbay.providers.endpoint import endpoint
+from modelbay.providers.message_lessons import LESSONS
 from modelbay.publishing.document_check import read_models
 from modelbay.replay import replay, translate
 from modelbay.routing.retry import retry_after
@@ -279,6 +281,29 @@ def request(data: bytes, pick: Pick, recorded: int = 0) -> None:
         pass
 
 
+REFUSALS = [
+    "role 'developer' is not supported",
+    "System role not supported",
+    "content must be a string",
+    "roles must alternate",
+    "max_tokens: 9000 is above the maximum of 4096",
+    "`temperature` and `top_p` cannot both be specified",
+    "Unsupported parameter: stream_options",
+]
+
+
+def lessons(data: bytes, pick: Pick, recorded: int = 0) -> None:
+    """Learns from refusals of a client's request that was passed on, and changes it."""
+    protocol = NAMES[pick(len(NAMES))]
+    try:
+        body = decode(_json(seeds(protocol, recorded).requests, data, pick))
+    except MalformedReply:
+        return
+    if isinstance(body, dict):
+        adaptation(BadRequest(REFUSALS[pick(len(REFUSALS))], status=400), body, codec(protocol).PASS)
+        LESSONS[[*LESSONS][pick(len(LESSONS))]].apply(body)
+
+
 CONFIG = """\
 default_model = "m"
 [providers.p]
@@ -378,6 +403,7 @@ TARGETS: dict[str, Callable[[bytes, Pick, int], None]] = {
     "reply": reply,
     "error": error,
     "request": request,
+    "lessons": lessons,
     "config": config,
     "replay": replayed,
     "listed": listed,

@@ -6,7 +6,7 @@ rendered body of any protocol in place, before it is sent to the endpoint.
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from msgspec import Struct
 
@@ -37,7 +37,7 @@ _SYSTEM = ("system", "developer")
 def lesson(error: BadRequest, body: dict[str, Any]) -> str | None:
     """The lesson in an error, if it names something that `body` contains; else None."""
     text = f"{error.message} {error.param or ''}"
-    roles = {message.get("role") for message in _messages(body)}
+    roles = {role for message in _messages(body) if isinstance(role := message["role"], str)}
     if "systemInstruction" in body:
         roles.add("system")
     found = _ROLE.search(text)
@@ -76,10 +76,12 @@ def _system(body: dict[str, Any]) -> bool:
     if isinstance(instruction := body.get("systemInstruction"), dict) and isinstance(body.get("contents"), list):
         del body["systemInstruction"]
         contents = body["contents"]
-        if contents and contents[0].get("role") == "user":
-            contents[0] = {**contents[0], "parts": [*instruction.get("parts", ()), *contents[0].get("parts", ())]}
+        parts = _items(instruction.get("parts"))
+        first = contents[0] if contents else None
+        if isinstance(first, dict) and first.get("role") == "user":
+            contents[0] = {**first, "parts": parts + _items(first.get("parts"))}
         else:
-            contents.insert(0, {"role": "user", "parts": instruction.get("parts", [])})
+            contents.insert(0, {"role": "user", "parts": parts})
         changed = True
     for name in ("messages", "input"):
         items = body.get(name)
@@ -111,12 +113,17 @@ def _together(contents: list[Json]) -> Json:
     """Join several contents: a string if all are strings, else a list of parts."""
     if all(isinstance(content, str) for content in contents):
         return "\n\n".join(contents)
-    lists = [content for content in contents if isinstance(content, list)]
-    kind = next((part["type"] for parts in lists for part in parts if "text" in str(part.get("type"))), "text")
+    given = [part for content in contents for part in _items(content) if isinstance(part, dict)]
+    kind = next((part["type"] for part in given if "text" in str(part.get("type"))), "text")
     parts: list[Json] = []
     for content in contents:
-        parts += [{"type": kind, "text": content}] if isinstance(content, str) else content or []
+        parts += [{"type": kind, "text": content}] if isinstance(content, str) else _items(content)
     return parts
+
+
+def _items(value: Json) -> list[Json]:
+    """The items of a value that should be a list. Bodies are those of clients, so it may be anything."""
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _strings(body: dict[str, Any]) -> bool:
@@ -140,13 +147,16 @@ def _merged(body: dict[str, Any]) -> bool:
     out: list[Any] = []
     for item in items:
         last = out[-1] if out else None
-        plain = isinstance(item, dict) and item.keys() <= {"role", "content"}
-        if plain and isinstance(last, dict) and last.keys() <= {"role", "content"} and last["role"] == item["role"]:
+        if _is_plain(item) and _is_plain(last) and last["role"] == item["role"]:
             out[-1] = {"role": item["role"], "content": _together([last.get("content"), item.get("content")])}
         else:
             out.append(item)
     body["messages"] = out
     return len(out) < len(items)
+
+
+def _is_plain(message: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(message, dict) and "role" in message and message.keys() <= {"role", "content"}
 
 
 class MessageLesson(Struct, frozen=True):
