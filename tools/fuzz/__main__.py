@@ -103,6 +103,8 @@ class Run:
         self._seed = seed
         self.cases = 0
         self.findings = 0
+        self.once = 0
+        """Faults that a case showed once: with others beside it, or on a machine that was too slow for the limits."""
         self._first: State | None = None
         self._playing = 0
         self._recent: deque[int] = deque(maxlen=2 * at_once)
@@ -146,6 +148,10 @@ class Run:
                 self._free.set()
 
     async def _report(self, number: int, wrong: str | None, logged: str | None) -> None:
+        if wrong is not None and logged is None and await self._side.play(number) is None and not self._gateway.wrong():
+            self.once += 1
+            print(f"\nseed {self._seed}, case {number} ({self._side.described(number)}), once: {wrong}", flush=True)
+            return
         self.findings += 1
         if wrong is None:
             number = await self._culprit() or number
@@ -178,7 +184,7 @@ class Run:
         while state.connections and time.monotonic() < end:
             await asyncio.sleep(0.2)
             state = self._gateway.state()
-        print(f"{self.cases:,} cases, {self.findings} findings; {state}", flush=True)
+        print(f"{self.cases:,} cases, {self.findings} findings, {self.once} once; {state}", flush=True)
         if self._first is None:
             self._first = state
         elif (
@@ -218,6 +224,8 @@ async def fuzz(given: argparse.Namespace, folder: Path) -> int:
             gateway.stop()
         minutes = (time.monotonic() - began) / 60
         print(f"{given.what}: {run.cases:,} cases in {minutes:.1f} minutes, seed {given.seed}, {run.findings} findings")
+        if run.once:
+            print(f"{run.once} cases failed once: read their lines above")
         return run.findings
 
 
