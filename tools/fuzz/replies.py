@@ -25,9 +25,9 @@ from tools.fuzz.nonces import nonce, nonces
 from tools.fuzz.reading import HttpResponse, NotHttp, responses
 
 PROTOCOLS: tuple[Protocol, ...] = ("openai_chat", "openai_responses", "anthropic", "google")
-IDLE = 10.0
-"""Seconds of silence that the gateway and the transport bear."""
-LONGEST = 180.0
+IDLE = 30.0
+"""Seconds of silence that the gateway and the transport bear. A busy machine must not reach it."""
+LONGEST = 300.0
 """Seconds after which a call that does not end is a finding: several attempts, with all their limits."""
 LIMITS = Limits(connect=IDLE, first_byte=IDLE, idle=IDLE, first_event=2 * IDLE, content=2 * IDLE)
 FOREIGN = 10**9
@@ -258,8 +258,8 @@ class HostileProvider:
         try:
             while await self._reply(reader, writer):
                 pass
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client left
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client left, or all is over
         finally:
             self._tasks.discard(task)
             writer.transport.abort() if task.cancelling() else writer.close()
