@@ -11,6 +11,7 @@ from modelbay.conversation import Text, Thinking, Turn
 from modelbay.errors import ModelbayError
 from modelbay.events import PartDelta
 from modelbay.hub import Hub
+from modelbay.routing.retry import Policy
 from modelbay.simulator import Simulator
 from tests.fault_config import KEY, hub_config
 
@@ -53,6 +54,7 @@ async def test_of_an_interrupted_answer_the_text_is_kept(hub: Hub):
 
 @pytest.mark.parametrize("fault", ["401", "cut-before", "503"])
 async def test_where_nothing_came_the_chat_is_as_it_was(hub: Hub, fault: str):
+    hub._line.policy = Policy(base=0.01)
     chat = Chat(f"openai_chat/sim-text!{fault}")
     with pytest.raises(ModelbayError):
         await asks(chat, hub, "Hello")

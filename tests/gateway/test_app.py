@@ -170,11 +170,11 @@ async def test_an_error_has_the_headers_of_its_provider_and_of_the_gateway(
 ) -> None:
     monkeypatch.setattr(exchange, "POLICY", Policy(2, base=0.01, cap=0.01))
     before = len(gateway[1].journal.calls())
-    path, body = request("openai_chat", f"{upstream}/sim-1!500=3", stream=stream)
+    path, body = request("openai_chat", f"{upstream}/sim-1!500=0.02", stream=stream)
     status, headers, _ = await call(gateway[0].url, path, body)
     assert status == 500
     assert headers["x-modelbay-provider"] == upstream
-    assert headers["x-modelbay-model"] == "sim-1!500=3"
+    assert headers["x-modelbay-model"] == "sim-1!500=0.02"
     assert headers["x-modelbay-attempts"] == "2"
     assert len(gateway[1].journal.calls()) == before + 2
     assert {"request-id", "x-request-id"} & set(headers) or upstream == "google"
