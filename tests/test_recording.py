@@ -11,6 +11,7 @@ from modelbay import Hub, collect
 from modelbay.errors import ModelbayError
 from modelbay.events import Failed, Reply
 from modelbay.replay import outcome, replay
+from modelbay.routing.retry import Policy
 from modelbay.simulator import Simulator
 from tests.fault_config import KEY, NAMES, hub_config
 
@@ -45,6 +46,7 @@ def sim() -> Iterator[Simulator]:
 
 async def recorded(config: Path, name: str, *, stream: bool) -> tuple[Reply, bytes]:
     async with Hub.open(config) as hub:
+        hub._line.policy = Policy(base=0.01)
         recorder = hub.record()
         try:
             if stream:
