@@ -1,5 +1,6 @@
 """A simulated user of the app: types, and waits for text on the screen."""
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
@@ -7,7 +8,10 @@ from contextlib import asynccontextmanager
 from html import unescape
 from pathlib import Path
 
+import pytest
 from textual import events
+from textual._context import active_app
+from textual.app import App
 from textual.pilot import Pilot
 
 from modelbay.tui.app import ModelbayApp
@@ -50,14 +54,16 @@ class Sitting:
         await self.pilot.pause()
 
     async def presses(self, *keys: str) -> None:
+        await settled()  # text that the test waited for may be seen before its dialog takes keys
         await self.pilot.press(*keys)
 
     async def answered(self) -> None:
-        """Waits until no answer is in progress."""
+        """Waits until no answer is in progress and all is drawn."""
         deadline = time.monotonic() + SECONDS
         while self.app.chat_screen.answering:
             assert time.monotonic() < deadline, f"the answer does not end; the screen is\n{self.screen}"
             await self.pilot.pause(0.02)
+        await settled()
 
     async def holds(self, text: str) -> None:
         """Waits until the composer has that text."""
@@ -107,6 +113,33 @@ class Sitting:
         return path.read_text() if path.exists() else ""
 
 
+def threads_work(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a call of `to_thread` has not ended."""
+    pool = loop._default_executor  # type: ignore[attr-defined]
+    return pool is not None and pool._idle_semaphore._value < len(pool._threads)
+
+
+def draws(app: App[object]) -> bool:
+    """Draws the screen. Returns whether it had changed."""
+    changed = bool(app._screen_stack) and app.screen._update_timer._active.is_set()
+    if changed:
+        app.screen._on_timer_update()
+    return changed
+
+
+async def settled(min_sleep: float = 0, max_sleep: float = 1) -> None:
+    """Waits until the app has nothing to do and has drawn everything.
+
+    Textual's own `wait_for_idle` waits until the process uses less than a twentieth of the processor, twice after each key:
+    that takes longer than all else in a test, and does not wait at all for an app that gets no processor time.
+    """
+    loop, app, quiet = asyncio.get_running_loop(), active_app.get(), 0
+    deadline = time.monotonic() + max_sleep
+    while quiet < 3 and time.monotonic() < deadline:  # the selector is asked three times whether there is more
+        await asyncio.sleep(0.001 if threads_work(loop) else 0)
+        quiet = 0 if loop._ready or threads_work(loop) or draws(app) else quiet + 1  # type: ignore[attr-defined]
+
+
 @asynccontextmanager
 async def sitting(
     config: str | None = None, *, home: Path, size: tuple[int, int] = (80, 24), conversation: int | None = None,
@@ -115,6 +148,10 @@ async def sitting(
     if config is not None:
         (home / "config.toml").write_text(config, encoding="utf-8")
     app = ModelbayApp(home / "config.toml", conversation=conversation)
-    async with app.run_test(size=size) as pilot:
-        yield Sitting(app, pilot)
-        assert not app.internal_errors.seen, "\n\n".join(trace(fault) for fault in app.internal_errors.seen)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("app", "pilot"):
+            patch.setattr(f"textual.{module}.wait_for_idle", settled)
+        async with app.run_test(size=size) as pilot:
+            yield Sitting(app, pilot)
+            assert not app.internal_errors.seen, "\n\n".join(trace(fault) for fault in app.internal_errors.seen)
+            app.exit()  # as a user does: a timer that runs while the screens are removed fails

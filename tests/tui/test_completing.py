@@ -135,6 +135,8 @@ async def test_a_slow_file_system_holds_up_neither_typing_nor_sending(
             await person.answered()
             assert asked(person) == ["see @notes now"]
             await person.types("@note")
+            while not calls:
+                await person.pilot.pause(0.02)
             assert len(calls) == 1
         finally:
             go.set()

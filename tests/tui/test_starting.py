@@ -126,7 +126,7 @@ async def test_a_login_that_is_denied_takes_its_code_away_and_can_be_tried_again
     open_server.provider.logins.behave(behavior_of(["deny", "interval=1"]))
     async with sitting(FLOW.replace("SIM", open_server.url), home=home) as person:
         await person.says("/login own")
-        await person.sees("denied")
+        await person.reads("denied")
         await person.sees_no("/simulate/approve")
         await person.presses("enter")
         await person.sees("/simulate/approve", "waiting for approval")
@@ -137,7 +137,7 @@ async def test_esc_leaves_a_login_that_was_denied(home: Path, open_server: Simul
     open_server.provider.logins.behave(behavior_of(["deny", "interval=1"]))
     async with sitting(FLOW.replace("SIM", open_server.url), home=home) as person:
         await person.says("/login own")
-        await person.sees("denied")
+        await person.reads("denied")
         await person.presses("escape")
         await person.sees_no("Log in to")
 
