@@ -79,7 +79,7 @@ class Processes:
         log = self.folder / f"log-{self._number}.txt"
         with log.open("wb") as errors, self.on_core(0 if served else 1):
             process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True,
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, process_group=0,
                 env={**os.environ, **(env or {})},
             )  # fmt: skip
         self._stack.callback(stop, process)

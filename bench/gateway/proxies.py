@@ -51,12 +51,13 @@ TYPES = {
     "google": "google-genai",
 }
 """Provider types of config.toml, by protocol."""
-CLIENT = "bench"
 CONCURRENT = 1_000
 """Limit of requests in progress: more than the streams that are opened."""
 COMMAND = "import sys; from modelbay.cli import main; sys.exit(main())"
 """`modelbay`, in the interpreter of the report."""
-STARTS = 30.0
+STARTS = 60.0
+PEER = "openai_chat"
+"""The provider's protocol for LiteLLM and Portkey."""
 
 
 def start_nginx(processes: Processes, upstream: int, *, log: bool = False) -> Running | None:
@@ -73,6 +74,33 @@ def start_nginx(processes: Processes, upstream: int, *, log: bool = False) -> Ru
     server = processes.start([program, "-p", str(folder), "-c", str(config), "-e", "stderr"], port=port)
     wait_for(server)
     return server
+
+
+def start_litellm(processes: Processes, program: Path, upstream: int, kinds: list[Replies]) -> Running:
+    """LiteLLM's proxy with one worker and a model per kind of reply, for the same requests as modelbay's gateway."""
+    config, port = processes.folder / "litellm.yaml", free_port()
+    lines = ["model_list:"]
+    for replies in kinds:
+        lines += [f"- model_name: {name_of(PEER, replies)}", "  litellm_params:", f"    model: openai/{WIRE}"]
+        lines += [f"    api_base: {base_url(PEER, replies, upstream)}", "    api_key: sk-upstream-0123456789"]
+    config.write_text("\n".join([*lines, "general_settings: {master_key: sk-bench}", ""]))
+    server = processes.start(
+        [program, "--config", str(config), "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"], port=port
+    )
+    wait_for(server)
+    return server
+
+
+def start_portkey(processes: Processes, program: Path) -> Running:
+    """Portkey's gateway. Each request has the URL of its provider."""
+    port = free_port()
+    server = processes.start([program, "--headless", f"--port={port}"], port=port)
+    wait_for(server)
+    return server
+
+
+def portkey_headers(upstream: int, replies: Replies) -> dict[str, str]:
+    return {"x-portkey-provider": "openai", "x-portkey-custom-host": base_url(PEER, replies, upstream)}
 
 
 def start_bare(processes: Processes, upstream: int) -> Running:

@@ -11,25 +11,27 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from bench.gateway import profiling, situations
 from bench.gateway.library import library
 from bench.gateway.processes import Processes
-from bench.gateway.proxies import Installation, start_bare, start_nginx
+from bench.gateway.proxies import Installation, portkey_headers, start_bare, start_litellm, start_nginx, start_portkey
 from bench.gateway.situations import BARE, FULL, NGINX, PASSED, QUICK, Bench, Sizes, section
 from bench.gateway.tools import Lane, prepare
 from bench.gateway.traffic import Exchange, Replies, agent_exchange, exchange, write_replies
 from bench.gateway.values import Report, Section, Target
+from modelbay.protocols.codec import NAMES
 
 CHAT, ANTHROPIC = "openai_chat", "anthropic"
+TRANSLATED = "Anthropic to Chat"
 PAIRS = {
     PASSED: (CHAT, CHAT),
-    "Anthropic to Chat": (ANTHROPIC, CHAT),
+    TRANSLATED: (ANTHROPIC, CHAT),
     "Chat to Anthropic": (CHAT, ANTHROPIC),
 }
 """The protocols of the client and the provider."""
-AGENT = {PASSED: (ANTHROPIC, ANTHROPIC), "Anthropic to Chat": (ANTHROPIC, CHAT)}
+AGENT = {PASSED: (ANTHROPIC, ANTHROPIC), TRANSLATED: (ANTHROPIC, CHAT)}
 
 
 class Options(Struct, frozen=True):
@@ -38,6 +40,11 @@ class Options(Struct, frozen=True):
     """Servers on one core, mock provider and load on another."""
     beside: Path | None = None
     """A checkout with another version of modelbay, which is measured in the same run."""
+    litellm: Path | None = None
+    """LiteLLM's program."""
+    portkey: Path | None = None
+    """Portkey's program."""
+    pairs: dict[str, tuple[str, str]] = field(default_factory=lambda: PAIRS)
 
 
 def measure(options: Options) -> Report:
@@ -69,6 +76,9 @@ class _Run:
             name = f" ({options.beside.name})"
             self._installations[name] = Installation(processes, upstream, replies, options.beside)
         self._gateways = {name: one.serve() for name, one in self._installations.items()}
+        self._litellm = start_litellm(processes, options.litellm, upstream, replies) if options.litellm else None
+        self._portkey = start_portkey(processes, options.portkey) if options.portkey else None
+        self._pairs = options.pairs
         self._base = NGINX if self._nginx else BARE
 
     def report(self) -> Report:
@@ -96,7 +106,17 @@ class _Run:
         plain = exchange(CHAT, CHAT, replies)
         lanes = {NGINX: self._bench.direct(self._nginx, plain)} if self._nginx else {}
         lanes[BARE] = self._bench.direct(self._bare, plain)
-        return lanes | self._through({name: exchange(*pair, replies) for name, pair in PAIRS.items()})
+        lanes |= self._through({name: exchange(*pair, replies) for name, pair in self._pairs.items()})
+        if self._litellm:
+            for name in (PASSED, TRANSLATED):
+                one = exchange(*PAIRS[name], replies)
+                lanes[f"LiteLLM: {name}"] = self._bench.lane(self._litellm, one.request("sk-bench"), one.ending)
+        if self._portkey:
+            fields = portkey_headers(self._upstream, replies)
+            lanes["Portkey: passed on"] = self._bench.lane(
+                self._portkey, plain.request("sk-upstream-0123456789", fields), plain.ending
+            )
+        return lanes
 
     def _through(self, exchanges: dict[str, Exchange]) -> dict[str, Lane]:
         return {
@@ -114,7 +134,7 @@ class _Run:
         sizes = self._bench.sizes
         found = self._bench.samples(lanes, (sizes.connections, sizes.requests), sizes.rounds)
         title = f"CPU per request, 1 KB, {sizes.connections} connections"
-        targets = self._targets(Target(4, 3), Target(6, 5))
+        targets = self._targets(self._pairs, Target(4, 3), Target(6, 5))
         return [section(title, "µs", found, self._base, lambda one: one.per_request, targets), self._workers()]
 
     def _workers(self) -> Section:
@@ -134,7 +154,7 @@ class _Run:
     def _latency(self) -> Section:
         sizes = self._bench.sizes
         found = self._bench.samples(self._lanes(self._whole), (1, sizes.single), sizes.rounds)
-        targets = self._targets(Target(2, 1.7), Target(4, 3))
+        targets = self._targets(self._pairs, Target(2, 1.7), Target(4, 3))
         return section("Median latency, 1 KB, 1 connection", "µs", found, self._base, lambda one: one.latency, targets)
 
     def _chunks(self) -> Section:
@@ -143,14 +163,14 @@ class _Run:
         title = (
             f"CPU per chunk, {sizes.streams} streams of {sizes.chunks} chunks, one each {self._stream.pace // 1000} ms"
         )
-        targets = self._targets(Target(1.5, 1.3), Target(2.2, 2.0))
+        targets = self._targets(self._pairs, Target(1.5, 1.3), Target(2.2, 2.0))
         return section(title, "µs", found, self._base, lambda one: one.per_event, targets)
 
     def _agent(self) -> Section:
         large = {name: agent_exchange(*pair, self._whole) for name, pair in AGENT.items()}
         small = self._through({name: exchange(*pair, self._whole) for name, pair in AGENT.items()})
         lanes = {name: (lane, small[name]) for name, lane in self._through(large).items()}
-        targets = self._targets(Target(0.3, 0.15), Target(1.2, 0.8))
+        targets = self._targets(AGENT, Target(0.3, 0.15), Target(1.2, 0.8))
         return situations.agent(self._bench, lanes, large[PASSED].body, targets)
 
     def _start(self) -> Section:
@@ -166,10 +186,12 @@ class _Run:
         one = exchange(CHAT, CHAT, self._whole)
         return library(self._bench.sizes, self._installations[""], self._upstream, one, Target(1.5, 1.5))
 
-    def _targets(self, passed: Target, translated: Target) -> dict[str, Target]:
+    def _targets(self, pairs: dict[str, tuple[str, str]], passed: Target, translated: Target) -> dict[str, Target]:
         """Targets of each lane by its label."""
         return {
-            label + name: passed if label == PASSED else translated for label in PAIRS for name in self._installations
+            label + name: passed if client == provider else translated
+            for label, (client, provider) in pairs.items()
+            for name in self._installations
         }
 
 
@@ -183,10 +205,21 @@ def main(words: list[str]) -> None:
     parser.add_argument("--quick", action="store_true", help="Fewer rounds and requests: one minute instead of four.")
     parser.add_argument("--pin", action="store_true", help="Servers on one core, mock provider and load on another.")
     parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="Another version to measure in the same run.")
+    parser.add_argument("--pairs", action="store_true", help="All pairs of protocols, instead of three.")
+    parser.add_argument("--litellm", type=Path, metavar="PROGRAM", help="LiteLLM's program, to measure it too.")
+    parser.add_argument("--portkey", type=Path, metavar="PROGRAM", help="Portkey's program, to measure it too.")
     parser.add_argument("--profile", choices=profiling.CASES, help="Print a profile of the gateway instead.")
     parser.add_argument("--json", action="store_true", help="Print the values as JSON.")
     given = parser.parse_args(words)
-    options = Options(QUICK if given.quick else FULL, given.pin, given.beside and given.beside.absolute())
+    pairs = {f"{client} to {provider}": (client, provider) for client in NAMES for provider in NAMES}
+    options = Options(
+        QUICK if given.quick else FULL,
+        given.pin,
+        given.beside and given.beside.absolute(),
+        given.litellm,
+        given.portkey,
+        pairs if given.pairs else PAIRS,
+    )
     if given.profile:
         print(profiling.report(given.profile, options.sizes), flush=True)
         return

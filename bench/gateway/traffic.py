@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,13 @@ class Exchange(Struct, frozen=True):
             self.client, '"STOP"'
         )
 
-    def request(self, key: str) -> bytes:
-        """The bytes that a client of the gateway sends."""
+    def request(self, key: str, further: Mapping[str, str] | None = None) -> bytes:
+        """The bytes that a client of the gateway sends. `further`: other headers."""
         fields = {"x-goog-api-key": key} if self.client == "google" else {"authorization": f"Bearer {key}"}
         if self.client == "anthropic":
             fields = {"x-api-key": key, "anthropic-version": "2023-06-01"}
-        return _request(_path(self.client, self.replies, name_of(self.upstream, self.replies)), fields, self.body)
+        path = _path(self.client, self.replies, name_of(self.upstream, self.replies))
+        return _request(path, fields | dict(further or {}), self.body)
 
     def direct(self) -> bytes:
         """The bytes that a client of the mock provider sends, of the same size. Proxies pass them on unchanged."""
