@@ -210,6 +210,16 @@ async def test_a_request_may_arrive_in_any_two_pieces(gateway: Running, data: by
     assert len(gateway[1].journal) == before + len(range(1, len(data), 7))
 
 
+async def test_invalid_chunks_are_not_welcomed(gateway: Running, caplog: pytest.LogCaptureFixture) -> None:
+    received = await last(gateway, head("POST", PATH, CHUNKED, "Expect: 100-continue") + b"xyz\r\n")
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert received.count(b"HTTP/1.1 ") == 1
+    async with RawClient(gateway[0].url) as client:
+        await client.send(NEXT)
+        assert (await client.response()).status == 200
+    assert "internal error" not in caplog.text
+
+
 @pytest.mark.parametrize(
     "name", ["Authorization: Bearer " + KEY, "x-api-key: " + KEY, "Host: 127.0.0.1", "anthropic-beta: x"]
 )

@@ -344,6 +344,7 @@ class _Connection(HttpToolsProtocol):
     def _abandon(self, cycle: RequestResponseCycle) -> None:
         """Report to a request that the rest of its body will not arrive."""
         cycle.disconnected = True
+        cycle.waiting_for_100_continue = False
         cycle.message_event.set()
 
     def _end(self, refusal: bytes) -> None:
