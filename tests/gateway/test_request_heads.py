@@ -210,6 +210,25 @@ async def test_a_request_may_arrive_in_any_two_pieces(gateway: Running, data: by
     assert len(gateway[1].journal) == before + len(range(1, len(data), 7))
 
 
+@pytest.mark.parametrize("method", ["POST", "TRACE", "GET"])
+@pytest.mark.parametrize("key", [KEY, "wrong"])
+@pytest.mark.parametrize("split", [0, 5])
+async def test_invalid_chunks_end_a_request_that_is_refused_for_another_reason(
+    gateway: Running, caplog: pytest.LogCaptureFixture, method: str, key: str, split: int
+) -> None:
+    async with RawClient(gateway[0].url) as client:
+        await client.send(head(method, "/v1/audio/transcriptions", CHUNKED, key=key) + b"5\r\nab"[:split])
+        await asyncio.sleep(0)
+        await client.send(b"xyz\r\n" * 3 + NEXT)
+        received = await client.rest()
+    assert received.startswith(b"HTTP/1.1 4")
+    assert received.count(b"HTTP/1.1 ") == 1
+    async with RawClient(gateway[0].url) as client:
+        await client.send(NEXT)
+        assert (await client.response()).status == 200
+    assert not caplog.text
+
+
 async def test_invalid_chunks_are_not_welcomed(gateway: Running, caplog: pytest.LogCaptureFixture) -> None:
     received = await last(gateway, head("POST", PATH, CHUNKED, "Expect: 100-continue") + b"xyz\r\n")
     assert received.startswith(b"HTTP/1.1 400 ")

@@ -167,7 +167,7 @@ class HttpRequest:
     def respond(self, status: int, fields: Fields, body: bytes) -> None:
         """Send a whole response. Its `content-length` is added."""
         head = self._head(status, [*fields, (b"content-length", b"%d" % len(body))])
-        self._transport.write(head if self.method == "HEAD" else head + body)
+        self._send(head if self.method == "HEAD" else head + body)
         self._end()
 
     def start(self, status: int, fields: Fields) -> None:
@@ -178,21 +178,24 @@ class HttpRequest:
             else:
                 self._chunked = True
                 fields = [*fields, (b"transfer-encoding", b"chunked")]
-        self._transport.write(self._head(status, fields))
+        self._send(self._head(status, fields))
 
     def write(self, data: bytes) -> None:
         """Send a piece."""
-        if not data or self.disconnected or self.method == "HEAD":
-            return
-        self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        if data and self.method != "HEAD":
+            self._send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self, data: bytes = b"") -> None:
         """Send the last piece of a response in pieces."""
-        if self._chunked and not self.disconnected:
-            self._transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n")
+        if self._chunked:
+            self._send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n")
         else:
             self.write(data)
         self._end()
+
+    def _send(self, data: bytes) -> None:
+        if not self.disconnected:  # else the connection is closed, or ends with the refusal of an invalid body
+            self._transport.write(data)
 
     @property
     def is_slow(self) -> bool:
@@ -223,6 +226,8 @@ class HttpRequest:
 
     def _complete(self) -> None:
         self.response_complete = True
+        if self.disconnected:
+            return
         if not self.keep_alive:
             self._transport.close()
         self.on_response()
@@ -239,7 +244,7 @@ class HttpRequest:
             LOG.exception("internal error while responding to %s %s", self.method, self.path)
         finally:
             self.on_left = None
-            if not self._written:  # a part must not be taken for the whole
+            if not self._written and not self.disconnected:  # a part must not be taken for the whole
                 self._transport.close()
             elif not self.response_complete:
                 self._complete()
