@@ -28,7 +28,7 @@ ROUND = 3_000
 """Cases after which the gateway must hold no more than before."""
 GROWTH = 48
 """MiB that the gateway may grow after its second round."""
-FILES = 16
+FILES = 48
 """Open files that the gateway may have beyond those after its first round: its pool of connections."""
 SETTLING = 20.0
 """Seconds after which no request of a round is in progress any more."""

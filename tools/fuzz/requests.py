@@ -197,7 +197,8 @@ def judged(tried: RequestCase, received: bytes, *, itself: bool) -> str | None:
             return f"status 500: {response.body[:300]!r}"
         if not response.whole and itself:
             return f"response {number} broke off: {response.body[-300:]!r}"
-        if wrong := _of_stream(response):
+        delimited = {b"content-length", b"transfer-encoding"} & response.headers.keys()
+        if (itself or delimited) and (wrong := _of_stream(response)):
             return wrong
         words = nonces(response.body)
         if any(case != tried.number for case, _ in words):
@@ -206,6 +207,8 @@ def judged(tried: RequestCase, received: bytes, *, itself: bool) -> str | None:
             return f"response {number} is in the wrong place: {words}"
         last = max([last, *(index for _, index in words)])
     for number, word in enumerate(tried.intact):
+        if number and len(found) >= number and found[number - 1].headers.get(b"connection") == b"close":
+            break  # a refusal before the whole body was received
         if len(found) <= number:
             return f"request {number} was not answered; received {received[-300:]!r}"
         if word not in found[number].body:
