@@ -9,10 +9,8 @@ from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
 from modelbay.json_text import encode
 from modelbay.opened import Sending
-from modelbay.serving.replies import token_count
+from modelbay.serving.replies import JSON, token_count
 from modelbay.target import Target
-
-_JSON = (b"content-type", b"application/json")
 
 
 class TokenCount:
@@ -45,7 +43,7 @@ class TokenCount:
             expected = await self._stores.expected_count(target, conversation, asked=True)
             counted = encode(token_count(request.protocol, expected.tokens))
         fields = headers.own(provider=target.upstream.provider.id, model=target.model.id, estimated=estimated)
-        self._responder.whole(200, counted, [_JSON, *fields])
+        self._responder.whole(200, counted, [JSON, *fields])
 
     async def _counted(self, target: Target, body: ClientBody) -> bytes | None:
         """The provider's own count; None if it has none for this request."""

@@ -24,6 +24,7 @@ from modelbay.opened import Consume, Opened, Sending
 from modelbay.protocols.limits import within_output_limit
 from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
+from modelbay.serving.replies import JSON
 from modelbay.target import Target
 from modelbay.usage import Usage
 
@@ -32,7 +33,6 @@ POLICY = Policy(attempts=3, cap=2.0, patience=5.0)
 PATIENCE = 25.0
 """Seconds after which a stream begins although its provider is still silent. Proxies cut connections off after 30."""
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
-JSON = b"application/json"
 PINGS = {
     "anthropic": KeepAlive(b'event: ping\ndata: {"type": "ping"}\n\n'),
     # Google's SDK for Python reads a comment as JSON, and its older one for JavaScript then finds no further event
@@ -264,7 +264,7 @@ class Exchange:
         # some providers name another content type than that of their stream
         kind, ping = EVENT_STREAM, PINGS.get(self._request.protocol, COMMENT)
         if prepared.array:
-            kind, ping = JSON, WHITE_SPACE
+            kind, ping = JSON[1], WHITE_SPACE
         returned = [] if opened is None else headers.returned(opened.headers, passed=False)
         own = self.fields()
         self._responder.start(200, [*returned, (b"content-type", kind), (b"cache-control", b"no-cache"), *own], ping)
@@ -288,7 +288,7 @@ class Exchange:
         passes = prepared.conversation is None and not opened.streamed
         body = b"".join(data) if passes else self._request.codec.render_reply(reply)
         fields = headers.returned(opened.headers, passed=False)
-        self._responder.whole(200, body, [(b"content-type", JSON), *fields, *self.fields()])
+        self._responder.whole(200, body, [JSON, *fields, *self.fields()])
 
     def _note(self, events: list[Event], conversation: Conversation | None) -> None:
         """Read events beside the response."""

@@ -24,10 +24,10 @@ from modelbay.serving.http_request import ClientLeft, HttpRequest
 from modelbay.serving.keys import keys_of, query_without_key
 from modelbay.serving.paths import is_plain
 from modelbay.serving.refusals import ErrorResponse
+from modelbay.serving.replies import JSON
 from modelbay.serving.routes import STATUS, TABLE, Action, Route, protocol_of
 from modelbay.target import Target
 
-JSON = (b"content-type", b"application/json")
 FORMS: frozenset[Action] = frozenset(("images", "audio"))
 """Actions whose requests may be multipart forms."""
 BUSY = 1.0

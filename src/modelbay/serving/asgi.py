@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias
 
 from modelbay.errors import RequestTooLarge
+from modelbay.serving.replies import JSON
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -68,4 +69,4 @@ async def respond(send: Send, status: int, body: bytes, headers: Headers) -> Non
 
 async def respond_json(send: Send, status: int, body: bytes) -> None:
     length = b"%d" % len(body)
-    await respond(send, status, body, [(b"content-type", b"application/json"), (b"content-length", length)])
+    await respond(send, status, body, [JSON, (b"content-length", length)])

@@ -19,6 +19,7 @@ from modelbay.errors import (
     RateLimited,
 )
 from modelbay.protocols.codec import codec
+from modelbay.serving.replies import JSON
 from modelbay.serving.routes import TABLE
 
 UNREAD = ((b"connection", b"close"),)
@@ -38,7 +39,7 @@ class ErrorResponse(Struct, frozen=True):
 def refusal(protocol: str, error: ModelbayError, headers: Collection[tuple[bytes, bytes]] = ()) -> ErrorResponse:
     """The response that reports an error to a client. The error's hint follows its message."""
     status, body = codec(protocol).render_error(_with_hint(error))
-    fields = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *headers]
+    fields = [JSON, (b"content-length", b"%d" % len(body)), *headers]
     if error.retry_after is not None:
         # whole seconds, rounded up: a client that comes earlier is refused again
         fields.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))

@@ -6,6 +6,9 @@ from modelbay.conversation import Extra
 from modelbay.errors import BadRequest
 from modelbay.json_text import encode
 
+JSON = (b"content-type", b"application/json")
+"""The header of bodies in JSON."""
+
 
 def token_count(protocol: str, tokens: int) -> Extra:
     """The response to a request for a token count."""
