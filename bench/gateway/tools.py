@@ -12,6 +12,8 @@ from bench.gateway.processes import Processes, Running
 
 SOURCES = Path(__file__).resolve().parent.parent / "native"
 TIMES_OUT = 120.0
+SHOWN = 300
+"""Maximum characters of an error."""
 
 
 class Load(Struct, frozen=True):
@@ -66,7 +68,7 @@ def result(process: "subprocess.Popen[str]") -> Load:
             raise
     if process.returncode:
         raise RuntimeError(f"the load generator failed: {errors.strip()}")
-    return Load(**json.loads(out), complaint=errors.strip())
+    return Load(**json.loads(out), complaint=errors.strip()[:SHOWN])
 
 
 def prepare(folder: Path) -> Tools:

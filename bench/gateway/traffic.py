@@ -44,7 +44,7 @@ class Exchange(Struct, frozen=True):
     def ending(self) -> str:
         """Text among the last bytes of each correct reply."""
         if not self.replies.chunks:
-            return "Token" if self.client == "google" else "_tokens"
+            return {"anthropic": "end_turn", "google": "STOP"}.get(self.client, "_tokens")
         return {"openai_chat": "data: [DONE]", "openai_responses": "total_tokens", "anthropic": "message_stop"}.get(
             self.client, '"STOP"'
         )
