@@ -9,8 +9,8 @@ from tests.cli.command import Command
 
 
 def test_it_shows_every_protocol_and_succeeds(modelbay: Command):
-    before = set(modelbay.home.rglob("*"))
     (modelbay.home / "config.toml").unlink()
+    before = set(modelbay.home.rglob("*"))
     code, out, err = modelbay("demo")
     assert (code, err) == (0, "")
     out, _, after = out.partition("\nNext, connect your own provider:\n")
