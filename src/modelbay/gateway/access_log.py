@@ -1,9 +1,12 @@
 """One line per request: who asked which model of which provider, and how it ended. No content, no keys, no queries."""
 
+import asyncio
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from time import localtime, perf_counter, strftime, time
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from modelbay.json_text import encode
 from modelbay.logs import escaped
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("modelbay.access")
 
 
+LAG = 0.1
+"""Seconds after which a line for a stream is written."""
 FIELDS = "modelbay_fields"
 """The attribute of a record that has the fields of a request."""
 
@@ -24,17 +29,52 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields: dict[str, Any] = getattr(record, FIELDS, None) or {"message": super().format(record)}
-        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        return encode({"time": when, "level": record.levelname.lower(), **fields}).decode()
+        return _json_line(record.created, record.levelname.lower(), fields)
+
+
+def _json_line(when: float, level: str, fields: dict[str, Any]) -> str:
+    at = datetime.fromtimestamp(when, UTC).isoformat(timespec="milliseconds")
+    return encode({"time": at, "level": level, **fields}).decode()
 
 
 class AccessLog:
+    """Lines about requests that have ended, for a stream or for Python's logging, whose cost is that of a small request.
+
+    Lines for a stream are written together, a moment later: each write of one costs more than the line.
+    """
+
+    def __init__(self, stream: TextIO | None = None, form: Literal["text", "json"] = "text") -> None:
+        self._stream = stream
+        self._json = form == "json"
+        self._lines: list[str] = []
+        self._second = 0
+        self._clock = ""
+
     def write(self, visit: "Visit") -> None:
         """Log a request that has ended."""
-        if not LOG.isEnabledFor(logging.INFO):
-            return
-        fields = _fields(visit)
-        LOG.info("%s", " ".join(f"{name}={_word(value)}" for name, value in fields.items()), extra={FIELDS: fields})
+        if self._stream is not None:
+            if not self._lines:
+                asyncio.get_running_loop().call_later(LAG, self.flush)
+            self._lines.append(self._line(_fields(visit)))
+        elif LOG.isEnabledFor(logging.INFO):
+            fields = _fields(visit)
+            LOG.info("%s", _words(fields), extra={FIELDS: fields})
+
+    def flush(self) -> None:
+        """Write the lines that wait."""
+        lines, self._lines = self._lines, []
+        if lines and self._stream is not None:
+            with suppress(OSError, ValueError):  # the reader of the log is gone
+                self._stream.write("".join(lines))
+                self._stream.flush()
+
+    def _line(self, fields: dict[str, Any]) -> str:
+        now = time()
+        if self._json:
+            return _json_line(now, "info", fields) + "\n"
+        if int(now) != self._second:
+            self._second, self._clock = int(now), strftime("%Y-%m-%d %H:%M:%S", localtime(now))
+        return f"{self._clock},{int(now * 1000) % 1000:03} INFO {_words(fields)}\n"
 
 
 def _fields(visit: "Visit") -> dict[str, Any]:
@@ -63,8 +103,12 @@ def _fields(visit: "Visit") -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _word(value: Any) -> str:
-    text = str(value)
+def _words(fields: dict[str, Any]) -> str:
+    return " ".join([f"{name}={value if type(value) is int else _word(value)}" for name, value in fields.items()])
+
+
+@lru_cache(maxsize=1024)
+def _word(text: str) -> str:
     if text and text.isprintable() and not any(character in ' "=' for character in text):
         return text
     return escaped(encode(text).decode())

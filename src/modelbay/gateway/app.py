@@ -41,3 +41,4 @@ class GatewayApp(RequestHandler):
 
     async def aclose(self) -> None:
         await self._gateway.aclose()
+        self._log.flush()

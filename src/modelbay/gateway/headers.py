@@ -5,7 +5,8 @@ everything about the encoding of a body belong to one connection.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 from modelbay.events import Warned
@@ -74,20 +75,25 @@ def own(
     provider: str | None = None,
     model: str | None = None,
     attempts: int | None = None,
-    warnings: Iterable[Warned] = (),
+    warnings: Sequence[Warned] = (),
     overhead: float | None = None,
     estimated: bool = False,
 ) -> list[Field]:
     """The headers that describe what the gateway did. `overhead`: seconds that it took itself."""
-    values = {
-        "provider": provider,
-        "model": model,
-        "attempts": None if attempts is None else str(attempts),
-        "dropped": ", ".join(_shortened(changes(warnings))) or None,
-        "overhead-ms": None if overhead is None else f"{overhead * 1000:.1f}",
-        "estimated": "true" if estimated else None,
-    }
-    return [_field(_PREFIX + name, value) for name, value in values.items() if value is not None]
+    found = list(_call(provider, model, attempts))
+    if warnings and (dropped := ", ".join(_shortened(changes(warnings)))):
+        found.append(_field(_PREFIX + "dropped", dropped))
+    if overhead is not None:
+        found.append((b"x-modelbay-overhead-ms", b"%.1f" % (overhead * 1000)))
+    if estimated:
+        found.append((b"x-modelbay-estimated", b"true"))
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _call(provider: str | None, model: str | None, attempts: int | None) -> tuple[Field, ...]:
+    values = {"provider": provider, "model": model, "attempts": None if attempts is None else str(attempts)}
+    return tuple(_field(_PREFIX + name, value) for name, value in values.items() if value is not None)
 
 
 def cors(origin: str) -> list[Field]:
@@ -125,6 +131,7 @@ def _shortened(names: list[str]) -> Iterator[str]:
         yield written
 
 
+@lru_cache(maxsize=4096)
 def _passes(name: str, allowed: tuple[str, ...]) -> bool:
     if name in CONSUMED:
         return False
@@ -140,6 +147,8 @@ def _field(name: str, value: str) -> Field:
 def safe(value: str) -> str:
     """A value that every client and proxy reads the same way: one line of ASCII, limited in length. Other characters are
     percent-encoded."""
+    if value.isascii() and value.isprintable() and len(value) <= LONGEST and " " not in value:
+        return value
     written = _ascii(value, _PRINTABLE)
     return written if len(written) <= LONGEST else re.sub(r"%[0-9A-F]?\Z", "", written[: LONGEST - 3]) + "..."
 

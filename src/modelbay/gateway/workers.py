@@ -81,7 +81,7 @@ def _serve(
     in_progress: OneProcess | SharedCounts,
     ready: Callable[[], object] | None = None,
 ) -> None:
-    app = GatewayApp(gateway_of(options), AccessLog(), in_progress, ready)
+    app = GatewayApp(gateway_of(options), AccessLog(sys.stderr, options.log_format), in_progress, ready)
     HttpServer(app, listener, drain=DRAIN).run()
 
 

@@ -6,6 +6,7 @@ foreign name resolves to this machine and the page has the same origin; then `Ho
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -24,26 +25,32 @@ class Callers(Struct, frozen=True):
 
     def refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         """The reason to refuse a request with these headers, or None."""
-        found = list(headers)
-        hosts = [value.decode("latin-1") for name, value in found if name == b"host"]
-        if len(hosts) != 1 or not self._is_here(f"http://{hosts[0]}"):
+        hosts, origins = [], []
+        for name, value in headers:
+            if name == b"host":
+                hosts.append(value.decode("latin-1"))
+            elif name == b"origin":
+                origins.append(value.decode("latin-1"))
+        if len(hosts) != 1 or not _is_here(self, f"http://{hosts[0]}"):
             return "the Host header does not name this server"
-        origins = [value.decode("latin-1") for name, value in found if name == b"origin"]
-        if origins and (len(origins) != 1 or not (origins[0] in self.origins or self._is_here(origins[0]))):
+        if origins and (len(origins) != 1 or not (origins[0] in self.origins or _is_here(self, origins[0]))):
             return "requests from other web sites are refused (Origin header)"
         return None
 
-    def _is_here(self, url: str) -> bool:
-        try:
-            where = origin(url)
-        except ValueError:
-            return False
-        if "@" in url or url.count("/") > 2:  # such as `Host: a/b`
-            return False
-        if where.loopback or where.host == self.bound.lower() or where.host in self.names:
-            return True
-        # DNS rebinding needs a name, so an IP address is one of this machine
-        return self.bound in ANYWHERE and _is_address(where.host)
+
+@lru_cache(maxsize=256)
+def _is_here(callers: Callers, url: str) -> bool:
+    """Whether the host of a URL is one of the server."""
+    try:
+        where = origin(url)
+    except ValueError:
+        return False
+    if "@" in url or url.count("/") > 2:  # such as `Host: a/b`
+        return False
+    if where.loopback or where.host == callers.bound.lower() or where.host in callers.names:
+        return True
+    # DNS rebinding needs a name, so an IP address is one of this machine
+    return callers.bound in ANYWHERE and _is_address(where.host)
 
 
 def _is_address(host: str) -> bool:

@@ -1,5 +1,6 @@
 """Path validation: only paths that every server and proxy reads the same way."""
 
+from functools import lru_cache
 from urllib.parse import unquote
 
 DEPTH = 4
@@ -8,6 +9,7 @@ NOT_PLAIN = "the path has a dot segment, an empty segment, a backslash or a cont
 """The reason to refuse a path."""
 
 
+@lru_cache(maxsize=1024)
 def is_plain(path: str) -> bool:
     """Whether a raw path has no `.` or `..` segment, empty segment, backslash or control character, at any level of
     encoding.
