@@ -298,17 +298,18 @@ async def test_a_body_in_pieces_is_sent_in_chunks_or_with_its_length():
         size = 6 if length else len(chunk(b"abc") + chunk(b"def") + chunk(b""))
         received.body = await client.reader.readexactly(size)
         await client.send(reply(b"ok"))
-        await script(client)
+        await answers(reply(b"ok"))(client)
 
     async with RawServer(script) as server, Transport() as transport:
         for length in (6, None):
             request = streamed(server.url, pieces(b"abc", b"", b"def"), length)
             assert await (await transport.send(request)).read() == b"ok"
-        first, second = server.requests
+            assert await (await transport.send(post(server.url))).read() == b"ok"
+        assert [len(client.requests) for client in server.clients] == [2, 2]  # the connection is kept for other calls
+        first, second = (client.requests[0] for client in server.clients)
         assert (first.headers["content-length"], first.body) == ("6", b"abcdef")
         assert second.headers["transfer-encoding"] == "chunked"
         assert second.body == chunk(b"abc") + chunk(b"def") + chunk(b"")
-        assert len(server.clients) == 1
 
 
 @pytest.mark.parametrize("length", [5, 7])

@@ -45,20 +45,21 @@ class DirectClient:
         """Send a request that has a head. Raises what `Transport.send` raises.
 
         A kept connection may be closed by the server at the moment when it is used. A call to which nothing of a reply
-        has arrived is sent again then, once, on a new connection.
+        has arrived is sent again then, once, on a new connection. A body that can be read only once cannot be sent again, so
+        it is not sent on a kept connection.
         """
         head = request.head
         assert head is not None
         if request.limits is not self._limits:
             self._limits, self._nap = request.limits, _nap(request.limits)
         key = head.secure, head.host, head.port, request.tls, request.public
-        kept = self._pool.take(key)
+        kept = self._pool.take(key) if request.body is None or isinstance(request.body, bytes) else None
         if kept is not None:
             response = DirectResponse(self, request, kept, self._nap)
             try:
                 return await response.after_head(head)
             except Disconnected:
-                if kept.received or not (request.body is None or isinstance(request.body, bytes)):
+                if kept.received:
                     raise
         try:
             connection = await self._pool.connect(key, head, request)
