@@ -47,27 +47,13 @@ _VISIBLE = Text | Refusal | ToolCall
 """Parts that every client sends back."""
 _THINKING = "thinking"
 """The tag of a thinking part in envelopes."""
-_FIELDS = (
-    b'"signature"',
-    b'"redacted_thinking"',
-    b'"encrypted_content"',
-    b'"thoughtSignature"',
-    b'"thought_signature"',
-    b'"reasoning_details"',
-    b'"reasoning_opaque"',
-)
-"""One of these is in every body that contains a signature."""
-_REASONING_FIELDS = (b'"reasoning_content"', b'"thought"')
-"""Fields of reasoning without a signature."""
-_CALLS = (
-    b'"tool_use"',
-    b'"tool_calls"',
-    b'"function_call"',
-    b'"custom_tool_call"',
-    b'"functionCall"',
-    b'"function_call_output"',
-)
-"""One of these is in every body that contains a tool call of the model."""
+_SIGNED = rb"signature|redacted_thinking|encrypted_content|thoughtSignature|thought_signature|reasoning_details|reasoning_opaque"
+_STATE = re.compile(rb'"(?:' + _SIGNED + rb')"')
+"""Is in every body that contains a signature. One pattern, as a search for each field reads a large body many times."""
+_STATE_OR_THINKING = re.compile(rb'"(?:' + _SIGNED + rb'|reasoning_content|thought)"')
+"""Is in every body that contains reasoning, with a signature or without."""
+_CALLS = re.compile(rb'"(?:tool_use|tool_calls|function_call|custom_tool_call|functionCall|function_call_output)"')
+"""Is in every body that contains a tool call of the model."""
 _SIGNATURES = re.compile(
     rb'"(?:signature|data|encrypted_content|thoughtSignature|thought_signature|reasoning_opaque)"'
     rb'\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")'
@@ -180,23 +166,18 @@ class ReasoningStore:
             self._table.report(error)
         return conversation if turns is conversation.turns else replace(conversation, turns=turns)
 
-    @staticmethod
-    def may_contain_state(body: bytes) -> bool:
-        """Whether a body can contain a signature, without reading the file."""
-        return any(field in body for field in _FIELDS)
+    def may_contain_state(self, body: bytes) -> bool:
+        """Whether a body can contain a signature, and something is stored."""
+        return not self._table.missing and _STATE.search(body) is not None
 
     def may_lack_state(self, body: bytes) -> bool:
         """Whether a body contains tool calls of the model and no reasoning, and something is stored."""
-        return (
-            any(field in body for field in _CALLS)
-            and not any(field in body for field in (*_FIELDS, *_REASONING_FIELDS))
-            and not self._table.missing
-        )
+        return not self._table.missing and _CALLS.search(body) is not None and _STATE_OR_THINKING.search(body) is None
 
     def is_foreign(self, client: str, target: Target, body: bytes) -> bool:
         """Whether a request in the target's own protocol contains a signature that is known to be another provider's.
         Such a request cannot be passed on unchanged."""
-        if not self.may_contain_state(body) or self._table.missing:
+        if not self.may_contain_state(body):
             return False
         found = {_digest(_unescaped(signature)) for signature in _SIGNATURES.findall(body)}
         try:
