@@ -16,7 +16,9 @@ BLOCKED = """\
 import socket, sys, threading
 import modelbay.threads
 modelbay.threads.GRACE = 3600
-def blocked(*_, **__):
+def blocked(*_, flags=0, **__):
+    if flags & socket.AI_NUMERICHOST:  # reads an address, and looks nothing up
+        raise socket.gaierror(socket.EAI_NONAME, "not an address")
     print("looking up", file=sys.stderr, flush=True)
     threading.Event().wait()
 socket.getaddrinfo = blocked
