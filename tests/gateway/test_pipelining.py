@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import socket
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -236,3 +237,23 @@ async def test_a_connection_may_be_used_for_many_requests(gateway: Running) -> N
         for number in range(100):
             await client.send(chat(f"word{number}", stream=number % 3 == 0))
             assert f"word{number}".encode() in (await client.response()).body
+
+
+async def test_a_client_may_send_more_than_is_answered(gateway: Running) -> None:
+    """If a connection were closed with unread data, the system would reset it, and some discard what was not read yet."""
+    url = gateway[0].url
+    loop = asyncio.get_running_loop()
+    last = post(*request("openai_chat", "anthropic", "last"), "Connection: close")
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as connection:
+        connection.setblocking(False)
+        await loop.sock_sendall(connection, chat("first") + last)
+        received = b""
+        async with asyncio.timeout(LONG):
+            while b"last" not in received:
+                received += await loop.sock_recv(connection, 65_536)
+            for _ in range(3):
+                await other_requests(url)
+                await loop.sock_sendall(connection, HEALTH)
+            while piece := await loop.sock_recv(connection, 65_536):
+                received += piece
+    assert received.count(b"HTTP/1.1 200 ") == 2

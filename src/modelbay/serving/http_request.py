@@ -72,6 +72,7 @@ class HttpRequest:
         self.response_started = False
         self.response_complete = False
         self.on_response: Callable[[], None] = _nothing
+        """Called at the end of the response: the connection is closed then, unless `keep_alive`."""
         self.default_headers: Iterable[tuple[bytes, bytes]] = ()
         self.is_draining: Callable[[], bool] = bool
         """Whether the server accepts no more connections, and stops when the requests in progress are done."""
@@ -226,11 +227,8 @@ class HttpRequest:
 
     def _complete(self) -> None:
         self.response_complete = True
-        if self.disconnected:
-            return
-        if not self.keep_alive:
-            self._transport.close()
-        self.on_response()
+        if not self.disconnected:
+            self.on_response()
 
     # --- running ---
 

@@ -350,6 +350,9 @@ class _Connection(HttpToolsProtocol):
     def _end(self, refusal: bytes) -> None:
         """Send the last response and close the connection, but read on for a while: if it were closed with unread data, the
         system would reset it, and many clients would report that instead of the refusal."""
+        self._refusal = refusal
+        if self.transport.is_closing():
+            return
         self.transport.write(refusal)
         self.transport.write_eof()
         self.flow.resume_reading()
@@ -422,6 +425,16 @@ class _DirectConnection(_Connection):
         self._in_body = False
         self.cycle.waiting_for_100_continue = False
         self.cycle.feed_end()
+
+    def on_response_complete(self) -> None:
+        running = self._running
+        if running is None or running.keep_alive:
+            super().on_response_complete()
+        elif self._is_draining():
+            self.transport.close()
+        else:  # requests behind the last one are not answered
+            self.pipeline.clear()
+            self._end(b"")
 
     def _is_draining(self) -> bool:
         return self.server_state.draining  # type: ignore[attr-defined, no-any-return]
