@@ -32,6 +32,7 @@ def figures(report: Report) -> dict[str, Figure]:
     return {f"{section.title}: {one.label}": one for section in report.sections for one in section.figures}
 
 
+@pytest.mark.timeout(600)  # it starts several servers many times
 def test_every_figure_is_measured_without_an_error() -> None:
     report = measure(Options(TINY))
     found = figures(report)
@@ -41,6 +42,7 @@ def test_every_figure_is_measured_without_an_error() -> None:
     assert all(section.title in text for section in report.sections)
 
 
+@pytest.mark.timeout(600)  # it starts several servers many times
 def test_without_a_compiler_and_nginx_the_report_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     hide(monkeypatch, "cc", "nginx")
     report = measure(Options(TINY))
