@@ -1,5 +1,6 @@
 import gc
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,23 @@ def pytest_collection() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Tests without a home of their own do not share the developer's: other runs use it at the same time, and state of one
+    conversation that two of them hold there is that of another model."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODELBAY_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(autouse=True)
+def own_cache(own_home: Path) -> Iterator[None]:
+    """Nothing is known of a server that has the port of an earlier one."""
+    yield
+    shutil.rmtree(own_home / "cache", ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
