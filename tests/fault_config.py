@@ -24,6 +24,12 @@ REACHED = {
 """The limit that a fault is meant to reach, where it has no time of its own. Nothing else may depend on the clock."""
 
 
+def noted(fault: str, attempts: int) -> range:
+    """The possible numbers of requests in the server's journal. A busy server may not have read a request yet when its
+    sender reaches a limit."""
+    return range(0 if fault in REACHED else attempts, attempts + 1)
+
+
 def hub_config(
     folder: Path,
     url: str,

@@ -20,7 +20,7 @@ from modelbay.simulator import Simulator
 from modelbay.simulator.faults import FAULTS, parse
 from modelbay.simulator.odd_streams import CALL
 from tests.cli.command import MODELBAY
-from tests.fault_config import KEY, LONG, NAMES, hub_config
+from tests.fault_config import KEY, LONG, NAMES, hub_config, noted
 
 
 class Row(NamedTuple):
@@ -152,10 +152,10 @@ def ending(reply: Reply) -> str:
     return reply.finish.reason
 
 
-async def check_server(sim: Simulator, attempts: int, *, left: bool) -> None:
+async def check_server(sim: Simulator, attempts: range, *, left: bool) -> None:
     """The server's view: the number of requests, and that no connection stays open."""
     entries = sim.journal.calls()
-    assert len(entries) == attempts
+    assert len(entries) in attempts
     for entry in entries:
         await entry.wait_over(LONG)
         assert (entry.disconnected is not None) is left
@@ -186,7 +186,7 @@ async def test_by_the_hub(sim: Simulator, tmp_path: Path, row: Row, protocol: st
             assert reply.error.provider == protocol
             assert reply.error.hint
             assert KEY not in f"{reply.error} {vars(reply.error)}"
-        await check_server(sim, attempts, left=row.left if stream else row.whole_left)
+        await check_server(sim, noted(row.fault, attempts), left=row.left if stream else row.whole_left)
 
 
 @pytest.mark.parametrize("protocol", NAMES)
@@ -240,4 +240,4 @@ async def test_by_the_command(sim: Simulator, tmp_path: Path, row: Row, protocol
     assert KEY not in out + err
     assert "Traceback" not in err
     assert seconds < 2 * LONG  # a process that starts on a busy machine, too
-    await check_server(sim, row.attempts, left=row.left)
+    await check_server(sim, noted(row.fault, row.attempts), left=row.left)
