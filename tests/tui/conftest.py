@@ -5,6 +5,7 @@ import pytest
 
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY
+from tests.tui.sitting import SECONDS
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +20,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: Simulator) 
     simulator.reset()
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
     monkeypatch.setattr("modelbay.tui.app.WATCH", 0.1)
+    monkeypatch.setattr("modelbay.tui.widgets.status_message.SECONDS", SECONDS / 2)  # a slow machine may draw it late
+    for screen in ("app", "chat_screen"):
+        monkeypatch.setattr(f"modelbay.tui.{screen}.TWICE", 600.0)
     for name in ("NO_COLOR", "COLORFGBG", "DISPLAY", "WAYLAND_DISPLAY", "TEXTUAL", "TEXTUAL_THEME"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path

@@ -240,7 +240,8 @@ async def test_a_stored_conversation_is_deleted_only_after_a_yes(home: Path, con
         await person.sees_no("[y/N]")
         assert len(Store().list()) == 1
         await person.presses("ctrl+d", "y")
-        await person.sees_no("Sky")
+        while "Sky" in person.panel:  # the message about it stays longer
+            await person.pilot.pause(0.02)
         assert Store().list() == []
 
 
@@ -387,11 +388,10 @@ async def test_old_messages_are_unloaded_without_a_change(home: Path, configured
             await answer.close()
             await person.pilot.pause()
         assert len(transcript.query(AnswerView)) <= MOUNTED + SPARE
-        while transcript.query(EarlierPlaceholder):
-            await transcript.reveal()
-        transcript.scroll_home(animate=False)
+        assert transcript.query(EarlierPlaceholder)
         said = ["Question 0?", "Answer 0, whole.", "Note 0", "Piece 0", "Error 0", "Question 1?"]
-        screen = await person.sees(*said)
+        while not all(word in (screen := person.screen) for word in said):
+            await person.presses("pageup")
         assert sorted(said, key=screen.index) == said
 
 

@@ -4,20 +4,27 @@ import asyncio
 import gc
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual import events
+from textual.app import App
+from textual.timer import Timer
 
 from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
 from modelbay.errors import StoreError
 from modelbay.tui import error_boundary
+from modelbay.tui.app import ModelbayApp
 from modelbay.tui.chat_screen import ChatScreen
 from modelbay.tui.dialogs import welcome
 from modelbay.tui.dialogs.welcome import Welcome
+from modelbay.tui.state import AppState
+from modelbay.tui.widgets import status_message
 from modelbay.tui.widgets.composer import Composer
 from modelbay.tui.widgets.markdown_chunk import MarkdownChunk
 from modelbay.tui.widgets.status import StatusLine
+from modelbay.tui.widgets.status_message import StatusMessage
 from modelbay.tui.widgets.virtual_list import VirtualList
 from tests.tui.sitting import SECONDS, Sitting, sitting
 
@@ -139,8 +146,6 @@ async def test_pasted_text_is_there_once(home: Path, configured: str):
 
 async def test_keys_typed_before_the_app_starts_are_not_lost(home: Path, configured: str):
     (home / "config.toml").write_text(configured)
-    from modelbay.tui.app import ModelbayApp
-
     app = ModelbayApp(home / "config.toml")
     for letter in "early":
         app.post_message(events.Key(letter, letter))
@@ -162,6 +167,25 @@ async def test_a_long_message_is_shown_whole_beside_the_model(home: Path, config
         note, foot = person.app.chat_screen.query_one("#note"), person.app.chat_screen.query_one("#foot")
         assert (note.region.height, foot.region.height) == (2, 1) and note.region.bottom == foot.region.y
         assert "thinker" in person.screen.splitlines()[-1]
+
+
+async def test_a_message_that_is_said_again_is_shown_as_long_again(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
+):
+    async with sitting(configured, home=home) as person:
+        message = person.app.chat_screen.query_one(StatusMessage)
+        with monkeypatch.context() as patch:
+            patch.setattr(status_message, "SECONDS", 0.01)
+            message.say("Ready")
+        assert message._timer
+        first = message._timer._task
+        assert first
+        message.say("Ready")
+        await asyncio.wait([first])
+        await person.sees("Ready")
+        monkeypatch.setattr(status_message, "SECONDS", 0.01)
+        message.say("Done")
+        await person.sees_no("Done")
 
 
 async def test_a_change_by_another_program_is_taken_up(home: Path, configured: str):

@@ -32,6 +32,7 @@ from modelbay.tui.folded_pastes import drawn
 from modelbay.tui.state import AppState
 from modelbay.tui.widgets.composer import PLACEHOLDER, Composer
 from modelbay.tui.widgets.status import FRAMES, TICK
+from modelbay.tui.widgets.status_message import StatusMessage
 from modelbay.tui.widgets.transcript import STOPPED, AnswerView, Transcript
 from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
@@ -102,7 +103,7 @@ class ChatScreen(Screen[None]):
         self._escaped = -TWICE
         """Time of the last Esc that interrupted nothing."""
         self._frame = 0
-        self._note = ""
+        self._message = StatusMessage()
         self._shown = False
         """Whether the widgets are mounted."""
 
@@ -115,7 +116,7 @@ class ChatScreen(Screen[None]):
         with Horizontal(id="writing"):
             yield Static("›", id="prompt")
             yield Composer()
-        yield Static(id="note")
+        yield self._message
         with Horizontal(id="foot"):
             yield Static(id="who")
             yield Static(id="spent")
@@ -508,24 +509,15 @@ class ChatScreen(Screen[None]):
     # --- footer ---
 
     def say(self, words: str) -> None:
-        """Shows a status message for some seconds or until the next one."""
-        self._note = words
+        """Shows a status message."""
+        self._message.say(words)
         self.show_foot()
-        self.set_timer(max(5, len(words) / 15), lambda: self._unsay(words))
-
-    def _unsay(self, words: str) -> None:
-        if self._note == words:
-            self._note = ""
-            self.show_foot()
 
     def show_foot(self) -> None:
-        """Shows the model, token usage, cost and context use, and above them the status message."""
+        """Shows the model, token usage, cost and context use."""
         if not self._shown:
             return
         self.composer.placeholder = QUEUEING if self.answering else PLACEHOLDER
-        note = self.query_one("#note", Static)
-        note.display = bool(self._note)
-        note.update(Content(self._note))
         self.query_one("#who", Static).update(Content(self._who()))
         self.query_one("#spent", Static).update(Content(self._spent()))
 
@@ -567,7 +559,7 @@ class ChatScreen(Screen[None]):
         if not self._files:
             self.composer.pasted = ""
         if not self.composer.pasted:
-            self._unsay(ATTACHED)
+            self._message.clear(ATTACHED)
         shown = self.query_one("#files", Static)
         shown.display = bool(self._files)
         names = "  ".join(f"⊕ {file.name or file.url or file.kind}" for file in self._files[:NAMED])
