@@ -118,6 +118,40 @@ async def test_an_app_that_cannot_go_on_ends_with_a_message(
         assert "internal error: KeyError" in shown and SECRET not in shown
 
 
+async def test_timers_do_not_run_while_the_app_ends(home: Path, configured: str, monkeypatch: pytest.MonkeyPatch):
+    ticks, close_all, tick = list[Timer](), App._close_all, Timer._tick
+
+    async def counted(self: Timer, **options: Any) -> None:
+        await tick(self, **options)
+        ticks.append(self)
+
+    async def slowly(self: App[None]) -> None:
+        await close_all(self)
+        before = len(ticks)
+        while len(ticks) < before + 3:  # the app's own timers, which look at the screens
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(Timer, "_tick", counted)
+    monkeypatch.setattr(App, "_close_all", slowly)
+    (home / "config.toml").write_text(configured)
+    app = ModelbayApp(home / "config.toml")
+    async with app.run_test() as pilot:
+        await Sitting(app, pilot).sees("thinker")
+    assert not app.internal_errors.seen
+    assert app.return_code is None
+
+
+async def test_an_error_while_the_app_ends_is_printed(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    async with sitting(configured, home=home) as person:
+        await person.sees("thinker")
+        monkeypatch.setattr(AppState, "aclose", broken)
+    assert person.app.return_code == 1
+    printed = capfd.readouterr()
+    assert "internal error: KeyError" in printed.err and SECRET not in printed.out + printed.err
+
+
 async def test_a_store_that_fails_is_reported_and_the_conversation_goes_on(
     home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
 ):

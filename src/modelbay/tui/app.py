@@ -155,10 +155,10 @@ class ModelbayApp(ConversationCommands):
         self.report_error(error)
 
     def report_error(self, error: Exception, *, recurs: bool = False) -> None:
-        """Reports an unhandled exception; the app continues."""
+        """Reports an unhandled exception; the app continues. Before its start and at its end, the error is printed on exit."""
         error = cause(error)
         new = self.internal_errors.add(error, recurs=recurs)
-        if not self.chat_screen.is_mounted or self.internal_errors.too_many:
+        if not self.chat_screen.shows_errors or self.internal_errors.too_many:
             self.exit(return_code=1, message=failure(error).plain)
         elif new:
             self.call_later(self.chat_screen.transcript.fail, error)

@@ -122,6 +122,11 @@ class ChatScreen(Screen[None]):
             yield Static(id="spent")
 
     @property
+    def shows_errors(self) -> bool:
+        """Whether the transcript exists: it is created at the start and removed when the app ends."""
+        return self.is_mounted and bool(self.query(Transcript))
+
+    @property
     def transcript(self) -> Transcript:
         return self.query_one(Transcript)
 

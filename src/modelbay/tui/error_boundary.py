@@ -38,7 +38,9 @@ async def _guarded(self: MessagePump, message: Message) -> None:
 
 async def _guarded_tick(self: Timer, *, next_timer: float, count: int) -> None:
     app: Any = active_app.get()
-    if self._callback is None or app._exit:
+    if app._exit or not app._running:  # the screens, which callbacks need, are closed before the timers end
+        return
+    if self._callback is None:
         await _tick(self, next_timer=next_timer, count=count)
         return
     try:
