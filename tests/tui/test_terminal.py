@@ -16,12 +16,14 @@ import pytest
 from modelbay.chat.store import Store
 from modelbay.conversation import user
 from modelbay.simulator import Simulator
+from tests import bundled_list
 from tests.cli.command import KEY, MODELBAY
 from tests.servers.site import Site, site
 
 SECONDS = 60
 
 pytestmark = [
+    pytest.mark.timeout(20 * SECONDS),  # `sees` has a limit for each step, and shows the screen
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
     pytest.mark.skipif(sys.platform == "win32", reason="there is no tmux"),
 ]
@@ -36,6 +38,7 @@ class Terminal:
             "PATH": os.environ["PATH"], "HOME": str(home), "MODELBAY_HOME": str(home), "LANG": "C.UTF-8",
             "TERM": "screen-256color", **(environment or {}),
         }  # fmt: skip
+        bundled_list.store(home)
         (home / "tmux.conf").write_text("set -g default-terminal screen-256color\n")
         shell = f"'{MODELBAY}'; echo left with $?; cat"
         width, height = map(str, size)
@@ -64,11 +67,19 @@ class Terminal:
         self._run("set-buffer", "--", text)
         self._run("paste-buffer", "-p")
 
-    def signals(self, name: str) -> None:
-        """Sends a signal to the app."""
+    @property
+    def apps(self) -> list[Path]:
+        """The folder of the app's process in /proc; empty if the app has ended."""
         pane = self._run("display-message", "-p", "#{pane_pid}").strip()
         children = Path(f"/proc/{pane}/task/{pane}/children").read_text().split()
-        os.kill(int(children[0]), signal.Signals[name])
+        found = [Path("/proc", child) for child in children]
+        return [app for app in found if b"modelbay" in (app / "cmdline").read_bytes()]
+
+    def signals(self, *names: str) -> None:
+        """Sends signals to the app."""
+        [app] = self.apps
+        for name in names:
+            os.kill(int(app.name), signal.Signals[name])
 
     def presses(self, *keys: str) -> None:
         self._run("send-keys", *keys)
@@ -81,7 +92,13 @@ class Terminal:
         return screen
 
     def close(self) -> None:
-        subprocess.run(["tmux", "-S", self._socket, "kill-server"], capture_output=True, check=False)
+        """Closes the terminal, and waits for the end of an app that is still open."""
+        apps = self.apps
+        self._run("kill-server")
+        deadline = time.monotonic() + SECONDS
+        while any(app.exists() for app in apps):
+            assert time.monotonic() < deadline, f"the app in {self._socket} does not end with its terminal"
+            time.sleep(0.05)
 
 
 @pytest.fixture
@@ -282,14 +299,43 @@ def test_suspending_and_going_on(tmp_path: Path, talking: Terminal):
     talking.sees("/help", "sim")
     talking.presses("C-z")
     deadline = time.monotonic() + SECONDS
-    pane = talking._run("display-message", "-p", "#{pane_pid}").strip()
-    child = int(Path(f"/proc/{pane}/task/{pane}/children").read_text().split()[0])
-    while " T " not in (stat := Path(f"/proc/{child}/stat").read_text()):
+    [app] = talking.apps
+    while " T " not in (stat := (app / "stat").read_text()):
         assert time.monotonic() < deadline, stat
         time.sleep(0.05)
-    os.kill(child, signal.SIGCONT)
+    talking.signals("SIGCONT")
     talking.types("still here")
     talking.sees("› still here")
+
+
+def test_a_signal_to_continue_starts_the_terminal_once(talking: Terminal):
+    """The kernel sends one with SIGHUP, and a shell after `kill -STOP`."""
+    talking.sees("› Ask something", "sim")
+    [app] = talking.apps
+    for n in range(1, 4):
+        before = threads = os.listdir(app / "task")
+        talking.signals("SIGSTOP", "SIGCONT")
+        deadline = time.monotonic() + SECONDS
+        while threads == before or len(threads) != len(before):  # the thread that reads the terminal is another one
+            assert time.monotonic() < deadline, threads
+            time.sleep(0.05)
+            threads = os.listdir(app / "task")
+        talking.types(str(n))
+        talking.sees("› " + "123"[:n])
+    talking.presses("C-c", "C-c")
+    talking.sees("left with 0")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_ends_the_app_and_its_editor(talking: Terminal, name: str):
+    talking.sees("› Ask something", "sim")
+    talking.presses("C-g")
+    talking.sees("the editor has the terminal")
+    talking.signals(name)
+    talking.sees(f"left with {128 + signal.Signals[name]}")
+    assert not talking.apps
+    talking.types("echoed")
+    talking.sees("echoed")
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGQUIT", 131)])

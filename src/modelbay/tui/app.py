@@ -40,6 +40,7 @@ from modelbay.tui.error_boundary import ErrorLog, cause
 from modelbay.tui.no_color import NoColorFilter
 from modelbay.tui.shutdown import Shutdown
 from modelbay.tui.state import AppState
+from modelbay.tui.suspension import on_continue
 from modelbay.tui.terminal_background import BackgroundDetected
 from modelbay.tui.themes import AUTO, CHOICES, DARK, LIGHT, MARKDOWN, dark_terminal, terminal_theme, themes
 from modelbay.tui.widgets.status import failure
@@ -94,6 +95,7 @@ class ModelbayApp(ConversationCommands):
         if sys.platform != "win32" and not self.is_headless:
             loop = get_running_loop()
             self._terminal_shutdown.on_signals(partial(loop.call_soon_threadsafe, self.exit, None))
+            on_continue(self._driver, lambda: self._exit or self._terminal_shutdown.hung_up)
         self.console.push_theme(MARKDOWN)
         self.apply_theme(self.state.preferences.theme)
         if self._driver is not None and self.state.preferences.theme in (AUTO, "terminal"):
