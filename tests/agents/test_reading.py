@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from modelbay.agents import NAMES, jsonc
@@ -124,6 +124,7 @@ def toml(table: dict[str, Any]) -> str:
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=st.dictionaries(TOPS, ENTRIES | ANYTHING, max_size=5), keys=st.booleans())
+@example(document={"models": {"x": {"provider": ["x"]}}}, keys=False)
 def test_arbitrary_values_lose_no_provider_and_no_setting(
     name: str, document: dict[str, Any], keys: bool, tmp_path: Path
 ):

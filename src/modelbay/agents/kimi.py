@@ -170,6 +170,9 @@ def _model(
     named = raw.get("provider_id") or raw.get("provider")
     alone = not named and raw.get("base_url")
     named = named or default_provider
+    if not alone and named is not None and not isinstance(named, str):
+        merged.unsupported(*here, why="its provider is not a name")
+        return
     if not alone and named not in providers:
         merged.unsupported(*here, why=f"its provider {named or ''} does not exist".replace("  ", " "))
         return
