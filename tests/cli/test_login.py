@@ -190,10 +190,14 @@ def test_an_unavailable_keyring_is_reported_before_the_user_approves(command: Co
 
 
 def test_a_denied_login_writes_nothing(command: Command, sim: Simulator) -> None:
+    def files() -> list[Path]:
+        return [path for path in command.home.rglob("*") if path.is_file()]
+
     sim.provider.logins.behave(LoginBehavior(interval=1, faults=["denied"]))
+    before = files()
     run = log_in(command)
     assert (run.code, run.out) == (1, "") and "denied" in run.err
-    assert [path for path in command.home.rglob("*") if path.is_file()] == []
+    assert files() == before
 
 
 def test_status_lists_logins_and_logout_removes_them(command: Command) -> None:
