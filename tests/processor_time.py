@@ -5,21 +5,26 @@ import time
 from collections.abc import Callable
 
 
-def growth(few: Callable[[], object], many: Callable[[], object], tries: int = 5) -> float:
-    """The processor time of `many`, as a ratio to that of `few`.
+def check_growth(few: Callable[[], object], many: Callable[[], object], *, below: float, tries: int = 5) -> None:
+    """Checks that `many` takes less than `below` times the processor time of `few`.
 
-    They take turns and the least of several tries counts: a busy machine slows now one and now the other, and only ever
-    adds to the time.
+    The least of several tries counts, because a busy machine only ever adds to the time. `few` has all its tries first, and
+    `many` only as many as it needs: its least time can only become less.
     """
-    least = [float("inf"), float("inf")]
     gc.collect()
     gc.disable()
     try:
+        least, growth = min(_time(few) for _ in range(tries)), float("inf")
         for _ in range(tries):
-            for index, run in enumerate((few, many)):
-                start = time.process_time()
-                run()
-                least[index] = min(least[index], time.process_time() - start)
+            growth = min(growth, _time(many) / max(least, 1e-5))
+            if growth < below:
+                return
     finally:
         gc.enable()
-    return least[1] / max(least[0], 1e-5)
+    raise AssertionError(f"it takes {growth:.0f} times as long, not less than {below:g} times")
+
+
+def _time(run: Callable[[], object]) -> float:
+    start = time.process_time()
+    run()
+    return time.process_time() - start

@@ -11,7 +11,7 @@ from modelbay.catalog.models_dev.live import ModelsDev
 from modelbay.catalog.search import Finder, search
 from modelbay.model import Model
 from modelbay.storage.cache import Cache
-from tests.processor_time import growth
+from tests.processor_time import check_growth
 
 MODELS = [
     Model(id="gpt-4o-mini", name="GPT-4o mini", provider="openai"),
@@ -133,4 +133,4 @@ def test_a_model_is_found_among_all_of_models_dev_in_time_that_grows_with_their_
     ]
     assert found("gpt4o", models)[0] == "gpt-4o"
     few, many = models[:500], models[:4_000]
-    assert growth(lambda: search("gpt4o", few), lambda: search("gpt4o", many)) < 24  # quadratic: 64
+    check_growth(lambda: search("gpt4o", few), lambda: search("gpt4o", many), below=24)  # quadratic: 64

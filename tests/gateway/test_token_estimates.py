@@ -24,7 +24,7 @@ from modelbay.dialect import Dialect
 from modelbay.gateway.image_sizes import image_size
 from modelbay.gateway.token_estimates import estimate
 from modelbay.model import Model
-from tests.processor_time import growth
+from tests.processor_time import check_growth
 
 CLAUDE, GPT, GPT_4O = (
     Model("claude-sonnet-4-5", family="claude"),
@@ -59,7 +59,7 @@ def test_many_short_texts_count_as_one_long_one() -> None:
 
 def test_an_estimate_takes_time_in_proportion_to_the_text() -> None:
     few, many = ([user("The tide is high.\n" * 20)] * count for count in (100, 1000))
-    assert growth(lambda: tokens(Conversation(few), CLAUDE), lambda: tokens(Conversation(many), CLAUDE)) < 20
+    check_growth(lambda: tokens(Conversation(few), CLAUDE), lambda: tokens(Conversation(many), CLAUDE), below=20)
 
 
 def test_an_empty_conversation_has_one_token() -> None:
