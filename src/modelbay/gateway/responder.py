@@ -76,17 +76,14 @@ class Responder:
             return
         if self._ping is not None:
             self._at_boundary = data.endswith(self._ping.after)
-        self._write(self._redactor.feed(data))
+            self._written_at = asyncio.get_running_loop().time()
+        data = self._redactor.feed(data)
+        self.sent += len(data)
+        self._request.write(data)
 
     async def drain(self) -> None:
         """Wait while the client reads slowly."""
         await self._request.drain()
-
-    def _write(self, data: bytes) -> None:
-        self.sent += len(data)
-        self._request.write(data)
-        if self._ping is not None:
-            self._written_at = asyncio.get_running_loop().time()
 
     def end(self, data: bytes = b"") -> None:
         """End a response in pieces, with a last piece."""
