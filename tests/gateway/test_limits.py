@@ -1,7 +1,9 @@
 """Requests in progress, in one process and in several workers."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,60 @@ def test_the_requests_of_a_killed_worker_end_when_its_successor_starts(
     assert not one.enter("aa", 1)
     with closing(SharedCounts(tmp_path / "counts", 1, 2)):
         assert one.enter("aa", 1)
+
+
+def test_workers_do_not_wait_for_each_other_while_places_are_free(
+    workers: tuple[SharedCounts, SharedCounts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lock(*_: object) -> None:
+        raise AssertionError("a lock is taken")
+
+    monkeypatch.setattr("modelbay.gateway.limits.fcntl.flock", lock)
+    one, two = workers
+    assert one.enter("aa", 2)
+    assert two.enter("aa", 2)
+    with pytest.raises(AssertionError, match="a lock is taken"):
+        one.enter("aa", 2)
+
+
+TURNS = """
+import mmap, sys
+from pathlib import Path
+from modelbay.gateway.limits import SharedCounts
+
+folder, worker = Path(sys.argv[1]), int(sys.argv[2])
+counts = SharedCounts(folder / "counts", worker, 2)
+with (folder / "inside").open("r+b") as file:
+    inside = mmap.mmap(file.fileno(), 2)
+print("ready", flush=True)
+sys.stdin.readline()
+entered = 0
+while entered < 20_000:
+    if counts.enter("aa", 1):
+        inside[worker] = 1
+        assert not inside[1 - worker], "two are inside"
+        inside[worker] = 0
+        counts.leave("aa")
+        entered += 1
+"""
+
+
+def test_workers_that_count_at_the_same_time_never_exceed_the_limit(tmp_path: Path) -> None:
+    SharedCounts.create(tmp_path / "counts", 2)
+    (tmp_path / "inside").write_bytes(bytes(2))
+    with ExitStack() as stack:
+        both = [stack.enter_context(_process(tmp_path, worker)) for worker in range(2)]
+        for process in both:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in both:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        errors = [process.communicate()[1] for process in both]
+    assert errors == ["", ""]
+
+
+def _process(folder: Path, worker: int) -> "subprocess.Popen[str]":
+    words = [sys.executable, "-c", TURNS, str(folder), str(worker)]
+    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

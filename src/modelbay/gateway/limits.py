@@ -64,16 +64,24 @@ class SharedCounts:
 
     def enter(self, client: str, limit: int) -> bool:
         row = self._row(client)
+        own = self._get(row, self._worker)
+        self._set(row, own + 1)
+        # of workers that count at the same time, the last one sees all; the lock, which is slow, decides who gets the last place
+        if self._sum(row) <= limit:
+            return True
+        self._set(row, own)
         assert fcntl is not None
         fcntl.flock(self._file, fcntl.LOCK_EX)  # the system releases the lock of a killed worker
         try:
-            counts = [self._get(row, worker) for worker in range(self._workers)]
-            if sum(counts) >= limit:
+            if self._sum(row) >= limit:
                 return False
-            self._set(row, counts[self._worker] + 1)
+            self._set(row, own + 1)
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
         return True
+
+    def _sum(self, row: int) -> int:
+        return sum(self._get(row, worker) for worker in range(self._workers))
 
     def leave(self, client: str) -> None:
         row = self._row(client)
