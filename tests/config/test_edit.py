@@ -318,11 +318,11 @@ def other_program(file: Path) -> Iterator[threading.Event]:
     def hold() -> None:
         with files.locked(file, 1):
             ready.set()
-            done.wait(30)
+            done.wait()
 
     thread = threading.Thread(target=hold)
     thread.start()
-    ready.wait(30)
+    ready.wait()
     yield done
     done.set()
     thread.join()

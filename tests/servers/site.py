@@ -133,7 +133,7 @@ def site(simulator: Simulator | None = None) -> Iterator[Site]:
 
         def _send(self, page: Page, asked: Asked) -> None:
             if page.late:
-                made.over.wait(30)
+                made.over.wait()
             if made.refuses(page, self.headers.get("authorization", "").removeprefix("Bearer ")):
                 page = Page(b'{"error": {"message": "who are you?"}}', 401)
             etag = f'"{sha256(page.body).hexdigest()[:8]}"'

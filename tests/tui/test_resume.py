@@ -98,8 +98,9 @@ async def test_a_conversation_is_exported_and_nothing_is_overwritten_without_a_y
             await person.sees("Overwrite it? [y/N]")
             await person.presses(answer)
             await person.sees_no("[y/N]")
-            await person.pilot.pause(0.2)
-            assert path.read_text().startswith(there)
+            await person.pilot.pause()  # until nothing is written any more
+            while not path.read_text().startswith(there):
+                await person.pilot.pause(0.02)
         assert "<details>" not in path.read_text()
 
 
