@@ -23,7 +23,6 @@ from tests.servers.site import Site, site
 SECONDS = 60
 
 pytestmark = [
-    pytest.mark.timeout(20 * SECONDS),  # `sees` has a limit for each step, and shows the screen
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
     pytest.mark.skipif(sys.platform == "win32", reason="there is no tmux"),
 ]
