@@ -9,10 +9,22 @@ from hypothesis import given
 from openai.types.chat import ChatCompletionChunk
 from pydantic import TypeAdapter
 
-from modelbay.conversation import Conversation, ToolCall
+from modelbay.conversation import Conversation, Text, ToolCall
 from modelbay.dialect import PLAIN
-from modelbay.events import Event, Failed, Finished, Reply, collect
+from modelbay.events import (
+    Event,
+    Failed,
+    Finished,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Reply,
+    Started,
+    UsageReported,
+    collect,
+)
 from modelbay.protocols.codec import codec
+from modelbay.usage import Usage
 from tests.protocols import sse_reference
 from tests.protocols.event_sequences import any_events, replies
 from tests.protocols.invariants import CHECKERS
@@ -90,3 +102,22 @@ def test_a_call_without_arguments_is_one_with_an_empty_object(protocol):
     reply = Reply(parts=[ToolCall(name="now", id="call_1")], finish=Finished("tool_calls"))
     again = collect(codec(protocol).parse_reply(codec(protocol).render_reply(reply), PLAIN))
     assert [(call.name, call.arguments or "{}") for call in again.tool_calls] == [("now", "{}")]
+
+
+FINISHING = ("openai_chat", "anthropic", "google")
+"""Protocols whose finish reason may be followed by more, such as the token usage."""
+
+
+@pytest.mark.parametrize("protocol", FINISHING)
+def test_a_stream_that_breaks_off_after_its_finish_reason_is_whole(protocol):
+    text = Text(text="Hi")
+    events: list[Event] = [Started("r1", "m"), PartStarted(0, Text(text="")), PartDelta(0, "Hi"), PartEnded(0, text)]
+    stream = written(protocol, [*events, UsageReported(Usage(input=3, output=5)), Finished("stop")])
+    if protocol == "google":  # as of servers that send the usage in a chunk of its own
+        stream += b'data: {"usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 5}}\n\n'
+    ends = {"openai_chat": b'"stop"}]', "anthropic": b'"end_turn"', "google": b'"STOP"'}
+    after = stream.index(b"\n\n", stream.index(ends[protocol])) + 2
+    for end in range(after, len(stream)):
+        parser = codec(protocol).stream_parser(PLAIN)
+        found = [*parser.feed(stream[:end]), *parser.close()]
+        assert type(found[-1]) is Finished, stream[after:end]

@@ -81,11 +81,13 @@ class Decoder:
             raise MalformedReply(f"an event of the stream exceeds {self._limit:,} bytes")
         return events
 
-    def close(self) -> list[tuple[str, bytes]]:
-        """The incomplete event at the end of the stream, if any."""
+    def close(self, *, finished: bool = False) -> list[tuple[str, bytes]]:
+        """The incomplete event at the end of the stream, if any. `finished`: whether the reply has its finish reason. An event
+        that broke off after it, such as the token usage, does not make it a failure."""
         rest = b"".join(self._rest)
         self._rest, self._rest_size = [], 0
-        return self._take([rest, b""] if rest else [b""])
+        events = self._take([rest, b""] if rest else [b""])
+        return [event for event in events if _is_whole(event[1])] if finished else events
 
     def _take(self, lines: list[bytes]) -> list[tuple[str, bytes]]:
         events: list[tuple[str, bytes]] = []
@@ -177,3 +179,12 @@ class Decoder:
 def encode(data: bytes, name: str = "") -> bytes:
     """Encode one event. Our JSON encoder writes no line breaks, so a single `data:` line is enough."""
     return b"event: %b\ndata: %b\n\n" % (name.encode(), data) if name else b"data: %b\n\n" % data
+
+
+def _is_whole(payload: bytes) -> bool:
+    """Whether the data of an event did not break off."""
+    try:
+        decode(payload)
+    except MalformedReply:
+        return payload.strip() in (b"", b"[DONE]")
+    return True

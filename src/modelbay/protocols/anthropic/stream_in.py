@@ -55,7 +55,7 @@ class StreamParser:
 
     def close(self) -> list[Event]:
         try:
-            for name, payload in self._decoder.close():
+            for name, payload in self._decoder.close(finished=self.finishing):
                 self._event(name, payload)
         except ReplyError as error:
             self._fail(error)

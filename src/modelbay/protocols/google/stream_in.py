@@ -59,11 +59,11 @@ class StreamParser:
     def close(self) -> list[Event]:
         assembly = self._reader.assembly
         try:
-            for _, payload in self._events.close() if self._events is not None else ():
+            for _, payload in self._events.close(finished=self.finishing) if self._events is not None else ():
                 self._chunk(payload)
         except ReplyError as error:
             self._reader.fail(error)
-        if self._array is not None and self._array.cut_off and not assembly.ended:
+        if self._array is not None and self._array.cut_off and not assembly.ended and not self.finishing:
             self._reader.fail(MalformedReply("the stream stopped in the middle of a chunk"))
         self._reader.end()
         return assembly.take()
