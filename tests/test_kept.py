@@ -10,7 +10,7 @@ import pytest
 
 from modelbay import Hub, Media, sync
 from modelbay.events import PartDelta
-from modelbay.transport import Response
+from modelbay.transport.direct import DirectResponse
 from tests.faults.raw_server import Client, RawServer
 from tests.test_hub import ANSWER, CHUNK, HEAD, chunked, json_answer, write_config
 
@@ -82,9 +82,9 @@ async def test_another_video_is_uploaded_too(tmp_path: Path) -> None:
 async def test_streamed_answers_one_after_another_share_a_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finishing, plain = asyncio.Event(), Response.finish
+    finishing, plain = asyncio.Event(), DirectResponse.finish
 
-    async def finish(response: Response) -> bytes:
+    async def finish(response: DirectResponse) -> bytes:
         finishing.set()
         return await plain(response, 60)
 
@@ -96,7 +96,7 @@ async def test_streamed_answers_one_after_another_share_a_connection(
             finishing.clear()
             await client.send(b"0\r\n\r\n")
 
-    monkeypatch.setattr(Response, "finish", finish)
+    monkeypatch.setattr(DirectResponse, "finish", finish)
     async with RawServer(script) as server, Hub.open(write_config(tmp_path, server.url)) as hub:
         for _ in range(3):
             assert [event async for event in hub.stream("Hi")]
