@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from modelbay.serving import server as server_module
 from modelbay.serving.asgi import Message, Receive, Send, respond_json
 from modelbay.serving.server import HEAD_BYTES, HttpServer, listen
 
@@ -30,6 +31,10 @@ class Slow:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["path"] == "/fast":
             await respond_json(send, 200, b"{}")
+            return
+        if scope["path"] == "/read":
+            while (await receive()).get("more_body"):
+                pass
             return
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
         await send({"type": "http.response.body", "body": b"ha", "more_body": True})
@@ -184,6 +189,38 @@ def test_a_long_head_below_the_limit_is_accepted() -> None:
         header = "x-long: " + "a" * (HEAD_BYTES - 100)
         with connected(port, "/fast", header) as client:
             assert client.recv(12) == b"HTTP/1.1 200"
+
+
+HEAD = b"POST /slow HTTP/1.1\r\nhost: localhost\r\n"
+
+
+@pytest.mark.parametrize(
+    ("sent", "answer"),
+    [
+        (b"", b""),
+        (b"\r\n\r\n", b""),
+        (b"P", b"HTTP/1.1 408"),
+        (HEAD, b"HTTP/1.1 408"),
+        (HEAD.replace(b"/slow", b"/read") + b"content-length: 9\r\n\r\nab", b"HTTP/1.1 408"),
+        (HEAD.replace(b"/slow", b"/read") + b"transfer-encoding: chunked\r\n\r\n5\r\nab", b"HTTP/1.1 408"),
+    ],
+    ids=["nothing", "blank lines", "a letter", "half a head", "half a body", "half a chunk"],
+)
+def test_a_client_that_does_not_go_on_with_its_request_is_disconnected(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes, answer: bytes
+) -> None:
+    app = Slow()
+    with running(app) as (_, port), connected(port, "/slow") as waiting, connected(port, "/fast") as other:
+        assert app.started.wait(LONG)
+        client = socket.create_connection(("127.0.0.1", port), LONG)
+        client.sendall(sent)
+        until(other, b"{}")
+        monkeypatch.setattr(server_module, "SILENCE", 0.2)
+        received = rest(client)
+        assert received.startswith(answer)
+        assert bool(received) == bool(answer)
+        app.finish.set()
+        until(waiting, b"half")  # the time of a response is not limited
 
 
 def test_a_fault_of_the_app_is_logged(caplog: pytest.LogCaptureFixture) -> None:

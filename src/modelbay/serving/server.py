@@ -31,10 +31,14 @@ HEAD_BYTES = 64 * 2**10
 _BACKLOG = 1_024
 _KEEP_ALIVE = 75
 """Seconds after which an idle connection is closed."""
+SILENCE = 60.0
+"""Seconds that a client may take for the head of a request, and between two pieces of its body."""
 _PIPELINED = 8
 """Maximum number of waiting requests on a connection that is still read."""
 _ABSOLUTE = re.compile(rb"[a-z][a-z0-9+.-]*://([^/?#]*)([^#]*).*", re.IGNORECASE | re.DOTALL)
 """A URL as the target of a request, with its host and the rest."""
+_SWEEP = 10
+"""Ticks of uvicorn, of 0.1 seconds each, between two looks for clients that are too slow."""
 _TICK = 0.05
 """Seconds between two looks at the connections that are still open."""
 
@@ -151,6 +155,8 @@ async def _lifespan(handler: RequestHandler, receive: Receive, send: Send) -> No
 
 class _State(ServerState):
     draining = False
+    now = 0.0
+    """The time of the last tick. No connection needs it more exactly."""
 
 
 class _Server(uvicorn.Server):
@@ -158,6 +164,13 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self.server_state = _State()
         self._drain = drain
+
+    async def on_tick(self, counter: int) -> bool:
+        self.server_state.now = now = monotonic()  # type: ignore[attr-defined]
+        if counter % _SWEEP == 0:
+            for connection in list(self.server_state.connections):
+                connection.close_if_silent(now)  # type: ignore[union-attr]
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """uvicorn's own would leave connections open after its timeout, and has no end without waiting."""
@@ -199,6 +212,25 @@ class _Connection(HttpToolsProtocol):
     """Whether the parser reads a head again, so that it reads the body after it."""
     _running: RequestResponseCycle | None = None
     """The request that is answered. Pipelined ones wait for its end."""
+    _since = 0.0
+    """The time from which the client is waited for: to begin or end a head, or to go on with a body."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._since = monotonic()
+
+    def close_if_silent(self, now: float) -> None:
+        """Close the connection if its client is too slow. uvicorn closes those that are idle between two requests."""
+        idle = (self.cycle is None or self.cycle.response_complete) and self.timeout_keep_alive_task is None
+        if self._refusal is not None or not (idle or self._in_head or self._in_body):
+            return
+        if self._in_body and self.flow.read_paused:
+            self._since = now  # the body is not read, as in an upload to a provider that reads slowly
+        elif now - self._since > SILENCE:
+            if self._in_head or self._in_body:
+                self._refuse(_InvalidHead(408, f"the request did not arrive within {SILENCE:g} s"))
+            else:
+                self.transport.close()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._running = cycle
@@ -293,6 +325,8 @@ class _Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
+        if not self._in_head:
+            self._since = self.server_state.now  # type: ignore[attr-defined]
         self._progress = False
         try:
             self._unset_keepalive_if_required()
