@@ -183,8 +183,8 @@ def test_a_killed_worker_is_started_again(home: Command) -> None:
         pass
     os.kill(worker_of(running.pid), signal.SIGKILL)
     assert running.stderr is not None
-    while "started again" not in running.stderr.readline():
-        pass
+    while "started again" not in (line := running.stderr.readline()):
+        assert line, "the gateway ended"
     for _ in range(6):
         with ask(url, key):
             pass

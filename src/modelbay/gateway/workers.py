@@ -10,12 +10,11 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from multiprocessing.context import SpawnProcess
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import sleep
 from types import FrameType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -29,6 +28,9 @@ from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import OneProcess, SharedCounts
 from modelbay.logs import LOG
 from modelbay.serving.server import HttpServer
+
+if TYPE_CHECKING:
+    import ctypes
 
 DRAIN = 60.0
 """Seconds that requests in progress may take after SIGTERM."""
@@ -94,12 +96,14 @@ def log_to_stderr(form: Literal["text", "json"]) -> None:
     LOG.propagate = False
 
 
-def _work(options: Options, listener: socket.socket, counts: Path, number: int, ready: Event) -> None:
+def _work(
+    options: Options, listener: socket.socket, counts: Path, number: int, ready: "ctypes.Array[ctypes.c_byte]"
+) -> None:
     """A worker process."""
     log_to_stderr(options.log_format)
     threading.Thread(target=_end_with_parent, name="modelbay-parent", daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
-    _serve(options, listener, SharedCounts(counts, number, options.workers), ready.set)
+    _serve(options, listener, SharedCounts(counts, number, options.workers), lambda: ready.__setitem__(number, 1))
 
 
 def _end_with_parent() -> None:
@@ -124,7 +128,8 @@ class _Workers:
         self._counts = counts
         self._context = multiprocessing.get_context("spawn")
         self._processes: list[SpawnProcess] = []
-        self._ready: list[Event] = []
+        # bytes, as a worker that is killed while it sets an event leaves its lock behind
+        self._ready = self._context.RawArray("b", options.workers)
         self._stopping: int | None = None
 
     def run(self) -> None:
@@ -132,18 +137,18 @@ class _Workers:
             signal.signal(wanted, self._stop)
         signal.signal(signal.SIGHUP, self._forward)
         for number in range(self._options.workers):
-            self._ready.append(self._context.Event())
             self._processes.append(self._started(number))
         while any(process.is_alive() for process in self._processes) or self._stopping is None:
             sleep(_LOOK)
             for number, process in enumerate(self._processes):
                 if process.is_alive() or self._stopping is not None:
                     continue
-                if not self._ready[number].is_set():  # its successor would not get further
+                killed = (process.exitcode or 0) < 0
+                if not self._ready[number] and not killed:  # its successor would not get further
                     self._stop(signal.SIGTERM, None)
                     continue
                 LOG.error("worker %d ended with exit code %s; it is started again", number, process.exitcode)
-                self._ready[number] = self._context.Event()
+                self._ready[number] = 0
                 self._processes[number] = self._started(number)
         for process in self._processes:
             process.join()
@@ -153,7 +158,7 @@ class _Workers:
             sys.exit(1)
 
     def _started(self, number: int) -> SpawnProcess:
-        arguments = (self._options, self._listener, self._counts, number, self._ready[number])
+        arguments = (self._options, self._listener, self._counts, number, self._ready)
         process = self._context.Process(target=_work, args=arguments)
         process.start()
         if self._stopping is not None:  # the signal came before it was one of the processes
