@@ -144,6 +144,7 @@ async def test_an_answer_arrives_while_the_editor_is_open(
 async def test_leaving_the_app_ends_the_editor(
     home: Path, configured: str, editor: Editor, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr("modelbay.tui.editor.GRACE", 60.0)  # for a busy machine
     ended = home / "ended"
     ready = home / "ready"
     script = f"trap 'touch \"{ended}\"; exit' TERM; touch '{ready}'; while :; do sleep 0.1; done"
