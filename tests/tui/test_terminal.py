@@ -169,8 +169,10 @@ trap 'echo interrupted' INT
 echo the editor has the terminal
 until read -r line; do echo again; done
 echo "$line" >> "$2"
+printf '\\033[2J\\033[H'
 [ "$line" != fail ]
 """
+"""It leaves an empty screen, so that nothing of it is taken for a part of the next one."""
 
 
 @pytest.fixture
