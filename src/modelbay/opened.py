@@ -222,12 +222,12 @@ class Opened:
         """
         self._consume = consume
         try:
-            await self._reader.push(self._hold)
+            await self._reader.push(self._pass_on)
         except _FailedBefore as failure:
             raise failure.error from None
 
-    def _hold(self, events: list[Event]) -> None:
-        """Keep events until one shows something, or the reply ends."""
+    def _pass_on(self, events: list[Event]) -> None:
+        """Give events to the consumer; keep them until one shows something, or the reply ends."""
         if self._shown:
             self.data = self._reader.data
             self._consume(self, self._restored(events) if events else events)
