@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelbay.agents.jsonc import decode, remove, same, set_value
+from modelbay.agents.named_lists import ANY, as_lists, as_tables
 from modelbay.errors import ConfigError
 
 KEYS = st.text("abc é\"\\/{}[],:'\n", min_size=0, max_size=4)
@@ -186,6 +187,70 @@ def test_removing_a_member_changes_no_other_text(data: dict[str, Any], wide: boo
     del at[path[-1]]
     assert same(changed, data)
     assert same(json.loads(remove(text, path)), data)
+
+
+LISTS = {("p",): "name", ("q", ANY, "models"): "id"}
+NAMED = """\
+{
+  "p": [
+    // first
+    {"name": "a", "x": 1}, // tail
+    {
+      "name": "b", // b
+      "x": 2
+    }
+  ],
+  "q": {"r": {"models": []}}
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "before", "after"),
+    [
+        (("p", "a", "x"), 3, '"x": 1}', '"x": 3}'),
+        (("p", "b"), {"name": "b", "x": 2, "y": [1]}, '"x": 2\n', '"x": 2,\n      "y": [\n        1\n      ]\n'),
+        (("p", "c"), {"name": "c"}, "    }\n  ],", '    },\n    {\n      "name": "c"\n    }\n  ],'),
+        (("q", "r", "models", "m"), {"id": "m"}, "[]", '[\n    {\n      "id": "m"\n    }\n  ]'),
+        (("q", "s", "models"), {"m": {"id": "m"}}, "[]}}", '[]}, "s": {"models": [{"id": "m"}]}}'),
+    ],
+)
+def test_an_item_of_a_named_list_is_addressed_by_its_name(path: tuple[str, ...], value: Any, before: str, after: str):
+    assert set_value(NAMED, path, value, LISTS) == NAMED.replace(before, after)
+
+
+def test_an_item_of_a_named_list_is_removed_with_its_line():
+    assert remove(NAMED, ("p", "a"), LISTS) == NAMED.replace('    {"name": "a", "x": 1}, // tail\n', "")
+    assert remove(NAMED, ("p", "b", "x"), LISTS) == NAMED.replace('"b", // b\n      "x": 2\n', '"b" // b\n')
+
+
+def test_items_without_a_name_of_their_own_are_addressed_by_their_positions():
+    items = [{"name": "a"}, {"name": "a", "x": 1}, 7, {"name": "#2"}, {"name": ["b"]}]
+    assert list(as_tables({"p": items}, LISTS)["p"]) == ["a", "#1", "#2", "#3", "#4"]
+    assert as_lists(as_tables({"p": items}, LISTS), LISTS) == {"p": items}
+    text = json.dumps({"p": items})
+    assert decode(set_value(text, ("p", "#1", "x"), 2, LISTS))["p"][1] == {"name": "a", "x": 2}
+    with pytest.raises(ConfigError, match="cannot be removed safely"):
+        remove(text, ("p", "a"), LISTS)  # the second one would get its name
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["name", "x", "y"]), st.sampled_from(["a", "b", "c"]), max_size=3), max_size=4
+    ),
+    st.sampled_from(["a", "b", "c"]),
+    st.dictionaries(st.sampled_from(["x", "y"]), st.integers(), max_size=2),
+    st.data(),
+)
+def test_a_change_of_an_item_changes_no_other_item(
+    items: list[dict[str, str]], name: str, rest: dict[str, int], data: st.DataObject
+):
+    text = data.draw(texts({"p": items}))
+    value = {"name": name, **rest}
+    after = set_value(text, ("p", name), value, LISTS)
+    tables, now = as_tables({"p": items}, LISTS)["p"], as_tables(decode(after), LISTS)["p"]
+    assert now == {**tables, name: {**tables.get(name, {}), **value}}
+    assert comments(after) == comments(text)
 
 
 @pytest.mark.parametrize(

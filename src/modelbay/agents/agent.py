@@ -8,6 +8,7 @@ from msgspec import Struct, field
 
 from modelbay.agents.exported import ExportedProvider
 from modelbay.agents.findings import SettingFinding
+from modelbay.agents.named_lists import NamedLists
 from modelbay.config.schema import Table
 from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
@@ -58,9 +59,6 @@ class ExportedEntry(Struct, frozen=True):
     """Those secrets of which the agent uses only one, such as a key and the name of a variable with the key."""
 
 
-ANY = "*"
-
-
 def _no_entries(data: Table) -> list[ExportedEntry]:
     return []
 
@@ -89,6 +87,8 @@ class ExportedConfig(Struct):
     """The entries that are written."""
     related: Callable[[Table], list[ExportedEntry]] = _no_entries
     """Returns entries of the file that are not written, but depend on one that is."""
+    lists: NamedLists = field(default_factory=dict)
+    """The lists of the file whose items are addressed by their names, as if each list were a table."""
     problems: Callable[[Path, Table], list[str]] = _no_problems
     """Returns the reasons why the agent would not use the entries: in the changed file, its other files, or the environment.
     Raises ConfigError if another file has a credential for an entry, and the credential belongs to another URL.

@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from modelbay.agents.named_lists import NamedLists, as_lists, as_tables, name_member, names
 from modelbay.config.toml.scan import Keys
 from modelbay.config.toml.values import path_text
 from modelbay.errors import ConfigError
@@ -16,14 +17,16 @@ _WORD = re.compile(rf"(?:{_STRING}|[^\s,:\[\]{{}}\"'/]+)", re.DOTALL)
 _SAME_LINE = re.compile(r"[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/)?")
 """A comment after a value, on the same line."""
 MISSING = object()
+NO_LISTS: NamedLists = {}
 
 
 class _Node(Struct):
-    """A value and its position. `members`: those of an object. The items of an array are not parsed."""
+    """A value and its position. `members`: those of an object, or the items of a named list; other lists have none."""
 
     start: int
     end: int
     members: "list[_Member] | None" = None
+    is_list: bool = False
 
 
 class _Member(Struct):
@@ -80,36 +83,37 @@ def _syntax_error(error: Exception, text: str) -> str:
     )
 
 
-def set_value(text: str, path: Keys, value: Any) -> str:
-    """The text with a value at a path. A new object is merged into an existing one.
+def set_value(text: str, path: Keys, value: Any, lists: NamedLists = NO_LISTS) -> str:
+    """The text with a value at a path. A new object is merged into an existing one. Items of `lists` are addressed by their names.
 
     Raises:
         ConfigError: a value on the path is not an object; null becomes one.
         ValueError: the text is not valid.
     """
-    if isinstance(value, dict) and value and isinstance(_at(decode(text), path), dict):
+    if isinstance(value, dict) and value and isinstance(_at(as_tables(decode(text), lists), path), dict):
         for key, item in value.items():
-            text = set_value(text, (*path, key), item)
+            text = set_value(text, (*path, key), item, lists)
         return text
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     text = text.removeprefix(mark)
     if not text.strip():
         text = "{}\n"
-    data = decode(text)
+    data = as_tables(decode(text), lists)
     if not isinstance(data, dict):
         raise ConfigError("the file is not a JSON object")
     old = _at(data, path)
     if old is not MISSING and same(old, value):
         return mark + text
-    root = _object(text, _skip(text, 0))
-    changed = _changed(text, root, path, value)
-    if not same(decode(changed), _with(data, path, value)):
+    root = _object(text, _skip(text, 0), lists)
+    changed = _changed(text, root, path, value, lists)
+    if not same(as_tables(decode(changed), lists), _with(data, path, value)):
         raise ConfigError(f"{path_text(path)} cannot be changed safely in this file", hint="change it in an editor")
     return mark + changed
 
 
-def remove(text: str, path: Keys) -> str:
+def remove(text: str, path: Keys, lists: NamedLists = NO_LISTS) -> str:
     """The text without the member at a path, if there is one. Its line and the comment on that line are removed too.
+    Items of `lists` are addressed by their names.
 
     Raises:
         ConfigError: the member cannot be removed safely.
@@ -117,19 +121,19 @@ def remove(text: str, path: Keys) -> str:
     """
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     text = text.removeprefix(mark)
-    data = decode(text)
+    data = as_tables(decode(text), lists)
     if _at(data, path) is MISSING:
         return mark + text
     changed = text
-    while _at(decode(changed), path) is not MISSING:  # duplicate keys
-        changed = _removed(changed, path)
-    if not same(decode(changed), _without(data, path)):
+    while _at(as_tables(decode(changed), lists), path) is not MISSING:  # duplicate keys
+        changed = _removed(changed, path, lists)
+    if not same(as_tables(decode(changed), lists), _without(data, path)):
         raise ConfigError(f"{path_text(path)} cannot be removed safely in this file", hint="change it in an editor")
     return mark + changed
 
 
-def _removed(text: str, path: Keys) -> str:
-    node = _object(text, _skip(text, 0))
+def _removed(text: str, path: Keys, lists: NamedLists) -> str:
+    node = _object(text, _skip(text, 0), lists)
     for key in path[:-1]:
         node = next(member.value for member in reversed(node.members or []) if member.key == key)
     members = node.members or []
@@ -182,23 +186,25 @@ def _with(data: Any, path: Keys, value: Any) -> Any:
     return {**inner, path[0]: _with(inner.get(path[0]), path[1:], value)}
 
 
-def _changed(text: str, root: _Node, path: Keys, value: Any) -> str:
+def _changed(text: str, root: _Node, path: Keys, value: Any, lists: NamedLists) -> str:
     place = _Place("\r\n" if "\r\n" in text else "\n", _unit(text, root))
     node, inline = root, False
     for depth, key in enumerate(path, 1):
         if node.members is None:
             if text[node.start : node.end] != "null":
                 raise ConfigError(f"{path_text(path)} cannot be set: {path_text(path[: depth - 1])} is not an object")
-            value = _nested(path[depth - 1 :], value)
+            value, path = _nested(path[depth - 1 :], value), path[: depth - 1]
             break
         member = next((member for member in reversed(node.members) if member.key == key), None)
         if member is None:
-            return _inserted(text, node, key, _nested(path[depth:], value), place)
+            inserted = as_lists(_nested(path[depth:], value), lists, path[:depth])
+            return _inserted(text, node, key, inserted, place)
         node = member.value
         inline = not _begins_line(text, member.start)
     if inline:
         place.newline = ""
     place.indent = _indent(text, node.start)
+    value = as_lists(value, lists, path)
     return text[: node.start] + _written(value, place) + text[node.end :]
 
 
@@ -207,14 +213,14 @@ def _nested(keys: Keys, value: Any) -> Any:
 
 
 def _inserted(text: str, node: _Node, key: str, value: Any, place: _Place) -> str:
-    """The text with another member, after the last one and its comment."""
+    """The text with another member or item, after the last one and its comment."""
     members = node.members or []
     outer = _indent(text, node.start)
-    name = json.dumps(key, ensure_ascii=False)
+    name = "" if node.is_list else f"{json.dumps(key, ensure_ascii=False)}: "
     if not members:
         inner = text[node.start + 1 : node.end - 1].rstrip()
         place.indent = outer + place.unit
-        line = f"{place.newline}{place.indent}{name}: {_written(value, place)}"
+        line = f"{place.newline}{place.indent}{name}{_written(value, place)}"
         return f"{text[: node.start + 1]}{inner}{line}{place.newline}{outer}{text[node.end - 1 :]}"
     last = members[-1]
     at = last.comma if last.comma >= 0 else last.value.end
@@ -226,7 +232,7 @@ def _inserted(text: str, node: _Node, key: str, value: Any, place: _Place) -> st
     else:
         gap, place.newline = " ", ""
     comma, trailing = ("", ",") if last.comma >= 0 else (",", "")
-    member = f"{name}: {_written(value, place)}{trailing}"
+    member = f"{name}{_written(value, place)}{trailing}"
     return f"{text[:at]}{comma}{text[at:end]}{gap}{member}{text[end:]}"
 
 
@@ -264,30 +270,40 @@ def _word(text: str, at: int) -> int:
     return match.end()
 
 
-def _value(text: str, at: int) -> _Node:
+def _value(text: str, at: int, lists: NamedLists, path: Keys) -> _Node:
     if text[at] == "{":
-        return _object(text, at)
+        return _object(text, at, lists, path)
     if text[at] == "[":
-        return _array(text, at)
+        return _array(text, at, lists, path)
     return _Node(at, _word(text, at))
 
 
-def _array(text: str, start: int) -> _Node:
+def _array(text: str, start: int, lists: NamedLists, path: Keys) -> _Node:
+    items: list[_Member] = []
     at = _skip(text, start + 1)
+    member = name_member(path, lists)
     while text[at] != "]":
-        at = _skip(text, _value(text, at).end)
+        item = _value(text, at, NO_LISTS, ())
+        items.append(_Member("", at, item))
+        at = _skip(text, item.end)
         if text[at] == ",":
+            items[-1].comma = at + 1
             at = _skip(text, at + 1)
-    return _Node(start, at + 1)
+    if member is None:
+        return _Node(start, at + 1)
+    for key, named in zip(names(decode(text[start : at + 1]), member), items, strict=True):
+        named.key = key
+        named.value = _value(text, named.start, lists, (*path, key))
+    return _Node(start, at + 1, items, is_list=True)
 
 
-def _object(text: str, start: int) -> _Node:
+def _object(text: str, start: int, lists: NamedLists, path: Keys = ()) -> _Node:
     node = _Node(start, start, [])
     at = _skip(text, start + 1)
     while text[at] != "}":
         end = _word(text, at)
         key = next(iter(decode(f"{{{text[at:end]}: 0}}")))
-        value = _value(text, _skip(text, _skip(text, end) + 1))
+        value = _value(text, _skip(text, _skip(text, end) + 1), lists, (*path, key))
         member = _Member(key, at, value)
         assert node.members is not None
         node.members.append(member)

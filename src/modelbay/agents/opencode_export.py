@@ -5,10 +5,11 @@ from shlex import quote
 from typing import Any
 from urllib.parse import urlsplit
 
-from modelbay.agents.agent import ANY, ExportedConfig, ExportedEntry
+from modelbay.agents.agent import ExportedConfig, ExportedEntry
 from modelbay.agents.config_files import read_logins
 from modelbay.agents.exported import NO_KEY, SECRET, ExportedProvider, auth_headers, origin_text
 from modelbay.agents.findings import ConfigLayer, MergedConfig, leaves
+from modelbay.agents.named_lists import ANY
 from modelbay.agents.opencode_family import (
     AZURE,
     BODY_FIELDS,

@@ -15,8 +15,9 @@ from typing import Any
 from msgspec import Struct
 
 from modelbay.agents import jsonc
-from modelbay.agents.agent import ANY, ExportedConfig, ExportedEntry
+from modelbay.agents.agent import ExportedConfig, ExportedEntry
 from modelbay.agents.findings import leaves
+from modelbay.agents.named_lists import ANY, NamedLists, as_lists, as_tables
 from modelbay.config.schema import Table
 from modelbay.config.toml.document import MISSING, TomlDocument
 from modelbay.config.toml.scan import Keys
@@ -113,7 +114,8 @@ def _with(exported: ExportedConfig, text: str, name: str) -> _NewContent:
     """
     import tomllib
 
-    data = tomllib.loads(text) if exported.format == "toml" else jsonc.decode(text)
+    lists = exported.lists
+    data = tomllib.loads(text) if exported.format == "toml" else as_tables(jsonc.decode(text), lists)
     if not isinstance(data, dict):
         raise ConfigError(f"{name} is not a JSON object", hint=f"fix {name} in an editor, then try again", file=name)
     current = {keys: _at(data, keys) for keys in exported.default_model}
@@ -133,12 +135,12 @@ def _with(exported: ExportedConfig, text: str, name: str) -> _NewContent:
     for path in removed:
         expected = _without(expected, path)
     try:
-        after = _toml(settings, removed, text) if exported.format == "toml" else _json(settings, removed, text)
+        after = _toml(settings, removed, text) if exported.format == "toml" else _json(settings, removed, text, lists)
     except ConfigError as error:
         error.hint, error.file = error.hint or f"change {name} in an editor, then try again", name
         raise
-    again = tomllib.loads(after) if exported.format == "toml" else jsonc.decode(after)
-    if not jsonc.same(again, expected):
+    again = tomllib.loads(after) if exported.format == "toml" else as_tables(jsonc.decode(after), lists)
+    if not jsonc.same(again, as_tables(as_lists(expected, lists), lists)):
         raise ConfigError(
             f"{name} cannot be changed safely", hint="run the command without --write, and edit the file", file=name
         )
@@ -176,11 +178,11 @@ def _merge(document: TomlDocument, keys: Keys, value: Any) -> None:
         document.set(keys, value)
 
 
-def _json(settings: dict[Keys, object], removed: list[Keys], text: str) -> str:
+def _json(settings: dict[Keys, object], removed: list[Keys], text: str, lists: NamedLists) -> str:
     for keys, value in settings.items():
-        text = jsonc.set_value(text, keys, value)
-    for path in _whole(removed, jsonc.decode(text)):
-        text = jsonc.remove(text, path)
+        text = jsonc.set_value(text, keys, value, lists)
+    for path in _whole(removed, as_tables(jsonc.decode(text), lists)):
+        text = jsonc.remove(text, path, lists)
     return text if text.endswith("\n") else f"{text}\n"
 
 
