@@ -1,13 +1,16 @@
 """Choosing a model and its reasoning effort."""
 
+import asyncio
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual import events
 
 from modelbay.model import Model
+from modelbay.onboarding import choose_models
 from modelbay.tui.dialogs.model_checklist import ModelChecklist
 from modelbay.tui.widgets.virtual_list import MEASURED, ListRow, VirtualList
 from tests.tui.sitting import Sitting, sitting
@@ -15,6 +18,34 @@ from tests.tui.sitting import Sitting, sitting
 
 def written(person: Sitting) -> dict[str, object]:
     return tomllib.loads(person.config)
+
+
+async def test_the_app_takes_no_change_of_its_own_for_one_of_another_program(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
+):
+    write = choose_models.write
+
+    async with sitting(configured, home=home) as person:
+        said: list[str] = []
+        loop, show = asyncio.get_running_loop(), person.app.state.say
+
+        def say(words: str) -> None:
+            said.append(words)
+            show(words)
+
+        def slowly(*arguments: Any) -> None:
+            write(*arguments)
+            asyncio.run_coroutine_threadsafe(person.app._watch(), loop).result()
+
+        monkeypatch.setattr(person.app.state, "say", say)
+        monkeypatch.setattr(choose_models, "write", slowly)
+        await person.says("/model")
+        await person.sees("Select a model")
+        await person.types("plin")
+        await person.sees_no("sonnet")
+        await person.presses("enter")
+        await person.sees("Default model set to plain")
+        assert said == ["Default model set to plain"]
 
 
 async def test_a_model_is_found_by_a_few_letters_and_kept_as_the_default(home: Path, configured: str):

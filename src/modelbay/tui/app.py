@@ -83,6 +83,8 @@ class ModelbayApp(ConversationCommands):
         """The chosen theme."""
         self._typed: list[events.Key | events.Paste] | None = []
         """Keys and pastes that arrive before the composer is ready; None once it is ready."""
+        self._commands = 0
+        """Commands in progress."""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         colorless = [NoColorFilter()] if environment("NO_COLOR") else []
@@ -173,8 +175,10 @@ class ModelbayApp(ConversationCommands):
             self.exit(return_code=HUNG_UP)
 
     async def _watch(self) -> None:
-        """Reloads config.toml after another program changed it, but not during an answer."""
-        if self.chat_screen.answering or self.screen is not self.chat_screen or not self.state.outdated:
+        """Reloads config.toml after another program changed it, but not during an answer. A command in progress may have changed
+        it, and reloads it itself."""
+        busy = self.chat_screen.answering or self._commands or self.screen is not self.chat_screen
+        if busy or not self.state.outdated:
             return
         if self.state.missing:
             self.state.gone()
@@ -214,10 +218,13 @@ class ModelbayApp(ConversationCommands):
 
     async def _guarded(self, command: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Runs a command and shows its error in the transcript."""
+        self._commands += 1
         try:
             await command()
         except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
             await self.chat_screen.transcript.fail(error)
+        finally:
+            self._commands -= 1
         self.chat_screen.show_foot()
 
     async def command_model(self, argument: str) -> None:
