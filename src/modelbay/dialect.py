@@ -62,9 +62,15 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     unsupported: list[str] = field(default_factory=list)
     """Body parameters that the vendor rejects. They are left out with a warning."""
     tool_choices: list[str] = field(default_factory=lambda: ["auto", "none", "required", "tool"])
-    """Accepted values of `tool_choice`; "tool" is a tool by name."""
+    """Accepted values of `tool_choice`; "tool" is a tool by name. If no tool call can be forced, the system prompt
+    asks for one."""
     required_word: str = "required"
     """Value of `tool_choice` that forces a tool call. Mistral and Fireworks use "any"."""
+    parallel_tool_calls: bool = True
+    """The model makes several tool calls in one reply. If false, requests with tools ask for one at a time."""
+    parallel_call_history: bool = True
+    """Accepts several tool calls in one message. If false, each call is sent with its result, one after the other (chat templates
+    of Llama 3)."""
     strict_tools: bool = True
     """Accepts `strict` on a tool."""
     schema: Literal["full", "openapi", "typed"] = "full"
@@ -101,7 +107,9 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     stream_only: bool = False
     """Thinks only when streaming. A request without streaming is streamed and collected (Qwen's open models)."""
     json_schema: bool = True
-    """Accepts `response_format: json_schema`. If false, JSON mode is used with the schema in the prompt."""
+    """Accepts a JSON Schema for the output. If false, JSON mode is used with the schema in the system prompt."""
+    json_mode: bool = True
+    """Accepts JSON mode (`json_object`). If false, only the system prompt asks for JSON."""
     body: Extra = field(default_factory=dict)
     """Fields added to every request body (`anthropic_version` on Vertex AI, `reasoning_split` for MiniMax)."""
     model_in_body: bool = True

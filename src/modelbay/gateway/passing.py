@@ -47,6 +47,16 @@ def _value(name: str, value: str) -> re.Pattern[bytes]:
     return re.compile(rf'"{name}"\s*:\s*{value}'.encode())
 
 
+_SCHEMAS = re.compile(rb'"(?:type"\s*:\s*"json_schema"|response_?(?:[jJ]son_?)?[sS]chema")')
+_JSON_MODE = re.compile(rb'"(?:type"\s*:\s*"json_object"|response_?[mM]ime_?[tT]ype"\s*:\s*"application/json")')
+_FORCED = re.compile(rb'"(?:tool_choice"\s*:\s*(?:"required"|"any"|\{)|mode"\s*:\s*"ANY")')
+_CALLS = re.compile(rb'"(?:tool_calls"\s*:\s*\[|type"\s*:\s*"(?:tool_use|function_call)"|function_?[cC]all"\s*:\s*\{)')
+
+
+def _cannot_force(dialect: Dialect) -> bool:
+    return not {"required", "tool"}.issubset(dialect.tool_choices)
+
+
 _REPAIRS: tuple[tuple[str, Callable[[Dialect], bool], re.Pattern[bytes]], ...] = (
     ("system_role", lambda dialect: not dialect.system_role, _value("role", '"(?:system|developer)"')),
     ("system_role", lambda dialect: not dialect.system_role, _value("system_?[iI]nstruction", "")),
@@ -54,7 +64,11 @@ _REPAIRS: tuple[tuple[str, Callable[[Dialect], bool], re.Pattern[bytes]], ...] =
     ("cache_ttl", lambda dialect: not dialect.cache_ttl, _value("ttl", "")),
     ("strict_tools", lambda dialect: not dialect.strict_tools, _value("strict", "")),
     ("namespaces", lambda dialect: not dialect.namespaces, _value("type", '"namespace"')),
-    ("json_schema", lambda dialect: not dialect.json_schema, _value("type", '"json_schema"')),
+    ("json_schema", lambda dialect: not dialect.json_schema, _SCHEMAS),
+    ("json_mode", lambda dialect: not dialect.json_mode, _JSON_MODE),
+    ("tool_choices", _cannot_force, _FORCED),
+    ("parallel_tool_calls", lambda dialect: not dialect.parallel_tool_calls, _value("tools", r"\[")),
+    ("parallel_call_history", lambda dialect: not dialect.parallel_call_history, _CALLS),
     ("schema", lambda dialect: dialect.schema == "typed", _value(r"\$ref", "")),
     ("media_by_url", lambda dialect: not dialect.media_by_url, _value("url", '"https?:')),
     ("text_only_content", lambda dialect: dialect.text_only_content, _value("content", r"\[")),

@@ -8,8 +8,9 @@ A renderer first examines the conversation (`survey.Survey`), gives the tools na
 3. repair: every call has one result, directly after it
 4. media: registered types, no empty parts
 5. only for another protocol: efforts; media and cache control in places that the target supports
-6. system prompts, if the target accepts none
-7. schemas of tools and of the output format
+6. emulation of settings that the target does not support
+7. system prompts, if the target accepts none
+8. schemas of tools and of the output format
 
 No step repeats the work of another, and each returns its input itself if nothing changes.
 """
@@ -25,6 +26,7 @@ from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols import efforts
 from modelbay.protocols.dispositions import carried, settle
+from modelbay.protocols.emulation import emulated
 from modelbay.protocols.ids import answered_calls
 from modelbay.protocols.limits import limited, without_system
 from modelbay.protocols.media_types import is_empty, normal, of_its_type
@@ -68,6 +70,8 @@ def prepared(
             turns = _each(turns, _marked)
         if protocol != "anthropic" and not dialect.cache_marks and _marks_beside_content(turns, settings, seen):
             carried("cache_marks", protocol, report)
+    if settings.tools or settings.output_format is not None or not dialect.parallel_call_history:
+        settings, turns = emulated(settings, turns, protocol, dialect, report, same=same)
     if not dialect.system_role:
         turns = without_system(turns, report)
     if settings.tools or settings.output_format is not None:

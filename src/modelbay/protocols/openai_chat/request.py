@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from modelbay.conversation import (
@@ -184,7 +183,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         body["stop"] = settings.stop
     render_tools(body, settings, dialect, same)
     if settings.output_format is not None:
-        body["response_format"] = _render_format(settings.output_format, dialect, body["messages"], same)
+        body["response_format"] = _render_format(settings.output_format, same)
     if settings.reasoning is not None:
         body |= _render_reasoning(settings.reasoning, settings.spelling.get("reasoning"), dialect, model, report)
     body |= {name: value for name, value in settings.extra.items() if name != "stream_options"}
@@ -195,15 +194,11 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     return Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
 
 
-def _render_format(form: OutputFormat, dialect: Dialect, messages: list[Any], same: bool) -> Json:
+def _render_format(form: OutputFormat, same: bool) -> Json:
     if form.kind == "text":
         return {"type": "text"}
     if form.kind == "json":
         return {"type": "json_object"} | ({"schema": form.schema} if form.schema else {}) | (form.extra or {})
-    if not dialect.json_schema:  # Z.ai and others have only JSON mode: the schema goes into the prompt
-        schema = msgspec.json.encode(form.schema).decode()
-        messages.insert(0, {"role": "system", "content": f"Answer with JSON that matches this JSON Schema:\n{schema}"})
-        return {"type": "json_object"}
     spec = {
         "name": form.name if same else form.name or "answer",  # required by OpenAI, but not by every vendor
         "schema": form.schema,

@@ -4,8 +4,6 @@ from typing import Any
 
 from modelbay.conversation import Extra, Json, Settings, Tool, ToolChoice
 from modelbay.dialect import Dialect
-from modelbay.protocols.dispositions import refused
-from modelbay.protocols.openai_chat.parts import NAME
 from modelbay.protocols.shapes import mapping, objects, without, word
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
@@ -76,11 +74,7 @@ def _parse_function(function: dict[str, Any]) -> Tool:
 
 def render_tools(body: dict[str, Any], settings: Settings, dialect: Dialect, same: bool) -> None:
     """Write tools and tool choice into `body`. `same`: whether the request used this protocol; then unknown fields are
-    kept.
-
-    Raises:
-        Unsupported: the request forces a tool call, which the vendor does not support.
-    """
+    kept."""
     legacy = settings.spelling.get("tools") == "functions"
     choice, tools = settings.tool_choice, settings.tools
     if choice is not None and choice.mode == "none" and "none" not in dialect.tool_choices:
@@ -100,8 +94,6 @@ def render_tools(body: dict[str, Any], settings: Settings, dialect: Dialect, sam
 def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect, legacy: bool) -> Json:
     if choice.extra and "tool_choice" in choice.extra:
         return choice.extra["tool_choice"]
-    if choice.mode in ("required", "tool") and choice.mode not in dialect.tool_choices:
-        raise refused("tool_choice", NAME, f"{dialect.vendor} does not support forced tool calls")
     match choice.mode:
         case "required":
             return settings.spelling.get("tool_choice", dialect.required_word)

@@ -19,7 +19,7 @@ from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import dropped, refused, refused_state
+from modelbay.protocols.dispositions import dropped, refused_state
 from modelbay.protocols.efforts import of_budget
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.openai_responses.items import REFERENCE
@@ -295,8 +295,6 @@ def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect) -> 
             tool["namespace"] = space
     if choice.mode == "allowed":
         return {"type": "allowed_tools", "mode": "required" if choice.required else "auto", "tools": tools}
-    if choice.mode in ("required", "tool") and choice.mode not in dialect.tool_choices:
-        raise refused("tool_choice", NAME, f"{dialect.vendor} does not support forced tool calls")
     if choice.mode == "required":
         return dialect.required_word
     return tools[0] if choice.mode == "tool" and tools else choice.mode
