@@ -21,7 +21,7 @@ from tools.kimi import Unreadable, keys_of
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".agents_cache"
 PINNED = ROOT / "tests" / "agents" / "kimi_keys.json"
-TESTS = ("tests/agents/test_accepted.py", "tests/gateway/test_agents.py")
+TESTS = ("tests/agents/test_accepted.py", "tests/gateway/test_agents.py", "tests/gateway/test_codex.py")
 PACKAGES = {
     "kimi": "@moonshot-ai/kimi-code",
     "kilo": "@kilocode/cli",
@@ -32,6 +32,8 @@ PACKAGES = {
     "qwen": "@qwen-code/qwen-code",
 }
 """The agents' packages, by command."""
+OLDER = {"codex-0.144.5": ("codex", "@openai/codex@0.144.5")}
+"""Older versions that the tests use, too: the name of their command here, its name in the package, and the package."""
 BUNDLE = Path("node_modules") / PACKAGES["kimi"] / "dist" / "main.mjs"
 SECONDS = 120
 """The time for a command of an agent that only prints its version."""
@@ -65,6 +67,14 @@ class Npm:
 
     def install(self, *packages: str) -> None:
         self("install", "--no-audit", "--no-fund", "--loglevel=error", *packages)
+
+    def install_older(self, name: str, command: str, package: str) -> None:
+        """Install an older version beside the newest one. Its command gets another name."""
+        folder = self._folder / name
+        self("install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix", str(folder), package)
+        link = self._folder / "bin" / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder / "node_modules" / ".bin" / command)
 
     def version(self, command: str) -> str | None:
         """The version that an agent says it has; None where it does not run."""
@@ -107,6 +117,10 @@ def main(arguments: list[str]) -> int:
     (FOLDER / "package.json").write_text('{"private": true}\n')
     npm = Npm(FOLDER)
     missing = [command for command in PACKAGES if not _runs(npm, command)]
+    for name, (command, package) in OLDER.items():
+        npm.install_older(name, command, package)
+        if npm.version(name) is None:
+            missing.append(name)
     drifted = _drifted(npm.version("kimi") or "?", pin="--pin" in arguments)
     tests = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-rs", "--inline-snapshot=disable", *TESTS],

@@ -96,6 +96,8 @@ class ToolCall(Part, tag="tool_call", omit_defaults=True):
     id: str | None = None
     input: Literal["json", "text"] = "json"
     """Format of `arguments`: JSON, or free text for a freeform tool."""
+    cut: bool = False
+    """Whether free text is truncated, so that the call must not be run. Truncated JSON shows it itself."""
     namespace: str | None = None
     """Namespace of the tool (Responses)."""
 

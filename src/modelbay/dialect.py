@@ -84,6 +84,9 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """Regular expression for tool names. Other names are shortened with a hash. Default: the protocol's limit."""
     namespaces: bool = True
     """Responses: accepts tools in namespaces. If false, each tool is sent as a separate function."""
+    freeform_tools: bool = False
+    """OpenAI's protocols: accepts freeform tools (`type: custom`), whose input is text. If false, each one is sent as a function
+    with one string."""
     text_only_content: bool = False
     """Message content must be a string (DeepSeek; Groq for some roles)."""
     media_by_url: bool = True

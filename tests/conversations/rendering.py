@@ -11,6 +11,7 @@ from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.protocols.codec import codec
 
+FREEFORM = Dialect(freeform_tools=True)
 MODEL = Model(id="m", max_output_tokens=8192, capabilities={"call_signatures": False})
 
 

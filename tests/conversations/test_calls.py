@@ -3,7 +3,7 @@
 from inline_snapshot import snapshot
 
 from modelbay.conversation import AnyPart, Conversation, Text, ToolCall, ToolResult, Turn, user
-from tests.conversations.rendering import anthropic, chat, google, responses
+from tests.conversations.rendering import FREEFORM, anthropic, chat, google, responses
 
 ASK = user("High or low?")
 
@@ -444,7 +444,7 @@ def test_a_freeform_call():
             answered(ToolResult(call_id="call_1", parts=[Text(text="done")])),
         ],
     )
-    assert chat(conversation) == snapshot(
+    assert chat(conversation, dialect=FREEFORM) == snapshot(
         {
             "messages": [
                 {"role": "user", "content": "High or low?"},
@@ -458,7 +458,7 @@ def test_a_freeform_call():
             ]
         }
     )
-    assert responses(conversation) == snapshot(
+    assert responses(conversation, dialect=FREEFORM) == snapshot(
         {
             "input": [
                 {"role": "user", "content": "High or low?"},

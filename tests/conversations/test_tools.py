@@ -3,7 +3,7 @@
 from inline_snapshot import snapshot
 
 from modelbay.conversation import Conversation, Settings, Tool, user
-from tests.conversations.rendering import anthropic, chat, google, responses
+from tests.conversations.rendering import FREEFORM, anthropic, chat, google, responses
 
 TIDE = Tool(
     name="tide",
@@ -137,7 +137,7 @@ def test_a_freeform_tool():
         [ASK],
         Settings(tools=[Tool("freeform", name="patch", description="Writes a patch", grammar={"type": "text"})]),
     )
-    assert chat(conversation) == snapshot(
+    assert chat(conversation, dialect=FREEFORM) == snapshot(
         {
             "messages": [{"role": "user", "content": "High or low at Brest?"}],
             "tools": [
@@ -148,7 +148,7 @@ def test_a_freeform_tool():
             ],
         }
     )
-    assert responses(conversation) == snapshot(
+    assert responses(conversation, dialect=FREEFORM) == snapshot(
         {
             "input": [{"role": "user", "content": "High or low at Brest?"}],
             "tools": [{"type": "custom", "name": "patch", "description": "Writes a patch", "format": {"type": "text"}}],
@@ -162,11 +162,16 @@ def test_a_freeform_tool():
             "tools": [
                 {
                     "name": "patch",
-                    "description": "Writes a patch",
+                    "description": """\
+Writes a patch
+
+Here the tool is called as a function. Its whole text is the value of `input`, without anything around it.\
+""",
                     "input_schema": {
                         "type": "object",
-                        "properties": {"input": {"type": "string"}},
+                        "properties": {"input": {"type": "string", "description": "The whole text of the call."}},
                         "required": ["input"],
+                        "additionalProperties": False,
                     },
                 }
             ],
@@ -180,11 +185,18 @@ def test_a_freeform_tool():
                     "functionDeclarations": [
                         {
                             "name": "patch",
-                            "description": "Writes a patch",
+                            "description": """\
+Writes a patch
+
+Here the tool is called as a function. Its whole text is the value of `input`, without anything around it.\
+""",
                             "parametersJsonSchema": {
                                 "type": "object",
-                                "properties": {"input": {"type": "string", "description": "The input, as text."}},
+                                "properties": {
+                                    "input": {"type": "string", "description": "The whole text of the call."}
+                                },
                                 "required": ["input"],
+                                "additionalProperties": False,
                             },
                         }
                     ]

@@ -419,6 +419,26 @@ def test_changes_inside_messages_are_left_to_translation(dialect: dict[str, Any]
     assert body.to_repair(replace(PLAIN, **dialect)) == field
 
 
+@pytest.mark.parametrize(
+    ("protocol", "text", "field"),
+    [
+        ("openai_chat", '{"tools":[{"type": "custom"}]}', "freeform_tools"),
+        ("openai_chat", '{"messages":[{"tool_calls":[{"type":"custom"}]}]}', "freeform_tools"),
+        ("openai_responses", '{"tools":[{"type":"custom"}]}', "freeform_tools"),
+        ("openai_responses", '{"input":[{"type":"custom_tool_call"}]}', "freeform_tools"),
+        ("openai_responses", '{"input":[{"type":"custom_tool_call_output"}]}', "freeform_tools"),
+        ("anthropic", '{"tools":[{"type":"custom"}]}', None),  # the usual type of a function
+        ("openai_chat", json.dumps({"messages": [{"content": '{"type":"custom"}'}]}), None),
+    ],
+)
+def test_freeform_tools_are_passed_on_only_to_providers_that_have_them(
+    protocol: str, text: str, field: str | None
+) -> None:
+    body = ClientBody(text.encode(), codec(protocol).PASS)
+    assert body.to_repair(replace(PLAIN, freeform_tools=True)) is None
+    assert body.to_repair(PLAIN) == field
+
+
 def test_one_body_can_be_passed_on_to_several_targets() -> None:
     rules = codec("openai_chat").PASS
     body = ClientBody(b'{"model":"x", "seed":1}', rules)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from modelbay.conversation import Conversation, Settings, Text, Tool, ToolCall, ToolChoice, ToolResult, Turn, user
 from modelbay.dialect import PLAIN, Dialect
-from modelbay.events import PartEnded, collect
+from modelbay.events import PartEnded
 from modelbay.model import Model
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import Call, codec
@@ -131,11 +131,11 @@ def test_a_choice_of_freeform_tools_follows_their_names():
     allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tools[0]]}}
     body = {"messages": [{"role": "user", "content": "Hi"}], "tools": tools, "tool_choice": allowed}
     conversation = codec("openai_chat").parse_request(Call("", body))
-    sent = render("openai_chat", conversation).body
+    sent = render("openai_chat", conversation, FREEFORM).body
     name = sent["tools"][0]["custom"]["name"]
     assert re.fullmatch(OPENAI, name)
     assert sent["tool_choice"]["allowed_tools"]["tools"] == [{"type": "custom", "custom": {"name": name}}]
-    chosen = render("openai_responses", conversation).body["tool_choice"]
+    chosen = render("openai_responses", conversation, FREEFORM).body["tool_choice"]
     assert chosen == {"type": "allowed_tools", "mode": "required", "tools": [{"type": "custom", "name": name}]}
 
 
@@ -178,6 +178,7 @@ MEANT = [
     ToolName("shell"), ToolName("get_me", "mcp__github"), ToolName("patch", "mcp__github"),
     ToolName("get_me", "mcp__gitlab__"), ToolName("exec", "functions"),
 ]  # fmt: skip
+FREEFORM = Dialect(freeform_tools=True)
 ALONE = Dialect(namespaces=False)
 
 
@@ -196,7 +197,7 @@ def test_a_provider_that_has_namespaces_gets_them_as_they_are():
     items = [{"type": "function_call", "call_id": "c", "name": "get_me", "namespace": "mcp__github", "arguments": "{}"},
              {"type": "function_call_output", "call_id": "c", "output": "me"}]  # fmt: skip
     choice = {"type": "function", "name": "get_me", "namespace": "mcp__github"}
-    body = render("openai_responses", codex(*items, tools=TOOLS, tool_choice=choice)).body
+    body = render("openai_responses", codex(*items, tools=TOOLS, tool_choice=choice), FREEFORM).body
     assert (body["tools"], body["input"][1:], body["tool_choice"]) == (TOOLS, items, choice)
 
 
@@ -237,7 +238,7 @@ def test_a_choice_names_a_tool_of_a_namespace(target):
 
 def test_a_choice_of_a_whole_namespace_allows_all_its_tools():
     allowed = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "namespace", "name": "mcp__github"}]}
-    body = render("openai_chat", codex(tools=TOOLS, tool_choice=allowed)).body
+    body = render("openai_chat", codex(tools=TOOLS, tool_choice=allowed), FREEFORM).body
     assert body["tool_choice"]["allowed_tools"]["tools"] == [
         {"type": "function", "function": {"name": "mcp__github__get_me"}},
         {"type": "custom", "custom": {"name": "mcp__github__patch"}},
@@ -254,7 +255,7 @@ def test_tools_that_came_with_an_item_are_offered_with_the_others(target):
 
 def test_tools_that_came_with_an_item_stay_there_for_who_has_such_items():
     later = {"type": "additional_tools", "tools": [MCP]}
-    body = render("openai_responses", codex(later, tools=TOOLS)).body
+    body = render("openai_responses", codex(later, tools=TOOLS), FREEFORM).body
     assert (body["input"][1], body["tools"]) == (later, TOOLS)
 
 
@@ -304,32 +305,3 @@ def test_a_tool_without_a_name_is_sent_with_one(target):
     call = render(target, codec("anthropic").parse_request(Call("", body)))
     (name,) = named(json.loads(call.encode())["tools"])
     assert re.fullmatch(TAKES[target], name) and meant(call, name) == ToolName("")
-
-
-@pytest.mark.parametrize("target", ["anthropic", "google"])
-@pytest.mark.parametrize("text", ['*** Begin Patch\n"a"', "", "{}"])
-def test_a_call_of_a_freeform_tool_is_text_again(target, text):
-    """A function with one string stands for it where a protocol has no such tools."""
-    call = render(target, codex(tools=[{"type": "custom", "name": "apply_patch"}, function("look")]))
-    (sent,) = call.names
-    restorer, assembly = Restorer(call.names), Assembly()
-    assembly.start("r", "m")
-    assembly.whole(ToolCall(name=sent, arguments=json.dumps({"input": text}), id="c1"))
-    assembly.whole(ToolCall(name="look", arguments="{}", id="c2"))
-    assembly.finish("tool_calls")
-    events = [told for event in assembly.take() for told in restorer.feed(event)]
-    patch, look = collect(events).tool_calls
-    assert (patch.name, patch.input, patch.arguments) == ("apply_patch", "text", text)
-    assert (look.input, look.arguments) == ("json", "{}")
-    renderer = codec("openai_responses").stream_renderer(Conversation())
-    data = b"".join(renderer.feed(event) for event in events).decode()
-    done = next(
-        json.loads(line[5:]) for line in data.splitlines() if "response.completed" in line and line[:5] == "data:"
-    )
-    item = done["response"]["output"][0]
-    assert (item["type"], item["name"], item["input"]) == ("custom_tool_call", "apply_patch", text)
-
-
-@pytest.mark.parametrize("target", ["openai_chat", "openai_responses"])
-def test_a_provider_that_has_freeform_tools_gets_them(target):
-    assert render(target, codex(tools=[{"type": "custom", "name": "apply_patch"}])).names == {}

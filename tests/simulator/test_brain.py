@@ -123,6 +123,15 @@ def test_it_hands_a_freeform_tool_the_prompt():
     assert calls(result) == [("run_script", "Use the script tool")]
 
 
+def test_it_hands_a_freeform_tool_the_text_in_quotes_and_a_function_with_one_string_too():
+    tools = (
+        Tool("freeform", name="run_script"),
+        Tool(name="run_script", schema={"properties": {"input": {"type": "string"}}}),
+    )
+    for tool, wanted in zip(tools, ("a\nb", '{"input":"a\\nb"}'), strict=True):
+        assert calls(said(user("Use the script tool with `a\nb`"), tools=[tool])) == [("run_script", wanted)]
+
+
 def test_it_quotes_the_results_of_its_tools():
     turns = [
         user("What is the weather in Paris?"),

@@ -111,6 +111,9 @@ class ClientBody:
         for field, applies, pattern in _REPAIRS:
             if applies(dialect) and pattern.search(self._text):
                 return field
+        freeform = self._rules.freeform
+        if freeform is not None and not dialect.freeform_tools and freeform.search(self._text):
+            return "freeform_tools"
         if dialect.reasoning_echo == "always" and b'"tool_calls"' in self._text and b'"reasoning' not in self._text:
             return "reasoning_echo"
         if self._rules.damaged is not None and self._rules.damaged(self._text):

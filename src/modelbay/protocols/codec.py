@@ -58,6 +58,8 @@ class PassRules(msgspec.Struct, frozen=True):
     """Whether a body has a part that providers reject and that only translation leaves out."""
     betas: dict[str, tuple[str, ...]] = {}
     """Fields that belong to a preview, by the beginning of its name in the header `anthropic-beta`."""
+    freeform: re.Pattern[bytes] | None = None
+    """Finds a freeform tool, a call of one or its result in a body; None if the protocol does not have such tools."""
 
     def path(self, action: str, model: str) -> str:
         """The path of an action for a model ID. Raises KeyError if the protocol does not have the action."""

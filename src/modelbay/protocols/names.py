@@ -2,7 +2,8 @@
 
 OpenAI accepts 64 characters, Anthropic 128, Gemini also dots and colons. Only Responses groups tools in namespaces. A
 tool with an invalid name is sent under another one, which is derived from the name alone, so that later requests
-contain the same bytes. Tool calls in the reply get their original name and namespace back.
+contain the same bytes. Freeform tools become functions if the target has none. Tool calls in the reply get their original
+name, namespace and text back.
 """
 
 import re
@@ -14,9 +15,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from modelbay.conversation import AnyPart, Conversation, Settings, Tool, ToolCall, ToolChoice, ToolResult, Turn
-from modelbay.errors import MalformedReply
 from modelbay.events import Event, PartDelta, PartEnded, PartStarted
-from modelbay.json_text import decode
+from modelbay.protocols.freeform import CallText, as_function, as_function_call
 from modelbay.protocols.survey import Survey
 
 DEFAULT_NAMESPACE = "functions"
@@ -44,13 +44,11 @@ def sent_names(
     then not changed. If all names match, the conversation itself is returned.
     """
     settings = conversation.settings
-    if _all_fit(settings, pattern, seen):
+    if _all_fit(settings, pattern, seen, freeform):
         return conversation, {}
+    namespaces = namespaces and (freeform or not _has_freeform_inside(conversation))
     tools = list(_offered(conversation, namespaces))
-    names = _Names(tools, pattern, namespaces)
-    for tool, name in tools:
-        if tool.kind == "freeform" and not freeform:
-            names.meant[names.of(name)] = replace(name, freeform=True)
+    names = _Names(tools, pattern, namespaces, freeform)
     turns = [names.turn(turn) for turn in conversation.turns if turn.tools is None or namespaces]
     changed = replace(settings, tools=names.tools(tools, settings), tool_choice=names.choice(settings.tool_choice))
     if changed == settings and len(turns) == len(conversation.turns) and all(map(is_, turns, conversation.turns)):
@@ -58,7 +56,7 @@ def sent_names(
     return replace(conversation, settings=changed, turns=turns), names.meant
 
 
-def _all_fit(settings: Settings, pattern: str, seen: Survey) -> bool:
+def _all_fit(settings: Settings, pattern: str, seen: Survey, freeform: bool) -> bool:
     """Whether all tools are functions and every tool name in the conversation matches the pattern, as in nearly all
     requests."""
     tools, choice = settings.tools or (), settings.tool_choice
@@ -68,6 +66,8 @@ def _all_fit(settings: Settings, pattern: str, seen: Survey) -> bool:
     names = seen.names.union(own)
     if seen.offers or seen.namespaces or len(own) < len(tools) or len(set(own)) < len(own):
         return False
+    if seen.texts and not freeform:
+        return False
     if choice is not None:
         names.update(choice.names)
         if any(space is not None for space in choice.namespaces):
@@ -75,17 +75,23 @@ def _all_fit(settings: Settings, pattern: str, seen: Survey) -> bool:
     return all(map(re.compile(pattern).fullmatch, names))
 
 
+def _has_freeform_inside(conversation: Conversation) -> bool:
+    """Whether a namespace contains a freeform tool. A namespace is sent as the client wrote it, or as separate tools."""
+    tools = [*(conversation.settings.tools or ()), *(tool for turn in conversation.turns for tool in turn.tools or ())]
+    return any(inside.kind == "freeform" for tool in tools for inside in tool.tools or ())
+
+
 class Restorer:
-    """Restores the original tool names in the calls of a reply."""
+    """Restores the original tool names in the calls of a reply, and the text of freeform tools."""
 
     def __init__(self, names: Mapping[str, ToolName]) -> None:
         self._names = names
-        self._held: set[int] = set()
-        """Calls of freeform tools, whose text is inside a JSON object until they end."""
+        self._texts: dict[int, CallText] = {}
+        """Open calls of freeform tools."""
 
     def feed(self, event: Event) -> list[Event]:
         if type(event) is PartDelta:
-            return [] if event.key in self._held else [event]
+            return self._delta(event) if event.key in self._texts else [event]
         if type(event) is not PartStarted and type(event) is not PartEnded:
             return [event]
         part = event.part
@@ -97,21 +103,22 @@ class Restorer:
             return [event]
         part.input = "text"
         if type(event) is PartStarted:
-            self._held.add(event.key)
+            self._texts[event.key] = CallText()
             return [event]
-        self._held.discard(event.key)
-        part.arguments = _text_in(part.arguments)
-        return [PartDelta(event.key, part.arguments), event]
+        return self._end(event.key, part, event)
 
+    def _delta(self, event: PartDelta) -> list[Event]:
+        text = self._texts[event.key].feed(event.text)
+        return [PartDelta(event.key, text)] if text else []
 
-def _text_in(arguments: str) -> str:
-    """The text in the single argument of a freeform tool's call."""
-    try:
-        value = decode(arguments)
-    except MalformedReply:
-        return arguments
-    text = value.get("input") if isinstance(value, dict) else None
-    return text if isinstance(text, str) else arguments
+    def _end(self, key: int, call: ToolCall, event: Event) -> list[Event]:
+        rest = ""
+        if (text := self._texts.pop(key, None)) is None:
+            text = CallText()
+            rest = text.feed(call.arguments)
+        rest += text.close()
+        call.arguments, call.cut = text.text, text.cut
+        return [PartDelta(key, rest), event] if rest else [event]
 
 
 def _offered(conversation: Conversation, namespaces: bool) -> Iterator[tuple[Tool, ToolName]]:
@@ -141,10 +148,12 @@ def _members(space: Tool, tools: list[Tool]) -> list[Tool]:
 class _Names:
     """The names under which tools are sent."""
 
-    def __init__(self, tools: list[tuple[Tool, ToolName]], pattern: str, namespaces: bool) -> None:
+    def __init__(self, tools: list[tuple[Tool, ToolName]], pattern: str, namespaces: bool, freeform: bool) -> None:
         self.meant: dict[str, ToolName] = {}
+        """The original of each changed name in a reply."""
         self._pattern = re.compile(pattern)
         self._namespaces = namespaces
+        self._freeform = freeform
         self._sent: dict[ToolName, str] = {}
         self._bare: dict[str, list[ToolName]] = {}
         """Tools in namespaces, by their plain name."""
@@ -165,6 +174,11 @@ class _Names:
         self._taken = taken
         self._kept = {name.name for name in known if name.namespace is None and self._sent[name] == name.name}
         """Names that are sent unchanged."""
+        self._functions = {self._sent[name] for tool, name in tools if tool.kind == "freeform" and not freeform}
+        """Freeform tools that are sent as functions."""
+        for tool, name in tools:
+            if tool.kind == "freeform" and not freeform:
+                self.meant[self._sent[name]] = replace(name, freeform=True)
         self._spaces: dict[str | None, list[str]] = {}
         """The names sent for the tools of each namespace."""
         for name, sent in self._sent.items():
@@ -221,6 +235,8 @@ class _Names:
         return [self._tool(tool, name) for tool, name in tools]
 
     def _tool(self, tool: Tool, name: ToolName) -> Tool:
+        if tool.kind == "freeform" and not self._freeform:
+            tool = as_function(tool)
         if tool.kind not in ("function", "freeform") or self._sent[name] == tool.name:
             return tool
         return replace(tool, name=self._sent[name])
@@ -231,7 +247,7 @@ class _Names:
         spaces = choice.namespaces or [None] * len(choice.names)
         names = [sent for name, space in zip(choice.names, spaces, strict=True) for sent in self._chosen(name, space)]
         kept = choice.namespaces if self._namespaces else []
-        if names == choice.names and kept == choice.namespaces:
+        if names == choice.names and kept == choice.namespaces and self._functions.isdisjoint(names):
             return choice
         extra = {key: value for key, value in (choice.extra or {}).items() if key != "tool_choice"}
         return replace(choice, names=names, namespaces=kept, extra=extra or None)
@@ -247,14 +263,19 @@ class _Names:
 
     def turn(self, turn: Turn) -> Turn:
         parts: list[AnyPart] | None = None
+        item = turn.item
         for index, part in enumerate(turn.parts):
-            new = self._part(part)
+            new = part
+            if type(part) is ToolCall and part.input == "text" and not self._freeform:
+                new = as_function_call(part)
+                item = item and replace(item, id=None)  # OpenAI's IDs show the type of an item
+            new = self._named(new)
             if new is not part:
                 parts = parts or list(turn.parts)
                 parts[index] = new
-        return turn if parts is None else replace(turn, parts=parts)
+        return turn if parts is None else replace(turn, parts=parts, item=item)
 
-    def _part(self, part: AnyPart) -> AnyPart:
+    def _named(self, part: AnyPart) -> AnyPart:
         if type(part) is ToolCall:
             if self._namespaces if part.namespace is not None else part.name in self._kept:
                 return part

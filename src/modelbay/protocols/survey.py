@@ -19,6 +19,7 @@ class Survey:
         "offers",
         "other_fields",
         "system_media",
+        "texts",
         "turns",
     )
 
@@ -29,6 +30,8 @@ class Survey:
         """Tools named by calls and results."""
         self.namespaces = False
         """Whether a call has a namespace."""
+        self.texts = False
+        """Whether a call of a freeform tool has text as its input."""
         self.offers = False
         """Whether a turn has its own tools."""
         self.other_fields = False
@@ -61,6 +64,8 @@ class Survey:
                     names.add(part.name)  # type: ignore[union-attr,arg-type]
                     if part.namespace is not None:  # type: ignore[union-attr]
                         self.namespaces = True
+                    if part.input == "text":  # type: ignore[union-attr]
+                        self.texts = True
                     if part.cache is not None:
                         self.marked_calls = True
                 elif kind is ToolResult:

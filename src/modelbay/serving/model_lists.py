@@ -204,8 +204,8 @@ def _codex(listed: ModelList, model: Model) -> _Item:
         "default_reasoning_summary": "auto" if thinks else "none",
         "support_verbosity": False,
         "default_verbosity": None,
-        # only a protocol with freeform tools; with "function", Codex does not start
-        "apply_patch_tool_type": "freeform" if model.protocol == "openai_responses" else None,
+        # with "function", Codex does not start; models without freeform tools get a function from the gateway
+        "apply_patch_tool_type": "freeform" if model.can("tool_use") is not False else None,
         "web_search_tool_type": "text",
         "truncation_policy": {"mode": "tokens", "limit": _CODEX_OUTPUT},
         "supports_parallel_tool_calls": model.can("tool_use") is not False,

@@ -6,6 +6,7 @@ their results. Words in the prompt control it:
     parallel        two calls at once              SIM_REFUSE   refuses to answer
     in 3 steps      calls, three times in a row    SIM_FILTER   a content filter stops the answer
     write 500 words a long answer                  SIM_REDACT   the thinking is withheld
+    "text" `text`   the value of a call's string
 """
 
 import re
@@ -35,6 +36,8 @@ _COMMON = {"get", "set", "list", "show", "make", "run", "the", "tool", "call", "
 """Words in names of tools that do not describe the tool."""
 _ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}}
 """The default schema of a JSON reply."""
+_TEXT = {"type": "object", "properties": {"input": {"type": "string"}}}
+"""The schema of a freeform tool that is sent as a function: both are called with the same text."""
 _SENTENCES = {"minimal": 1, "low": 2, "high": 6, "xhigh": 9, "max": 11}
 """The number of sentences of thinking, by effort."""
 _PIECE = re.compile(r"\s*\S+|\s+")
@@ -249,7 +252,8 @@ def _relevance(tool: Tool, prompt: str) -> int:
 
 def _call(tool: Tool, prompt: str, turn: int) -> ToolCall:
     if tool.kind == "freeform":
-        return ToolCall(name=tool.name, arguments=prompt, input="text")
+        text = example(_TEXT, prompt, turn)["input"]
+        return ToolCall(name=tool.name, arguments=text, input="text")
     schema = tool.schema if isinstance(tool.schema, dict) else {}
     arguments = example({"type": "object", **schema}, prompt, turn)
     return ToolCall(name=tool.name, arguments=msgspec.json.encode(arguments).decode())

@@ -29,6 +29,7 @@ from modelbay.protocols.opaque import seal
 
 RESPONSES = codec("openai_responses")
 MODEL = Model(id="gpt-5", family="gpt")
+OPENAI = Dialect(freeform_tools=True)
 OURS = Provenance("openai_responses", "openai", "gpt")
 
 
@@ -41,7 +42,7 @@ def parsed(**body: Any) -> Conversation:
 
 
 def again(conversation: Conversation) -> dict[str, Any]:
-    return RESPONSES.render_request(conversation, MODEL, PLAIN).body
+    return RESPONSES.render_request(conversation, MODEL, OPENAI).body
 
 
 def test_a_conversation_of_our_own_is_stateless():
@@ -126,7 +127,7 @@ def test_a_tool_says_whether_it_is_strict_as_the_defaults_differ():
 
 def test_a_grammar_of_chat_completions_is_written_flat():
     grammar = {"type": "grammar", "grammar": {"syntax": "regex", "definition": "a+"}}
-    body = asked(user("Hi"), tools=[Tool("freeform", name="sql", grammar=grammar)]).body
+    body = asked(user("Hi"), dialect=OPENAI, tools=[Tool("freeform", name="sql", grammar=grammar)]).body
     flat = {"type": "grammar", "syntax": "regex", "definition": "a+"}
     assert body["tools"] == [{"type": "custom", "name": "sql", "format": flat}]
 
@@ -151,8 +152,8 @@ def test_every_tool_choice_has_its_form(choice, written):
 def test_a_custom_call_and_its_result_are_custom_items():
     call = ToolCall(name="sql", arguments="SELECT 1", id="c", input="text")
     result = ToolResult(call_id="c", parts=[Text(text="1")])
-    items = asked(user("Go"), Turn("assistant", [call]), Turn("tool", [result])).body["input"][1:]
-    assert items == [
+    turns = [user("Go"), Turn("assistant", [call]), Turn("tool", [result])]
+    assert asked(*turns, dialect=OPENAI).body["input"][1:] == [
         {"type": "custom_tool_call", "call_id": "c", "name": "sql", "input": "SELECT 1"},
         {"type": "custom_tool_call_output", "call_id": "c", "output": "1"},
     ]
@@ -294,7 +295,7 @@ def test_a_new_turn_leaves_the_rest_of_a_request_as_it_came():
 
 def test_a_request_of_codex_reaches_chat_completions_without_what_only_openai_has():
     call = codec("openai_chat").render_request(parsed(**CODEX), MODEL, PLAIN)
-    assert [tool["type"] for tool in call.body["tools"]] == ["function", "function", "custom"]
+    assert [tool["type"] for tool in call.body["tools"]] == ["function", "function", "function"]
     assert call.body["tools"][1]["function"]["name"] == "multi_agent_v1__spawn"
     assert "tools.vendor" in {warning.setting for warning in call.warnings}
 

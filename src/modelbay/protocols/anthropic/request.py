@@ -209,15 +209,12 @@ def _render_tools(body: dict[str, Any], settings: Settings, same: bool, report: 
 def _render_tool(tool: Tool, same: bool) -> Json:
     if tool.kind in ("vendor", "namespace"):
         return tool.raw
-    schema = tool.schema
-    if tool.kind == "freeform":
-        schema = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
     item: Extra = {"name": tool.name}
     if tool.native is not None and same:
         item["type"] = tool.native
     if tool.description is not None:
         item["description"] = tool.description
-    item["input_schema"] = schema
+    item["input_schema"] = tool.schema
     if tool.strict is not None:
         item["strict"] = tool.strict
     if tool.cache is not None:

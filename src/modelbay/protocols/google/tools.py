@@ -145,11 +145,7 @@ def _render_declaration(tool: Tool, dialect: Dialect, same: bool) -> Fields:
     if tool.description is not None:
         declaration["description"] = tool.description
     extra = tool.extra or {} if same else {}
-    if tool.kind == "freeform":
-        text = {"type": "string", "description": "The input, as text."}
-        schema: Json = {"type": "object", "properties": {"input": text}, "required": ["input"]}
-    else:
-        schema = tool.schema
+    schema = tool.schema
     if SCHEMA in extra:
         said = extra[SCHEMA]
         declaration["parameters"] = said if said is not None and json_schema(said) == schema else schema

@@ -1,5 +1,7 @@
 """Rules for Chat Completions requests that are passed on, and for the other calls of OpenAI's API."""
 
+import re
+
 from modelbay.protocols.codec import PassRules
 
 PASS = PassRules(
@@ -15,4 +17,5 @@ PASS = PassRules(
     headers=("openai-", "idempotency-key", "x-client-request-id", "http-referer", "x-title"),
     limits=("max_tokens", "max_completion_tokens"),
     budgets=("thinking.budget_tokens", "reasoning.max_tokens", "thinking_budget"),
+    freeform=re.compile(rb'"type"\s*:\s*"custom"'),
 )

@@ -151,7 +151,9 @@ def _parse_reasoning(body: dict[str, Json], settings: Settings) -> None:
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
     seen = Survey(conversation.turns)
-    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME, seen, freeform=True)
+    conversation, meant = sent_names(
+        conversation, dialect.tool_name or TOOL_NAME, seen, freeform=dialect.freeform_tools
+    )
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}

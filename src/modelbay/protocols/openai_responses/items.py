@@ -31,6 +31,8 @@ from modelbay.protocols.shapes import objects, shown, without, word
 
 MESSAGE, EASY, REFERENCE = "message", "easy", "item_reference"
 """The `native` of a turn that was a message with a type, of one without, and of a part that only references an item."""
+FREEFORM_RESULT = "custom_tool_call_output"
+"""The type of the item with the result of a freeform tool, and the `native` of its part."""
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -104,7 +106,7 @@ def parse_part_of_item(item: dict[str, Any]) -> AnyPart:
             part = ToolResult(
                 call_id=word(item.get("call_id")), parts=parts, extra=without(item, "call_id", "output", *_ITEM)
             )
-            part.native = kind if kind != "function_call_output" else None
+            part.native = FREEFORM_RESULT if kind == FREEFORM_RESULT else None
         case "reasoning":
             part = parse_reasoning(item)
         case "image_generation_call" if isinstance(item.get("result"), str):

@@ -40,4 +40,5 @@ PASS = PassRules(
     limits=("max_output_tokens",),
     turns="input",
     damaged=has_lost_reasoning,
+    freeform=re.compile(rb'"type"\s*:\s*"custom(?:_tool_call(?:_output)?)?"'),
 )

@@ -194,7 +194,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     grouped = dialect.namespaces and conversation.protocol == NAME
     pattern = dialect.tool_name or TOOL_NAME
     seen = Survey(conversation.turns)
-    conversation, meant = sent_names(conversation, pattern, seen, namespaces=grouped, freeform=True)
+    conversation, meant = sent_names(conversation, pattern, seen, namespaces=grouped, freeform=dialect.freeform_tools)
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
     _check_references(settings)

@@ -438,7 +438,8 @@ class StreamRenderer:
         item["status"] = (item_of(call).status if ours else None) or ("incomplete" if cut else "completed")
         where = {"item_id": item["id"], "output_index": len(self._output)}
         if freeform:
-            out += self._emit("response.custom_tool_call_input.done", **where, input=text)
+            if not cut:
+                out += self._emit("response.custom_tool_call_input.done", **where, input=text)
             item["input"] = text
         else:
             if not cut:  # truncated arguments are not done

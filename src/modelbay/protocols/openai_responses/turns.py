@@ -26,6 +26,7 @@ from modelbay.protocols.ids import call_ids
 from modelbay.protocols.opaque import belongs, empty_text, restore, unseal
 from modelbay.protocols.openai_responses.items import (
     EASY,
+    FREEFORM_RESULT,
     MESSAGE,
     fields,
     is_content,
@@ -312,11 +313,12 @@ class _Writer:
 
     def _result(self, turn: Turn, result: ToolResult) -> dict[str, Any]:
         call_id = self.ids[id(result)]
-        freeform = result.native == "custom_tool_call_output" if self.same else call_id in self.freeform
+        freeform = result.native == FREEFORM_RESULT if self.same else call_id in self.freeform
+        freeform = freeform and self.dialect.freeform_tools
         if result.is_error:
             carried("tool_result.is_error", NAME, self.report)
         output = self._content(turn, result.parts, INPUT)
         if not self.same:
             output = output or ""
-        item = {"type": "custom_tool_call_output" if freeform else "function_call_output", "call_id": call_id}
+        item = {"type": FREEFORM_RESULT if freeform else "function_call_output", "call_id": call_id}
         return {**item, "output": output, **(own(result) if self._mine(result) else {})}

@@ -1,0 +1,140 @@
+"""Codex through the gateway: its tools with models of all protocols.
+
+Tests with the real program are skipped if it is not on the PATH. `make agents` installs the newest version and an older one.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbay.simulator import Simulator
+from tests.agents.test_accepted import ALONE, QUIET
+from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, running
+from tests.gateway.test_app import call
+
+SECONDS = 110
+PATCH = "*** Begin Patch\n*** Add File: notes/hello.txt\n+Hello, {name} é\n+\\d+\n*** End Patch"
+ASK = f"Use apply_patch with `{PATCH}`"
+APPLY_PATCH = {
+    "type": "custom",
+    "name": "apply_patch",
+    "description": "Edits files.",
+    "format": {"type": "grammar", "syntax": "lark", "definition": "start: /(.|\\n)+/"},
+}
+PROGRAMS = {"codex": "0.171.0", "codex-0.144.5": "0.144.5"}
+"""The newest Codex that was tried, and one with another schema for lists of models. Its command has its version."""
+Running = tuple[RunningGateway, Simulator]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Models that always think and refuse calls without their thinking."""
+    with running(tmp_path_factory.mktemp("gateway"), model="sim-echo", key="sk-provider") as found:
+        yield found
+
+
+async def ask(gateway: Running, model: str, items: list[Any], *, stream: bool) -> list[dict[str, Any]]:
+    """The events of a reply; for a whole reply, the response as the only one."""
+    body = {
+        "model": model, "input": items, "tools": [APPLY_PATCH], "stream": stream, "store": False,
+        "include": ["reasoning.encrypted_content"], "prompt_cache_key": "thread-1", "client_metadata": {"thread_id": "1"},
+        "tool_choice": "auto", "parallel_tool_calls": True, "reasoning": {"summary": "auto"},
+    }  # fmt: skip
+    status, _, data = await call(gateway[0].url, "/v1/responses", body)
+    assert status == 200, data
+    if not stream:
+        return [{"type": "response.completed", "response": json.loads(data)}]
+    return [json.loads(line[6:]) for line in data.splitlines() if line.startswith(b"data: {")]
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_a_freeform_tool_is_called_with_text_and_its_result_is_understood(
+    gateway: Running, upstream: str, stream: bool
+) -> None:
+    items: list[Any] = [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": ASK}]}]
+    events = await ask(gateway, upstream, items, stream=stream)
+    output = events[-1]["response"]["output"]
+    assert (output[-1]["type"], output[-1]["name"], output[-1]["input"]) == ("custom_tool_call", "apply_patch", PATCH)
+    if stream:
+        deltas = [event["delta"] for event in events if event["type"] == "response.custom_tool_call_input.delta"]
+        assert "".join(deltas) == PATCH
+        assert len(deltas) > 3 or upstream == "google"  # which sends the arguments of a call in one piece
+        assert [event["input"] for event in events if event["type"] == "response.custom_tool_call_input.done"] == [
+            PATCH
+        ]
+    sent = gateway[1].journal.last.body.decode()
+    assert '"custom"' not in sent
+    result = {"type": "custom_tool_call_output", "call_id": output[-1]["call_id"], "output": "Success"}
+    events = await ask(gateway, upstream, [*items, *output, result], stream=stream)
+    assert "The tool apply_patch answered: Success." in json.dumps(events[-1]["response"]["output"])
+
+
+# --- the program -------------------------------------------------------------------------------------------------------
+
+
+class Room:
+    """A home for Codex and a project, with a gateway as its provider."""
+
+    def __init__(self, folder: Path, program: str, url: str, model: str) -> None:
+        self.home, self.project = folder / "home", folder / "project"
+        self.project.mkdir(parents=True)
+        self._program = program
+        self.catalog = self.home / ".codex" / "models.json"
+        self.catalog.parent.mkdir(parents=True)
+        (self.catalog.parent / "config.toml").write_text(
+            f'model = "{model}"\nmodel_provider = "gateway"\napproval_policy = "never"\n'
+            f'sandbox_mode = "danger-full-access"\nmodel_catalog_json = "{self.catalog}"\n'
+            f'[model_providers.gateway]\nname = "Gateway"\nbase_url = "{url}/v1"\nenv_key = "GATEWAY_KEY"\n'
+            'wire_api = "responses"\nsupports_websockets = false\n'
+        )
+
+    def run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [self._program, *QUIET, *arguments],
+            cwd=self.project,
+            env=ALONE
+            | {"PATH": os.environ["PATH"], "HOME": str(self.home), "TERM": "dumb", "NO_PROXY": "127.0.0.1"}
+            | {"GATEWAY_KEY": KEY},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(params=PROGRAMS)
+def program(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed; `make agents` installs it and runs this test")
+    return name
+
+
+@pytest.fixture
+def catalog(gateway: Running, program: str) -> bytes:
+    """The gateway's list of models for this version."""
+    path = f"/v1/models?client_version={PROGRAMS[program]}"
+    return asyncio.run(call(gateway[0].url, path, method="GET"))[2]
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+def test_codex_changes_a_file_with_a_patch(
+    gateway: Running, program: str, catalog: bytes, upstream: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # the simulator calls tools whose names are in the prompt, and the name of this test would be
+    room = Room(tmp_path_factory.mktemp("room"), program, gateway[0].url, upstream)
+    room.catalog.write_bytes(catalog)
+    said = room.run("exec", "--skip-git-repo-check", ASK)
+    assert (room.project / "notes" / "hello.txt").read_text("utf-8") == "Hello, {name} é\n\\d+\n"
+    assert "The tool apply_patch answered: " in said
