@@ -28,6 +28,15 @@ APPLY_PATCH = {
     "description": "Edits files.",
     "format": {"type": "grammar", "syntax": "lark", "definition": "start: /(.|\\n)+/"},
 }
+THINKER = """
+[models.thinker]
+provider = "openai_chat"
+model = "sim-1"
+max_context_size = 100000
+capabilities = ["thinking", "tool_use"]
+support_efforts = ["low", "max"]
+default_effort = "max"
+"""
 PROGRAMS = {"codex": "0.171.0", "codex-0.144.5": "0.144.5"}
 """The newest Codex that was tried, and one with another schema for lists of models. Its command has its version."""
 Running = tuple[RunningGateway, Simulator]
@@ -35,8 +44,8 @@ Running = tuple[RunningGateway, Simulator]
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Models that always think and refuse calls without their thinking."""
-    with running(tmp_path_factory.mktemp("gateway"), model="sim-echo", key="sk-provider") as found:
+    """Models that always think and refuse calls without their thinking, and one whose facts are configured."""
+    with running(tmp_path_factory.mktemp("gateway"), model="sim-echo", key="sk-provider", more=THINKER) as found:
         yield found
 
 
@@ -126,6 +135,43 @@ def catalog(gateway: Running, program: str) -> bytes:
     """The gateway's list of models for this version."""
     path = f"/v1/models?client_version={PROGRAMS[program]}"
     return asyncio.run(call(gateway[0].url, path, method="GET"))[2]
+
+
+def test_the_list_has_the_fields_of_the_list_in_the_program(
+    program: str, catalog: bytes, gateway: Running, tmp_path: Path
+) -> None:
+    room = Room(tmp_path, program, gateway[0].url, "anthropic")
+    room.catalog.write_bytes(catalog)
+    built_in = json.loads(room.run("debug", "models", "--bundled"))["models"]
+    for model in json.loads(catalog)["models"]:
+        assert {name for name in built_in[0] if all(name in one for one in built_in)} - model.keys() == set()
+        for name, value in model.items():
+            types = {type(one[name]) for one in built_in if name in one}
+            assert not types or value is None or type(value) in types, name
+
+
+def test_codex_reads_the_list(program: str, catalog: bytes, gateway: Running, tmp_path: Path) -> None:
+    room = Room(tmp_path, program, gateway[0].url, "anthropic")
+    room.catalog.write_bytes(catalog)
+    read = {model["slug"]: model for model in json.loads(room.run("debug", "models"))["models"]}
+    for model in json.loads(catalog)["models"]:
+        found = read[model["slug"]]
+        for name in ("context_window", "supported_reasoning_levels", "base_instructions", "apply_patch_tool_type"):
+            assert found[name] == model[name]
+
+
+def test_codex_uses_what_the_list_says(
+    program: str, catalog: bytes, gateway: Running, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    room = Room(tmp_path_factory.mktemp("room"), program, gateway[0].url, "thinker")
+    room.catalog.write_bytes(catalog)
+    gateway[1].reset()
+    room.run("exec", "--skip-git-repo-check", "Hello")
+    sent = gateway[1].journal.last.json
+    assert sent["reasoning_effort"] == "max"
+    assert sent["messages"][0]["content"].startswith("You are a coding agent that works with the user in a folder")
+    (session,) = (room.home / ".codex" / "sessions").rglob("*.jsonl")
+    assert '"model_context_window":95000' in session.read_text()  # the 95 % that Codex uses
 
 
 @pytest.mark.parametrize("upstream", PROTOCOLS)

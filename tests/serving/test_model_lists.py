@@ -101,26 +101,54 @@ def test_an_anthropic_list_has_its_ends_and_an_effort_for_each_that_is_known() -
     assert ModelList([], URL).body("anthropic") == {"data": [], "has_more": False, "first_id": None, "last_id": None}
 
 
-REQUIRED_BY_CODEX = (
-    # versions 0.144 to 0.171; a missing one makes the whole list unreadable in a version that requires it
-    "slug", "display_name", "supported_reasoning_levels", "shell_type", "visibility", "supported_in_api", "priority",
-    "base_instructions", "supports_reasoning_summaries", "support_verbosity", "truncation_policy",
-    "supports_parallel_tool_calls", "experimental_supported_tools",
-)  # fmt: skip
-
-
-def test_a_list_for_codex_has_the_fields_of_all_its_versions() -> None:
+def test_codex_reads_the_facts_of_each_model() -> None:
     full, plain, unknown = LISTED.body("codex")["models"]
-    for model in (full, plain, unknown):
-        assert not [name for name in REQUIRED_BY_CODEX if model.get(name) is None]
-        assert model["apply_patch_tool_type"] in (None, "freeform")
-    assert [level["effort"] for level in full["supported_reasoning_levels"]] == ["low", "high"]  # "max" is too new
     assert (full["default_reasoning_level"], plain["default_reasoning_level"]) == ("high", None)
-    assert (full["context_window"], plain["context_window"]) == (200_000, 32_000)
+    assert (full["supports_reasoning_summaries"], plain["supports_reasoning_summaries"]) == (True, False)
+    # the input is limited to 190,000 tokens of the window
+    assert (full["context_window"], plain["context_window"], unknown["context_window"]) == (190_000, 32_000, 131_072)
     assert (full["input_modalities"], plain["input_modalities"]) == (["text", "image"], ["text"])
     assert [model["priority"] for model in (full, plain, unknown)] == [1, 2, 3]
-    responses = ModelList([Model(id="a", protocol="openai_responses")], URL).body("codex")["models"][0]
-    assert responses["apply_patch_tool_type"] == "freeform"
+    # models without freeform tools get a function from the gateway
+    assert [model["apply_patch_tool_type"] for model in (full, plain, unknown)] == ["freeform", None, "freeform"]
+
+
+@pytest.mark.parametrize(
+    ("version", "levels"),
+    [
+        ("0.171.0", ["low", "high", "max"]),
+        ("0.144.0", ["low", "high", "max"]),
+        ("1.0.0", ["low", "high", "max"]),
+        ("0.143.9", ["low", "high"]),  # with another word, it cannot read the list
+        ("0.0.0", ["low", "high"]),
+        ("", ["low", "high"]),
+        ("latest", ["low", "high"]),
+    ],
+)
+def test_a_version_of_codex_gets_the_efforts_that_it_can_read(version: str, levels: list[str]) -> None:
+    model = ModelList([FULL], URL, client_version=version).body("codex")["models"][0]
+    assert [level["effort"] for level in model["supported_reasoning_levels"]] == levels
+    assert all(level["description"] for level in model["supported_reasoning_levels"])
+
+
+@pytest.mark.parametrize(
+    ("facts", "levels", "default"),
+    [
+        ({"off_effort": "none"}, ["none", "low", "high"], "high"),
+        ({"capabilities": {"thinking": True, "always_thinking": False}}, ["none", "low", "high"], "high"),
+        ({"capabilities": {"thinking": True, "always_thinking": True}}, ["low", "high"], "high"),
+        ({"efforts": []}, [], None),
+        ({"efforts": None, "off_effort": "none"}, [], None),
+        ({"efforts": ["own"], "default_effort": "own"}, ["own"], "own"),
+    ],
+)
+def test_codex_can_turn_off_the_reasoning_of_a_model_that_allows_it(
+    facts: dict[str, Any], levels: list[str], default: str | None
+) -> None:
+    base: dict[str, Any] = {"efforts": ["low", "high"], "capabilities": {"thinking": True}}
+    model = ModelList([Model(id="a", **(base | facts))], URL, client_version="0.171.0").body("codex")["models"][0]
+    assert [level["effort"] for level in model["supported_reasoning_levels"]] == levels
+    assert model["default_reasoning_level"] == default
 
 
 def test_a_list_for_codex_is_below_its_limit_with_many_models() -> None:

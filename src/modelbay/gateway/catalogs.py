@@ -3,7 +3,7 @@
 from modelbay.conversation import Extra
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.revision import Revision
-from modelbay.serving.routes import list_form
+from modelbay.serving.routes import client_version, list_form
 
 
 async def catalog(revision: Revision, request: ClientRequest) -> Extra:
@@ -17,4 +17,6 @@ async def catalog(revision: Revision, request: ClientRequest) -> Extra:
     if request.route.action == "model":
         found = await revision.model(request.route.model or "", url)
         return found.item(form, found.models[0])
-    return (await revision.models(url)).body(form)
+    listed = await revision.models(url)
+    listed.client_version = client_version(request.query)
+    return listed.body(form)

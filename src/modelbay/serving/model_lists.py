@@ -14,39 +14,17 @@ from msgspec.structs import asdict
 from modelbay.catalog.facts import INPUTS, OUTPUTS
 from modelbay.conversation import Extra
 from modelbay.model import Capability, Cost, Model
+from modelbay.serving.codex_models import CONTEXT, codex_model
 from modelbay.serving.routes import ListForm
 
 NAME = "modelbay"
 """The name of our servers as a provider."""
 KEY_VARIABLE = "MODELBAY_API_KEY"
 """The environment variable with a client's key, for programs that read its name from a list."""
-CONTEXT = 131_072
-"""Context window for forms that require one, if it is unknown. Kimi Code and other clients assume it too."""
 OUTPUT = 8_192
 """Maximum output tokens for forms that require them, if they are unknown."""
 _UNKNOWN_DAY = date(1970, 1, 1)
 """The value of Anthropic's API for an unknown release date, which the form requires."""
-_CODEX_EFFORTS = {
-    "none": "No reasoning",
-    "minimal": "Very short reasoning",
-    "low": "Short reasoning",
-    "medium": "Medium reasoning",
-    "high": "Long reasoning",
-    "xhigh": "Very long reasoning",
-}
-"""The efforts that every version of Codex knows. An older one cannot read a list with another effort."""
-_CODEX_INSTRUCTIONS = """\
-You are a coding agent that works with the user in a folder on the user's computer.
-
-- Read the relevant files before you change them. Keep changes small and in the style of the code.
-- Use the available tools to read, search, edit and run code. Prefer `rg` for searches.
-- Check your work: run the tests or the program where this is possible, and say what you did not check.
-- Do not undo changes that are not yours, and do not commit unless the user asks for it.
-- Finish the task before you answer. Answer briefly: what you changed, where, and what remains to be done.
-"""
-"""The system prompt of Codex, which requires one for every model in a list."""
-_CODEX_OUTPUT = 10_000
-"""Tokens of a command's output that Codex sends to the model."""
 
 _Item: TypeAlias = dict[str, Any]
 
@@ -61,6 +39,8 @@ class ModelList(Struct):
     """Release date of the models without one of their own; None if unknown."""
     dates: Mapping[str, date] = {}
     """Release dates by ID."""
+    client_version: str = ""
+    """Version of the client, for a form that depends on it; "" if unknown."""
 
     def body(self, form: ListForm) -> _Item:
         """The whole list in a form."""
@@ -179,45 +159,6 @@ def _google(listed: ModelList, model: Model) -> _Item:
         **_known(inputTokenLimit=_input(model), outputTokenLimit=model.max_output_tokens),
         "supportedGenerationMethods": ["generateContent", "countTokens"],
         **_known(thinking=model.can("thinking")),
-    }
-
-
-def _codex(listed: ModelList, model: Model) -> _Item:
-    """The fields of all versions of Codex: an unknown field is ignored, and a missing one makes the list unreadable."""
-    thinks = bool(model.can("thinking"))
-    efforts = [effort for effort in model.efforts or () if effort in _CODEX_EFFORTS] if thinks else []
-    default = model.default_effort if model.default_effort in efforts else None
-    return {
-        "slug": model.id,
-        "display_name": model.name or model.id,
-        "description": None,
-        "default_reasoning_level": default or (efforts[len(efforts) // 2] if efforts else None),
-        "supported_reasoning_levels": [{"effort": one, "description": _CODEX_EFFORTS[one]} for one in efforts],
-        "shell_type": "shell_command",
-        "visibility": "list",
-        "supported_in_api": True,
-        "priority": 1,
-        "upgrade": None,
-        "base_instructions": _CODEX_INSTRUCTIONS,
-        "model_messages": None,
-        "supports_reasoning_summaries": thinks,
-        "default_reasoning_summary": "auto" if thinks else "none",
-        "support_verbosity": False,
-        "default_verbosity": None,
-        # with "function", Codex does not start; models without freeform tools get a function from the gateway
-        "apply_patch_tool_type": "freeform" if model.can("tool_use") is not False else None,
-        "web_search_tool_type": "text",
-        "truncation_policy": {"mode": "tokens", "limit": _CODEX_OUTPUT},
-        "supports_parallel_tool_calls": model.can("tool_use") is not False,
-        "supports_image_detail_original": False,
-        "supports_search_tool": False,
-        "context_window": model.max_context_tokens or CONTEXT,
-        "max_context_window": model.max_context_tokens or CONTEXT,
-        "effective_context_window_percent": 95,
-        "experimental_supported_tools": [],
-        "input_modalities": ["text", "image"] if model.can("image_in") else ["text"],
-        "service_tiers": [],
-        "additional_speed_tiers": [],
     }
 
 
@@ -346,7 +287,7 @@ _ITEMS: dict[ListForm, Callable[[ModelList, Model], _Item]] = {
     "openai": _openai,
     "anthropic": _anthropic,
     "google": _google,
-    "codex": _codex,
+    "codex": lambda listed, model: codex_model(model, listed.client_version),
     "litellm": _litellm,
     "extended": _extended,
     "models_dev": _models_dev,

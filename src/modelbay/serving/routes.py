@@ -235,9 +235,15 @@ def list_form(action: Action, path: str, headers: Mapping[str, str], query: str)
             return "anthropic"
         case "google":
             return "google"
-    return "codex" if "client_version" in parameters else "openai"
+    return "codex" if _CLIENT_VERSION in parameters else "openai"
 
 
+def client_version(query: str) -> str:
+    """The version of Codex that reads a model list; "" if the query has none."""
+    return dict(parse_qsl(query)).get(_CLIENT_VERSION, "") if query else ""
+
+
+_CLIENT_VERSION = "client_version"
 _BEFORE_MODEL = re.compile("(?<=/models)/|(?<=/deployments)/")
 """The slash before the ID of a model."""
 

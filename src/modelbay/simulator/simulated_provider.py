@@ -19,7 +19,18 @@ from modelbay.protocols.codec import Call, Codec, codec
 from modelbay.serving.keys import keys_of
 from modelbay.serving.model_lists import ModelList
 from modelbay.serving.replies import token_count
-from modelbay.serving.routes import MOUNTS, ROWS, Action, ListForm, Route, RouteRow, RouteTable, list_form, protocol_of
+from modelbay.serving.routes import (
+    MOUNTS,
+    ROWS,
+    Action,
+    ListForm,
+    Route,
+    RouteRow,
+    RouteTable,
+    client_version,
+    list_form,
+    protocol_of,
+)
 from modelbay.simulator import brain, error_messages, faults, login_server, responses
 from modelbay.simulator.embeddings import google_embeddings, openai_embeddings
 from modelbay.simulator.form_fields import FormFields, form_of, is_form
@@ -331,7 +342,8 @@ class SimulatedProvider:
         return _json(self._listed(incoming).item(self._form(incoming, route), model), traits)
 
     def _listed(self, incoming: Incoming) -> ModelList:
-        return ModelList([facts.model for facts in self.models.by_id.values()], _origin(incoming), RELEASED)
+        models = [facts.model for facts in self.models.by_id.values()]
+        return ModelList(models, _origin(incoming), RELEASED, client_version=client_version(incoming.query))
 
     def _form(self, incoming: Incoming, route: Route) -> ListForm:
         return list_form(route.action, incoming.path, incoming.headers, incoming.query)
