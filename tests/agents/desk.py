@@ -1,11 +1,14 @@
 """A user's machine for tests: home folders for modelbay and for every agent, separate from the real ones."""
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from modelbay.agents import NAMES, by_name
+from modelbay.agents import NAMES, by_name, ccr, jsonc
 from modelbay.agents.agent import ImportedConfig
+from modelbay.agents.named_lists import NamedLists, as_tables
 from tests.cli.inside import Inside
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -15,8 +18,11 @@ FILES = {
     "opencode": "opencode.jsonc",
     "codex": "codex.toml",
     "claude": "claude.json",
+    "ccr": "ccr.json",
 }
 """A large configuration of each agent, written from its documentation."""
+LISTS: dict[str, NamedLists] = {"ccr": ccr.LISTS}
+"""The lists in an agent's file whose items have names."""
 RESTS = ("CONFIG", "CONFIG_DIR", "CONFIG_CONTENT", "DISABLE_PROJECT_CONFIG")
 VARIABLES = (
     *("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_MODEL"),
@@ -57,3 +63,10 @@ def read(name: str, file: Path | None = None, *, keys: bool = False) -> Imported
 def rich(name: str, *, keys: bool = False) -> ImportedConfig:
     """The import of the large configuration of an agent."""
     return read(name, CONFIGS / FILES[name], keys=keys)
+
+
+def parsed(name: str, text: str) -> dict[str, Any]:
+    """The content of an agent's file, with its named lists as tables."""
+    content = tomllib.loads(text) if FILES[name].endswith("toml") else jsonc.decode(text)
+    found: dict[str, Any] = as_tables(content, LISTS.get(name, {}))
+    return found

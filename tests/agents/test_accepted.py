@@ -4,15 +4,19 @@ Skipped if an agent is not on the PATH. `make agents` installs the latest versio
 separate home folder, connect only to this machine, and have a time limit.
 """
 
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
+from urllib.request import Request, urlopen
 
 import pytest
 
-from modelbay.agents import NAMES
+from modelbay.agents import NAMES, by_name
 from modelbay.gateway.clients import ClientKeys
 from modelbay.simulator import Simulator
 from tests.agents.desk import Desk
@@ -39,7 +43,14 @@ ALONE = {
 }
 """Environment variables that stop the agents from using the network."""
 QUIET = ("-c", "analytics.enabled=false", "-c", "features.plugins=false", "-c", "features.apps=false")
-PROVIDER = {"kimi": "chat", "kilo": "chat", "opencode": "responses", "codex": "responses", "claude": "claude"}
+PROVIDER = {
+    "kimi": "chat",
+    "kilo": "chat",
+    "opencode": "responses",
+    "codex": "responses",
+    "claude": "claude",
+    "ccr": "chat",
+}
 LISTS = {
     "kimi": ("kimi", "doctor"),
     "kilo": ("kilo", "models", "chat"),
@@ -53,7 +64,10 @@ ASKS = {
     "opencode": ("opencode", "run", "-m", "responses/sim", "Hello"),
     "codex": ("codex", *QUIET, "exec", "--skip-git-repo-check", "Hello"),
     "claude": ("claude", "-p", "Hello"),
+    "ccr": ("ccr", "start"),
 }
+SERVERS = {"ccr": 'PORT": %d, "LOG": false'}
+"""Agents that are servers, and do not answer on a terminal: the settings of the port in their file."""
 UPSTREAMS = ("chat", "responses", "claude", "gemini")
 """The providers behind the gateway, one of each protocol."""
 THROUGH_GATEWAY = ASKS | {
@@ -159,12 +173,61 @@ def through_gateway(
         yield name, f"{upstream}/sim"
 
 
+def answer(desk: Desk, name: str, command: tuple[str, ...]) -> str:
+    """The response of an agent to "Hello"."""
+    return answer_of_server(desk, name, command) if name in SERVERS else run(desk, command)
+
+
+def answer_of_server(desk: Desk, name: str, command: tuple[str, ...]) -> str:
+    """The response of a server to a message in Anthropic's protocol."""
+    file = by_name(name).files()[-1]
+    port = free_port()
+    text = file.read_text()
+    file.write_text(text.replace("{", f'{{"{SERVERS[name] % port}, ', 1))
+    body = {"model": "any", "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}
+    with subprocess.Popen(
+        command, cwd=desk.project, env=environment(desk), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    ) as server:
+        try:
+            wait_for_port(port, server)
+            url = f"http://127.0.0.1:{port}/v1/messages"
+            asked = Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+            with urlopen(asked, timeout=SECONDS) as reply:
+                said: bytes = reply.read()
+        finally:
+            server.kill()
+            file.write_text(text)
+    return said.decode()
+
+
+def wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Waits until a server accepts connections."""
+    end = time.monotonic() + SECONDS
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=SECONDS):
+                return
+        except OSError:
+            assert server.poll() is None and time.monotonic() < end, "it does not listen"
+            time.sleep(0.1)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+    return port
+
+
+def environment(desk: Desk) -> dict[str, str]:
+    return ALONE | {"PATH": os.environ["PATH"], "HOME": str(desk.user), "SIM_KEY": KEY, "TERM": "dumb"}
+
+
 def run(desk: Desk, command: tuple[str, ...]) -> str:
-    path = {"PATH": os.environ["PATH"], "HOME": str(desk.user), "SIM_KEY": KEY, "TERM": "dumb"}
     done = subprocess.run(
         command,
         cwd=desk.project,
-        env=ALONE | path,
+        env=environment(desk),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -190,13 +253,13 @@ def test_the_agent_reads_its_file(desk: Desk, exported: str):
 
 @pytest.mark.parametrize("exported", NAMES, indirect=True)
 def test_the_agent_gets_an_answer(desk: Desk, exported: str):
-    said = run(desk, ASKS[exported])
+    said = answer(desk, exported, ASKS[exported])
     assert ANSWERS.search(said), said
 
 
 @pytest.mark.parametrize("keyless_agent", NAMES, indirect=True)
 def test_the_agent_gets_an_answer_without_a_key(desk: Desk, keyless_agent: str):
-    said = run(desk, ASKS[keyless_agent])
+    said = answer(desk, keyless_agent, ASKS[keyless_agent])
     assert ANSWERS.search(said), said
 
 
@@ -208,6 +271,6 @@ def test_the_agent_gets_an_answer_without_a_key(desk: Desk, keyless_agent: str):
 )
 def test_the_agent_gets_an_answer_through_the_gateway(desk: Desk, through_gateway: tuple[str, str]):
     name, alias = through_gateway
-    said = run(desk, tuple(word.replace("ALIAS", alias) for word in THROUGH_GATEWAY[name]))
+    said = answer(desk, name, tuple(word.replace("ALIAS", alias) for word in THROUGH_GATEWAY[name]))
     assert ANSWERS.search(said), said
     assert "Model metadata for" not in said, "Codex does not know the model"

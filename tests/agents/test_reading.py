@@ -9,13 +9,19 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from modelbay.agents import NAMES, jsonc
+from modelbay.agents import NAMES
 from modelbay.agents.agent import ImportedConfig
 from modelbay.agents.findings import leaves
 from modelbay.config.toml.values import text_of
-from tests.agents.desk import CONFIGS, FILES, read, rich
+from tests.agents.desk import CONFIGS, FILES, parsed, read, rich
 
-PROVIDERS = {"kimi": "providers", "kilo": "provider", "opencode": "provider", "codex": "model_providers"}
+PROVIDERS = {
+    "kimi": "providers",
+    "kilo": "provider",
+    "opencode": "provider",
+    "codex": "model_providers",
+    "ccr": "Providers",
+}
 
 
 def count_of(found: ImportedConfig, leaf: tuple[str, ...], file: str) -> int:
@@ -24,11 +30,7 @@ def count_of(found: ImportedConfig, leaf: tuple[str, ...], file: str) -> int:
 
 
 def content(name: str) -> dict[str, Any]:
-    import tomllib
-
-    text = (CONFIGS / FILES[name]).read_text()
-    read: dict[str, Any] = tomllib.loads(text) if FILES[name].endswith("toml") else jsonc.decode(text)
-    return read
+    return parsed(name, (CONFIGS / FILES[name]).read_text())
 
 
 @pytest.mark.parametrize("keys", [False, True])
@@ -131,6 +133,7 @@ def test_arbitrary_values_lose_no_provider_and_no_setting(
     file = tmp_path / FILES[name]
     file.write_text(toml(document) if file.suffix == ".toml" else json.dumps(document))
     found = read(name, file, keys=keys)
+    document = parsed(name, file.read_text())
     wrong = Counter({leaf: count_of(found, leaf, str(file)) - 1 for leaf in leaves(document, ())})
     assert not +wrong
     assert not -wrong

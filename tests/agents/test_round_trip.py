@@ -1,20 +1,19 @@
 """Import from an agent and export back to it: settings that both support come back, and modelbay reads the same from them."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from modelbay.agents import NAMES, by_name, importing, jsonc
+from modelbay.agents import NAMES, by_name, importing
 from modelbay.agents.exporting import exported_provider
 from modelbay.agents.write import render
 from modelbay.config.edit import apply
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.errors import Unsupported
-from tests.agents.desk import CONFIGS, FILES, Desk, read, rich
+from tests.agents.desk import CONFIGS, FILES, Desk, parsed, read, rich
 
 OTHERWISE: dict[str, set[str]] = {
     "kimi": {"thinking", "default_provider", "overrides", "protocol", "alone", "fallback", "old"},
@@ -22,6 +21,7 @@ OTHERWISE: dict[str, set[str]] = {
     "opencode": set(),
     "codex": {"profiles", "chatty", "wire_api", "requires_openai_auth"},
     "claude": {"ANTHROPIC_CUSTOM_MODEL_OPTION_NAME"},
+    "ccr": {"PROXY_URL"},
 }
 """Settings that are imported but not exported to the same place: not part of a provider, a default, or no longer supported by
 the agent."""
@@ -44,8 +44,7 @@ def exported(name: str, config: Config) -> dict[str, Any]:
         except Unsupported:
             continue
     text = render(to.write(exported))
-    said: dict[str, Any] = tomllib.loads(text) if FILES[name].endswith("toml") else jsonc.decode(text)
-    return said
+    return parsed(name, text)
 
 
 def at(data: Any, path: tuple[str, ...]) -> Any:
@@ -59,7 +58,7 @@ def test_exact_settings_are_exported_again(name: str, desk: Desk):
     file = CONFIGS / FILES[name]
     desk.write("keys/claude", "sk-in-a-file")
     said = exported(name, imported(name, file, desk.file))
-    was = tomllib.loads(file.read_text()) if file.suffix == ".toml" else jsonc.decode(file.read_text())
+    was = parsed(name, file.read_text())
     checked = 0
     for finding in rich(name, keys=True).findings:
         if finding.outcome == "exact" and not finding.why and not set(finding.path) & OTHERWISE[name]:
@@ -90,12 +89,12 @@ def test_exported_settings_are_imported_unchanged(name: str, desk: Desk):
         if (name, id) in (("codex", "signed"), ("kimi", "vertex"), ("kimi", "old")):
             continue
         come = again.providers[id]
-        told = replace(come, name=config.providers[id].name, timeout=config.providers[id].timeout)
-        assert told == config.providers[id]
+        mine = config.providers[id]
+        assert replace(come, name=mine.name, timeout=mine.timeout, proxy=mine.proxy) == mine
         for alias, model in again.models.items():
             if alias in config.models and name != "codex":
-                mine = config.models[alias]
-                assert (model.model, model.provider) == (mine.model, mine.provider)
-                assert model.display_name in (mine.display_name, alias.partition("/")[2])
+                was = config.models[alias]
+                assert (model.model, model.provider) == (was.model, was.provider)
+                assert model.display_name in (was.display_name, alias.partition("/")[2])
                 for what in ("reasoning_key", "default_effort", "variants", "cost", "base_url", "aliases"):
-                    assert getattr(model, what) == getattr(mine, what), (alias, what)
+                    assert getattr(model, what) == getattr(was, what), (alias, what)

@@ -2,16 +2,15 @@
 
 import stat
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
 
-from modelbay.agents import NAMES, jsonc
+from modelbay.agents import NAMES
 from modelbay.gateway.clients import ClientKeys
-from tests.agents.desk import CONFIGS, FILES, Desk
+from tests.agents.desk import CONFIGS, FILES, Desk, parsed
 
 CONFIG = """\
 default_model = "acme/large"
@@ -54,6 +53,7 @@ WRITTEN = {
     "opencode": ".config/opencode/opencode.json",
     "codex": ".codex/config.toml",
     "claude": ".claude/settings.json",
+    "ccr": ".claude-code-router/config.json",
 }
 
 
@@ -62,11 +62,6 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     desk = Desk(tmp_path, monkeypatch)
     desk.file.write_text(CONFIG)
     return desk
-
-
-def parsed(name: str, text: str) -> dict[str, Any]:
-    data: dict[str, Any] = tomllib.loads(text) if FILES[name].endswith("toml") else jsonc.decode(text)
-    return data
 
 
 def written(desk: Desk, name: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A provider as it is exported to an agent: base URL, protocol, models, and the key or a reference to it."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct, field
 
@@ -101,6 +101,26 @@ class ExportedProvider(Struct):
                 headers[name] = value
         return headers
 
+    def groups(self, names: Mapping[Protocol, str]) -> "list[ExportedGroup]":
+        """Its models by protocol and base URL, for an agent whose entries have one of each. The first group has the provider's.
+
+        `names`: the ending of the ID of a group with another protocol than the provider's.
+        """
+        found: dict[tuple[Protocol, str], ExportedGroup] = {}
+        usual = (self.protocol, self.base_url)
+        found[usual] = ExportedGroup(self.id, *usual)
+        for model in self.models:
+            where = (self.protocols.get(model.alias, self.protocol), model.base_url or self.base_url)
+            if where not in found:
+                id = self.id if where[0] == self.protocol else f"{self.id}-{names[where[0]]}"
+                used = {group.id for group in found.values()}
+                free = (f"{id}-{number}" for number in range(2, len(self.models) + 3))
+                found[where] = ExportedGroup(
+                    id if id not in used else next(one for one in free if one not in used), *where
+                )
+            found[where].models.append(model)
+        return [group for group in found.values() if group.models or len(found) == 1]
+
     def check_approved(self, reference: str) -> None:
         """Checks a reference that is to be exported: the agent must not follow a reference that modelbay would not follow.
 
@@ -114,6 +134,15 @@ class ExportedProvider(Struct):
 
     def note(self, text: str) -> None:
         self.notes.append(f"{self.id}: {text}")
+
+
+class ExportedGroup(Struct):
+    """Models of a provider with one protocol and one base URL."""
+
+    id: str
+    protocol: Protocol
+    base_url: str
+    models: list[ModelEntry] = field(default_factory=list)
 
 
 def absolute(config: Config, kind: str, rest: str) -> str:
