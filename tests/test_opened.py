@@ -12,6 +12,7 @@ from modelbay.conversation import Conversation, user
 from modelbay.events import Event, Failed, Finished, PartDelta
 from modelbay.line import ProviderClient
 from modelbay.opened import HELD_BYTES, Opened, Sending
+from modelbay.opening import Opening
 from modelbay.routing.retry import Policy
 from modelbay.target import Targets
 from tests.faults.raw_server import Client, RawServer, Script, chunk, head, reply
@@ -62,7 +63,7 @@ async def test_the_bytes_are_those_of_the_provider_to_the_last_one(tmp_path: Pat
     pieces = [SILENCE, ROLE, TEXT[:20], TEXT[20:], STOP, DONE[:-1], DONE[-1:]]
     async with RawServer(answering(*pieces)) as server:
         client = ProviderClient(load(config(tmp_path, server.url), trusted=True))
-        events, data = await read(await client.open(await prepared(client)))
+        events, data = await read(await Opening(client, await prepared(client)).opened())
         await client.aclose()
     assert data == b"".join(pieces)
     assert "".join(event.text for event in events if isinstance(event, PartDelta)) == "well"
@@ -78,7 +79,7 @@ async def test_a_reply_without_streaming_has_its_bytes_too(tmp_path: Path) -> No
 
     async with RawServer(script) as server:
         client = ProviderClient(load(config(tmp_path, server.url), trusted=True))
-        events, data = await read(await client.open(await prepared(client, stream=False)))
+        events, data = await read(await Opening(client, await prepared(client, stream=False)).opened())
         await client.aclose()
     assert data == body
     assert isinstance(events[-1], Finished)
@@ -94,7 +95,7 @@ async def test_a_failure_inside_a_reply_that_shows_nothing_is_retried(tmp_path: 
     async with RawServer(script) as server:
         client = ProviderClient(load(config(tmp_path, server.url), trusted=True))
         warnings: list[object] = []
-        opened = await client.open(await prepared(client), warnings.append, Policy(base=0.0))
+        opened = await Opening(client, await prepared(client), Policy(base=0.0)).opened(warnings.append)
         _, data = await read(opened)
         await client.aclose()
     assert opened.attempts == 2
@@ -116,7 +117,7 @@ async def test_a_reply_that_shows_nothing_in_64_kib_has_begun(tmp_path: Path) ->
 
     async with RawServer(script) as server:
         client = ProviderClient(load(config(tmp_path, server.url), trusted=True))
-        opened = await client.open(await prepared(client), None, Policy(base=0.0))
+        opened = await Opening(client, await prepared(client), Policy(base=0.0)).opened()
         begun.set()
         events, data = await read(opened)
         await client.aclose()
@@ -181,7 +182,7 @@ async def test_a_rejected_key_of_a_command_is_asked_for_again_once(
         client = ProviderClient(load(config(tmp_path, server.url, f"{{command:cat {file}}}"), trusted=True))
         sending = await prepared(client, stream=False)
         file.write_text("sk-new")
-        await read(await client.open(sending))
+        await read(await Opening(client, sending).opened())
         assert seen == ["sk-old", "sk-new"]
         await client.aclose()
 
@@ -198,7 +199,7 @@ async def test_a_call_with_a_renewed_key_is_one_of_the_attempts(
         sending = await prepared(client, stream=False)
         file.write_text("sk-new")
         try:
-            found = await client.open(sending, policy=Policy(attempts=most))
+            found = await Opening(client, sending, Policy(attempts=most)).opened()
         except errors.AuthenticationFailed as error:
             assert (error.attempts, seen) == (1, ["sk-old"])
             assert most == 1
@@ -223,7 +224,7 @@ async def test_the_body_of_an_error_that_is_passed_on_is_hidden_where_errors_are
         sending = await prepared(client, stream=False)
         sending.call.text = b'{"model":"m"}'
         with pytest.raises(errors.BadRequest) as caught:
-            await client.open(sending)
+            await Opening(client, sending).opened()
         await client.aclose()
     error = caught.value
     assert bytes(error.received or b"") == ECHO
@@ -238,6 +239,6 @@ async def test_a_rejected_key_that_is_still_the_same_is_an_error_after_one_call(
     async with RawServer(of_key(seen, "sk-new")) as server:
         client = ProviderClient(load(config(tmp_path, server.url, f"{{file:{file}}}"), trusted=True))
         with pytest.raises(errors.AuthenticationFailed):
-            await client.open(await prepared(client, stream=False))
+            await Opening(client, await prepared(client, stream=False)).opened()
         await client.aclose()
     assert seen == ["sk-old"]

@@ -10,7 +10,7 @@ transport sends it once, and the response becomes events.
 
 from asyncio import to_thread
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, Unpack
 
@@ -20,12 +20,13 @@ from modelbay.config.schema import Config, Problem, key_text
 from modelbay.conversation import Conversation, Reasoning
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.events import Event, PartDelta, Reply, collect
+from modelbay.events import Event, PartDelta, Reply, Warned, collect
 from modelbay.hints import About, explain
 from modelbay.line import ProviderClient
 from modelbay.logs import LOG
 from modelbay.model import Model
-from modelbay.opened import Opened, Sending
+from modelbay.opened import Sending
+from modelbay.opening import Opening
 from modelbay.prompt import Ask, Prompt
 from modelbay.protocols import efforts
 from modelbay.protocols.codec import codec
@@ -182,15 +183,10 @@ class Hub:
         sending = await self._prepare(model, prompt, ask, stream=True)
         for warning in sending.call.warnings:
             yield warning
-        opened: Opened | None = None
-        async with aclosing(self._line.opening(sending)) as steps:
-            async for step in steps:
-                if isinstance(step, Opened):
-                    opened = step
-                else:
-                    yield step
-        assert opened is not None
-        async with opened:
+        opening = Opening(self._line, sending)
+        while isinstance(step := await opening.step(), Warned):
+            yield step
+        async with step as opened:
             while (events := await opened.events()) is not None:
                 for event in events:
                     yield event
@@ -205,7 +201,7 @@ class Hub:
         prompts.check(prompt, model, settings)
         sending = await self._prepare(model, prompt, settings, stream=False)
         told: list[Event] = list(sending.call.warnings)
-        async with await self._line.open(sending, told.append) as opened:
+        async with await Opening(self._line, sending).opened(told.append) as opened:
             while (events := await opened.events()) is not None:
                 told += [event for event in events if not isinstance(event, PartDelta)]  # `PartEnded` has their text
         reply = collect(told)

@@ -60,24 +60,8 @@ class ObjectText:
             written = members(text if end is None else memoryview(text)[begin:end])
         opened = _OPEN.match(text, begin)
         self._inside = opened.end() if opened else begin
-        at = begin
-        for name, raw in written.items():
-            self._members[name] = found = self._member(name, raw, at)
-            at = found.end
-        if written and _END.match(text, at) is None:
-            raise RepeatedName(name)
-
-    def _member(self, name: str, raw: Raw, at: int) -> Member:
-        """The member after a place, if it is the expected one: msgspec returns values without their places."""
-        key = _KEY.match(self._text, at)
-        if key is None:
-            raise RepeatedName(name)
-        start, name_end, begin = key.start(1), key.end(1), key.end()
-        if not self._text.startswith(raw, begin):
-            raise RepeatedName(name)
-        if self._text[start + 1 : name_end - 1] != name.encode() and decode(key[1]) != name:
-            raise RepeatedName(name)
-        return Member(start, name_end, begin, begin + len(memoryview(raw)), raw)
+        for name, name_begin, name_end, value_begin, value_end in _places(text, begin, written):
+            self._members[name] = Member(name_begin, name_end, value_begin, value_end, written[name])
 
     def __contains__(self, name: str) -> bool:
         found = self._members.get(name)
@@ -168,6 +152,36 @@ class ObjectText:
             begin, end = (found[0].name_begin, found[-1].end) if found else (self._inside, self._inside)
         if added or begin != end:
             yield begin, end, b",".join([b"", *added] if kept else added)
+
+
+def _places(text: bytes, at: int, written: dict[str, Raw]) -> Iterator[tuple[str, int, int, int, int]]:
+    """The name of each member of an object, with the begin and end of its name and of its value: msgspec returns values without
+    their places. Raises RepeatedName if the members in the text are others."""
+    name = ""
+    for name, raw in written.items():
+        key = _KEY.match(text, at)
+        if key is None:
+            raise RepeatedName(name)
+        (begin, end), place = key.span(1), key.end()
+        if not text.startswith(raw, place) or (text[begin + 1 : end - 1] != name.encode() and decode(key[1]) != name):
+            raise RepeatedName(name)
+        at = place + len(memoryview(raw))
+        yield name, begin, end, place, at
+    if written and _END.match(text, at) is None:
+        raise RepeatedName(name)
+
+
+def with_value(text: bytes, written: dict[str, Raw], name: str, value: bytes) -> bytes:
+    """The text of an object with another value, in JSON, of a member that it has. `written`: its `members`.
+
+    Raises:
+        RepeatedName: a name occurs twice.
+    """
+    begin = end = 0
+    for one, _, _, value_begin, value_end in _places(text, 0, written):
+        if one == name:
+            begin, end = value_begin, value_end
+    return text if text[begin:end] == value else b"".join([text[:begin], value, text[end:]])
 
 
 def rewritten(text: bytes, fields: dict[str, Any]) -> bytes:

@@ -1,38 +1,30 @@
-"""Sends prepared calls to providers and returns the responses as events.
-
-A call is retried if its error is retryable and nothing of the reply was shown yet: after an error status, a broken
-connection, or a failure inside a reply. A parameter that an endpoint rejects by name is adapted once; the adaptation is
-stored if the adapted call succeeds. A key that was replaced is read again. All these requests together are limited by
-`Policy.attempts`. `transport` sends each of them once.
+"""Makes conversations calls to providers, and sends each of them: with the endpoint's credential, which is renewed if it was
+replaced. `opening` repeats calls that fail, `transport` sends one request once.
 """
 
 import os
-from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsafe, sleep, to_thread
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
-from contextlib import aclosing, suppress
+from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsafe, to_thread
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from contextlib import suppress
 from functools import partial
-from random import random
 from time import time
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
-from msgspec import Struct, to_builtins
 from msgspec.structs import asdict, replace
 
 from modelbay import logs
 from modelbay.config.schema import Config
 from modelbay.conversation import Conversation
 from modelbay.credentials.approval import is_foreign
-from modelbay.credentials.credential import may_block, with_references
+from modelbay.credentials.credential import may_block
 from modelbay.credentials.google import Described, GoogleTokens
 from modelbay.credentials.network import transport_of
 from modelbay.credentials.reference import forget_outputs, witness
 from modelbay.credentials.tokens import Login, Tokens
 from modelbay.errors import (
     AuthenticationFailed,
-    BadRequest,
     HubClosed,
-    MalformedReply,
     ModelbayError,
     Operation,
     ProviderError,
@@ -40,14 +32,14 @@ from modelbay.errors import (
 from modelbay.events import Warned
 from modelbay.hints import About, Face, explain
 from modelbay.input_check import check_input, media_of
-from modelbay.opened import Consume, Opened, Sending
+from modelbay.opened import Sending
 from modelbay.origin import origin as origin_of
 from modelbay.protocols.codec import Codec, add_settings, codec
-from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
+from modelbay.providers.adaptation import Adaptation, adapt
 from modelbay.providers.endpoint import Endpoint, endpoint_at, proxy_of
 from modelbay.providers.logins import login_of
-from modelbay.routing.retry import Attempts, Policy, decide, heed
-from modelbay.secrecy import HiddenBytes, masked_url, redact, without_frames
+from modelbay.routing.retry import Attempts, Policy, heed
+from modelbay.secrecy import HiddenBytes, masked_url, without_frames
 from modelbay.storage.lessons import LessonBook
 from modelbay.target import Target
 
@@ -163,7 +155,7 @@ class ProviderClient:
         """The endpoint for a call of `path`, with its credential. It is kept until a variable or file changes that the
         entry refers to; with `again`, keyrings and commands are asked again. Raises what `endpoint_at` raises."""
         to = target.upstream
-        key, references = (path, stream), with_references(to.provider, to.model)
+        key, references = (path, stream), target.references
         seen = witness(references, self.config)
         known = target.endpoints.get(key)
         if known is not None and known[0] == seen and not again:
@@ -185,7 +177,7 @@ class ProviderClient:
 
     def adaptations(self, target: Target) -> list[Adaptation]:
         """The stored adaptations for a target."""
-        return [Adaptation(**lesson) for lesson in self.lessons.of(str(target.upstream.origin), target.model.id)]
+        return [Adaptation(**lesson) for lesson in self.lessons.of(target.origin, target.model.id)]
 
     async def with_media(self, conversation: Conversation, target: Target) -> Conversation:
         """The conversation with its media converted for the provider."""
@@ -220,70 +212,9 @@ class ProviderClient:
                 return answer
         except ModelbayError as error:
             method = "GET" if body is None else "POST"
-            raise self._explained(error, endpoint, method, operation) from None
+            raise self.explained(error, endpoint, method, operation) from None
 
-    async def open(
-        self, sending: Sending, warned: Callable[[Warned], object] | None = None, policy: Policy | None = None
-    ) -> Opened:
-        """Send a call, and wait for the first content of its reply. `warned` gets the warnings until then: what was
-        adapted, and each failed attempt.
-
-        Raises:
-            ModelbayError: the reply did not start; the error has the number of attempts.
-        """
-        async with aclosing(self.opening(sending, policy)) as steps:
-            async for step in steps:
-                if isinstance(step, Opened):
-                    return step
-                if warned is not None:
-                    warned(step)
-        raise AssertionError("`opening` ends with an opened call or an error")
-
-    async def relay(
-        self,
-        sending: Sending,
-        consume: Consume,
-        warned: Callable[[Warned], object] | None = None,
-        policy: Policy | None = None,
-    ) -> None:
-        """Send a call, and give its reply to `consume` while it arrives, from its first content to its end: see
-        `Opened.relay`. `warned` gets what it gets from `open`. Raises what `open` raises."""
-        async with aclosing(self.opening(sending, policy, consume)) as steps:
-            async for step in steps:
-                if not isinstance(step, Opened) and warned is not None:
-                    warned(step)
-
-    async def opening(
-        self, sending: Sending, policy: Policy | None = None, consume: Consume | None = None
-    ) -> AsyncGenerator[Warned | Opened, None]:
-        """The warnings while a call is opened, as they occur, and last the opened call, which the caller must close. With
-        `consume`, its reply has been relayed, and the call is closed. Raises what `open` raises."""
-        policy = policy or self.policy
-        attempts = sending.attempts = Attempts(policy.attempts)
-        lesson: Adaptation | None = None
-        while True:
-            try:
-                opened = await self._attempt(sending, consume)
-            except ModelbayError as error:
-                if isinstance(error, BadRequest) and attempts.left and (change := _change(error, sending, lesson)):
-                    lesson = change.lesson or lesson
-                    yield change.warning
-                    continue
-                decision = decide(error, attempts.made, policy, random)
-                error.attempts = attempts.made
-                if decision.delay is None:
-                    raise self._explained(error, sending.endpoint, model=sending.target.model.id) from None
-                logs.LOG.debug("%s", decision.why)
-                yield Warned(redact(f"{error.message.removesuffix('.')}: {decision.why}"), retry=True)
-                await sleep(decision.delay)
-            else:
-                break
-        if lesson is not None:
-            target = sending.target
-            self.lessons.add(str(target.upstream.origin), target.model.id, to_builtins(lesson))
-        yield opened
-
-    def _explained(
+    def explained(
         self,
         error: ModelbayError,
         endpoint: Endpoint,
@@ -307,9 +238,9 @@ class ProviderClient:
             ModelbayError: there is no response, or its status is 400 or more.
         """
         try:
-            return await self._response(sending)
+            return await self.response(sending)
         except ModelbayError as error:
-            raise self._explained(error, sending.endpoint, model=sending.target.model.id) from None
+            raise self.explained(error, sending.endpoint, model=sending.target.model.id) from None
 
     async def upload(self, sending: Sending, body: AsyncIterable[bytes], length: int | None) -> "AnyResponse":
         """Like `respond`, for a body in pieces, which is not recorded. `length`: its length, if it is known."""
@@ -324,31 +255,14 @@ class ProviderClient:
             logs.answered(response.status, response.headers, start)
             return await self._accepted(sending, response)
         except ModelbayError as error:
-            raise self._explained(error, endpoint, model=sending.target.model.id) from None
+            raise self.explained(error, endpoint, model=sending.target.model.id) from None
 
-    async def _attempt(self, sending: Sending, consume: Consume | None) -> Opened:
-        """One attempt of a call. With `consume`, to its end.
+    async def response(self, sending: Sending) -> "AnyResponse":
+        """The response to one attempt of a call.
 
         Raises:
-            ModelbayError: it failed before its reply showed anything.
+            ModelbayError: there is none, or its status is 400 or more.
         """
-        response = await self._response(sending)
-        explained = partial(self._explained, endpoint=sending.endpoint, model=sending.target.model.id)
-        opened = Opened(sending, response, explained)
-        try:
-            if consume is None:
-                await opened.hold()
-            else:
-                await opened.relay(consume)
-                await opened.aclose()
-        except BaseException as error:
-            await opened.aclose()
-            if isinstance(error, ModelbayError):
-                heed(error, response.headers, b"", time())
-            raise
-        return opened
-
-    async def _response(self, sending: Sending) -> "AnyResponse":
         call, attempts = sending.call, sending.attempts
         attempts.made += 1
         response = await self._send(sending.endpoint, call.encode(), call.headers, attempts, stream=call.stream)
@@ -373,7 +287,7 @@ class ProviderClient:
     async def _renewed(self, sending: Sending) -> bool:
         """Whether a rejected API key has been replaced since it was read, in its keyring, file or command's output."""
         target, old = sending.target, sending.endpoint
-        if old.wants_token or not with_references(target.upstream.provider, target.upstream.model):
+        if old.wants_token or not target.references:
             return False
         try:
             new = await self.endpoint(target, sending.call.path, stream=sending.call.stream, again=True)
@@ -534,30 +448,6 @@ def adapted(lesson: Adaptation) -> Warned:
     """The warning about an adapted parameter."""
     rejected = "the usual form" if lesson.most is None else "more"
     return Warned(f"{lesson}: the endpoint rejects {rejected}", lesson.parameter, dropped=lesson.drops)
-
-
-class _Change(Struct):
-    """A change of a call after an error that names the reason."""
-
-    warning: Warned
-    lesson: Adaptation | None = None
-    """Set if the change is needed for every call to the endpoint."""
-
-
-def _change(error: BadRequest, sending: Sending, learned: Adaptation | None) -> _Change | None:
-    """Change a rejected call so that this error does not occur again, if the error says how. One lesson is learned per
-    call."""
-    call, rules = sending.call, sending.target.codec.PASS
-    try:
-        if learned is None and (lesson := adaptation(error, call.fields, rules)):
-            call.edit(partial(adapt, lessons=[lesson], rules=rules))
-            return _Change(adapted(lesson), lesson)
-        if call.edit(partial(stop_thinking, error)):
-            message = "`reasoning` is not sent: the thinking before the last tool calls is missing"
-            return _Change(Warned(message, "reasoning", dropped=True))
-    except MalformedReply:
-        pass  # a client's text that is nested too deeply to be changed
-    return None
 
 
 def _refused(of: Codec, response: "AnyResponse", body: bytes) -> ModelbayError:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # the HTTP client is imported only when something is sent
 Consume: TypeAlias = Callable[["Opened", list[Event]], None]
 """Takes the events of a reply that is relayed, and reads `data` of the call."""
 
+_ENDS = (Finished, Failed)
 HELD_BYTES = 64 * 1024
 """Bytes that are held back while a reply shows nothing. With more, it has begun, and a later failure is not retried."""
 
@@ -130,7 +131,7 @@ class Arrival:
         events = self._parser.feed(chunk)
         if events:
             self._response.progress()
-            if isinstance(events[-1], Finished | Failed):
+            if type(events[-1]) in _ENDS:
                 self._ended = True
                 return events
         if self._parser.finishing:
@@ -277,7 +278,7 @@ class Opened:
     def _restored(self, events: list[Event]) -> list[Event]:
         """The events with the caller's own names of tools. Logs the end of the reply."""
         last = events[-1]
-        if isinstance(last, Finished | Failed):
+        if isinstance(last, _ENDS):
             if isinstance(last, Failed):
                 self._explained(last.error)
             logs.ended(self._start, last)

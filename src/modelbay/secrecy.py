@@ -443,15 +443,15 @@ class _Search:
 
 
 _search: tuple[list[str], _Search] | None = None
-"""The search for the current values. Making it takes longer than reading a short reply."""
+"""The search for the current values, and their spellings. Making it takes longer than reading a short reply."""
 
 
 def _current_search() -> _Search:
     global _search  # noqa: PLW0603
-    forms = _values()
-    if _search is None or _search[0] is not forms:
-        _search = forms, _Search()
-    return _search[1]
+    if _search is not None and _search[0] is _forms:
+        return _search[1]
+    _search = found = _values(), _Search()
+    return found[1]
 
 
 class StreamRedactor:
@@ -469,10 +469,14 @@ class StreamRedactor:
 
     def feed(self, data: bytes) -> bytes:
         """The next bytes that can be passed on."""
-        self._search = _current_search()
-        if not self._search.sorted:
+        self._search = search = _current_search()
+        if not search.sorted:
             return data
         text = self._held + data.decode("latin-1")
+        if search.begins is not None and text[-1:] not in search.characters and search.begins.search(text) is None:
+            # most pieces: no value can begin in them
+            self._held, held = "", self._held
+            return text.encode("latin-1") if held else data
         cut = len(text) - self._open_end(text, 0)
         if self._occurs(text):
             return self._masked(text, cut)

@@ -5,11 +5,10 @@ from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from msgspec import Struct, field
-
 from modelbay.catalog.knowledge import fitted, model_facts
 from modelbay.config.schema import Config, ModelEntry
 from modelbay.conversation import Provenance
+from modelbay.credentials.credential import with_references
 from modelbay.credentials.reference import Witness
 from modelbay.errors import ConfigError
 from modelbay.model import Model
@@ -21,24 +20,23 @@ if TYPE_CHECKING:
     from modelbay.catalog.lookup import Catalog
 
 
-class Target(Struct, frozen=True):
-    """A model of one provider: its entry, the provider that serves it, and its facts."""
+class Target:
+    """A model of one provider: its entry, the provider that serves it, and its facts. It does not change, so what follows from
+    these is worked out once."""
 
-    entry: ModelEntry
-    upstream: Upstream
-    model: Model
-    endpoints: dict[tuple[str, bool], tuple[Witness, Endpoint]] = field(default_factory=dict)
-    """Its endpoints by path and streaming, each with the witness of the references in it: see `ProviderClient.endpoint`."""
-
-    @property
-    def codec(self) -> Codec:
+    def __init__(self, entry: ModelEntry, upstream: Upstream, model: Model) -> None:
+        self.entry = entry
+        self.upstream = upstream
+        self.model = model
+        self.endpoints: dict[tuple[str, bool], tuple[Witness, Endpoint]] = {}
+        """Its endpoints by path and streaming, each with the witness of the references in it: see `ProviderClient.endpoint`."""
+        self.codec: Codec = codec(upstream.protocol)
         """The codec of the provider's protocol."""
-        return codec(self.upstream.protocol)
-
-    @property
-    def provenance(self) -> Provenance:
+        self.provenance = Provenance(upstream.protocol, upstream.vendor, model.family)
         """The origin of the parts of its replies."""
-        return Provenance(self.upstream.protocol, self.upstream.vendor, self.model.family)
+        self.origin = str(upstream.origin)
+        self.references = with_references(upstream.provider, upstream.model)
+        """The values of its endpoints that contain references."""
 
 
 class Targets:

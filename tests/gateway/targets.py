@@ -42,7 +42,7 @@ def target_of(
     found = _found(protocol, provider, wire_id, variant)
     model = {name: facts.pop(name) for name in list(facts) if name in type(found.model).__struct_fields__}
     upstream = replace(found.upstream, dialect=replace(found.upstream.dialect, **facts))
-    return replace(found, upstream=upstream, model=replace(found.model, **model))
+    return Target(found.entry, upstream, replace(found.model, **model))
 
 
 @cache

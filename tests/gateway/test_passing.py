@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from modelbay.dialect import PLAIN
 from modelbay.errors import BadRequest
 from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.json_members import ObjectText
@@ -415,8 +413,8 @@ def test_lessons_about_the_endpoint_apply() -> None:
 )
 def test_changes_inside_messages_are_left_to_translation(dialect: dict[str, Any], text: str, field: str | None) -> None:
     body = ClientBody(text.encode(), codec("openai_chat").PASS)
-    assert body.to_repair(PLAIN) is None
-    assert body.to_repair(replace(PLAIN, **dialect)) == field
+    assert body.to_repair(target_of("openai_chat")) is None
+    assert body.to_repair(target_of("openai_chat", **dialect)) == field
 
 
 @pytest.mark.parametrize(
@@ -435,8 +433,8 @@ def test_freeform_tools_are_passed_on_only_to_providers_that_have_them(
     protocol: str, text: str, field: str | None
 ) -> None:
     body = ClientBody(text.encode(), codec(protocol).PASS)
-    assert body.to_repair(replace(PLAIN, freeform_tools=True)) is None
-    assert body.to_repair(PLAIN) == field
+    assert body.to_repair(target_of(protocol, freeform_tools=True)) is None
+    assert body.to_repair(target_of(protocol)) == field
 
 
 def test_one_body_can_be_passed_on_to_several_targets() -> None:

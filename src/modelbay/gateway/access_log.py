@@ -104,7 +104,10 @@ def _fields(visit: "Visit") -> dict[str, Any]:
 
 
 def _words(fields: dict[str, Any]) -> str:
-    return " ".join([f"{name}={value if type(value) is int else _word(value)}" for name, value in fields.items()])
+    """The ID of the request, which is a word that never occurs again, and the others."""
+    id, *others = fields.items()
+    words = [f"{name}={value if type(value) is int else _word(value)}" for name, value in others]
+    return f"{id[0]}={id[1]} {' '.join(words)}"
 
 
 @lru_cache(maxsize=1024)

@@ -83,6 +83,8 @@ class ClientKeys:
         self._cache = cache or Cache()
         self._identity: tuple[int, ...] | None = None
         self._by_digest: dict[str, GatewayClient] = {}
+        self._by_key: dict[str, GatewayClient] = {}
+        """Those whose keys were used."""
         self._marked: dict[str, float] = {}
 
     def find(self, key: str) -> GatewayClient | None:
@@ -92,12 +94,16 @@ class ClientKeys:
         A key that was found is registered as a secret. One that was not found is not, since any caller could otherwise fill the
         registry: do not log it.
         """
-        key = Hidden(key)
         self._refresh()
-        client = self._by_digest.get(_digest(key))
-        if client is not None:
-            register(key)
-            self._mark(client)
+        client = self._by_key.get(key)
+        if client is None:
+            key = Hidden(key)
+            client = self._by_digest.get(_digest(key))
+            if client is None:
+                return None
+            self._by_key[key] = client
+        register(key)
+        self._mark(client)
         return client
 
     def all(self) -> list[GatewayClient]:
@@ -191,7 +197,7 @@ class ClientKeys:
         found = files.identity(self.file)
         if found is not None and found == self._identity:
             return
-        self._identity, self._by_digest = found, {}
+        self._identity, self._by_digest, self._by_key = found, {}, {}
         try:
             self._by_digest = {client.sha256: client for client in self.all()}
         except ConfigError as error:

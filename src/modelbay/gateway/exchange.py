@@ -21,6 +21,7 @@ from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
 from modelbay.json_text import decode
 from modelbay.opened import Consume, Opened, Sending
+from modelbay.opening import Opening
 from modelbay.protocols.limits import within_output_limit
 from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
@@ -163,9 +164,15 @@ class Exchange:
             to.protocol == self._request.protocol
             and (stream or not to.dialect.stream_only)
             and not body.sealed
-            and body.to_repair(to.dialect) is None
-            and not await self._stores.is_foreign(self._request.client, target, self._request.body)
-            and not await self._stores.lacks_state(self._request.client, target, self._request)
+            and body.to_repair(target) is None
+            and not (self._stores.has_state and await self._needs_state(target))
+        )
+
+    async def _needs_state(self, target: Target) -> bool:
+        """Whether the body must be changed by what is stored: it has reasoning state of another provider, or lacks the target's."""
+        client, stores = self._request.client, self._stores
+        return await stores.is_foreign(client, target, self._request.body) or await stores.lacks_state(
+            client, target, self._request
         )
 
     async def _passed(self, target: Target, body: ClientBody, stream: bool) -> Prepared:
@@ -240,7 +247,7 @@ class Exchange:
 
     async def _relay(self, prepared: Prepared, consume: Consume) -> None:
         try:
-            await self._revision.providers.relay(prepared.sending, consume, self._warned, POLICY)
+            await Opening(self._revision.providers, prepared.sending, POLICY, consume).opened(self._warned)
         except ModelbayError as error:
             self.attempts = error.attempts
             raise

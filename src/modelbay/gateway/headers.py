@@ -27,6 +27,7 @@ RETURNED = (
     "anthropic-", "openai-", "ratelimit", "ratelimit-", "x-ratelimit-",
 )  # fmt: skip
 """Headers of a provider's response that its client gets. A name that ends with a hyphen is a prefix."""
+_RETURNED_WITH_TYPE = (*RETURNED, "content-type")
 LONGEST = 1000
 """Maximum characters of a value that the gateway makes. Proxies limit all headers together to 4 or 8 KiB."""
 _PREFIX = "x-modelbay-"
@@ -49,7 +50,7 @@ def sent_on(headers: Mapping[str, str], rules: PassRules, removed: Iterable[str]
     A preview (`anthropic-beta`) and the fields of the body that exist only with it belong together: the previews of
     `removed` fields are removed, too.
     """
-    found = {name: value for name, value in headers.items() if _passes(name, rules.headers)}
+    found = {name: headers[name] for name in _passing(tuple(headers), rules.headers)}
     if BETA in found:
         gone = {beta for beta, fields in rules.betas.items() if not set(fields).isdisjoint(removed)}
         betas = dict.fromkeys(beta for beta in map(str.strip, found.pop(BETA).split(",")) if beta)
@@ -61,8 +62,8 @@ def sent_on(headers: Mapping[str, str], rules: PassRules, removed: Iterable[str]
 def returned(headers: Mapping[str, str], *, passed: bool) -> list[Field]:
     """The headers of a provider's response that the client gets. `passed`: it gets the body unchanged, too, so that the
     content type is valid. Names are in lower case."""
-    names = (*RETURNED, "content-type") if passed else RETURNED
-    return [_field(name, redact(value)) for name, value in headers.items() if _passes(name, names)]
+    names = _passing(tuple(headers), _RETURNED_WITH_TYPE if passed else RETURNED)
+    return [_field(name, redact(headers[name])) for name in names]
 
 
 def request_id(id: str) -> Field:
@@ -131,7 +132,12 @@ def _shortened(names: list[str]) -> Iterator[str]:
         yield written
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
+def _passing(names: tuple[str, ...], allowed: tuple[str, ...]) -> tuple[str, ...]:
+    """Those names that pass. Most requests of a client have the same ones."""
+    return tuple(name for name in names if _passes(name, allowed))
+
+
 def _passes(name: str, allowed: tuple[str, ...]) -> bool:
     if name in CONSUMED:
         return False

@@ -193,7 +193,7 @@ class LearnedCounts:
 
 
 def _name(target: Target) -> str:
-    return f"{target.upstream.origin} {target.upstream.protocol} {target.model.id}"
+    return f"{target.origin} {target.upstream.protocol} {target.model.id}"
 
 
 def _keys(conversation: Conversation) -> tuple[str, str]:

@@ -14,13 +14,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
+from weakref import WeakKeyDictionary
 
 from msgspec import Raw
 
 from modelbay.dialect import Dialect
 from modelbay.errors import BadRequest, MalformedReply
 from modelbay.events import Warned
-from modelbay.json_members import ObjectText, RepeatedName, rewritten
+from modelbay.json_members import ObjectText, RepeatedName, rewritten, with_value
 from modelbay.json_text import decode, encode, members
 from modelbay.line import adapted
 from modelbay.protocols.codec import GROUPS, Call, PassRules, spellings
@@ -102,19 +103,19 @@ class ClientBody:
     @property
     def sealed(self) -> bool:
         """Whether it contains reasoning state of another provider in modelbay's envelope, which only translation opens."""
+        if self._rules.envelope not in self._text:
+            return False
         turns = (self._members or {}).get(self._rules.turns)
-        return self._rules.envelope in (self._text if turns is None else bytes(turns))
+        return turns is None or self._rules.envelope in bytes(turns)
 
-    def to_repair(self, dialect: Dialect) -> str | None:
-        """A field of a dialect that requires a change inside messages or tools, which only translation makes; None if all
+    def to_repair(self, target: Target) -> str | None:
+        """A field of a target's dialect that requires a change inside messages or tools, which only translation makes; None if all
         required changes can be made in place."""
-        for field, applies, pattern in _REPAIRS:
-            if applies(dialect) and pattern.search(self._text):
+        plan = _plan(target, self._rules)
+        for field, pattern in plan.repairs:
+            if pattern.search(self._text):
                 return field
-        freeform = self._rules.freeform
-        if freeform is not None and not dialect.freeform_tools and freeform.search(self._text):
-            return "freeform_tools"
-        if dialect.reasoning_echo == "always" and b'"tool_calls"' in self._text and b'"reasoning' not in self._text:
+        if plan.echoes_reasoning and b'"tool_calls"' in self._text and b'"reasoning' not in self._text:
             return "reasoning_echo"
         if self._rules.damaged is not None and self._rules.damaged(self._text):
             return "thinking"
@@ -137,6 +138,11 @@ class ClientBody:
             raise _not_json(error) from None
 
     def _call(self, target: Target, path: str, generates: bool, stream: bool, lessons: list[Adaptation]) -> Call:
+        if self._members is not None and not lessons:
+            plan = _plan(target, self._rules)
+            if plan.only_names_model(self._members, generates=generates):
+                text = with_value(self._text, self._members, "model", plan.model)
+                return Call(path, {}, stream=stream, text=text)
         fields = ObjectText(self._text, written=self._members)
         edits = _Edits(fields, self._rules, target)
         edits.name_model()
@@ -206,6 +212,52 @@ def passed_path(rules: PassRules, action: str, model: str, query: str = "") -> s
 
 def _authenticates(pair: str) -> bool:
     return unquote_plus(pair.partition("=")[0]).lower() in _CREDENTIALS
+
+
+class _PassPlan:
+    """Conclusions from a target, for all bodies that are passed on to it."""
+
+    def __init__(self, target: Target, rules: PassRules) -> None:
+        dialect, model = target.upstream.dialect, target.model
+        self.repairs = [(field, pattern) for field, applies, pattern in _REPAIRS if applies(dialect)]
+        if rules.freeform is not None and not dialect.freeform_tools:
+            self.repairs.append(("freeform_tools", rules.freeform))
+        self.echoes_reasoning = dialect.reasoning_echo == "always"
+        names_model = rules.named is None and dialect.model_in_body and bool(model.id)
+        self.model = encode(model.id) if names_model else b""
+        """The value of `model` in a body, in JSON; empty if it is not simply the model's ID."""
+        self._limits = [name for name in rules.limits if "." not in name]
+        self._most = output_limit(model)
+        self._adds = bool(dialect.body or target.entry.settings)
+        self._adds_limit = model.output_tokens_explicit
+        self._edited = set(_LIMITS if dialect.max_tokens_parameter else ()) - {dialect.max_tokens_parameter}
+        self._edited |= set(_SEEDS if dialect.seed_parameter else ()) - {dialect.seed_parameter}
+        self._edited |= set(dialect.unsupported) | (set() if dialect.include_usage else {"stream_options"})
+        self._edited |= {spelling for name in rules.limits if "." in name for spelling in spellings(name.split(".")[0])}
+
+    def only_names_model(self, members: dict[str, Raw], *, generates: bool) -> bool:
+        """Whether the name of the model is all that changes in a body with these members."""
+        if not self.model or "model" not in members:
+            return False
+        if not generates:
+            return True
+        if self._adds or not self._edited.isdisjoint(members):
+            return False
+        asked = [bytes(members[name]) for name in self._limits if name in members]
+        if not asked:
+            return not self._adds_limit
+        return self._most is None or all(most.isdigit() and int(most) <= self._most for most in asked)
+
+
+_plans: WeakKeyDictionary[Target, _PassPlan] = WeakKeyDictionary()
+
+
+def _plan(target: Target, rules: PassRules) -> _PassPlan:
+    """The plan of a target, whose protocol has these rules."""
+    plan = _plans.get(target)
+    if plan is None:
+        plan = _plans[target] = _PassPlan(target, rules)
+    return plan
 
 
 class _Edits:

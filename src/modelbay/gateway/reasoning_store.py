@@ -166,18 +166,23 @@ class ReasoningStore:
             self._table.report(error)
         return conversation if turns is conversation.turns else replace(conversation, turns=turns)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is stored."""
+        return self._table.missing
+
     def may_contain_state(self, body: bytes) -> bool:
-        """Whether a body can contain a signature, and something is stored."""
-        return not self._table.missing and _STATE.search(body) is not None
+        """Whether a body can contain a signature."""
+        return _STATE.search(body) is not None
 
     def may_lack_state(self, body: bytes) -> bool:
-        """Whether a body contains tool calls of the model and no reasoning, and something is stored."""
-        return not self._table.missing and _CALLS.search(body) is not None and _STATE_OR_THINKING.search(body) is None
+        """Whether a body contains tool calls of the model and no reasoning."""
+        return _CALLS.search(body) is not None and _STATE_OR_THINKING.search(body) is None
 
     def is_foreign(self, client: str, target: Target, body: bytes) -> bool:
         """Whether a request in the target's own protocol contains a signature that is known to be another provider's.
         Such a request cannot be passed on unchanged."""
-        if not self.may_contain_state(body):
+        if self.is_empty or not self.may_contain_state(body):
             return False
         found = {_digest(_unescaped(signature)) for signature in _SIGNATURES.findall(body)}
         try:

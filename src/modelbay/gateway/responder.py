@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from time import perf_counter
 
 from msgspec import Struct
 
@@ -36,6 +37,8 @@ class Responder:
         self._request = request
         self._redactor = StreamRedactor()
         self._at_boundary = True
+        self._now = perf_counter
+        """The clock of the event loop, when a response in pieces has begun."""
         self._written_at = 0.0
         self._ping: KeepAlive | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -61,7 +64,8 @@ class Responder:
         self._ping = ping
         if ping is not None:
             loop = asyncio.get_running_loop()
-            self._written_at = loop.time()
+            self._now = loop.time
+            self._written_at = self._now()
             self._timer = loop.call_later(SILENCE, self._watch)
 
     def follow(self, source: PieceSource) -> None:
@@ -76,7 +80,7 @@ class Responder:
             return
         if self._ping is not None:
             self._at_boundary = data.endswith(self._ping.after)
-            self._written_at = asyncio.get_running_loop().time()
+            self._written_at = self._now()
         data = self._redactor.feed(data)
         self.sent += len(data)
         self._request.write(data)

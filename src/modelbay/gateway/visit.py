@@ -63,9 +63,7 @@ class Visit:
         return asked.target if asked is not None else None
 
     async def answer(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self.http.on_left = lambda: self._left(task)
+        self.http.on_left = self._left
         try:
             await self._answer()
         except ModelbayError as error:
@@ -78,7 +76,7 @@ class Visit:
             if not self.disconnected:
                 self.error = error
                 raise
-            task.uncancel()
+            self.http.task.uncancel()
         except Exception as error:  # noqa: BLE001 the edge: a client must get an answer, and the gateway must run on
             self.error = error
             LOG.exception("internal error while answering %s %s (%s)", self.http.method, self.http.path, self.id)
@@ -86,11 +84,11 @@ class Visit:
             status, body = codec(self._spoken()).render_error(said)
             self._refuse(ErrorResponse(status, body, [JSON]))
 
-    def _left(self, task: "asyncio.Task[object]") -> None:
+    def _left(self) -> None:
         """Stop as soon as the client closes the connection before the end of the response."""
         if not self.responder.ended:
             self.disconnected = True
-            task.cancel()
+            self.http.task.cancel()
 
     def _spoken(self) -> str:
         """The protocol of the response."""

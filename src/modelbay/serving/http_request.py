@@ -61,6 +61,8 @@ class HttpRequest:
         self.query = query.decode("latin-1")
         self.headers = headers
         """Names in lower case."""
+        self.task: asyncio.Task[None]
+        """The task of the handler."""
         self.on_left: Callable[[], None] | None = None
         """Called if the client closes the connection before the end of the response."""
         self.source: PieceSource | None = None
@@ -183,8 +185,8 @@ class HttpRequest:
 
     def write(self, data: bytes) -> None:
         """Send a piece."""
-        if data and self.method != "HEAD":
-            self._send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        if data and self.method != "HEAD" and not self.disconnected:
+            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self, data: bytes = b"") -> None:
         """Send the last piece of a response in pieces."""

@@ -15,7 +15,7 @@ def keys_of(headers: Mapping[str, str], query: str = "") -> list[str]:
 
     `query`: the query, if a key in it is accepted.
     """
-    given = [_bare(value) for name in HEADERS if (value := headers.get(name)) is not None]
+    given = [_bare(headers[name]) for name in HEADERS if name in headers]
     if query:
         given += [value for name, value in parse_qsl(query) if name == PARAMETER]
     return given

@@ -445,11 +445,17 @@ class _DirectConnection(_Connection):
         request.is_draining = self._is_draining
         request.on_response = self.on_response_complete
         if before is None or before.response_complete:
-            self._start_asgi_task(request, self._answer)  # type: ignore[arg-type]
+            self._start_asgi_task(request, self._answer)
             return
         self.pipeline.appendleft((request, self._answer))  # type: ignore[arg-type]
         if len(self.pipeline) > _PIPELINED:
             self.flow.pause_reading()
+
+    def _start_asgi_task(self, cycle: HttpRequest, app: Callable[[HttpRequest], object]) -> None:  # type: ignore[override]
+        self._running = cycle
+        cycle.task = task = self.loop.create_task(cycle.run_asgi(app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     def on_body(self, body: bytes) -> None:
         self._progress = True

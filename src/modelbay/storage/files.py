@@ -47,7 +47,7 @@ def target_of(path: Path) -> Path:
 def identity(path: Path) -> tuple[int, ...] | None:
     """Values that differ if the file was changed or replaced; None if the file does not exist."""
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:
         return None
     return found.st_ino, found.st_dev, found.st_mtime_ns, found.st_size

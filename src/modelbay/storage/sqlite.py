@@ -36,9 +36,12 @@ class Database:
     def missing(self) -> bool:
         """Whether there is no file yet."""
         try:
-            return not self.path.exists()
+            os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
         except OSError:  # its folder cannot be read
             return False
+        return False
 
     @contextmanager
     def open(self) -> Iterator[sqlite3.Connection]:

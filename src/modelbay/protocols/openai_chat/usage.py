@@ -20,7 +20,10 @@ _OTHER_DETAILS = (
 
 def _first(*values: Json) -> int | None:
     """The first value that is a count."""
-    return next((found for value in values if (found := count(value)) is not None), None)
+    for value in values:
+        if value is not None and (found := count(value)) is not None:
+            return found
+    return None
 
 
 def parse_usage(raw: Json, dialect: Dialect) -> Usage | None:

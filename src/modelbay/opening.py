@@ -1,0 +1,129 @@
+"""Sends a call until a provider begins to reply.
+
+A call is retried if its error is retryable and nothing of the reply was shown yet: after an error status, a broken
+connection, or a failure inside a reply. A parameter that an endpoint rejects by name is adapted once; the adaptation is
+stored if the adapted call succeeds. All these requests together are limited by `Policy.attempts`.
+"""
+
+from asyncio import sleep
+from collections.abc import Callable
+from functools import partial
+from random import random
+from time import time
+
+from msgspec import Struct, to_builtins
+
+from modelbay import logs
+from modelbay.errors import BadRequest, MalformedReply, ModelbayError
+from modelbay.events import Warned
+from modelbay.line import ProviderClient, adapted
+from modelbay.opened import Consume, Opened, Sending
+from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
+from modelbay.routing.retry import Attempts, Policy, decide, heed
+from modelbay.secrecy import redact
+
+
+class Opening:
+    """A call that is sent until one attempt begins to reply."""
+
+    def __init__(
+        self, client: ProviderClient, sending: Sending, policy: Policy | None = None, consume: Consume | None = None
+    ) -> None:
+        """With `consume`, the reply is relayed: see `Opened.relay`."""
+        self._client = client
+        self._sending = sending
+        self._policy = policy or client.policy
+        self._consume = consume
+        self._lesson: Adaptation | None = None
+        self._delay = 0.0
+        """Seconds to wait before the next attempt."""
+        sending.attempts = Attempts(self._policy.attempts)
+
+    async def opened(self, warned: Callable[[Warned], object] | None = None) -> Opened:
+        """The opened call. `warned` gets the warnings until then: what was adapted, and each failed attempt. Raises what `step`
+        raises."""
+        while isinstance(step := await self.step(), Warned):
+            if warned is not None:
+                warned(step)
+        return step
+
+    async def step(self) -> Warned | Opened:
+        """The result of the next attempt: a warning if there will be another one, or the opened call, which the caller must close.
+        If it was relayed, it is closed.
+
+        Raises:
+            ModelbayError: the reply did not start; the error has the number of attempts.
+        """
+        if self._delay:
+            await sleep(self._delay)
+        try:
+            opened = await self._attempt()
+        except ModelbayError as error:
+            return self._failed(error)
+        if self._lesson is not None:
+            target = self._sending.target
+            self._client.lessons.add(target.origin, target.model.id, to_builtins(self._lesson))
+        return opened
+
+    async def _attempt(self) -> Opened:
+        """One attempt. If the reply is relayed, to its end.
+
+        Raises:
+            ModelbayError: it failed before its reply showed anything.
+        """
+        sending = self._sending
+        response = await self._client.response(sending)
+        opened = Opened(sending, response, self._explained)
+        try:
+            if self._consume is None:
+                await opened.hold()
+            else:
+                await opened.relay(self._consume)
+                await opened.aclose()
+        except BaseException as error:
+            await opened.aclose()
+            if isinstance(error, ModelbayError):
+                heed(error, response.headers, b"", time())
+            raise
+        return opened
+
+    def _failed(self, error: ModelbayError) -> Warned:
+        """The warning about the next attempt, and about changes for it. Raises the error if there is none."""
+        attempts = self._sending.attempts
+        if isinstance(error, BadRequest) and attempts.left and (change := _change(error, self._sending, self._lesson)):
+            self._lesson, self._delay = change.lesson or self._lesson, 0.0
+            return change.warning
+        decision = decide(error, attempts.made, self._policy, random)
+        error.attempts = attempts.made
+        if decision.delay is None:
+            raise self._explained(error) from None
+        logs.LOG.debug("%s", decision.why)
+        self._delay = decision.delay
+        return Warned(redact(f"{error.message.removesuffix('.')}: {decision.why}"), retry=True)
+
+    def _explained(self, error: ModelbayError) -> ModelbayError:
+        return self._client.explained(error, self._sending.endpoint, model=self._sending.target.model.id)
+
+
+class _Change(Struct):
+    """A change of a call after an error that names the reason."""
+
+    warning: Warned
+    lesson: Adaptation | None = None
+    """Set if the change is needed for every call to the endpoint."""
+
+
+def _change(error: BadRequest, sending: Sending, learned: Adaptation | None) -> _Change | None:
+    """Change a rejected call so that this error does not occur again, if the error says how. One lesson is learned per
+    call."""
+    call, rules = sending.call, sending.target.codec.PASS
+    try:
+        if learned is None and (lesson := adaptation(error, call.fields, rules)):
+            call.edit(partial(adapt, lessons=[lesson], rules=rules))
+            return _Change(adapted(lesson), lesson)
+        if call.edit(partial(stop_thinking, error)):
+            message = "`reasoning` is not sent: the thinking before the last tool calls is missing"
+            return _Change(Warned(message, "reasoning", dropped=True))
+    except MalformedReply:
+        pass  # a client's text that is nested too deeply to be changed
+    return None
