@@ -176,7 +176,7 @@ class ProviderError(ModelbayError):
     """`type`, `code` and `param` are the provider's values; `body` is its response as text, at most 2,000 characters.
 
     `protocol` is the format of these values: "openai", "anthropic" or "google"; None if they are not from a response. `headers` are
-    those of the response, with names in lower case. `received` is its body unchanged, if the call was passed on for a client.
+    those of the response, with names in lower case. `received` is its body unchanged; None if the error is in a reply.
     """
 
     protocol: str | None = None

@@ -281,13 +281,15 @@ class ProviderClient:
         refusal = _refused(sending.target.codec, response, body)
         if isinstance(refusal, ProviderError):
             refusal.headers = response.headers
-            refusal.received = None if sending.call.text is None else HiddenBytes(body)
+            refusal.received = HiddenBytes(body)
         raise refusal
 
     async def _renewed(self, sending: Sending) -> bool:
         """Whether a rejected API key has been replaced since it was read, in its keyring, file or command's output."""
         target, old = sending.target, sending.endpoint
-        if old.wants_token or not target.references:
+        if old.credential is not None and old.credential.kind != "key":
+            return False
+        if not target.references:
             return False
         try:
             new = await self.endpoint(target, sending.call.path, stream=sending.call.stream, again=True)

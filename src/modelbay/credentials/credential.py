@@ -20,9 +20,10 @@ PROJECT, LOCATION = "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"
 
 
 class Credential(Struct, frozen=True):
-    """An API key, or the source of a token: a login (`oauth`) or Google's default credentials (`adc`)."""
+    """An API key, or the source of a token: a login (`oauth`) or Google's default credentials (`adc`). A client of the gateway
+    may bring its own token (`client`)."""
 
-    kind: Literal["key", "oauth", "adc"]
+    kind: Literal["key", "oauth", "adc", "client"]
     source: str
     """Config key it comes from, as "providers.acme.api_key"."""
     secret: Secret | None = None

@@ -9,6 +9,7 @@ from modelbay.errors import BadRequest, MalformedReply, ModelbayError
 from modelbay.json_text import decode
 from modelbay.protocols.codec import Call, Codec, codec
 from modelbay.protocols.google.request import parse_path
+from modelbay.secrecy import Hidden
 from modelbay.serving.refusals import not_valid
 from modelbay.serving.routes import Route
 
@@ -32,6 +33,8 @@ class ClientRequest(Struct):
     """The query without a key."""
     headers: dict[str, str]
     body: bytes = b""
+    login: Hidden | None = None
+    """The token beside the client's key, if the key is in the header that allows this: see `client_login`."""
 
     @property
     def codec(self) -> Codec:

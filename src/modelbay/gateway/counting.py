@@ -1,7 +1,7 @@
 """Token counts: the provider's own, or an estimate."""
 
 from modelbay.errors import ModelbayError
-from modelbay.gateway import headers
+from modelbay.gateway import client_login, headers
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.gateway.responder import Responder
@@ -52,11 +52,16 @@ class TokenCount:
         if target.upstream.protocol != request.protocol or "count" not in rules.paths or body.sealed:
             return None
         path = passed_path(rules, "count", target.model.id, request.query)
+        login = client_login.for_call(request, target)
+        if login is not None:
+            target = client_login.without_credential(target)
         try:
             call = body.call(target, path, generates=False)
             call.headers |= headers.sent_on(request.headers, rules)
-            endpoint = await providers.endpoint(target, path, stream=False)
-            async with await providers.respond(Sending(target, call, endpoint)) as response:
+            sending = Sending(target, call, await providers.endpoint(target, path, stream=False))
+            if login is not None:
+                client_login.lend(sending, login, request.headers)
+            async with await providers.respond(sending) as response:
                 kind = response.headers.get("content-type", "")
                 counted = await response.read()
         except ModelbayError:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from modelbay.conversation import Conversation, ServerToolCall, Thinking
 from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, Unsupported
 from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, UsageReported, Warned, collect
-from modelbay.gateway import headers
+from modelbay.gateway import client_login, headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.framing import PassedStream, RenderedStream, failure_array, failure_event
 from modelbay.gateway.learned_counts import Expected
@@ -22,6 +22,7 @@ from modelbay.gateway.stores import Stores
 from modelbay.json_text import decode
 from modelbay.opened import Consume, Opened, Sending
 from modelbay.opening import Opening
+from modelbay.protocols.codec import Call
 from modelbay.protocols.limits import within_output_limit
 from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
@@ -69,6 +70,8 @@ class Exchange:
         self._warnings: list[Warned] = []
         self._overhead = 0.0
         self.target: Target | None = None
+        self._lent = False
+        """Whether the client's own login is used: see `client_login`."""
         self._events: list[Event] = []
         """The events of the reply, without the pieces of its parts."""
         self._resolution: ResolvedRequest | None = None
@@ -99,8 +102,10 @@ class Exchange:
         try:
             await (self._stream(prepared) if prepared.stream else self._whole(prepared))
         except ProviderError as error:
-            # a rejected key is not the client's, so a 401 would mislead it
-            if error.received is None or isinstance(error, AuthenticationFailed) or self.target is None:
+            same = self.target is not None and self.target.upstream.protocol == self._request.protocol
+            # a rejected key is not the client's, so a 401 would mislead it; its own login it can renew
+            rejected = isinstance(error, AuthenticationFailed) and not self._lent
+            if error.received is None or rejected or not same:
                 raise
             self.error = error
             fields = [*headers.returned(error.headers, passed=True), *self.fields()]
@@ -112,6 +117,8 @@ class Exchange:
         request = self._request
         body = ClientBody(request.body, request.codec.PASS)
         self.target = target = await self._revision.target(request.route.model or body.model)
+        if (login := client_login.for_call(request, target)) is not None:
+            self.target = target = client_login.without_credential(target)
         if body.threaded:  # of a provider's own threads, a gateway sees only the last turn
             raise Unsupported("threads are not supported; send the whole conversation", setting="thread")
         stored = body.store is not False or may_refer(request.body)
@@ -120,6 +127,11 @@ class Exchange:
         stream = body.stream if request.route.stream is None else request.route.stream
         passes = await self._passes(target, body, stream)
         prepared = await (self._passed(target, body, stream) if passes else self._translated(target))
+        if target.upstream.protocol == request.protocol:
+            self._add_headers(prepared.sending.call)
+        if login is not None:
+            self._lent = True
+            client_login.lend(prepared.sending, login, request.headers)
         self._refuse_dropped()
         prepared.array = prepared.stream and request.wants_array
         return prepared
@@ -181,9 +193,14 @@ class Exchange:
         path = passed_path(rules, "stream" if stream else "generate", target.model.id, request.query)
         lessons = providers.adaptations(target)
         call = body.call(target, path, generates=True, stream=stream, lessons=lessons)
-        call.headers |= headers.sent_on(request.headers, rules, headers.changes(call.warnings))
         self._warnings = call.warnings
         return Prepared(Sending(target, call, await providers.endpoint(target, path, stream=stream)), stream)
+
+    def _add_headers(self, call: Call) -> None:
+        """Add the client's headers to a call in its own protocol. A body that was rendered again has the fields of previews, too,
+        which providers reject without the names of these previews."""
+        request = self._request
+        call.headers |= headers.sent_on(request.headers, request.codec.PASS, headers.changes(self._warnings))
 
     async def _translated(self, target: Target) -> Prepared:
         conversation = self._request.conversation(self._request.fields())

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from modelbay.errors import ModelbayError, ProviderError
-from modelbay.gateway import headers
+from modelbay.gateway import client_login, headers
 from modelbay.gateway.catalogs import catalog
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.counting import TokenCount
@@ -19,6 +19,7 @@ from modelbay.gateway.side_call import SideCall
 from modelbay.json_text import encode
 from modelbay.logs import LOG
 from modelbay.protocols.codec import codec
+from modelbay.secrecy import Hidden
 from modelbay.serving import refusals
 from modelbay.serving.http_request import ClientLeft, HttpRequest
 from modelbay.serving.keys import keys_of, query_without_key
@@ -55,6 +56,8 @@ class Visit:
         self._headers = headers.read(http.headers)
         self._protocol = ""
         """The protocol of the response, if the route decides."""
+        self._login: Hidden | None = None
+        """The login beside the client's key."""
 
     @property
     def target(self) -> Target | None:
@@ -145,17 +148,19 @@ class Visit:
             return ""
         # only Gemini's clients put the key into the query, which other servers write to logs
         keys = keys_of(self._headers, self.http.query if self._protocol == "google" else "")
-        for key in keys:
+        beside = self._headers.get(client_login.KEY)
+        for key in keys if beside is None else [beside, *keys]:
             if (client := self._gateway.clients.find(key)) is not None:
                 self.client = client.name
+                self._login = client_login.brought(self._headers) if key is beside else None
                 return client.sha256
         raise refusals.wrong_key() if keys else refusals.missing_key()
 
     async def _act(self, route: Route, digest: str) -> None:
         http = self.http
-        request = ClientRequest(
-            self.id, digest, route, self._protocol, http.path, query_without_key(http.query), self._headers
-        )
+        query = query_without_key(http.query)
+        request = ClientRequest(self.id, digest, route, self._protocol, http.path, query, self._headers)
+        request.login = self._login
         limit = self._revision.settings.body_bytes
         if route.action in FORMS and self._headers.get("content-type", "").startswith("multipart/"):
             self.exchange = call = SideCall(self._revision, self._gateway.stores, request, self.responder)

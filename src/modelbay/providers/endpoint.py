@@ -73,7 +73,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     @property
     def wants_token(self) -> bool:
         """Whether the call needs a token from a login or from Google."""
-        return self.credential is not None and self.credential.kind != "key"
+        return self.credential is not None and self.credential.kind in ("oauth", "adc")
 
     @property
     def account(self) -> str:

@@ -108,6 +108,9 @@ class Preset(Struct, kw_only=True, frozen=True):
     """The vendor's IDs at models.dev that list the models of `base_url`, the preferred one first."""
     unspoken: list[str] = field(default_factory=list)
     """Patterns of model IDs at models.dev that speak none of `protocols`, although their entries do not say so."""
+    client_logins: list[str] = field(default_factory=list)
+    """Beginnings of the tokens that the vendor issues to its own programs. The gateway passes such a token on, to the host of the
+    base URL only."""
     publishers: list[Publisher] = field(default_factory=list)
     """Publishers whose models it serves, if a model's URL contains the publisher."""
     addressing: Literal["plain", "azure", "vertexai"] = "plain"
