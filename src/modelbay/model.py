@@ -41,7 +41,7 @@ class Cost(Struct, omit_defaults=True):
 class Model(Struct, omit_defaults=True):
     """A model. `capabilities` are yes or no; missing ones are unknown. Only *no* prevents a request from being sent.
 
-    `sources` has the source of each fact: "config", "manifest", "registry", "models", "models.dev", "prefix" or
+    `sources` has the source of each fact: "config", "probe", "manifest", "registry", "models", "models.dev", "prefix" or
     "default".
     """
 

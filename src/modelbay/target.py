@@ -70,7 +70,8 @@ class Targets:
         key = entry.alias, entry.variant
         found = self._known.get(key)
         if found is None:
-            to = fitted(upstream(self.config, self.config.provider_of(entry), entry))
+            to = upstream(self.config, self.config.provider_of(entry), entry)
+            to = fitted(to, self.catalog.record(entry, to))
             found = Target(entry, to, model_facts(entry, to, self.catalog.said(entry, to)))
             if (
                 len(self._known) >= _MOST

@@ -10,6 +10,8 @@ from modelbay.config.schema import ModelEntry
 from modelbay.conversation import Json, Protocol
 from modelbay.model import Capability, Cost, Model
 
+PROBE = "probe"
+"""The results of a deep provider test in `Model.sources`."""
 CAPABILITIES: frozenset[str] = frozenset(get_args(Capability))
 BUDGET_EFFORTS = ("low", "medium", "high")
 """Efforts of a model that thinks by token budget: each stands for a budget."""
@@ -116,6 +118,16 @@ def fill(model: Model, facts: Facts, source: str) -> None:
         elif value is not None and name not in model.sources:
             setattr(model, name, copy(value))
             model.sources[name] = source
+
+
+def overrule(model: Model, facts: Facts, source: str) -> None:
+    """Sets facts, except those that the user configured."""
+    own = {name for name, said in model.sources.items() if said == "config"}
+    for name in [name for name in Facts.__struct_fields__ if getattr(facts, name) is not None and name not in own]:
+        model.sources.pop(name, None)
+    for capability in facts.capabilities.keys() - own:
+        model.capabilities.pop(capability, None)
+    fill(model, facts, source)
 
 
 LISTED: dict[str, str] = {

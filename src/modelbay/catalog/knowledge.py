@@ -8,7 +8,8 @@ from pathlib import Path
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
-from modelbay.catalog.facts import Facts, attribute, configured, fill, settle
+from modelbay.catalog.facts import PROBE, Facts, attribute, configured, fill, overrule, settle
+from modelbay.catalog.probed import dialect_changes
 from modelbay.catalog.versions import Version, version
 from modelbay.config.schema import ModelEntry
 from modelbay.conversation import Extra, Protocol
@@ -16,6 +17,7 @@ from modelbay.conversion import convert
 from modelbay.dialect import Dialect
 from modelbay.model import Capability, Cost, Model
 from modelbay.providers.upstream import Upstream
+from modelbay.storage.probes import ProbeRecord
 
 TABLE = Path(__file__).with_name("knowledge.toml")
 
@@ -108,20 +110,27 @@ def model_facts(entry: ModelEntry, upstream: Upstream, said: Iterable[tuple[Fact
     if filled_in is not None:
         attribute(model, entry, filled_in)
     for facts, source in said:
-        fill(model, facts, source)
+        if source == PROBE:
+            overrule(model, facts, source)  # also facts that a list wrote into the file
+        else:
+            fill(model, facts, source)
     fill(model, name.facts, "prefix")
     settle(model)
     return model
 
 
-def fitted(upstream: Upstream) -> Upstream:
-    """An upstream with the dialect of its model: the vendor's, changed as the model's name requires.
+def fitted(upstream: Upstream, record: ProbeRecord | None = None) -> Upstream:
+    """An upstream with the dialect of its model: the vendor's, changed as the model's name requires, then as the results of a
+    provider test in `record` show.
 
     Fields of the user's own dialect stay. A feature that the vendor or the model lacks is turned off.
     """
     changes = known(upstream.model.identity, upstream.vendor, upstream.protocol).dialect if upstream.model else {}
     if upstream.model and upstream.model.reasoning_key:
         changes = {**changes, "reasoning_field": upstream.model.reasoning_key}
+    if record is not None:
+        choices = changes.get("tool_choices", upstream.dialect.tool_choices)
+        changes = {**changes, **dialect_changes(record, replace(upstream.dialect, tool_choices=choices))}
     own = upstream.provider.dialect
     changes = {key: value for key, value in changes.items() if not (isinstance(own, dict) and key in own)}
     if not changes:

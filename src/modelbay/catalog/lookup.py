@@ -1,4 +1,4 @@
-"""Facts from sources other than the user: the providers' own model lists, as last fetched, and models.dev."""
+"""Facts from sources other than the user: provider tests, the providers' own model lists, as last fetched, and models.dev."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -10,7 +10,8 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from modelbay.catalog.facts import Facts
+from modelbay.catalog import probed
+from modelbay.catalog.facts import PROBE, Facts
 from modelbay.catalog.lists.entry import Listed
 from modelbay.catalog.models_dev.index import IndexEntry
 from modelbay.catalog.models_dev.live import ModelsDev
@@ -22,6 +23,7 @@ from modelbay.providers import presets
 from modelbay.providers.upstream import Upstream
 from modelbay.secrecy import masked_url
 from modelbay.storage.cache import Cache
+from modelbay.storage.probes import ProbedEndpoint, ProbeRecord, ProbeStore
 
 if TYPE_CHECKING:
     from modelbay.catalog.lists.discovery import Discovery
@@ -44,10 +46,11 @@ class Seen(Struct):
 
 
 class Catalog:
-    """Answers at once, from files in the cache folder, which discovery and the refresh of models.dev write."""
+    """Answers at once, from files that discovery, the refresh of models.dev and provider tests write."""
 
-    def __init__(self, cache: Cache | None = None) -> None:
+    def __init__(self, cache: Cache | None = None, probes: ProbeStore | None = None) -> None:
         self.cache = cache or Cache()
+        self.probes = probes or ProbeStore()
         self._seen: dict[str, Seen | None] = {}
 
     @cached_property
@@ -57,6 +60,8 @@ class Catalog:
     def said(self, entry: ModelEntry, found: Upstream) -> list[tuple[Facts, str]]:
         """Facts about a model with their source, best source first. The user's configuration takes precedence over all of them."""
         said: list[tuple[Facts, str]] = []
+        if (record := self.record(entry, found)) is not None:
+            said.append((probed.facts(record), PROBE))
         if entry.listed:
             said.append((IndexEntry(entry.provider, entry.model, entry.listed).facts, MANIFEST))
         seen = self.seen(found)
@@ -109,6 +114,18 @@ class Catalog:
 
         return sorted({*there, *usual}, key=rank)
 
+    # --- provider tests ---
+
+    def record(self, entry: ModelEntry, found: Upstream) -> ProbeRecord | None:
+        """The results of a deep provider test of the model, if its endpoint is still the same."""
+        return self.probes.at(probed_endpoint(entry, found))
+
+    def outdated(self, entry: ModelEntry, found: Upstream) -> ProbeRecord | None:
+        """The results for an endpoint that the model no longer has. They are not used."""
+        now = probed_endpoint(entry, found)
+        records = self.probes.of(found.provider.id)
+        return next((record for record in records if record.name == entry.alias and record.endpoint != now), None)
+
     # --- lists ---
 
     def remember(self, found: Upstream, discovery: "Discovery") -> None:
@@ -139,6 +156,11 @@ class Catalog:
             return decode_as(data, Seen) if data else None
         except MalformedReply:
             return None
+
+
+def probed_endpoint(entry: ModelEntry, found: Upstream) -> ProbedEndpoint:
+    """The endpoint of a model, as provider tests are stored for it."""
+    return ProbedEndpoint(found.provider.id, _address(found), found.protocol, entry.model)
 
 
 def _address(found: Upstream) -> str:

@@ -1,13 +1,15 @@
 """The output of `modelbay model list`, `search` and `show`."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
+from modelbay.catalog.facts import PROBE
 from modelbay.catalog.lists.entry import Listed
-from modelbay.catalog.lookup import Catalog
+from modelbay.catalog.lookup import Catalog, probed_endpoint
 from modelbay.catalog.search import search
 from modelbay.catalog.summary import counted, facts, prices, size
 from modelbay.cli import terminal
@@ -18,6 +20,7 @@ from modelbay.hub import Hub
 from modelbay.model import Cost, Model
 from modelbay.onboarding.probe import listed
 from modelbay.providers.upstream import upstream
+from modelbay.storage.probes import ProbedEndpoint, ProbeRecord
 
 NAMES = {
     "name": "name",
@@ -95,25 +98,63 @@ def search_models(config: Config, words: str, limit: int, *, as_json: bool) -> N
 def show_model(config: Config, name: str | None, *, as_json: bool) -> None:
     hub = Hub(config)
     model = hub.model(name)
+    entry = config.model(name)
+    found = upstream(config, config.provider_of(entry), entry)
+    record, outdated = hub.catalog.record(entry, found), hub.catalog.outdated(entry, found)
     if as_json:
-        terminal.write_json(as_table(model))
+        terminal.write_json(as_table(model) | ({"probe": record_table(record)} if record else {}))
         return
+
+    def source(fact: str) -> str:
+        said = model.sources.get(fact, "")
+        return f"{said} {date(record.when)}" if record is not None and said == PROBE else said
+
     rows = [("alias", model.alias, ""), ("id", model.id, ""), ("provider", model.provider, "")]
     rows += [("base_model", model.base_model, "config")] if model.base_model else []
     rows += [("protocol", str(model.protocol), "")]
     for fact, title in NAMES.items():
         value = getattr(model, fact)
         if value not in (None, "", []):
-            rows.append((title, _said(value), model.sources.get(fact, "")))
+            rows.append((title, _said(value), source(fact)))
     for capability, can in sorted(model.capabilities.items()):
-        rows.append((capability, "yes" if can else "no", model.sources.get(capability, "")))
-    for key, value in config.model(name).listed.items():
+        rows.append((capability, "yes" if can else "no", source(capability)))
+    for key, value in entry.listed.items():
         if key in INFORMATION:
             rows.append((INFORMATION[key], {True: "yes", False: "no"}.get(value, str(value)), MANIFEST))
     for variant, settings in model.variants.items():
         keys = ", ".join(f"{key}={msgspec.json.encode(value).decode()}" for key, value in settings.items())
         rows.append((f":{variant}", keys, "config"))
     write_rows(rows)
+    if record is not None:
+        terminal.write(f"\nprovider test of {date(record.when)}\n")
+        write_rows([(check, one.result, one.detail) for check, one in record.checks.items()], indent="  ")
+    if outdated is not None:
+        now = probed_endpoint(entry, found)
+        terminal.note(f"the provider test of {date(outdated.when)} is ignored: {_difference(outdated.endpoint, now)}")
+
+
+def date(when: float) -> str:
+    """The local date of a time in seconds since 1970."""
+    return datetime.fromtimestamp(when).astimezone().date().isoformat()
+
+
+def record_table(record: ProbeRecord) -> dict[str, Any]:
+    """The results of a provider test for JSON."""
+    checks = {
+        name: {"result": one.result, "date": date(one.when), "detail": one.detail}
+        | ({} if one.value is None else {"value": one.value})
+        for name, one in record.checks.items()
+    }
+    return {"date": date(record.when), **to_builtins(record.endpoint), "checks": checks}
+
+
+def _difference(old: ProbedEndpoint, new: ProbedEndpoint) -> str:
+    """The first value that differs between two endpoints."""
+    for name, title in (("base_url", "base URL"), ("protocol", "protocol"), ("model", "model ID")):
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after:
+            return f"the {title} was {before}"
+    return "the provider changed"
 
 
 def as_table(model: Model) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class Gateway:
         self._closing: set[asyncio.Future[None]] = set()
         self._config = config
         self._started = time()
-        self._identity = identity(config.path)
+        self._identity: tuple[object, object] = self._files()
         self._watching: asyncio.Task[None] | None = None
         settings = _checked(config, host)
         self.stores = Stores(settings)
@@ -104,7 +104,7 @@ class Gateway:
     async def reload(self) -> bool:
         """Use the current content of the configuration file. Requests in progress are not affected. If the file cannot be
         used, the last good configuration stays in use, and the problem is logged. Returns whether the file is in use."""
-        self._identity = identity(self._path)
+        self._identity = self._files()
         try:
             config = await asyncio.to_thread(load, self._path)
             settings = _checked(config, self._host)
@@ -126,14 +126,18 @@ class Gateway:
         LOG.info("%s was read again: %d providers, %d models", self._path, len(config.providers), len(config.models))
         return True
 
+    def _files(self) -> tuple[object, object]:
+        """Values that differ if the configuration or the results of provider tests changed."""
+        return identity(self._path), identity(self._catalog.probes.path)
+
     def _reload_soon(self) -> None:
-        self._identity = None  # differs from that of any file
+        self._identity = None, None  # differs from those of any files
 
     async def _watch(self) -> None:
         before = self._identity
         while True:
             await asyncio.sleep(LOOK)
-            last, before = before, identity(self._path)
+            last, before = before, self._files()
             # a file that changes between two looks may be half written, and an empty one is valid
             if before == self._identity or before != last:
                 continue

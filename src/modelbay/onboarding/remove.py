@@ -1,12 +1,14 @@
 """Removes providers from the configuration and from the cache."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from modelbay.catalog.lookup import Catalog
 from modelbay.config import changes
 from modelbay.config.changes import Removed
 from modelbay.config.edit import Edited, apply
+from modelbay.errors import ConfigError
 from modelbay.onboarding.sources import merge as merging
 
 
@@ -23,4 +25,6 @@ def remove(path: Path | None, ids: Sequence[str], *, dry_run: bool = False) -> E
         for id in ids:
             catalog.forget(id)
             merging.forget(id)
+            with suppress(ConfigError):  # unused results do no harm
+                catalog.probes.forget(id)
     return edited

@@ -1,6 +1,7 @@
 """Renames and copies providers, including stored API keys and the cached state of their sources."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from msgspec import Struct, field
 
@@ -108,12 +109,17 @@ def _entry_of_catalog(entry: ProviderEntry) -> dict[Keys, str]:
 
 
 def _remembered(old: str, new: str, *, moves: bool) -> None:
-    """Gives what is remembered of a provider's list and source to another ID."""
+    """Gives what is remembered of a provider's list, source and tests to another ID."""
     cache = Cache()
+    catalog = Catalog(cache)
+    with suppress(ConfigError):  # a test can be repeated
+        catalog.probes.copy(old, new)
+        if moves:
+            catalog.probes.forget(old)
     for folder in ("lists", merging.FOLDER):
         data = cache.read(folder, f"{old}.json")
         if data is not None:
             cache.write(data, folder, f"{new}.json")
     if moves:
-        Catalog(cache).forget(old)
+        catalog.forget(old)
         merging.forget(old, cache)
