@@ -29,7 +29,7 @@ from modelbay.providers import vendor
 from modelbay.providers.own_vendors import LOGIN_KEYS, VENDOR_KEYS
 from modelbay.providers.vendor import NAMES, Preset, built_in
 from modelbay.serving import routes
-from modelbay.simulator import brain, faults, login_server, other_apis, simulated_models
+from modelbay.simulator import brain, faults, limitations, login_server, other_apis, simulated_models
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 GENERATED = "\nThis page is generated from the code by `make docs`.\n"
@@ -410,6 +410,11 @@ def simulator() -> str:
     asked = (faults.__doc__ or "").split("\n\n")[1].replace("\n", " ").partition(" A fault is")[0]
     text += f"\n## Faults\n\n{asked} An argument follows `=`.\n\n| fault | effect (N is the argument) |\n|---|---|\n"
     text += "".join(_row(f"`{name}`", kind.text) for name, kind in faults.FAULTS.items())
+    text += (
+        "\n## Missing features\n\n`modelbay simulate --without FEATURE` ignores requests for a feature. With "
+        "`=refuse` after it, such requests get status 400.\n\n| FEATURE | what is ignored or refused |\n|---|---|\n"
+    )
+    text += "".join(_row(f"`{name}`", one.text) for name, one in limitations.LIMITATIONS.items())
     text += (
         "\n## Logins\n\n`modelbay simulate --login WHAT` accepts these values, with `=N` or `*TIMES` after them:\n\n"
     )

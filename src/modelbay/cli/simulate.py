@@ -32,9 +32,18 @@ PORT = 8750
 @click.option(
     "--allow-host", "names", multiple=True, metavar="NAME", help="Additional host name to accept (repeatable)."
 )
+@click.option(
+    "--without", metavar="FEATURE", multiple=True, help="Feature that the simulator lacks, such as images (repeatable)."
+)
 @click.option("--delay", default=0.02, show_default=True, type=click.FloatRange(min=0), help="Seconds between words.")
 def simulate(
-    host: str, port: int, key: str | None, logins: tuple[str, ...], names: tuple[str, ...], delay: float
+    host: str,
+    port: int,
+    key: str | None,
+    logins: tuple[str, ...],
+    names: tuple[str, ...],
+    without: tuple[str, ...],
+    delay: float,
 ) -> None:
     """Run the simulator, a local provider with every protocol, for tests and for trying modelbay.
 
@@ -43,14 +52,23 @@ def simulate(
 
     With --login, it also has a login server. BEHAVIOR is one of approve=POLLS, wait (until you type approve or deny, or use
     the web page), deny, expire, slow-down, 500, drop, revoke, lasts=SECONDS and interval=SECONDS. The suffix *TIMES repeats it.
+
+    With --without, it ignores requests for FEATURE, or refuses them (FEATURE=refuse). FEATURE is one of tools, tool-choice,
+    parallel-tools, strict, json-schema, json-mode, images, thinking, thinking-return, cache, usage, whole, streaming and
+    output-limit.
     """
     from modelbay.simulator import serve
+    from modelbay.simulator.limitations import Limitations
     from modelbay.simulator.login_server import LoginServer, behavior_of
 
     try:
         server = LoginServer(behavior=behavior_of(logins), asked=_asked)
     except ValueError as error:
         raise click.UsageError(f"--login: {error}", click.get_current_context()) from None
+    try:
+        Limitations(without)
+    except ValueError as error:
+        raise click.UsageError(f"--without: {error}", click.get_current_context()) from None
 
     def ready(url: str) -> None:
         _ready(url, key, login=bool(logins))
@@ -58,7 +76,7 @@ def simulate(
             Thread(target=_listen, args=(server,), daemon=True).start()
 
     try:
-        serve(host, port, key=key, pace=delay, ready=ready, logins=server, names=names)
+        serve(host, port, key=key, pace=delay, ready=ready, logins=server, names=names, without=without)
     except OSError as error:
         hint = "use any free port with --port 0" if port else None
         raise CommandFailed(f"cannot listen on {host}:{port}: {error.strerror or error}", hint=hint) from None

@@ -32,7 +32,7 @@ class Simulator:
     ) -> None:
         """`pace`: seconds between two pieces of a stream. `aliases`: additional names of models, such as
         `{"claude-sonnet-4-5": "sim-thinker"}`. `names`: additional host names to accept. `secret=b"…"`: the secret for signatures;
-        a simulator with another secret refuses them."""
+        a simulator with another secret refuses them. `without=["images"]`: features that the provider lacks, see `limitations`."""
         self.host = host
         self.port = port
         self.journal = Journal()
@@ -88,17 +88,18 @@ def serve(
     ready: Callable[[str], None] | None = None,
     logins: LoginServer | None = None,
     names: Collection[str] = (),
+    **settings: Any,
 ) -> None:
     """Serves until Ctrl-C or SIGTERM. Calls `ready` with the URL when the server accepts requests.
 
-    `logins`: the login server. `names`: additional host names to accept.
+    `logins`: the login server. `names`: additional host names to accept. `settings`: as in `Simulator`.
 
     Raises:
         OSError: the port is in use.
         KeyboardInterrupt: Ctrl-C, after everything is closed.
     """
     listener = listen(host, port)
-    provider = SimulatedProvider(SimulatorSettings(key=key, pace=pace))
+    provider = SimulatedProvider(SimulatorSettings(key=key, pace=pace, **settings))
     provider.logins = logins or provider.logins
     app = SimulatorApp(provider, Journal(), Callers(host, frozenset(name.lower() for name in names)))
     if ready is not None:

@@ -4,7 +4,7 @@ import hmac
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
@@ -34,6 +34,7 @@ from modelbay.serving.routes import (
 from modelbay.simulator import brain, error_messages, faults, login_server, responses
 from modelbay.simulator.embeddings import google_embeddings, openai_embeddings
 from modelbay.simulator.form_fields import FormFields, form_of, is_form
+from modelbay.simulator.limitations import Limitations
 from modelbay.simulator.login_server import LoginServer, managed_form
 from modelbay.simulator.other_apis import APIS, ApiRequest
 from modelbay.simulator.request_rules import CheckedRequest, check
@@ -92,12 +93,15 @@ class SimulatorSettings(Struct):
     """Additional names of models."""
     secret: bytes = SECRET
     """The secret for signatures. A simulator with another secret refuses them."""
+    without: Collection[str] = ()
+    """Features that the provider lacks: keys of `limitations.LIMITATIONS`, optionally with `=refuse`."""
 
 
 class SimulatedProvider:
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
         self.models = SimulatedModels.with_aliases(settings.aliases)
+        self.limitations = Limitations(settings.without)
         self.reset()
         self._actions: dict[str, Callable[[Incoming, Route, ProtocolTraits], Outcome]] = {
             "generate": self._generate,
@@ -179,7 +183,9 @@ class SimulatedProvider:
         conversation.model, _, spec = named.partition("!")
         facts = self._facts(conversation.model, traits)
         secret, stored = self.settings.secret, self._stored
-        check(CheckedRequest(conversation, facts, traits, call, self._files.keys(), secret, stored.has_reasoning))
+        request = CheckedRequest(conversation, facts, traits, call, self._files.keys(), secret, stored.has_reasoning)
+        self.limitations.apply(request)
+        check(request)
         replies = [
             brain.answer(conversation, facts, traits, secret, choice)
             for choice in range(1, (conversation.settings.n or 1) + 1)
@@ -189,7 +195,7 @@ class SimulatedProvider:
             codec=speaker,
             traits=traits,
             reply=replies[0],
-            usage=self._cache.count(conversation, facts.id, traits),
+            usage=self.limitations.counted(self._cache.count(conversation, facts.id, traits)),
             id=f"{traits.reply_id}{uuid4().hex[:24]}",
             created=int(time.time()),
             pace=self.settings.pace,
