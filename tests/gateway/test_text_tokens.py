@@ -2,6 +2,7 @@
 
 import pytest
 
+from modelbay.gateway import text_tokens as text_tokens_module
 from modelbay.gateway.text_tokens import text_tokens
 
 COUNTED = [
@@ -79,3 +80,25 @@ def test_the_estimate_of_a_long_text_grows_with_the_added_part(times: int) -> No
     assert 300_000 < len(long) < 450_000
     added = texts[0] * times
     assert text_tokens(long + added) - text_tokens(long) == pytest.approx(text_tokens(added), rel=0.15)
+
+
+def test_of_a_text_that_has_grown_only_the_new_part_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    count, read = text_tokens_module._counted, 0
+
+    def counted(text: str) -> float:
+        nonlocal read
+        read += len(text)
+        return count(text)
+
+    monkeypatch.setattr(text_tokens_module, "_counted", counted)
+    text = "".join(f"The {number}th boat has no sail.\n" for number in range(2_000))
+    assert len(text) > 50_000
+    before, first = text_tokens(text), read
+    added = "It has oars.\n" * 10
+    assert text_tokens(text + added) - before == pytest.approx(text_tokens(added), rel=0.15)
+    assert (first, read - first < 10_000) == (len(text), True)
+
+
+def test_the_texts_that_were_counted_are_not_kept() -> None:
+    text_tokens("The sail is torn. " * 10_000)
+    assert all(type(key) is int for key in text_tokens_module._tokens)

@@ -51,6 +51,10 @@ _WHOLE = 65_536
 _SLICE = 1_024
 """Characters that are read of each part of a longer text. The parts stay where they are when a conversation grows, so that
 the difference to an earlier estimate is that of the new part."""
+_BLOCK = 4_096
+"""Characters of other texts that are counted together."""
+_MOST_KNOWN = 4_096
+"""Maximum number of slices and blocks whose tokens are kept. An agent sends the same history with each request."""
 
 
 class TokenWeights(Struct, frozen=True):
@@ -77,9 +81,24 @@ def text_tokens(text: str) -> float:
     part = _SLICE
     while len(text) * _SLICE > _WHOLE * part:
         part *= 2
-    whole = 0 if part == _SLICE else len(text) // part * part
-    slices = "".join([text[start : start + _SLICE] for start in range(0, whole, part)])
-    return _counted(slices) * (part / _SLICE) + _counted(text[whole:])
+    sliced = 0 if part == _SLICE else len(text) // part * part
+    found = sum([_known(text[start : start + _SLICE]) for start in range(0, sliced, part)]) * (part / _SLICE)
+    rest = len(text) - (len(text) - sliced) % _BLOCK
+    found += sum([_known(text[start : start + _BLOCK]) for start in range(sliced, rest, _BLOCK)])
+    return found + _counted(text[rest:])
+
+
+_tokens: dict[int, float] = {}
+"""The tokens of slices and blocks by their hash, which is keyed by Python: texts of clients are not kept."""
+
+
+def _known(text: str) -> float:
+    tokens = _tokens.get(hash(text))
+    if tokens is None:
+        if len(_tokens) >= _MOST_KNOWN:
+            _tokens.clear()
+        tokens = _tokens[hash(text)] = _counted(text)
+    return tokens
 
 
 def _counted(text: str) -> float:
