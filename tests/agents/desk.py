@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelbay.agents import NAMES, by_name, ccr, jsonc
+from modelbay.agents import NAMES, by_name, ccr, crush, jsonc
 from modelbay.agents.agent import ImportedConfig
 from modelbay.agents.named_lists import NamedLists, as_tables
 from tests.cli.inside import Inside
@@ -19,14 +19,16 @@ FILES = {
     "codex": "codex.toml",
     "claude": "claude.json",
     "ccr": "ccr.json",
+    "crush": "crush.json",
 }
 """A large configuration of each agent, written from its documentation."""
-LISTS: dict[str, NamedLists] = {"ccr": ccr.LISTS}
+LISTS: dict[str, NamedLists] = {"ccr": ccr.LISTS, "crush": crush.LISTS}
 """The lists in an agent's file whose items have names."""
 RESTS = ("CONFIG", "CONFIG_DIR", "CONFIG_CONTENT", "DISABLE_PROJECT_CONFIG")
 VARIABLES = (
     *("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_MODEL"),
     *("KIMI_CODE_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
+    *("CRUSH_GLOBAL_CONFIG", "CRUSH_GLOBAL_DATA"),
     *(f"{agent}_{rest}" for agent in ("KILO", "OPENCODE") for rest in RESTS),
 )
 

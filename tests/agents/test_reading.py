@@ -21,6 +21,7 @@ PROVIDERS = {
     "opencode": "provider",
     "codex": "model_providers",
     "ccr": "Providers",
+    "crush": "providers",
 }
 
 

@@ -22,6 +22,7 @@ OTHERWISE: dict[str, set[str]] = {
     "codex": {"profiles", "chatty", "wire_api", "requires_openai_auth"},
     "claude": {"ANTHROPIC_CUSTOM_MODEL_OPTION_NAME"},
     "ccr": {"PROXY_URL"},
+    "crush": {"disable", "gem", "X-Trace"},
 }
 """Settings that are imported but not exported to the same place: not part of a provider, a default, or no longer supported by
 the agent."""

@@ -54,6 +54,7 @@ WRITTEN = {
     "codex": ".codex/config.toml",
     "claude": ".claude/settings.json",
     "ccr": ".claude-code-router/config.json",
+    "crush": ".config/crush/crush.json",
 }
 
 

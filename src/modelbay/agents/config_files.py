@@ -94,3 +94,11 @@ def read_logins(file: Path | None, keys: bool) -> MergedConfig:
         return MergedConfig([], keys=keys)
     data = {id: login if isinstance(login, dict) else {"login": login} for id, login in read_json(file).items()}
     return MergedConfig([ConfigLayer(str(file), data)], keys=keys, provider_tables=data)
+
+
+def project_folders() -> list[Path]:
+    """The folders from the repository's root to the current folder; only the current folder if there is no repository."""
+    here = Path.cwd()
+    above = [here, *here.parents]
+    depth = next((number for number, folder in enumerate(above) if (folder / ".git").exists()), 0)
+    return above[depth::-1]

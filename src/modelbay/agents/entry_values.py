@@ -86,6 +86,7 @@ def import_key(
     """Imports the key of a provider."""
     value = text_with_references(merged, path, form, may_run=may_run)
     if value is None:
+        provider.missing_key = provider.missing_key or (KEY_NOT_COPIED if merged.get(*path) else "")
         return
     if REFERENCE.search(value):
         provider.table["api_key"] = value

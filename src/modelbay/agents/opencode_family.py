@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from modelbay.agents.config_files import json_layer, parse_json
+from modelbay.agents.config_files import json_layer, parse_json, project_folders
 from modelbay.agents.findings import ConfigLayer
 from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
@@ -119,7 +119,7 @@ def _current(program: Program) -> Iterator[ConfigLayer]:
     if named := program.variable("CONFIG"):
         yield json_layer(expanded(named))
     if program.variable("DISABLE_PROJECT_CONFIG") is None:
-        root, *inner = _project()
+        root, *inner = project_folders()
         for folder in (root, *inner):
             if folder != program.home:
                 yield from _in_folder(folder, program.names[1:], folder)
@@ -137,14 +137,6 @@ def _in_folder(folder: Path, names: tuple[str, ...], root: Path | None = None) -
     for name in names:
         if (folder / name).is_file():
             yield json_layer(folder / name, root)
-
-
-def _project() -> list[Path]:
-    """The folders from the repository's root to the current folder; only the current folder if there is no repository."""
-    here = Path.cwd()
-    above = [here, *here.parents]
-    depth = next((number for number, folder in enumerate(above) if (folder / ".git").exists()), 0)
-    return above[depth::-1]
 
 
 def _system_folder() -> Path:
