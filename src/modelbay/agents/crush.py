@@ -49,20 +49,15 @@ FORM = ReferenceForm(
 TYPES = {
     "openai": "openai",
     "openai-compat": "openai",
-    "openrouter": "openai",
-    "vercel": "openai",
     "hyper": "openai",
     "litellm": "openai",
-    "llamacpp": "openai",
-    "lmstudio": "openai",
-    "ollama": "openai",
     "omlx": "openai",
     "anthropic": "anthropic",
     "google": "google-genai",
     "gemini": "google-genai",
     "azure": "azure",
 }
-"""Its types, with ours."""
+"""Its types, with ours. Others are named after vendors with Chat Completions."""
 CLOUD = {"vertexai": "Google Cloud", "google-vertex": "Google Cloud", "bedrock": "AWS"}
 EXPORTED: dict[Protocol, str] = {"openai_chat": "openai-compat", "anthropic": "anthropic", "google": "google"}
 """Its types for protocols. Its type `openai` uses Responses only for models that it knows."""
@@ -197,11 +192,12 @@ class _Reader(Struct):
         written = merged.text(*here, "type")
         if written in CLOUD:
             return f"{CLOUD_WHY} ({CLOUD[written]})"
-        if written is not None and written not in TYPES:
+        ours = TYPES.get(written or "", "openai" if presets.by_id(written or "") else None)
+        if written is not None and ours is None:
             return f'unknown type "{written}"'
         protocol = preset.protocols[0] if preset else "openai_chat"
         usual = {"anthropic": "anthropic", "google": "google-genai"}.get(protocol, "openai")
-        type = TYPES[written] if written else usual
+        type = ours or usual
         url = read_url(merged, (*here, "base_url"), FORM)
         if url is None and merged.get(*here, "base_url") is not None:
             return UNUSABLE_URL
