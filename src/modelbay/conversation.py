@@ -179,10 +179,10 @@ class Turn(Struct, omit_defaults=True):
 
 
 class Tool(Struct, omit_defaults=True):
-    """A function, a freeform tool (text input, defined by a grammar), a vendor's tool (kept raw) or a namespace of
-    tools."""
+    """A function, a freeform tool (text input, defined by a grammar), a vendor's tool (kept raw), a namespace of tools, or
+    a search for tools that the client runs."""
 
-    kind: Literal["function", "freeform", "vendor", "namespace"] = "function"
+    kind: Literal["function", "freeform", "vendor", "namespace", "search"] = "function"
     name: str = ""
     description: str | None = None
     schema: Json = None
@@ -193,7 +193,7 @@ class Tool(Struct, omit_defaults=True):
     native: str | None = None
     """Type of a vendor's tool, such as "web_search_20250305"."""
     raw: Extra | None = None
-    """The complete vendor tool or namespace."""
+    """The complete vendor tool, namespace or search."""
     tools: "list[Tool] | None" = None
     """Tools of a namespace."""
     extra: Extra | None = None

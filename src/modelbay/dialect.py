@@ -83,7 +83,8 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     tool_name: str | None = None
     """Regular expression for tool names. Other names are shortened with a hash. Default: the protocol's limit."""
     namespaces: bool = True
-    """Responses: accepts tools in namespaces. If false, each tool is sent as a separate function."""
+    """Responses: accepts tools in namespaces, and searches for tools that the client runs (`tool_search`). If false, each tool and
+    the search are sent as separate functions."""
     freeform_tools: bool = False
     """OpenAI's protocols: accepts freeform tools (`type: custom`), whose input is text. If false, each one is sent as a function
     with one string."""

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from modelbay.simulator import Simulator
 from tests.agents.test_accepted import ALONE, QUIET
+from tests.gateway import mcp_server
 from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, running
 from tests.gateway.test_app import call
 
@@ -28,6 +30,14 @@ APPLY_PATCH = {
     "description": "Edits files.",
     "format": {"type": "grammar", "syntax": "lark", "definition": "start: /(.|\\n)+/"},
 }
+GET_TIDE = {
+    "type": "function", "name": "get_tide", "description": "The tide.", "defer_loading": True,
+    "parameters": {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]},
+}  # fmt: skip
+TOOL_SEARCH = {
+    "type": "tool_search", "execution": "client", "description": "Finds tools.",
+    "parameters": {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]},
+}  # fmt: skip
 THINKER = """
 [models.thinker]
 provider = "openai_chat"
@@ -49,10 +59,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield found
 
 
-async def ask(gateway: Running, model: str, items: list[Any], *, stream: bool) -> list[dict[str, Any]]:
+async def ask(
+    gateway: Running, model: str, items: list[Any], *, stream: bool, tools: Any = (APPLY_PATCH,)
+) -> list[dict[str, Any]]:
     """The events of a reply; for a whole reply, the response as the only one."""
     body = {
-        "model": model, "input": items, "tools": [APPLY_PATCH], "stream": stream, "store": False,
+        "model": model, "input": items, "tools": [*tools], "stream": stream, "store": False,
         "include": ["reasoning.encrypted_content"], "prompt_cache_key": "thread-1", "client_metadata": {"thread_id": "1"},
         "tool_choice": "auto", "parallel_tool_calls": True, "reasoning": {"summary": "auto"},
     }  # fmt: skip
@@ -86,6 +98,35 @@ async def test_a_freeform_tool_is_called_with_text_and_its_result_is_understood(
     assert "The tool apply_patch answered: Success." in json.dumps(events[-1]["response"]["output"])
 
 
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_a_search_for_tools_finds_a_tool_that_is_then_called(
+    gateway: Running, upstream: str, stream: bool
+) -> None:
+    def prompt(text: str) -> dict[str, Any]:
+        return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+
+    items: list[Any] = [prompt('Use tool_search for "tide"')]
+    output = (await ask(gateway, upstream, items, stream=stream, tools=[TOOL_SEARCH]))[-1]["response"]["output"]
+    search = output[-1]
+    assert (search["type"], search["execution"], search["arguments"]) == (
+        "tool_search_call",
+        "client",
+        {"query": "tide"},
+    )
+    found = {
+        "type": "tool_search_output", "call_id": search["call_id"], "status": "completed", "execution": "client",
+        "tools": [{"type": "namespace", "name": "mcp__harbour", "description": "Tides.", "tools": [GET_TIDE]}],
+    }  # fmt: skip
+    items += [*output, found]
+    output = (await ask(gateway, upstream, items, stream=stream, tools=[TOOL_SEARCH]))[-1]["response"]["output"]
+    assert "These tools can be called from now on: mcp__harbour__get_tide" in json.dumps(output)
+    items += [*output, prompt('Ask get_tide about "Brest"')]
+    output = (await ask(gateway, upstream, items, stream=stream, tools=[TOOL_SEARCH]))[-1]["response"]["output"]
+    call = output[-1]
+    assert (call["type"], call["name"], call["namespace"]) == ("function_call", "get_tide", "mcp__harbour")
+
+
 # --- the program -------------------------------------------------------------------------------------------------------
 
 
@@ -103,6 +144,7 @@ class Room:
             f'sandbox_mode = "danger-full-access"\nmodel_catalog_json = "{self.catalog}"\n'
             f'[model_providers.gateway]\nname = "Gateway"\nbase_url = "{url}/v1"\nenv_key = "GATEWAY_KEY"\n'
             'wire_api = "responses"\nsupports_websockets = false\n'
+            f'[mcp_servers.harbour]\ncommand = "{sys.executable}"\nargs = ["{mcp_server.__file__}"]\n'
         )
 
     def run(self, *arguments: str) -> str:
@@ -184,3 +226,27 @@ def test_codex_changes_a_file_with_a_patch(
     said = room.run("exec", "--skip-git-repo-check", ASK)
     assert (room.project / "notes" / "hello.txt").read_text("utf-8") == "Hello, {name} é\n\\d+\n"
     assert "The tool apply_patch answered: " in said
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+def test_codex_calls_a_tool_of_an_mcp_server(
+    gateway: Running, program: str, catalog: bytes, upstream: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    room = Room(tmp_path_factory.mktemp("room"), program, gateway[0].url, upstream)
+    room.catalog.write_bytes(catalog)
+    said = room.run("exec", "--skip-git-repo-check", 'Ask get_tide about "Brest"')
+    assert "The tool mcp__harbour__get_tide answered: " in said and "high at Brest" in said
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+def test_codex_searches_for_tools(
+    gateway: Running, program: str, catalog: bytes, upstream: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """As it does with models whose names it knows, even if other models have them."""
+    room = Room(tmp_path_factory.mktemp("room"), program, gateway[0].url, upstream)
+    models = [model | {"supports_search_tool": True} for model in json.loads(catalog)["models"]]
+    room.catalog.write_text(json.dumps({"models": models}))
+    gateway[1].reset()
+    said = room.run("exec", "--skip-git-repo-check", 'Use tool_search for "tide"')
+    assert "These tools can be called from now on: mcp__harbour__get_tide" in said
+    assert b"mcp__harbour__get_tide" in gateway[1].journal.last.body

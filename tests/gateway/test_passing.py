@@ -386,6 +386,8 @@ def test_lessons_about_the_endpoint_apply() -> None:
         ({"cache_ttl": False}, '{"system":[{"cache_control":{"type":"ephemeral","ttl":"1h"}}]}', "cache_ttl"),
         ({"strict_tools": False}, '{"tools":[{"function":{"strict":true}}]}', "strict_tools"),
         ({"namespaces": False}, '{"tools":[{"type":"namespace"}]}', "namespaces"),
+        ({"namespaces": False}, '{"tools":[{"type":"tool_search"}]}', "namespaces"),
+        ({"namespaces": False}, '{"input":[{"type":"tool_search_call"},{"type":"tool_search_output"}]}', "namespaces"),
         ({"json_schema": False}, '{"response_format":{"type": "json_schema"}}', "json_schema"),
         ({"json_schema": False}, '{"generationConfig":{"responseJsonSchema":{}}}', "json_schema"),
         ({"json_mode": False}, '{"response_format":{"type": "json_object"}}', "json_mode"),

@@ -211,7 +211,7 @@ def test_a_freeform_tool_in_a_namespace_makes_its_tools_functions():
     space = {"type": "namespace", "name": "mcp__files", "tools": [PATCH_TOOL]}
     call = codec("openai_responses").render_request(asked(tools=[space]), MODEL, PLAIN)
     assert [(tool["type"], tool["name"]) for tool in call.body["tools"]] == [("function", "mcp__files__apply_patch")]
-    assert call.names == {"mcp__files__apply_patch": ToolName("apply_patch", "mcp__files", freeform=True)}
+    assert call.names == {"mcp__files__apply_patch": ToolName("apply_patch", "mcp__files", kind="freeform")}
     kept = codec("openai_responses").render_request(asked(tools=[space]), MODEL, FREEFORM)
     assert (kept.body["tools"], kept.names) == ([space], {})
 
@@ -227,7 +227,7 @@ def test_the_next_request_begins_with_the_same_bytes():
 
 def restored(*pieces: str) -> list[Any]:
     """The events of a call of the function, as the client gets them."""
-    restorer = Restorer({"apply_patch": ToolName("apply_patch", freeform=True)})
+    restorer = Restorer({"apply_patch": ToolName("apply_patch", kind="freeform")})
     whole = ToolCall(name="apply_patch", id="call_1", arguments="".join(pieces))
     events: list[Event] = [
         PartStarted(0, ToolCall(name="apply_patch", id="call_1")),
@@ -261,7 +261,7 @@ def test_a_call_in_a_whole_reply_is_a_custom_call_too():
 
 
 def test_other_calls_of_the_reply_stay_as_they_are():
-    restorer = Restorer({"apply_patch": ToolName("apply_patch", freeform=True)})
+    restorer = Restorer({"apply_patch": ToolName("apply_patch", kind="freeform")})
     look = PartEnded(1, ToolCall(name="look", arguments='{"input":"x"}'))
     assert restorer.feed(look) == [look]
     given = PartEnded(2, ToolCall(name="apply_patch", arguments='{"input":"x"}', input="text"))

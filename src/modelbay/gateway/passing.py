@@ -64,7 +64,11 @@ _REPAIRS: tuple[tuple[str, Callable[[Dialect], bool], re.Pattern[bytes]], ...] =
     ("developer_role", lambda dialect: not dialect.developer_role, _value("role", '"developer"')),
     ("cache_ttl", lambda dialect: not dialect.cache_ttl, _value("ttl", "")),
     ("strict_tools", lambda dialect: not dialect.strict_tools, _value("strict", "")),
-    ("namespaces", lambda dialect: not dialect.namespaces, _value("type", '"namespace"')),
+    (
+        "namespaces",
+        lambda dialect: not dialect.namespaces,
+        _value("type", '"(?:namespace|tool_search(?:_call|_output)?)"'),
+    ),
     ("json_schema", lambda dialect: not dialect.json_schema, _SCHEMAS),
     ("json_mode", lambda dialect: not dialect.json_mode, _JSON_MODE),
     ("tool_choices", _cannot_force, _FORCED),

@@ -7,21 +7,25 @@ name, namespace and text back.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from operator import is_
+from typing import Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from modelbay.conversation import AnyPart, Conversation, Settings, Tool, ToolCall, ToolChoice, ToolResult, Turn
 from modelbay.events import Event, PartDelta, PartEnded, PartStarted
-from modelbay.protocols.freeform import CallText, as_function, as_function_call
+from modelbay.protocols import freeform, tool_search
+from modelbay.protocols.freeform import CallText
 from modelbay.protocols.survey import Survey
 
 DEFAULT_NAMESPACE = "functions"
 """The namespace that OpenAI's models use for tools without one; its tools keep their plain names."""
 _SEPARATOR = "__"
+_NAMED = ("function", "freeform", "search")
+"""The kinds of tools that are called by name."""
 _LENGTH = 64
 """Maximum length of a derived name; every target accepts it."""
 
@@ -31,8 +35,8 @@ class ToolName(Struct, frozen=True):
 
     name: str
     namespace: str | None = None
-    freeform: bool = False
-    """Whether it accepts text, and is sent as a function with one string because the target has no freeform tools."""
+    kind: Literal["function", "freeform", "search"] = "function"
+    """Its kind for the client, if the target gets a function."""
 
 
 def sent_names(
@@ -44,19 +48,19 @@ def sent_names(
     then not changed. If all names match, the conversation itself is returned.
     """
     settings = conversation.settings
-    if _all_fit(settings, pattern, seen, freeform):
+    if _all_fit(settings, pattern, seen) and (freeform or not seen.texts) and (namespaces or not seen.searches):
         return conversation, {}
     namespaces = namespaces and (freeform or not _has_freeform_inside(conversation))
     tools = list(_offered(conversation, namespaces))
     names = _Names(tools, pattern, namespaces, freeform)
-    turns = [names.turn(turn) for turn in conversation.turns if turn.tools is None or namespaces]
+    turns = [names.turn(turn) for turn in conversation.turns if namespaces or turn.tools is None or _is_result(turn)]
     changed = replace(settings, tools=names.tools(tools, settings), tool_choice=names.choice(settings.tool_choice))
     if changed == settings and len(turns) == len(conversation.turns) and all(map(is_, turns, conversation.turns)):
         return conversation, names.meant
     return replace(conversation, settings=changed, turns=turns), names.meant
 
 
-def _all_fit(settings: Settings, pattern: str, seen: Survey, freeform: bool) -> bool:
+def _all_fit(settings: Settings, pattern: str, seen: Survey) -> bool:
     """Whether all tools are functions and every tool name in the conversation matches the pattern, as in nearly all
     requests."""
     tools, choice = settings.tools or (), settings.tool_choice
@@ -66,13 +70,16 @@ def _all_fit(settings: Settings, pattern: str, seen: Survey, freeform: bool) -> 
     names = seen.names.union(own)
     if seen.offers or seen.namespaces or len(own) < len(tools) or len(set(own)) < len(own):
         return False
-    if seen.texts and not freeform:
-        return False
     if choice is not None:
         names.update(choice.names)
         if any(space is not None for space in choice.namespaces):
             return False
     return all(map(re.compile(pattern).fullmatch, names))
+
+
+def _is_result(turn: Turn) -> bool:
+    """Whether a turn with tools is the result of a search. Others only contain tools."""
+    return any(type(part) is ToolResult for part in turn.parts)
 
 
 def _has_freeform_inside(conversation: Conversation) -> bool:
@@ -99,7 +106,9 @@ class Restorer:
         if type(part) is not ToolCall or known is None:
             return [event]
         part.name, part.namespace = known.name, known.namespace
-        if not known.freeform or part.input == "text":
+        if known.kind == "search":
+            part.native = tool_search.CALL
+        if known.kind != "freeform" or part.input == "text":
             return [event]
         part.input = "text"
         if type(event) is PartStarted:
@@ -129,7 +138,7 @@ def _offered(conversation: Conversation, namespaces: bool) -> Iterator[tuple[Too
         inside = None if tool.tools is None or namespaces else _members(tool, tool.tools)
         for member in [tool] if inside is None else inside:
             name = ToolName(member.name, None if inside is None else tool.name)
-            if member.kind in ("function", "freeform"):
+            if member.kind in _NAMED:
                 if name in seen:
                     continue
                 seen.add(name)
@@ -159,7 +168,7 @@ class _Names:
         """Tools in namespaces, by their plain name."""
         taken = {own for tool, _ in tools if tool.kind == "vendor" for own in _vendor_names(tool)}
         self._sent |= {ToolName(own): own for own in taken}
-        known = [name for tool, name in tools if tool.kind in ("function", "freeform")]
+        known = [name for tool, name in tools if tool.kind in _NAMED]
         for name in known:  # a tool that can keep its name does, in any position
             if name.namespace is None and self._pattern.fullmatch(name.name):
                 self._sent[name] = name.name
@@ -174,11 +183,12 @@ class _Names:
         self._taken = taken
         self._kept = {name.name for name in known if name.namespace is None and self._sent[name] == name.name}
         """Names that are sent unchanged."""
-        self._functions = {self._sent[name] for tool, name in tools if tool.kind == "freeform" and not freeform}
-        """Freeform tools that are sent as functions."""
+        self._functions: set[str] = set()
+        """Other tools that are sent as functions."""
         for tool, name in tools:
-            if tool.kind == "freeform" and not freeform:
-                self.meant[self._sent[name]] = replace(name, freeform=True)
+            if (tool.kind == "freeform" and not freeform) or (tool.kind == "search" and not namespaces):
+                self._functions.add(self._sent[name])
+                self.meant[self._sent[name]] = replace(name, kind=tool.kind)
         self._spaces: dict[str | None, list[str]] = {}
         """The names sent for the tools of each namespace."""
         for name, sent in self._sent.items():
@@ -236,8 +246,10 @@ class _Names:
 
     def _tool(self, tool: Tool, name: ToolName) -> Tool:
         if tool.kind == "freeform" and not self._freeform:
-            tool = as_function(tool)
-        if tool.kind not in ("function", "freeform") or self._sent[name] == tool.name:
+            tool = freeform.as_function(tool)
+        elif tool.kind == "search" and not self._namespaces:
+            tool = tool_search.as_function(tool)
+        if tool.kind not in _NAMED or self._sent[name] == tool.name:
             return tool
         return replace(tool, name=self._sent[name])
 
@@ -265,15 +277,34 @@ class _Names:
         parts: list[AnyPart] | None = None
         item = turn.item
         for index, part in enumerate(turn.parts):
-            new = part
-            if type(part) is ToolCall and part.input == "text" and not self._freeform:
-                new = as_function_call(part)
+            new = self._of_function(part, turn)
+            if new is not part and type(part) is ToolCall:
                 item = item and replace(item, id=None)  # OpenAI's IDs show the type of an item
             new = self._named(new)
             if new is not part:
                 parts = parts or list(turn.parts)
                 parts[index] = new
-        return turn if parts is None else replace(turn, parts=parts, item=item)
+        tools = turn.tools if self._namespaces else None
+        return turn if parts is None else replace(turn, parts=parts, item=item, tools=tools)
+
+    def _of_function(self, part: AnyPart, turn: Turn) -> AnyPart:
+        """A call of a tool that is sent as a function, or its result, as those of a function."""
+        if type(part) is ToolCall:
+            if part.input == "text" and not self._freeform:
+                return freeform.as_function_call(part)
+            if part.native == tool_search.CALL and not self._namespaces:
+                return tool_search.as_function_call(part)
+        if type(part) is ToolResult and part.native == tool_search.RESULT and not self._namespaces:
+            return tool_search.as_function_result(part, self._found(turn.tools or ()))
+        return part
+
+    def _found(self, tools: Iterable[Tool]) -> Iterator[str]:
+        """The names under which the tools in a search's result are sent."""
+        for tool in tools:
+            if tool.tools is None:
+                yield self.of(ToolName(tool.name))
+            else:
+                yield from (self.of(ToolName(inside.name, tool.name)) for inside in tool.tools)
 
     def _named(self, part: AnyPart) -> AnyPart:
         if type(part) is ToolCall:

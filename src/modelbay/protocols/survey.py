@@ -5,6 +5,7 @@ Most requests need no step at all, and agents send their whole history with each
 """
 
 from modelbay.conversation import Media, ToolCall, ToolResult, Turn
+from modelbay.protocols.tool_search import CALL
 
 
 class Survey:
@@ -18,6 +19,7 @@ class Survey:
         "namespaces",
         "offers",
         "other_fields",
+        "searches",
         "system_media",
         "texts",
         "turns",
@@ -30,6 +32,8 @@ class Survey:
         """Tools named by calls and results."""
         self.namespaces = False
         """Whether a call has a namespace."""
+        self.searches = False
+        """Whether a call is a search for tools."""
         self.texts = False
         """Whether a call of a freeform tool has text as its input."""
         self.offers = False
@@ -64,6 +68,8 @@ class Survey:
                     names.add(part.name)  # type: ignore[union-attr,arg-type]
                     if part.namespace is not None:  # type: ignore[union-attr]
                         self.namespaces = True
+                    if part.native == CALL:
+                        self.searches = True
                     if part.input == "text":  # type: ignore[union-attr]
                         self.texts = True
                     if part.cache is not None:

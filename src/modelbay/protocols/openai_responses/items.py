@@ -25,6 +25,9 @@ from modelbay.conversation import (
     Turn,
     UnknownPart,
 )
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode
+from modelbay.protocols import tool_search
 from modelbay.protocols.openai_responses.parts import INPUT, OF_ITEM, OUTPUT, parse_content, reply_content
 from modelbay.protocols.openai_responses.tools import parse_tool
 from modelbay.protocols.shapes import objects, shown, without, word
@@ -50,8 +53,10 @@ _SERVER_RUN = {
     "mcp_list_tools": "server_label",
 }
 """Calls that the provider ran itself, and the field with their input."""
-_TOOLS_IN = ("additional_tools", "tool_search_output")
+_TOOLS_IN = ("additional_tools", tool_search.RESULT)
 """Items with tools that the model may call from there on."""
+_BY_CLIENT = {"execution": "client"}
+"""The field of a search that the client runs."""
 _TEXTS = {"summary": "summary_text", "content": "reasoning_text"}
 """The lists of a reasoning item, and the type of their texts."""
 
@@ -107,6 +112,8 @@ def parse_part_of_item(item: dict[str, Any]) -> AnyPart:
                 call_id=word(item.get("call_id")), parts=parts, extra=without(item, "call_id", "output", *_ITEM)
             )
             part.native = FREEFORM_RESULT if kind == FREEFORM_RESULT else None
+        case tool_search.CALL | tool_search.RESULT if item.get("execution") == "client" and word(item.get("call_id")):
+            part = _parse_search(item)
         case "reasoning":
             part = parse_reasoning(item)
         case "image_generation_call" if isinstance(item.get("result"), str):
@@ -141,6 +148,15 @@ def _parse_call(item: dict[str, Any], freeform: bool) -> ToolCall:
     call.namespace = word(item.get("namespace"))
     call.extra = without(item, "call_id", "name", field, *(("namespace",) if call.namespace else ()), *_ITEM)
     return call
+
+
+def _parse_search(item: dict[str, Any]) -> ToolCall | ToolResult:
+    """A search for tools, or its result, whose tools are those of its turn."""
+    id, extra = word(item.get("call_id")), without(item, "call_id", "execution", "arguments", *_ITEM)
+    if item["type"] == tool_search.RESULT:
+        return ToolResult(call_id=id, native=tool_search.RESULT, extra=extra)
+    arguments = arguments_text(item.get("arguments"))
+    return ToolCall(name=tool_search.NAME, id=id, arguments=arguments, native=tool_search.CALL, extra=extra)
 
 
 def parse_reasoning(item: dict[str, Any], *, prefer: str = "content") -> Thinking | None:
@@ -223,9 +239,24 @@ def own(part: Part) -> Extra:
 
 
 def render_call(call: ToolCall, call_id: str) -> dict[str, Any]:
+    if call.native == tool_search.CALL:
+        return {"type": call.native, "call_id": call_id, **_BY_CLIENT, "arguments": _search_arguments(call)}
     kind, field = ("custom_tool_call", "input") if call.input == "text" else ("function_call", "arguments")
     space = {} if call.namespace is None else {"namespace": call.namespace}
     return {"type": kind, "call_id": call_id, "name": call.name, **space, field: call.arguments}
+
+
+def _search_arguments(call: ToolCall) -> Json:
+    """The arguments of a search, which are not text."""
+    try:
+        return decode(call.arguments or "{}")
+    except MalformedReply:
+        return {}
+
+
+def render_search_result(result: ToolResult, call_id: str) -> dict[str, Any]:
+    """The result of a search; its tools are in `extra`, as they were written."""
+    return {"type": tool_search.RESULT, "call_id": call_id, **_BY_CLIENT, **own(result)}
 
 
 def render_reasoning(part: Thinking) -> dict[str, Any]:

@@ -301,7 +301,7 @@ def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect) -> 
 
 
 def _render_tool(tool: Tool, dialect: Dialect, same: bool) -> Json:
-    if tool.kind in ("vendor", "namespace"):
+    if tool.kind in ("vendor", "namespace", "search"):
         return tool.raw
     extra = tool.extra or {} if same else {}
     if tool.kind == "freeform":

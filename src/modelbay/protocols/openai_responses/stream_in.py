@@ -213,7 +213,7 @@ class StreamParser:
         elif kind not in ("message", "reasoning", "image_generation_call") and not known.keys:
             # a server tool's item: its `done` event has all of it
             part = reply_parts(item)[0]
-            if isinstance(part, ServerToolCall):
+            if isinstance(part, ServerToolCall | ToolCall):
                 part.arguments = ""
             known.keys[0] = self._assembly.open(part)
 

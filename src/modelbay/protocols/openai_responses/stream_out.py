@@ -36,6 +36,7 @@ from modelbay.events import (
     Started,
     UsageReported,
 )
+from modelbay.protocols import tool_search
 from modelbay.protocols.arguments import is_cut
 from modelbay.protocols.opaque import seal
 from modelbay.protocols.openai_errors import error_object
@@ -217,6 +218,9 @@ class StreamRenderer:
             case Thinking():
                 self._thoughts, self._summary = [], part.summary or not _ours(part)
                 return out + self._add({"id": self._id(part, "rs"), "type": "reasoning", "summary": []})
+            case ToolCall(native=tool_search.CALL):
+                item = {"id": self._id(part, "tsc"), **render_call(part, self._call_id(part)), "status": "in_progress"}
+                return out + self._add(item | {"arguments": {}})  # which have no deltas
             case ToolCall():
                 prefix = "ctc" if part.input == "text" else "fc"
                 item = {"id": self._id(part, prefix), **render_call(part, self._call_id(part)), "status": "in_progress"}
@@ -424,6 +428,10 @@ class StreamRenderer:
     # --- calls ---
 
     def _close_call(self, call: ToolCall) -> bytes:
+        if call.native == tool_search.CALL:
+            cut = is_cut(call)
+            arguments = render_call(call, "")["arguments"]
+            return self._done({**self._item, "arguments": arguments, "status": "incomplete" if cut else "completed"})
         final = call.arguments
         freeform = self._item["type"] == "custom_tool_call"
         if not final and not freeform and not _ours(call):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from modelbay.conversation import Tool
+from modelbay.protocols import tool_search
 from modelbay.protocols.shapes import objects, without, word
 
 
@@ -33,5 +34,14 @@ def parse_tool(tool: dict[str, Any]) -> Tool:
             native=kind,
             raw=tool,
             tools=inside,
+        )
+    if kind == tool_search.NAME and tool.get("execution") == "client":
+        return Tool(
+            "search",
+            name=kind,
+            description=word(tool.get("description")),
+            schema=tool.get("parameters"),
+            native=kind,
+            raw=tool,
         )
     return Tool("vendor", name=name or kind, native=kind, raw=tool)

@@ -20,6 +20,7 @@ from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
+from modelbay.protocols import tool_search
 from modelbay.protocols.dispositions import carried, dropped
 from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.ids import call_ids
@@ -38,6 +39,7 @@ from modelbay.protocols.openai_responses.items import (
     render_call,
     render_image,
     render_reasoning,
+    render_search_result,
 )
 from modelbay.protocols.openai_responses.parts import INPUT, NAME, OUTPUT, STRING, render_media, render_part
 from modelbay.protocols.openai_responses.references import is_own, is_own_reasoning, is_reference
@@ -284,7 +286,7 @@ class _Writer:
             item = self._result(turn, part)
         elif isinstance(part, ToolCall):
             item = render_call(part, self.ids[id(part)])
-            if not self.same and part.input == "json":
+            if not self.same and part.input == "json" and part.native != tool_search.CALL:
                 item["arguments"] = part.arguments or "{}"
             if self._mine(part):
                 item |= own(part)
@@ -313,6 +315,8 @@ class _Writer:
 
     def _result(self, turn: Turn, result: ToolResult) -> dict[str, Any]:
         call_id = self.ids[id(result)]
+        if result.native == tool_search.RESULT:
+            return render_search_result(result, call_id)
         freeform = result.native == FREEFORM_RESULT if self.same else call_id in self.freeform
         freeform = freeform and self.dialect.freeform_tools
         if result.is_error:
