@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelbay.agents import NAMES, by_name, ccr, crush, jsonc
+from modelbay.agents import NAMES, by_name, ccr, crush, jsonc, qwen
 from modelbay.agents.agent import ImportedConfig
 from modelbay.agents.named_lists import NamedLists, as_tables
 from tests.cli.inside import Inside
@@ -20,15 +20,17 @@ FILES = {
     "claude": "claude.json",
     "ccr": "ccr.json",
     "crush": "crush.json",
+    "qwen": "qwen.json",
 }
 """A large configuration of each agent, written from its documentation."""
-LISTS: dict[str, NamedLists] = {"ccr": ccr.LISTS, "crush": crush.LISTS}
+LISTS: dict[str, NamedLists] = {"ccr": ccr.LISTS, "crush": crush.LISTS, "qwen": qwen.LISTS}
 """The lists in an agent's file whose items have names."""
 RESTS = ("CONFIG", "CONFIG_DIR", "CONFIG_CONTENT", "DISABLE_PROJECT_CONFIG")
 VARIABLES = (
     *("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_MODEL"),
     *("KIMI_CODE_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
-    *("CRUSH_GLOBAL_CONFIG", "CRUSH_GLOBAL_DATA"),
+    *("CRUSH_GLOBAL_CONFIG", "CRUSH_GLOBAL_DATA", "QWEN_HOME"),
+    *("OPENAI_BASE_URL", "OPENAI_MODEL", "OPENAI_API_KEY", "GEMINI_API_KEY"),
     *(f"{agent}_{rest}" for agent in ("KILO", "OPENCODE") for rest in RESTS),
 )
 

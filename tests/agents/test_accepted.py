@@ -50,6 +50,8 @@ PROVIDER = {
     "codex": "responses",
     "claude": "claude",
     "ccr": "chat",
+    "crush": "chat",
+    "qwen": "chat",
 }
 LISTS = {
     "kimi": ("kimi", "doctor"),
@@ -65,6 +67,8 @@ ASKS = {
     "codex": ("codex", *QUIET, "exec", "--skip-git-repo-check", "Hello"),
     "claude": ("claude", "-p", "Hello"),
     "ccr": ("ccr", "start"),
+    "crush": ("crush", "run", "-q", "Hello"),
+    "qwen": ("qwen", "-p", "Hello"),
 }
 SERVERS = {"ccr": 'PORT": %d, "LOG": false'}
 """Agents that are servers, and do not answer on a terminal: the settings of the port in their file."""

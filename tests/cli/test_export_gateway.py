@@ -55,6 +55,7 @@ WRITTEN = {
     "claude": ".claude/settings.json",
     "ccr": ".claude-code-router/config.json",
     "crush": ".config/crush/crush.json",
+    "qwen": ".qwen/settings.json",
 }
 
 
