@@ -154,6 +154,7 @@ TABLES: list[tuple[str, str, str, set[str]]] = [
         "An unknown key is an error, and the gateway does not start until you fix it.",
         set(),
     ),
+    ("[gateway.search]", "SearchSettings", "See [guides/gateway.md](../guides/gateway.md#web-search).", set()),
     ("[providers.ID]", "ProviderEntry", "", set()),
     ("[providers.ID.oauth]", "OAuth", "See [guides/login.md](../guides/login.md).", set()),
     ("[providers.ID.timeout]", "Timeout", "Timeouts in seconds. A missing key has a default.", set()),
@@ -174,6 +175,7 @@ TYPE_WORDS = {
     "str": "text", "int": "number", "bool": "true, false", "float": "number", "Size": "tokens", "Bytes": "bytes",
     "Seconds": "seconds", "Days": "days", "Count": "number", "Port": "number",
     "Table": "table", "list[str]": "list of texts", "dict[str, str]": "table of texts", "dict[str, Table]": "table of tables",
+    "Annotated[int, Meta(ge=1, le=50)]": "number", "SearchSettings": "table",
     "OAuth": "table", "Timeout": "table", "SizeLimits": "table", "Tls": "table", "Modalities": "table", "Cost": "table",
     "Annotated[str, Meta(min_length=1)]": "text",
 }  # fmt: skip
@@ -193,6 +195,7 @@ and headers can be references: [concepts/keys.md](../concepts/keys.md#references
             "ChatSettings",
             "Network",
             "GatewaySettings",
+            "SearchSettings",
             "Timeout",
             "SizeLimits",
             "Tls",

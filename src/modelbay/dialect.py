@@ -120,6 +120,8 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """The body names the model. If false, the URL does (Azure deployments, Claude on Vertex AI)."""
     keeps_responses: bool = False
     """Keeps responses, so that `previous_response_id` and `store` are sent on to it. If false, the gateway keeps them itself."""
+    hosted_search: bool = True
+    """Runs the web search tool of its protocol itself. If false, the search back end of `[gateway.search]` does."""
     prompt_cache_key: bool = False
     """Accepts `prompt_cache_key`."""
     adaptive_thinking: bool = True

@@ -19,6 +19,8 @@ class Usage(Struct, omit_defaults=True):
     reasoning: int | None = None
     tool_prompt: int | None = None
     """Prompt tokens added by the provider's own tools (Gemini)."""
+    web_searches: int | None = None
+    """Web searches that the provider, or the gateway in its place, ran for the reply."""
     raw: Extra | None = None
     """The provider's usage object."""
 

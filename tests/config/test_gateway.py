@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from modelbay.config.load import parse
-from modelbay.config.schema import Config, GatewaySettings, Problem
-from modelbay.secrecy import MASK, redact
+from modelbay.config.schema import Config, GatewaySettings, Problem, SearchSettings
+from modelbay.secrecy import MASK, REFERENCES, redact
 
 PATH = Path("/home/me/config.toml")
 MODELS = """
@@ -99,6 +99,41 @@ def test_every_setting_is_read_and_host_names_and_origins_are_normalized() -> No
             )
             for text in ("*", "app.example", "https://app.example/chat", "https://*.example", "null")
         ),
+        ('search = { backend = "bing" }', "gateway.search.backend", "invalid enum value 'bing'", None),
+        ("search = { }", "gateway.search", "object missing required field `backend`", None),
+        ("search = 1", "gateway.search", "expected a table", None),
+        (
+            'search = { backend = "exa", max_use = 1 }',
+            "gateway.search.max_use",
+            "unknown key",
+            'rename it to "max_uses"',
+        ),
+        ('search = { backend = "exa", results = 0 }', "gateway.search.results", "expected a whole number >= 1", None),
+        ('search = { backend = "exa", timeout = 0 }', "gateway.search.timeout", "expected a number > 0.0", None),
+        (
+            'search = { backend = "mcp" }',
+            "gateway.search",
+            'the back end "mcp" requires a url',
+            'add url = "https://..."',
+        ),
+        (
+            'search = { backend = "searxng", url = "ftp://a" }',
+            "gateway.search.url",
+            "the URL must start with http:// or https://",
+            None,
+        ),
+        (
+            'search = { backend = "exa", tool = "t" }',
+            "gateway.search.tool",
+            'only the back end "mcp" has this key',
+            "remove it",
+        ),
+        (
+            'search = { backend = "exa", api_key = "${KEY}" }',
+            "gateway.search.api_key",
+            "${KEY} is not a valid reference",
+            REFERENCES,
+        ),
         ('cors_origins = ["https://a:b"]', "gateway.cors_origins", '"https://a:b": the URL does not parse', None),
     ],
 )
@@ -169,3 +204,21 @@ def test_a_name_for_an_unknown_model_is_reported_and_the_others_work(
 def test_a_name_with_the_form_of_a_secret_does_not_hide_the_model() -> None:
     read('names = { "my-token" = "plain-model-name", "other-*" = "kimi" }')
     assert redact("plain-model-name") != MASK
+
+
+def test_a_search_back_end_is_read() -> None:
+    settings = read(
+        'search = { backend = "mcp", url = "https://mcp.example/mcp", tool = "find", arguments = { deep = true },'
+        ' custom_headers = { x-team = "{env:TEAM}" }, results = 5, max_uses = 3, timeout = 2 }'
+    ).gateway
+    assert settings is not None
+    assert settings.search == SearchSettings(
+        backend="mcp",
+        url="https://mcp.example/mcp",
+        tool="find",
+        arguments={"deep": True},
+        custom_headers={"x-team": "{env:TEAM}"},
+        results=5,
+        max_uses=3,
+        timeout=2.0,
+    )

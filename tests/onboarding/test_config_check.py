@@ -115,3 +115,22 @@ def test_a_file_that_is_nested_too_deeply_is_an_error_of_the_file(tmp_path: Path
     (tmp_path / "config.toml").write_text(text)
     with pytest.raises(ConfigSyntaxError, match="nested too deeply"):
         load(tmp_path / "config.toml")
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ('backend = "brave"', 1),
+        ('backend = "tavily"\napi_key = "{env:SEARCH_KEY_THAT_IS_NOT_SET}"', 1),
+        ('backend = "searxng"', 1),
+    ],
+)
+def test_a_search_back_end_that_cannot_be_used_is_found(tmp_path: Path, keys: str, line: int) -> None:
+    assert found(tmp_path, f"[gateway.search]\n{keys}\n") == [(line, "gateway.search")]
+
+
+@pytest.mark.parametrize(
+    "keys", ['backend = "exa"\napi_key = "key-0123456789"', 'backend = "searxng"\nurl = "http://localhost:8888"']
+)
+def test_a_search_back_end_in_order_is_not_reported(tmp_path: Path, keys: str) -> None:
+    assert found(tmp_path, f"[gateway.search]\n{keys}\n") == []

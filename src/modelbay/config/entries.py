@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from modelbay.config.keys import MODEL_KEYS, OAUTH_KEYS, PROVIDER_KEYS, SOURCE, STRICT, KnownKeys, nearest
+from modelbay.config.keys import MODEL_KEYS, OAUTH_KEYS, OF_GATEWAY, PROVIDER_KEYS, SOURCE, STRICT, KnownKeys, nearest
 from modelbay.config.provider_types import OLD_TYPES, PROTOCOLS, TYPES
 from modelbay.config.schema import (
     ChatSettings,
@@ -36,6 +36,8 @@ KINDS = {
 }
 
 
+ADDRESSED = ("searxng", "mcp")
+"""Search back ends that run at an address of the user's."""
 LOCAL_ONLY = 'set auth = "keys", or a loopback host such as 127.0.0.1'
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*]+")
 
@@ -62,7 +64,10 @@ def network(value: object) -> Network:
 
 
 def gateway_settings(value: object) -> GatewaySettings:
-    read = made(GatewaySettings, _table(value))
+    table = _table(value)
+    if "search" in table:
+        table["search"] = _search_table(table["search"])
+    read = made(GatewaySettings, table)
     for name, model in read.names.items():
         if not model.strip():
             raise Unusable("expected the name of a model", "names", name)
@@ -75,6 +80,27 @@ def gateway_settings(value: object) -> GatewaySettings:
     if settings.auth == "none" and not is_loopback(settings.host):
         raise Unusable(f'"none" is not allowed with host "{settings.host}"', "auth", hint=LOCAL_ONLY)
     return settings
+
+
+def _search_table(value: object) -> Table:
+    """The table `[gateway.search]`, without blank values. Raises `Unusable` for values that its struct cannot check."""
+    try:
+        table = _table(value)
+        _check_references(table)
+        url = table.get("url")
+        if isinstance(url, str):
+            try:
+                origin(url)
+            except ValueError as error:
+                raise Unusable(str(error), "url") from None
+        elif url is None and table.get("backend") in ADDRESSED:
+            raise Unusable(f'the back end "{table["backend"]}" requires a url', hint='add url = "https://..."')
+        for key in ("tool", "arguments"):
+            if key in table and table.get("backend") != "mcp":
+                raise Unusable('only the back end "mcp" has this key', key, hint="remove it")
+    except Unusable as unusable:
+        raise Unusable(str(unusable), "search", *unusable.keys, hint=unusable.hint) from None
+    return table
 
 
 def _host_name(text: str, key: str) -> str:
@@ -246,7 +272,8 @@ def made(kind: type[Made], fields: dict[str, Any]) -> Made:
 
 def _unknown_key(key: str, keys: list[str], kind: type[Struct]) -> Unusable:
     """The problem of an unknown key in a table that only modelbay uses."""
-    fields = sorted((STRICT[keys[-1]] if keys and keys[-1] in STRICT else kind).__struct_fields__)
+    inner = {**STRICT, **OF_GATEWAY}.get(keys[-1]) if keys else None
+    fields = sorted((inner or kind).__struct_fields__)
     near = nearest(key, KnownKeys(frozenset(fields)))
     hint = f'rename it to "{near}"' if near else f"the keys are {', '.join(fields)}"
     return Unusable("unknown key", *keys, key, hint=hint)

@@ -21,6 +21,7 @@ from modelbay.config.schema import (
     OAuth,
     Problem,
     ProviderEntry,
+    SearchSettings,
     SizeLimits,
     ThinkingDefaults,
     Timeout,
@@ -118,6 +119,9 @@ STRICT: dict[str, type[Struct]] = {
 refuses an unknown key; a table listed here gets a hint with the nearest key.
 """
 
+OF_GATEWAY: dict[str, type[Struct]] = {"search": SearchSettings}
+"""The same for tables within `[gateway]`."""
+
 INNER: dict[str, KnownKeys] = {
     "oauth": LOGIN,
     "source": SOURCE,
@@ -147,6 +151,8 @@ def table_at(path: Keys) -> KnownKeys | None:
             return PROVIDER
         case ("models", _):
             return MODEL
+        case ("gateway", name) if name in OF_GATEWAY:
+            return KnownKeys(frozenset(OF_GATEWAY[name].__struct_fields__))
         case (*_, name) if name in STRICT:
             return KnownKeys(frozenset(STRICT[name].__struct_fields__))
         case ("models", _, "variants", _, *_) | ("models", _, "overrides", "variants", _, *_):

@@ -147,6 +147,29 @@ class ChatSettings(Struct, forbid_unknown_fields=True):
     """Days after its last change when a conversation is deleted. Default: never."""
 
 
+class SearchSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[gateway.search]`: the search back end for web search tools of clients whose provider does not have them."""
+
+    backend: Literal["searxng", "brave", "tavily", "exa", "mcp"]
+    """Search back end: `searxng`, `brave`, `tavily`, `exa`, or `mcp` for an MCP server with streamable HTTP. Required."""
+    url: str | None = None
+    """URL of the back end: required for `searxng` (its base URL) and `mcp` (the server's endpoint). Default: the service's own."""
+    api_key: str | None = None
+    """API key, or a reference to it. Required for `brave`, `tavily` and `exa`."""
+    custom_headers: dict[str, str] = field(default_factory=dict)
+    """Headers of every request to the back end. A value may contain references."""
+    tool: str | None = None
+    """Name of the MCP server's search tool. Default: its only tool, or the only one with "search" in its name."""
+    arguments: Table = field(default_factory=dict)
+    """Further arguments for the MCP server's tool."""
+    results: Annotated[int, Meta(ge=1, le=50)] = 10
+    """Maximum results of a search (10)."""
+    max_uses: Count = 10
+    """Maximum searches for one request (10). Clients can set a lower limit."""
+    timeout: Seconds = 15.0
+    """Time limit of a search (15)."""
+
+
 class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """`[gateway]`: the HTTP server for other programs."""
 
@@ -176,6 +199,8 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """Maximum size of a request (64 MiB)."""
     concurrent: Count = 64
     """Maximum requests of one client at the same time (64). With `auth = "none"`, all programs count as one client."""
+    search: SearchSettings | None = None
+    """Search back end. Default: none, so web search tools of clients work only with providers that have them."""
 
     @property
     def local_url(self) -> str:

@@ -18,6 +18,7 @@ from modelbay.gateway.passing import ClientBody, changed_text, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
 from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, may_refer, with_reasoning
 from modelbay.gateway.revision import Revision
+from modelbay.gateway.search.search_loop import SearchLoop, emulated, made_by_model, may_declare, with_earlier_searches
 from modelbay.gateway.stores import Stores
 from modelbay.json_text import decode
 from modelbay.opened import Consume, Opened, Sending
@@ -74,6 +75,8 @@ class Exchange:
         """Whether the client's own login is used: see `client_login`."""
         self._events: list[Event] = []
         """The events of the reply, without the pieces of its parts."""
+        self._search: SearchLoop | None = None
+        """The web searches of a client whose provider has none."""
         self._resolution: ResolvedRequest | None = None
         """A request of Responses whose response is stored."""
         self._expected: asyncio.Future[Expected | None] | None = None
@@ -176,6 +179,7 @@ class Exchange:
             to.protocol == self._request.protocol
             and (stream or not to.dialect.stream_only)
             and not body.sealed
+            and (to.dialect.hosted_search or not body.may_search)
             and body.to_repair(target) is None
             and not (self._stores.has_state and await self._needs_state(target))
         )
@@ -212,12 +216,24 @@ class Exchange:
             asked.settings.max_output_tokens = target.model.max_output_tokens
         clamped = within_output_limit(asked.settings, target.model)
         asked = await self._stores.restored(self._request.client, target, asked)
+        if may_declare(asked):
+            asked = self._searching(target, asked)
         try:
             sending = await self._revision.providers.ready(asked, target)
         except MISREAD as error:
             raise not_valid(f"invalid request: {type(error).__name__}: {error}") from error
-        self._warnings = clamped + sending.call.warnings
+        searching = [] if self._search is None else self._search.warnings
+        self._warnings = clamped + searching + sending.call.warnings
         return Prepared(sending, bool(conversation.stream), conversation)
+
+    def _searching(self, target: Target, asked: Conversation) -> Conversation:
+        """The conversation with a function tool in place of a hosted web search. Raises what `emulated` raises."""
+        settings = self._revision.settings
+        self._search = search = emulated(asked, target, self._revision.search, strict=settings.strict)
+        if search is None:
+            return with_earlier_searches(asked)
+        search.conversation = with_earlier_searches(search.conversation, search.name)
+        return search.conversation
 
     # --- the response ---
 
@@ -263,8 +279,12 @@ class Exchange:
         return None if expected is None else expected.tokens
 
     async def _relay(self, prepared: Prepared, consume: Consume) -> None:
+        providers = self._revision.providers
         try:
-            await Opening(self._revision.providers, prepared.sending, POLICY, consume).opened(self._warned)
+            if self._search is not None:
+                await self._search.relay(providers, prepared.sending, consume, self._warned, POLICY)
+            else:
+                await Opening(providers, prepared.sending, POLICY, consume).opened(self._warned)
         except ModelbayError as error:
             self.attempts = error.attempts
             raise
@@ -339,6 +359,8 @@ class Exchange:
             return
         if conversation is None:
             conversation = request.conversation(request.fields())
+        if self._search is not None:
+            reply = made_by_model(reply)
         await self._stores.keep_reasoning(request.client, target, conversation, reply)
 
     # --- counts of input tokens ---
@@ -366,7 +388,7 @@ class Exchange:
         """Learn from the provider's count of the input."""
         expected = None if self._expected is None else await self._expected
         # a provider's own tools count what they found, too
-        plain = not any(type(part) is ServerToolCall for part in reply.parts)
+        plain = self._search is None and not any(type(part) is ServerToolCall for part in reply.parts)
         if expected is not None and self.target is not None and plain and reply.usage and reply.usage.input_total:
             await self._stores.learn_count(self.target, expected, reply.usage.input_total)
 
@@ -387,4 +409,5 @@ class Exchange:
             attempts=self.attempts or None,
             warnings=self._warnings,
             overhead=self._overhead,
+            search=None if self._search is None else self._search.backend,
         )

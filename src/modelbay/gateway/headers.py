@@ -79,11 +79,15 @@ def own(
     warnings: Sequence[Warned] = (),
     overhead: float | None = None,
     estimated: bool = False,
+    search: str | None = None,
 ) -> list[Field]:
-    """The headers that describe what the gateway did. `overhead`: seconds that it took itself."""
+    """The headers that describe what the gateway did. `overhead`: seconds that it took itself. `search`: the back end of web
+    searches."""
     found = list(_call(provider, model, attempts))
     if warnings and (dropped := ", ".join(_shortened(changes(warnings)))):
         found.append(_field(_PREFIX + "dropped", dropped))
+    if search is not None:
+        found.append(_field(_PREFIX + "search", search))
     if overhead is not None:
         found.append((b"x-modelbay-overhead-ms", b"%.1f" % (overhead * 1000)))
     if estimated:

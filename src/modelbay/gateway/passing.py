@@ -39,6 +39,10 @@ _SEEDS = ("seed", "random_seed")
 """Names of one parameter in Chat Completions."""
 
 
+_SEARCH = re.compile(rb'"(?:web_search|google_?search)', re.IGNORECASE)
+"""Is in every list of tools with a hosted web search."""
+
+
 def _other_control(dialect: Dialect) -> bool:
     return dialect.reasoning_control is not None and "reasoning_effort" not in dialect.reasoning_control
 
@@ -111,6 +115,12 @@ class ClientBody:
             return False
         turns = (self._members or {}).get(self._rules.turns)
         return turns is None or self._rules.envelope in bytes(turns)
+
+    @property
+    def may_search(self) -> bool:
+        """Whether it may declare a hosted web search. Only translation reads the declaration."""
+        fields = self._members or {}
+        return "web_search_options" in fields or _SEARCH.search(_written(fields, "tools")) is not None
 
     def to_repair(self, target: Target) -> str | None:
         """A field of a target's dialect that requires a change inside messages or tools, which only translation makes; None if all

@@ -12,6 +12,7 @@ from modelbay.config.schema import Config, GatewaySettings
 from modelbay.errors import ConfigError
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.names import ModelNames
+from modelbay.gateway.search.engine import SearchEngine
 from modelbay.line import ProviderClient
 from modelbay.serving.model_lists import ModelList
 from modelbay.target import Target, Targets
@@ -28,6 +29,7 @@ class Revision:
         """Requests in progress."""
         self.targets = Targets(config, catalog)
         self.providers = ProviderClient(config, transport, "client")
+        self.search = None if settings.search is None else SearchEngine(config, settings.search, transport)
         self._names = ModelNames(config)
 
     async def target(self, name: str | None) -> Target:
@@ -78,4 +80,6 @@ class Revision:
         return ModelList(models, url, dates=dates)
 
     async def aclose(self) -> None:
+        if self.search is not None:
+            await self.search.aclose()
         await self.providers.aclose()

@@ -16,6 +16,7 @@ from modelbay.errors import ConfigError, UnknownModel
 from modelbay.protocols.efforts import LEVELS, OFF, ON
 from modelbay.providers import presets
 from modelbay.providers.endpoint import endpoint_at, models_endpoint
+from modelbay.providers.search_backends import asks_for_key, search_endpoint
 from modelbay.providers.upstream import upstream
 from modelbay.secrecy import REFERENCE
 from modelbay.storage import files
@@ -31,6 +32,7 @@ def checkup(config: Config) -> list[Problem]:
     check.permissions()
     check.default_model()
     check.network()
+    check.search()
     check.names()
     check.efforts()
     for provider in config.providers.values():
@@ -75,6 +77,16 @@ class _Checkup:
             return
         self._proxy(("network", "proxy"), network.proxy, bare=True)
         self._file(("network", "ca"), network.ca)
+
+    def search(self) -> None:
+        """Checks `[gateway.search]`: its key can be read."""
+        search = self._config.gateway.search if self._config.gateway is not None else None
+        if search is None or asks_for_key(search):
+            return
+        try:
+            search_endpoint(self._config, search)
+        except ConfigError as error:
+            self._report(("gateway", "search"), self._shortly(error), error.hint)
 
     def names(self) -> None:
         """Checks for aliases that several models have: only one of them can be reached."""

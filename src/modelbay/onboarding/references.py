@@ -6,6 +6,7 @@ from modelbay.config.entries import model_entry, provider_entry
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, Table
 from modelbay.credentials.approval import Approval, Source, place_of, references_in, unapproved
 from modelbay.errors import ConfigError
+from modelbay.providers.search_backends import search_url
 from modelbay.providers.upstream import upstream
 
 
@@ -18,7 +19,14 @@ def wanted(config: Config) -> list[Approval]:
     for model in config.models.values():
         if model.flat:
             found |= dict.fromkeys(_of_entry(config, config.provider_of(model), [model]))
-    return list(found)
+    return [*found, *_of_search(config)]
+
+
+def _of_search(config: Config) -> list[Approval]:
+    search = config.gateway.search if config.gateway is not None else None
+    if search is None:
+        return []
+    return [Approval(reference, place_of(search_url(search))) for reference in references_in(search)]
 
 
 def wanted_by(config: Config, id: str, table: Table, models: dict[str, Table]) -> list[Approval]:

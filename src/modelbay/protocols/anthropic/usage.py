@@ -6,6 +6,8 @@ from modelbay.conversation import Json
 from modelbay.protocols.shapes import count
 from modelbay.usage import Usage
 
+_SEARCHES = "web_search_requests"
+
 
 def parse_usage(raw: Json) -> Usage | None:
     if not isinstance(raw, dict):
@@ -20,6 +22,7 @@ def parse_usage(raw: Json) -> Usage | None:
         written = (count(by_age.get("ephemeral_5m_input_tokens")) or 0) + (hour or 0)
     details = raw.get("output_tokens_details")
     reasoning = count(details.get("thinking_tokens")) if isinstance(details, dict) else None
+    searches = raw.get("server_tool_use")
     return Usage(
         input=input,
         cache_read=count(raw.get("cache_read_input_tokens")),
@@ -27,6 +30,7 @@ def parse_usage(raw: Json) -> Usage | None:
         cache_write_1h=hour,
         output=None if output is None else max(0, output - (reasoning or 0)),
         reasoning=reasoning,
+        web_searches=count(searches.get(_SEARCHES)) if isinstance(searches, dict) else None,
         raw=raw,
     )
 
@@ -55,4 +59,6 @@ def render_usage(usage: Usage | None) -> dict[str, Any]:
         }
     if usage.reasoning is not None:
         body["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    if usage.web_searches is not None:
+        body["server_tool_use"] = {_SEARCHES: usage.web_searches, "web_fetch_requests": 0}
     return body

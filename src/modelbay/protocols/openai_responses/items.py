@@ -45,8 +45,9 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
 }
 _ITEM = ("type", "id", "status", "phase")
+CALL_OF_SEARCH = "web_search_call"
 _SERVER_RUN = {
-    "web_search_call": "action",
+    CALL_OF_SEARCH: "action",
     "file_search_call": "queries",
     "code_interpreter_call": "code",
     "mcp_call": "arguments",

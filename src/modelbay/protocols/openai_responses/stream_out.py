@@ -21,6 +21,7 @@ from modelbay.conversation import (
     Part,
     Refusal,
     ResponsesItem,
+    ServerToolCall,
     Text,
     Thinking,
     ToolCall,
@@ -41,6 +42,7 @@ from modelbay.protocols.arguments import is_cut
 from modelbay.protocols.opaque import seal
 from modelbay.protocols.openai_errors import error_object
 from modelbay.protocols.openai_responses.items import (
+    CALL_OF_SEARCH,
     fields,
     is_content,
     item_of,
@@ -231,6 +233,10 @@ class StreamRenderer:
                 where = {"item_id": item["id"], "output_index": len(self._output)}
                 self._open_text(f"response.{kind}.delta", where)
                 return out
+            case ServerToolCall(native=native) if native == CALL_OF_SEARCH and _ours(part):
+                fixed = {"id": self._id(part, "ws"), "type": native, "status": "in_progress"}
+                out += self._add({**(kept_item(part) or {}), **fixed})
+                return out + self._searching("in_progress") + self._searching("searching")
             case _:
                 return out  # written whole when it is finished
 
@@ -246,11 +252,19 @@ class StreamRenderer:
                 out = b"" if part.opaque is None or _ours(part) else self._carrier(part)
                 item = {"id": self._id(part, "ig"), "status": item_of(part).status or "completed", **render_image(part)}
                 return out + self._whole(item)
+            case ServerToolCall() if self._item.get("type") == CALL_OF_SEARCH:
+                item = {**(kept_item(part) or {"status": "completed"}), **_fixed(self._item)}
+                return self._searching("completed") + self._done(item)
             case _:
                 kept = kept_item(part) if _ours(part) else None
                 if kept is None or not _readable(kept):
                     return b""
                 return self._whole({**kept, "id": self._id(part, "item")})
+
+    def _searching(self, step: str) -> bytes:
+        """The event for a step of a web search. Clients show them while the search runs."""
+        where = {"item_id": self._item["id"], "output_index": len(self._output)}
+        return self._emit(f"response.{CALL_OF_SEARCH}.{step}", **where)
 
     # --- texts ---
 
@@ -465,6 +479,11 @@ class _Message:
         self.item_id = item_id
         self.status = status
         self.content: list[dict[str, Any]] = []
+
+
+def _fixed(item: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an added item that stay the same until it is done."""
+    return {"id": item["id"], "type": item["type"]}
 
 
 def _readable(item: dict[str, Any]) -> bool:
