@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from modelbay.agents.agent import Agent
 
-NAMES = ("kimi", "kilo", "opencode", "codex", "claude", "ccr", "crush", "qwen")
+NAMES = ("kimi", "kilo", "opencode", "codex", "claude", "ccr", "crush", "qwen", "gemini")
 
 
 def by_name(name: str) -> "Agent":

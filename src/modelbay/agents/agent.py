@@ -13,7 +13,7 @@ from modelbay.config.schema import Table
 from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 
-FileFormat: TypeAlias = Literal["toml", "json"]
+FileFormat: TypeAlias = Literal["toml", "json", "env", "yaml"]
 
 
 class ImportedProvider(Struct):
@@ -108,3 +108,5 @@ class Agent(Struct, frozen=True):
     """Returns its configuration for these providers. Raises Unsupported."""
     model_urls: bool = True
     """Whether a model can have a base URL of its own."""
+    changes_file: bool = True
+    """Whether modelbay changes its file. Otherwise an export is only printed: the user copies it into the file."""

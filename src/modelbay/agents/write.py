@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from modelbay.agents import jsonc
+from modelbay.agents import jsonc, variables
 from modelbay.agents.agent import ExportedConfig, ExportedEntry
 from modelbay.agents.findings import leaves
 from modelbay.agents.named_lists import ANY, NamedLists, as_lists, as_tables
@@ -50,6 +50,8 @@ class ExportResult(Struct, frozen=True):
 
 def render(exported: ExportedConfig) -> str:
     """The content of a new file with nothing but the exported configuration."""
+    if exported.format == "env":
+        return variables.render({keys[0]: str(value) for keys, value in exported.settings.items()})
     return _with(exported, "", "").text
 
 

@@ -45,6 +45,10 @@ def export(
         else _providers(config, to, providers, with_keys=keys)
     )
     file = to.files()[-1]
+    if write and not to.changes_file:
+        raise click.UsageError(
+            f"modelbay does not change {file}: copy the printed lines into it", click.get_current_context()
+        )
     if write:
         result = write_file(exported, file)
         terminal.write(f"{'Written to' if result.changed else 'Already up to date:'} {file}\n")
@@ -58,7 +62,7 @@ def export(
             terminal.note(f"{kept}, as set in {to.title}")
     else:
         terminal.write(render(exported), whole=True)
-        terminal.note(f"for {file}; pass --write to write it")
+        terminal.note(f"for {file}; {'pass --write to write it' if to.changes_file else 'copy these lines into it'}")
     for name, id in exported.variables.items():
         terminal.note(f"set {name} to the key of {id} before you start {to.title}, or export with --keys")
     for note in exported.notes:
