@@ -196,6 +196,9 @@ class Tool(Struct, omit_defaults=True):
     """The complete vendor tool, namespace or search."""
     tools: "list[Tool] | None" = None
     """Tools of a namespace."""
+    loaded: bool = True
+    """Whether the model sees the tool. Clients that search their tools themselves mark the others, and Anthropic hides them until
+    a result of a search names them."""
     extra: Extra | None = None
 
 

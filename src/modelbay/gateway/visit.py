@@ -154,6 +154,8 @@ class Visit:
                 self.client = client.name
                 self._login = client_login.brought(self._headers) if key is beside else None
                 return client.sha256
+        if beside is not None:
+            raise refusals.wrong_key_beside(client_login.KEY)
         raise refusals.wrong_key() if keys else refusals.missing_key()
 
     async def _act(self, route: Route, digest: str) -> None:

@@ -146,9 +146,10 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
 
 
 def _leave_extra(settings: Settings) -> None:
-    """Remove unknown fields, which are valid in their own protocol only."""
+    """Remove unknown fields, which are valid in their own protocol only, and tools that the model must not see yet."""
     if settings.tools:
-        settings.tools = [tool if tool.extra is None else replace(tool, extra=None) for tool in settings.tools]
+        tools = [tool for tool in settings.tools if tool.loaded]
+        settings.tools = [tool if tool.extra is None else replace(tool, extra=None) for tool in tools]
     if settings.tool_choice is not None:
         settings.tool_choice = replace(settings.tool_choice, extra=None)
     if settings.output_format is not None:

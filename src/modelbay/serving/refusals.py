@@ -25,6 +25,8 @@ from modelbay.serving.routes import TABLE
 UNREAD = ((b"connection", b"close"),)
 """Headers of a refusal before the request body was read: the rest of the body must not be parsed as another request."""
 
+_REPEATED = frozenset((401, 408, 409, 429))
+"""Statuses below 500 with which SDKs, or Claude Code, repeat a request. They obey `x-should-retry`."""
 _SHOWN = 200
 """Maximum characters of a path in a message."""
 
@@ -45,6 +47,9 @@ def refusal(protocol: str, error: ModelbayError, headers: Collection[tuple[bytes
         fields.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
     if status == 401:
         fields.append((b"www-authenticate", b"Bearer"))
+    told = isinstance(error, ProviderError) and "x-should-retry" in error.headers
+    if not error.retryable and not told and (status in _REPEATED or status >= 500):
+        fields.append((b"x-should-retry", b"false"))
     return ErrorResponse(status, body, fields)
 
 
@@ -84,6 +89,12 @@ def missing_key() -> ProviderError:
 
 def wrong_key() -> ProviderError:
     return AuthenticationFailed("The API key is not the key of a client of this server", status=401)
+
+
+def wrong_key_beside(header: str) -> ProviderError:
+    """The error for a wrong key in a header of its own, beside another credential. A program takes a 401 for the rejection of
+    that credential: it would renew it, and try again for minutes."""
+    return PermissionDenied(f"The key in {header} is not the key of a client of this server", status=403)
 
 
 def not_allowed(reason: str) -> ProviderError:

@@ -102,6 +102,7 @@ ROWS: tuple[RouteRow, ...] = (
     RouteRow(_GET, "/registry.json", "registry", _CHAT),
     RouteRow(_GET, "/", "root", "", None, _BARE),
     RouteRow(_GET, "", "root", "", None, _BARE),
+    RouteRow(_GET, "/api/hello", "root", "", None, _BARE),  # the connectivity check of Claude Code
     RouteRow(_GET, "/health", "health", "", None, _BARE),
     RouteRow(_GET, "/healthz", "health", "", None, _BARE),
     RouteRow(_GET, "/livez", "live", "", None, _BARE),

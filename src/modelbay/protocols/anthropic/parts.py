@@ -62,6 +62,9 @@ def _parse_known(kind: str, block: dict[str, Any]) -> AnyPart | None:
             if type(citations := block.get("citations")) is list:
                 part.annotations = [parse_citation(item) for item in objects(citations)]
             return part
+        case "tool_reference":
+            # the client searched its tools and found this one; the provider shows its description to the model
+            return Text(text=f"Tool found: {shown(block.get('tool_name'))}", extra=without(block, "cache_control"))
         case "thinking":
             texts = [shown(block["thinking"])] if block.get("thinking") is not None else []
             return Thinking(
@@ -172,6 +175,8 @@ def render_block(part: AnyPart, call_id: str | None = None) -> dict[str, Any] | 
     """The block of a part; None if the protocol has none for it. `call_id` replaces a call's own ID."""
     block: dict[str, Any]
     match part:
+        case Text(extra={"type": "tool_reference"}):
+            block = {}
         case Text():
             block = {"type": "text", "text": part.text}
             citations = [item for a in part.annotations or () if (item := render_citation(a)) is not None]

@@ -47,6 +47,10 @@ _SAME = {
     "cache": "cache_control",
 }
 _SETTINGS = {name: setting for setting, name in _SAME.items()}
+ATTRIBUTION = "x-anthropic-billing-header"
+"""The beginning of the first system block of Claude Code, which is a header in the form of a text: its version, and a digest of the
+conversation. Anthropic takes the block out of the prompt if it is the first one. For other providers it would change the
+beginning of the prompt with each conversation, and make their prompt caches useless. It has this name among unknown settings."""
 _STATE = ("thread",)
 _TAKEN = frozenset(
     (*_SAME.values(), *_STATE, "model", "messages", "system", "stream", "tools", "tool_choice", "thinking",
@@ -65,13 +69,17 @@ def parse_request(call: Call) -> Conversation:
             settings.extra[name] = value
     if (tools := body.get("tools")) is not None:
         settings.tools = [_parse_tool(tool) for tool in tools]
+        _mark_unloaded(settings.tools, body["messages"])
     if isinstance(choice := body.get("tool_choice"), dict):
         settings.tool_choice = _parse_choice(choice)
     settings.state = {name: body[name] for name in _STATE if body.get(name) is not None} or None
     _parse_output(body, settings)
     _parse_metadata(body.get("metadata"), settings)
+    system = body.get("system")
+    if type(system) is list and system and str(system[0].get("text")).startswith(ATTRIBUTION):
+        settings.extra[ATTRIBUTION], system = system[0], system[1:]
     return Conversation(
-        turns=[*parse_system(body.get("system")), *[parse_message(message) for message in body["messages"]]],
+        turns=[*parse_system(system), *[parse_message(message) for message in body["messages"]]],
         settings=settings,
         protocol=NAME,
         model=body.get("model"),
@@ -92,6 +100,20 @@ def _parse_tool(tool: dict[str, Any]) -> Tool:
         native=kind,
         extra=without(tool, "type", "name", "description", "input_schema", "strict", "cache_control"),
     )
+
+
+def _mark_unloaded(tools: list[Tool], messages: list[dict[str, Any]]) -> None:
+    """Mark the tools that the model does not see yet. If the provider searches the tools, none of them is marked: of a provider
+    without such a search, the model would never see them."""
+    deferred = [tool for tool in tools if tool.extra and tool.extra.get("defer_loading") is True]
+    if not deferred or any(tool.kind == "vendor" and str(tool.native).startswith("tool_search") for tool in tools):
+        return
+    blocks = [block for message in messages for block in _blocks_of(message)]
+    named = {block.get("name") for block in blocks if block.get("type") == "tool_use"}
+    inner = [item for block in blocks for item in _blocks_of(block)]
+    named |= {item.get("tool_name") for item in (*blocks, *inner) if item.get("type") == "tool_reference"}
+    for tool in deferred:
+        tool.loaded = tool.name in named
 
 
 def _parse_choice(choice: dict[str, Any]) -> ToolChoice:
@@ -167,7 +189,11 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         metadata["user_id"] = settings.user
     if metadata:
         body["metadata"] = metadata
-    for name, value in {**settings.extra, **(settings.state or {})}.items():
+    extra = {**settings.extra, **(settings.state or {})}
+    if (attribution := extra.pop(ATTRIBUTION, None)) is not None:
+        rest = [{"type": "text", "text": system}] if isinstance(system, str) else system
+        body["system"] = [attribution, *rest] if system else [attribution]
+    for name, value in extra.items():
         body[name] = {**body[name], **value} if name == "output_config" and name in body else value
     body |= dialect.body
     for name in dialect.unsupported:
@@ -304,7 +330,7 @@ def _answers_calls_without_thinking(messages: list[dict[str, Any]]) -> bool:
 
 
 def _blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
-    content = message["content"]
+    content = message.get("content")
     return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
 
 
