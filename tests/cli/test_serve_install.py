@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.gateway import service
+from modelbay.gateway.variables import PROXIES
 from tests.cli.inside import Inside
 
 CONFIG = """
@@ -19,7 +19,7 @@ api_key = "{env:ACME_KEY}"
 @pytest.fixture
 def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
-    for name in ("XDG_CONFIG_HOME", *service.PROXIES, *map(str.lower, service.PROXIES)):
+    for name in ("XDG_CONFIG_HOME", *PROXIES, *map(str.lower, PROXIES)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.chdir(tmp_path)

@@ -12,7 +12,8 @@ from inline_snapshot import snapshot
 
 from modelbay.config.load import parse
 from modelbay.errors import ConfigError
-from modelbay.gateway.service import described, gateway_service, install, shell_variables
+from modelbay.gateway.service import described, gateway_service, install
+from modelbay.gateway.variables import shell_variables
 
 COMMAND = ("/opt/my tools/python", "-m", "modelbay", "serve", "--config", '/home/me/$a/50%/"b"\\c.toml')
 

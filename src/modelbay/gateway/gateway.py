@@ -14,6 +14,7 @@ from modelbay.config.schema import Config, GatewaySettings
 from modelbay.credentials.network import transport_of
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.gateway.clients import ClientKeys
+from modelbay.gateway.proof import proof_of
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
 from modelbay.logs import LOG
@@ -49,6 +50,7 @@ class Gateway:
         self._identity: tuple[object, object] = self._files()
         self._watching: asyncio.Task[None] | None = None
         settings = _checked(config, host)
+        self._transport = transport_of(config)  # before a port is in use: the server could not report its error
         self.stores = Stores(settings)
         self._settings = settings
         self.callers = _callers(host, settings)
@@ -60,12 +62,8 @@ class Gateway:
         return is_loopback(self._host)
 
     async def start(self) -> None:
-        """Prepare for requests, and follow changes of the configuration file.
-
-        Raises:
-            ConfigError: `[network]` cannot be used.
-        """
-        self.revision = Revision(self._config, self._settings, transport_of(self._config), self._catalog)
+        """Prepare for requests, and follow changes of the configuration file."""
+        self.revision = Revision(self._config, self._settings, self._transport, self._catalog)
         self._watching = asyncio.ensure_future(self._watch())
         if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_soon)
@@ -146,6 +144,14 @@ class Gateway:
             except Exception as error:  # noqa: BLE001 the edge: later changes must still be seen
                 self.problem = "internal error while the configuration was read"
                 LOG.error("%s: %s", self.problem, error)
+
+    async def proof(self, challenge: str, port: int) -> str | None:
+        """The answer to a challenge (see proof.py), as of the current configuration file; None if there is none."""
+        if self._files() != self._identity:
+            await self.reload()
+        if self.problem:
+            return None
+        return await asyncio.to_thread(proof_of, self.clients, self._config, challenge, port)
 
     def health(self, state: str) -> dict[str, Any]:
         """The state of the gateway, without secrets, addresses and names."""

@@ -13,11 +13,8 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from modelbay.config.schema import Config
-from modelbay.credentials.approval import references_in
 from modelbay.errors import ConfigError
 from modelbay.gateway.workers import DRAIN
-from modelbay.secrecy import REFERENCE
 from modelbay.storage import files
 from modelbay.storage.cache import Cache
 from modelbay.storage.paths import environment, expanded, user_config_dir
@@ -28,7 +25,6 @@ LABEL = "modelbay.gateway"
 STOP = int(DRAIN) + 10
 """Seconds after SIGTERM when the system ends the gateway."""
 HOME = "MODELBAY_HOME"
-PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 LOCKS = "services"
 """The cache folder of the locks."""
 WAIT = 10.0
@@ -86,15 +82,6 @@ def install(service: Service) -> bool:
         if old != new:
             files.replace(service.path, old, new)
     return old != new
-
-
-def shell_variables(config: Config) -> list[str]:
-    """The variables that a configuration refers to, and the proxies in the environment: the service does not have them."""
-    entries = [*config.providers.values(), *config.models.values(), *([config.network] if config.network else [])]
-    found = [REFERENCE.fullmatch(reference) for reference in references_in(entries)]
-    names = [match[2].strip() for match in found if match and match[1] == "env"]
-    proxies = [name for name in (*PROXIES, *map(str.lower, PROXIES)) if environment(name)]
-    return list(dict.fromkeys(names + proxies))
 
 
 def _system(platform: str) -> System:

@@ -129,6 +129,9 @@ class Visit:
         if route.action in STATUS:
             self._status(route)
             return
+        if route.action == "proof":
+            await self._prove()
+            return
         digest = self._admitted(route)
         limit = self._revision.settings.concurrent
         if not self._in_progress.enter(digest, limit):
@@ -199,6 +202,14 @@ class Visit:
 
     def _json(self, body: Any) -> None:
         self.responder.whole(200, encode(body), [JSON])
+
+    async def _prove(self) -> None:
+        """Prove that this is the user's gateway. A program asks before it sends its key, so no key is required."""
+        challenge = dict(parse_qsl(self.http.query)).get("challenge", "")
+        answer = await self._gateway.proof(challenge, self.http.port)
+        if answer is None:
+            raise refusals.not_valid("the challenge is not valid, or the gateway cannot answer it")
+        self._json({"proof": answer})
 
     def _status(self, route: Route) -> None:
         """The state of the server. It contains no secrets, and no provider is called."""

@@ -90,6 +90,12 @@ class HttpRequest:
 
     # --- the request ---
 
+    @property
+    def port(self) -> int:
+        """The port of this machine that the client connected to."""
+        port: int = self._transport.get_extra_info("sockname")[1]
+        return port
+
     def feed(self, piece: bytes) -> None:
         """A piece of the body has arrived."""
         if self._written:  # a refused request is read to its end, and not kept

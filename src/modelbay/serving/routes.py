@@ -25,6 +25,8 @@ Action: TypeAlias = Literal[
     "models", "model", "model_info", "api_json", "registry",
     # the state of the server
     "root", "health", "live", "ready",
+    # of the gateway only
+    "proof",
     # of the simulator only
     "upload", "managed", "device", "token", "revoke", "about_login", "simulate", "page",
 ]  # fmt: skip
@@ -109,6 +111,7 @@ ROWS: tuple[RouteRow, ...] = (
     RouteRow(_GET, "/health/liveness", "live", "", None, _BARE),
     RouteRow(_GET, "/readyz", "ready", "", None, _BARE),
     RouteRow(_GET, "/health/readiness", "ready", "", None, _BARE),
+    RouteRow(("GET",), "/proof", "proof", "", None, _BARE),
     RouteRow(_POST, "/models/{model}:generateContent", "generate", _GEMINI, False, _GOOGLE),
     RouteRow(_POST, "/models/{model}:streamGenerateContent", "generate", _GEMINI, True, _GOOGLE),
     RouteRow(_POST, "/models/{model}:countTokens", "count", _GEMINI, None, _GOOGLE),
