@@ -52,6 +52,7 @@ MISSING_HERE = {
     "a clipboard": r"pbpaste.*not found",
     "credentials of Google": r"[Gg]oogle.* credentials",
     "a default model": r"no default model|no configuration at",
+    "a coding agent": r"is not installed: no program",
 }
 """Things that the tests do not have, with the words that report them."""
 OWN_PROGRAM = re.compile(r"(?:^|[|;] ?|^\S+=\S+ )modelbay\b")
@@ -167,6 +168,8 @@ def wrong(line: str) -> str | None:
     )
     while words:
         word = words.pop(0).strip("[]")
+        if word == "--":  # the rest is for another program
+            break
         if word.startswith("-") and word != "-":
             name, equals, _ = word.partition("=")
             if name not in options:

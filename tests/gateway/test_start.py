@@ -37,3 +37,16 @@ def test_the_start_and_the_catalogs_need_no_network(tmp_path: Path) -> None:
         _, log = process.communicate(timeout=60)
     assert "path=/api.json" in log
     assert "NETWORK" not in log
+
+
+def test_a_network_that_cannot_be_used_is_an_error_before_the_start(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(config_text("https://acme.example") + '[network]\nproxy = "{env:NO_SUCH}"\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "modelbay", "serve", "--port", "0"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MODELBAY_HOME": str(tmp_path)},
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "NO_SUCH is not set" in done.stderr

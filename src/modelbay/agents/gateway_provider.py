@@ -1,11 +1,11 @@
 """The gateway as a provider for export: one base URL and one key, through which an agent uses every configured model."""
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from modelbay.agents.agent import Agent
 from modelbay.agents.exported import ExportedProvider
 from modelbay.catalog.knowledge import model_facts
 from modelbay.catalog.lookup import Catalog
@@ -19,8 +19,10 @@ ID = "modelbay"
 """The gateway's ID in the files of agents."""
 
 
-def gateway_provider(config: Config, agent: Agent, key_file: Path, *, with_keys: bool) -> ExportedProvider:
-    """The gateway with every configured model, for an agent. `key_file` contains the client key.
+def gateway_provider(
+    config: Config, protocols: Sequence[Protocol], key_file: Path, *, with_keys: bool
+) -> ExportedProvider:
+    """The gateway with every configured model, for an agent that speaks `protocols`. `key_file` contains the client key.
 
     A model keeps the protocol of its provider if the agent speaks it: the gateway then passes requests on unchanged, which keeps
     the provider's prompt cache.
@@ -32,19 +34,16 @@ def gateway_provider(config: Config, agent: Agent, key_file: Path, *, with_keys:
     usable, unusable = _models(config, default)
     if not usable:
         raise ConfigError("no model can be used", hint="connect a provider first: `modelbay provider add`")
-    protocols = {
-        entry.alias: served.protocol if served.protocol in agent.protocols else agent.protocols[0]
-        for entry, served in usable
-    }
-    main = Counter(protocols.values()).most_common(1)[0][0]
+    used = {entry.alias: served.protocol if served.protocol in protocols else protocols[0] for entry, served in usable}
+    main = Counter(used.values()).most_common(1)[0][0]
     exported = _provider(config, settings, main, key_file, with_keys=with_keys)
     catalog = Catalog()
     for entry, served in usable:
-        model = _model(entry, protocols[entry.alias], exported.base_url, settings.local_url)
+        model = _model(entry, used[entry.alias], exported.base_url, settings.local_url)
         exported.models.append(model)
         exported.facts[model.alias] = model_facts(entry, served, catalog.said(entry, served))
-        if protocols[entry.alias] != main:
-            exported.protocols[model.alias] = protocols[entry.alias]
+        if used[entry.alias] != main:
+            exported.protocols[model.alias] = used[entry.alias]
         if default is not None and entry.alias == default.alias:
             exported.default_model = model
     for alias, why in unusable:

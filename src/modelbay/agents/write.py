@@ -55,6 +55,20 @@ def render(exported: ExportedConfig) -> str:
     return _with(exported, "", "").text
 
 
+def merged(exported: ExportedConfig, text: str, name: str) -> str:
+    """The content of a file with an exported configuration merged into it. Comments and other settings stay.
+
+    Raises:
+        ConfigError: the text is not valid, or has other types of values.
+    """
+    try:
+        return _with(exported, text, name).text
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(
+            f"{name} is not valid: {error}", hint=f"fix {name} in an editor, then try again", file=name
+        ) from None
+
+
 def write_file(exported: ExportedConfig, path: Path) -> ExportResult:
     """Writes an exported configuration to an agent's file. Other content does not change; only the owner can read the file.
 

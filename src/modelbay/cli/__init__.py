@@ -22,6 +22,7 @@ COMMANDS = {
     "export": "Export providers to a coding agent.",
     "import": "Import providers from a coding agent.",
     "key": "Store a provider's API key in the system's keyring.",
+    "launch": "Start a coding agent with a model, without changes to its files.",
     "login": "Log in to platforms that use an account instead of an API key.",
     "logout": "Log out.",
     "manifest": "For providers: build, check and serve a manifest.",

@@ -83,4 +83,4 @@ def _gateway(config: "Config", to: "Agent", *, with_keys: bool) -> "ExportedProv
 
     clients = ClientKeys()
     clients.local_key()
-    return gateway_provider(config, to, clients.local_file, with_keys=with_keys)
+    return gateway_provider(config, to.protocols, clients.local_file, with_keys=with_keys)

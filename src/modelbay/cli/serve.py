@@ -40,6 +40,7 @@ MOST_WORKERS = 64
 @click.option(
     "--install", is_flag=True, help="Write a service that runs the gateway at each login, and do not run it now."
 )
+@click.option("--for-launches", hidden=True, help="ID of a gateway that `modelbay launch` starts.")
 @pass_settings
 def serve(
     settings: GlobalOptions,
@@ -48,6 +49,7 @@ def serve(
     workers: int,
     log_format: Literal["text", "json"],
     install: bool,
+    for_launches: str | None,
 ) -> None:
     """Run the gateway: an HTTP server for programs that speak Chat Completions, Responses, Anthropic Messages or Gemini. They
     use every configured model through it, whichever protocol its provider speaks.
@@ -61,6 +63,7 @@ def serve(
     """
     from modelbay.gateway.clients import ClientKeys
     from modelbay.gateway.workers import Options, gateway_of, log_to_stderr, run
+    from modelbay.launching.shared_gateway import known_to_launches
     from modelbay.serving.server import listen, url_of
 
     if (workers > 1 or install) and settings.config == STDIN:
@@ -94,12 +97,16 @@ def serve(
             f"  Gemini      {url}\n"
             "Create a key for a program with `modelbay client add NAME`. Press Ctrl-C to stop.\n"
         )
-    run(options, listener)
+    # it may follow references that other commands may not follow, or have a configuration that no file has
+    shared = not settings.approvals and settings.config != STDIN
+    with known_to_launches(url, for_launches, shared=shared):
+        run(options, listener)
 
 
 def _install(config: "Config", options: "Options") -> None:
     """Writes the service file, and prints the commands for it."""
-    from modelbay.gateway.service import gateway_service, install, shell_variables
+    from modelbay.gateway.service import gateway_service, install
+    from modelbay.gateway.variables import shell_variables
 
     given = click.get_current_context()
     words: list[str] = []

@@ -262,7 +262,7 @@ def _misused(wrong: click.ClickException) -> int:
         from modelbay.cli import suggestions
 
         message = message[:1].lower() + message[1:].rstrip(".")
-        hint = suggestions.hint(wrong) or (f"see `{wrong.ctx.command_path} --help`" if wrong.ctx else None)
+        hint = suggestions.hint(wrong) or hint or (f"see `{wrong.ctx.command_path} --help`" if wrong.ctx else None)
     error(message, hint)
     return wrong.exit_code
 

@@ -93,6 +93,8 @@ def plan(program: AgentProgram, target: LaunchTarget, folder: str) -> LaunchPlan
     for name, template in {**program.environment, **row.environment}.items():
         if (value := _text(template, facts)) is not None:
             result.environment[name] = value
+    if program.home is not None:
+        result.environment[program.home.variable] = folder
     facts["environment"] = dict.fromkeys(program.unset, "") | result.environment
     for group in (*program.arguments, *row.arguments):
         words = [_text(word, facts) for word in group]

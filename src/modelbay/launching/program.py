@@ -146,6 +146,11 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
         """Whether it can be told a model for small tasks."""
         return bool({"small", "small_key"} & set(_placeholders(self)))
 
+    @property
+    def names_scheme(self) -> bool:
+        """Whether it can send the key in the header `Authorization` and in another one."""
+        return {"bearer_key", "header_key"} <= set(_placeholders(self))
+
 
 @cache
 def programs() -> dict[str, AgentProgram]:

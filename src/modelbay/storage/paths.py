@@ -16,6 +16,11 @@ def environment(name: str) -> str | None:
     return value if value and value.strip() else None
 
 
+def inherited_environment() -> dict[str, str]:
+    """All variables of this process, for a program that it starts with some changes."""
+    return dict(os.environ)
+
+
 def expanded(name: str | Path) -> Path:
     """A path as the user wrote it, with `~` and `~user` expanded.
 

@@ -1,0 +1,144 @@
+"""`modelbay launch`: a coding agent with a model."""
+
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from modelbay.cli import suggestions, terminal
+from modelbay.cli.columns import write_rows
+from modelbay.cli.terminal import CommandFailed, GlobalOptions, pass_settings
+from modelbay.storage.paths import STDIN
+
+if TYPE_CHECKING:
+    from modelbay.launching.installed import InstalledAgent
+    from modelbay.launching.launch import AgentLaunch
+    from modelbay.launching.plan import LaunchTarget
+    from modelbay.launching.program import AgentProgram
+
+
+@click.command()
+@click.argument("agent", required=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS…]")
+@click.option("-m", "--model", metavar="MODEL", help="Alias, or PROVIDER/MODEL_ID. Default: the default model.")
+@click.option("--small", metavar="MODEL", help="Model for small tasks such as titles. Default: the same model.")
+@click.option(
+    "--gateway/--direct", default=None, help="Always use the gateway, or never. Default: only if it is needed."
+)
+@click.option("--list", "as_list", is_flag=True, help="List the agents, their versions and protocols, and exit.")
+@click.option("--json", "as_json", is_flag=True, help="With --list: print JSON.")
+@pass_settings
+def launch(
+    settings: GlobalOptions,
+    /,
+    agent: str | None,
+    arguments: tuple[str, ...],
+    as_list: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Start the coding agent AGENT with a model of any provider. Its own files are not changed.
+
+    ARGS are passed to the agent: `modelbay launch claude -m deepseek -- -p "Fix the tests"`. The exit code is the agent's.
+
+    If the agent speaks the provider's protocol and needs nothing else, it calls the provider directly, with its API key. Otherwise
+    it uses modelbay's gateway, which is started if it does not run, and ends after the last agent.
+    """
+    context = click.get_current_context()
+    if as_list:
+        _list(as_json)
+        return 0
+    if as_json:
+        raise click.UsageError("--json requires --list", context)
+    if agent is None:
+        raise click.UsageError("missing AGENT; list the agents with --list", context)
+    if settings.config == STDIN:
+        raise click.UsageError("launch cannot be combined with --config -: the agent reads standard input", context)
+    return _run(settings, _program(agent, context), arguments, options)
+
+
+def _run(settings: GlobalOptions, program: "AgentProgram", arguments: tuple[str, ...], options: dict[str, Any]) -> int:
+    from modelbay.config.load import load
+    from modelbay.launching.launch import AgentLaunch
+    from modelbay.launching.shared_gateway import GatewayStart
+    from modelbay.launching.target import chosen_models, needs_gateway
+
+    executable = _executable(program)
+    config = load(settings.config)
+    chosen = chosen_models(config, options["model"], options["small"])
+    if options["small"] and not program.names_small:
+        terminal.warning(f"{program.title} has no setting for a model for small tasks; --small is ignored")
+    through, why = options["gateway"], ""
+    if through is None:
+        why = needs_gateway(program, chosen)
+        through = bool(why)
+    wanted = GatewayStart(config, settings.config, settings.approvals)
+    made = AgentLaunch(program, executable, chosen, arguments, not through, wanted)
+    try:
+        return made.run(lambda target: _started(made, target, why))
+    except OSError as error:
+        raise CommandFailed(f"cannot start {executable}: {error.strerror or error}") from None
+
+
+def _started(made: "AgentLaunch", target: "LaunchTarget", why: str) -> None:
+    where = "through the gateway" if target.through_gateway else f"directly at {made.chosen.main.entry.provider}"
+    terminal.note(f"{made.program.title} with {made.chosen.main.entry.alias}, {where}{f': {why}' if why else ''}")
+    for note in made.program.notes:
+        terminal.note(note)
+
+
+def _program(agent: str, context: click.Context) -> "AgentProgram":
+    from modelbay.launching.program import programs
+
+    rows = programs()
+    if agent in rows:
+        return rows[agent]
+    wrong = click.UsageError(f'unknown agent "{agent}"', context)
+    near = suggestions.near(agent, list(rows))
+    wrong.hint = f"did you mean {' or '.join(near)}?" if near else f"must be one of: {', '.join(rows)}"  # type: ignore[attr-defined]
+    raise wrong
+
+
+def _executable(program: "AgentProgram") -> str:
+    if (path := shutil.which(program.command)) is None:
+        raise CommandFailed(
+            f"{program.title} is not installed: no program {program.command} on the PATH",
+            hint=f"install the package {program.package}: `{program.install}`",
+        )
+    return path
+
+
+def _list(as_json: bool) -> None:
+    from modelbay.launching.installed import installed_agents
+    from modelbay.launching.program import programs
+
+    found = installed_agents(programs().values())
+    if as_json:
+        terminal.write_json([_described(one) for one in found])
+    else:
+        write_rows([_row(one) for one in found])
+
+
+def _described(one: "InstalledAgent") -> dict[str, Any]:
+    row = one.program
+    return {
+        "agent": row.id,
+        "title": row.title,
+        "installed": one.path is not None,
+        "path": one.path,
+        "version": one.version,
+        "verified_version": row.verified or None,
+        "protocols": row.protocols,
+        "package": row.package,
+        "install": row.install,
+    }
+
+
+def _row(one: "InstalledAgent") -> tuple[str, ...]:
+    from modelbay.onboarding.fields import APIS
+
+    row = one.program
+    tested = f"tested with {row.verified}" if row.verified else "unverified"
+    version = "not installed" if one.path is None else one.version or "unknown version"
+    where = one.path or f"install: {row.install}"
+    return row.id, version, tested, ", ".join(APIS[protocol] for protocol in row.protocols), where

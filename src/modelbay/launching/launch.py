@@ -1,0 +1,98 @@
+"""Launches an agent: finds or starts its gateway, writes its files, runs it, and removes everything afterwards."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct
+
+from modelbay.errors import ConfigError
+from modelbay.gateway.clients import ClientKeys
+from modelbay.gateway.variables import PROXIES
+from modelbay.launching import private_folder, shared_gateway
+from modelbay.launching.agent_process import run_agent
+from modelbay.launching.held_file import HeldFile
+from modelbay.launching.launches import Launches, LaunchesChange
+from modelbay.launching.plan import LaunchPlan, LaunchTarget, plan
+from modelbay.launching.program import AgentProgram
+from modelbay.launching.shared_gateway import GatewayStart
+from modelbay.launching.target import ChosenModels, direct_target, gateway_target
+from modelbay.storage.paths import inherited_environment
+
+LOOPBACK = "127.0.0.1,localhost,::1"
+
+
+class AgentLaunch(Struct, frozen=True):
+    """A launch of an agent."""
+
+    program: AgentProgram
+    executable: str
+    """Path of its program."""
+    chosen: ChosenModels
+    arguments: Sequence[str]
+    """The user's arguments for the agent."""
+    direct: bool
+    """Whether the agent calls the provider instead of the gateway."""
+    gateway: GatewayStart
+
+    def run(self, started: Callable[[LaunchTarget], object]) -> int:
+        """Runs the agent until its end, and returns its exit code. `started` is called before.
+
+        Raises:
+            ConfigError: the gateway does not start, or a file cannot be read or written.
+            Unsupported: the agent cannot call the provider directly.
+            OSError: the agent cannot be started.
+        """
+        launches = Launches()
+        with launches.locked() as change:
+            change.sweep()
+            launch, ready = self._prepared(change)
+        try:
+            started(ready.target)
+            environment = launch_environment(inherited_environment(), ready.plan, ready.target)
+            return run_agent([self.executable, *ready.plan.arguments, *self.arguments], environment, launch.descriptor)
+        finally:
+            _end(launches, launch)
+
+    def _prepared(self, change: LaunchesChange) -> "tuple[HeldFile, _Ready]":
+        """The launch with its target, plan and files."""
+        if self.direct:
+            target = direct_target(self.program, self.chosen)
+            launch = change.launch("")
+        else:
+            key = ClientKeys().local_key()
+            gateway = shared_gateway.found(change, self.gateway.config, key)
+            id = gateway.id if gateway else change.new_gateway()
+            launch = change.launch(id)  # before the gateway starts, which ends without one
+        try:
+            if not self.direct:
+                gateway = gateway or shared_gateway.start(change, id, self.gateway, key)
+                target = gateway_target(self.program, self.chosen, gateway.url, key)
+            folder = launch.path.with_suffix("")
+            made = plan(self.program, target, str(folder))
+            private_folder.fill(folder, made.files, self.program.home)
+        except BaseException:
+            change.end(launch)
+            raise
+        return launch, _Ready(target, made)
+
+
+class _Ready(Struct, frozen=True):
+    target: LaunchTarget
+    plan: LaunchPlan
+
+
+def launch_environment(inherited: Mapping[str, str], made: LaunchPlan, target: LaunchTarget) -> dict[str, str]:
+    """The environment of an agent. With a proxy, calls of the gateway must not go through it."""
+    environment = {name: value for name, value in inherited.items() if name not in made.unset} | made.environment
+    proxied = any(environment.get(name) or environment.get(name.lower()) for name in PROXIES)
+    if target.through_gateway and proxied:
+        for name in ("NO_PROXY", "no_proxy"):
+            environment[name] = ",".join(filter(None, (environment.get(name), LOOPBACK)))
+    return environment
+
+
+def _end(launches: Launches, launch: HeldFile) -> None:
+    try:
+        with launches.locked() as change:
+            change.end(launch)
+    except ConfigError:  # another launch removes the rest
+        launch.release()

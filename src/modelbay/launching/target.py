@@ -1,0 +1,282 @@
+"""The server that a launched agent calls: the gateway, or the provider itself if nothing is needed in between."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from modelbay.agents import by_name
+from modelbay.agents.agent import ExportedConfig
+from modelbay.agents.exported import NO_KEY, ExportedProvider
+from modelbay.agents.exporting import exported_provider
+from modelbay.agents.gateway_provider import ID, gateway_provider
+from modelbay.config.schema import Config, ModelEntry
+from modelbay.dialect import PLAIN, Dialect
+from modelbay.errors import ModelbayError, UnknownModel, Unsupported
+from modelbay.launching.plan import LaunchModel, LaunchTarget
+from modelbay.launching.program import KEY_VARIABLE, AgentProgram
+from modelbay.onboarding.fields import APIS
+from modelbay.origin import origin
+from modelbay.providers import urls
+from modelbay.providers.endpoint import SCHEMES, Endpoint, endpoint
+from modelbay.secrecy import REFERENCE, Hidden
+from modelbay.target import Target, Targets
+
+PASSED = frozenset((
+    "vendor", "cache_marks", "cache_breakpoints", "keeps_responses", "prompt_cache_key", "user_length", "most_stops",
+    "tool_name", "tool_result_media", "video_upload", "reasoning_field", "think_tags", "reasoning_in_output",
+    "bare_counts", "merge_choices", "ends_without_finish",
+))  # fmt: skip
+"""The fields of a dialect for which the gateway changes no request and no reply of the provider's own protocol."""
+_ADDED = frozenset(("anthropic-version", "accept", "content-type", "user-agent"))
+"""Headers that every client of a protocol sends on its own."""
+_SCHEME_HEADERS = {"bearer": "authorization"}
+"""The header of an authentication scheme, if it does not have the scheme's name."""
+
+
+class ChosenModels(Struct, frozen=True):
+    """The models that the user chose for an agent."""
+
+    config: Config
+    """The configuration, with the chosen models in its list."""
+    main: Target
+    small: Target
+    """The main model, if none was chosen for small tasks."""
+
+
+def chosen_models(config: Config, model: str | None, small: str | None) -> ChosenModels:
+    """The models with these names. `model`: default, the default model.
+
+    Raises:
+        UnknownModel: there is no such model.
+        ConfigError: the entry of its provider is not valid.
+    """
+    main = config.model(model)
+    other = config.model(small) if small else main
+    models = config.models | {entry.alias: entry for entry in (main, other) if not entry.variant}
+    with_them = replace(config, models=models, default_model=main.alias)
+    targets = Targets(with_them)
+    return ChosenModels(with_them, targets.of(main), targets.of(other))
+
+
+# The gateway
+
+
+def gateway_target(program: AgentProgram, chosen: ChosenModels, url: str, key: Hidden) -> LaunchTarget:
+    """The gateway at a URL, with all models.
+
+    Raises:
+        ConfigError: no model can be used.
+    """
+    where = origin(url)
+    settings = chosen.config.gateway
+    if settings is None:
+        raise chosen.config.invalid("gateway", "correct it: the gateway does not start with it")
+    there = replace(settings, host=where.host, port=where.port, auth="keys")
+    config = replace(chosen.config, gateway=there)
+    provider = gateway_provider(config, program.protocols, config.path, with_keys=False)
+    names = {model.alias.removeprefix(f"{ID}/"): model.model for model in provider.models}
+    main, small = (_at_gateway(target, provider, names) for target in (chosen.main, chosen.small))
+    offered = [
+        LaunchModel(id=model.model, key=alias, facts=provider.facts[model.alias])
+        for model, alias in zip(provider.models, names, strict=True)
+    ]
+    protocol = provider.protocols.get(f"{ID}/{chosen.main.entry.alias}", provider.protocol)
+    return LaunchTarget(
+        provider=ID,
+        base_url=url if protocol == "google" else f"{url}/v1",
+        protocol=protocol,
+        key=key,
+        through_gateway=True,
+        model=main,
+        small=small,
+        models=_first((main, small), offered),
+        exported=_exported(program, provider),
+    )
+
+
+def _at_gateway(target: Target, provider: ExportedProvider, names: dict[str, str]) -> LaunchModel:
+    entry = target.entry
+    if entry.alias not in names:  # its entry cannot be used, and the reason is in the notes
+        raise UnknownModel(
+            f"model {entry.alias} cannot be used: {'; '.join(provider.notes)}", hint="modelbay config check"
+        )
+    variant = f":{entry.variant}" if entry.variant else ""
+    return LaunchModel(
+        id=f"{names[entry.alias]}{variant}",
+        key=f"{entry.alias}{variant}",
+        facts=target.model,
+        effort=entry.default_effort,
+    )
+
+
+def _first(chosen: Sequence[LaunchModel], offered: Sequence[LaunchModel]) -> list[LaunchModel]:
+    """The chosen models, then the others."""
+    return list({model.id: model for model in (*chosen, *offered)}.values())
+
+
+def _exported(program: AgentProgram, provider: ExportedProvider) -> ExportedConfig | None:
+    """The configuration that `modelbay export` writes, with the key as a variable."""
+    if not program.exporter:
+        return None
+    provider.key = f"{{env:{KEY_VARIABLE}}}"
+    return by_name(program.exporter).write([provider])
+
+
+# The provider
+
+
+def direct_target(program: AgentProgram, chosen: ChosenModels) -> LaunchTarget:
+    """The provider of the chosen models.
+
+    Raises:
+        Unsupported: the agent needs the gateway; the message says why.
+        ConfigError: the key cannot be read.
+    """
+    main, small = chosen.main, chosen.small
+    try:
+        return _direct(program, chosen)
+    except _GatewayNeeded as needed:
+        which = small if needed.small else main
+        raise Unsupported(
+            f"{program.title} cannot call {which.entry.provider} directly: {needed}",
+            setting="--direct",
+            hint="omit --direct: the gateway is used then",
+            provider=which.entry.provider,
+        ) from None
+
+
+def needs_gateway(program: AgentProgram, chosen: ChosenModels) -> str:
+    """Why the agent needs the gateway; "" if it can call the provider directly."""
+    try:
+        _direct(program, chosen)
+    except _GatewayNeeded as needed:
+        return str(needed)
+    return ""
+
+
+class _GatewayNeeded(Exception):
+    def __init__(self, why: str, *, small: bool = False) -> None:
+        super().__init__(why)
+        self.small = small
+
+
+def _direct(program: AgentProgram, chosen: ChosenModels) -> LaunchTarget:
+    main, small = chosen.main, chosen.small
+    if (main.entry.provider, main.upstream.protocol, main.upstream.base_url) != (
+        small.entry.provider, small.upstream.protocol, small.upstream.base_url,
+    ):  # fmt: skip
+        raise _GatewayNeeded(f"the model for small tasks, {small.entry.alias}, is at another endpoint", small=True)
+    for target in dict.fromkeys((main.entry.alias, small.entry.alias)):
+        which = main if target == main.entry.alias else small
+        if why := _obstacle(program, chosen.config, which):
+            raise _GatewayNeeded(why, small=which is small and small is not main)
+    called = _endpoint(chosen.config, main)
+    if why := _special(program, called):
+        raise _GatewayNeeded(why)
+    credential = called.credential.secret if called.credential is not None else None
+    model, other = (_at_provider(target) for target in (main, small))
+    return LaunchTarget(
+        provider=main.entry.provider,
+        base_url=main.upstream.base_url,
+        protocol=main.upstream.protocol,
+        key=Hidden(credential.reveal() if credential is not None else NO_KEY),
+        through_gateway=False,
+        bearer=credential is None or "authorization" in map(str.lower, called.headers),
+        model=model,
+        small=other,
+        models=_first((model, other), _others(chosen)),
+        exported=_exported_directly(program, chosen),
+    )
+
+
+def _obstacle(program: AgentProgram, config: Config, target: Target) -> str:
+    """Why calls of a model need the gateway, by its entry; "" if they do not."""
+    entry, to = target.entry, target.upstream
+    if to.protocol not in program.protocols:
+        spoken = " or ".join(APIS[protocol] for protocol in program.protocols)
+        return f"{program.title} speaks {spoken}, and the provider {APIS[to.protocol]}"
+    base, user = urls.without_user(to.base_url)
+    if (to.preset and to.preset.addressing != "plain") or to.full_url or urls.is_endpoint(base) or user or "?" in base:
+        return "the base URL is not one that an agent can use"
+    if changed := _changed(to.dialect):
+        return f"requests must be changed for the provider ({', '.join(changed)})"
+    if entry.settings or entry.variant:
+        return f"the entry of {entry.alias} has settings for each request"
+    written = [entry.api_key or to.provider.api_key or "", *to.provider.env.values()]
+    if any((found := REFERENCE.fullmatch(value.strip())) and found[1] == "command" for value in written):
+        return "its key is the output of a command, which may change"
+    if config.network is None or config.network.proxy or config.network.ca:
+        return "[network] has a proxy or certificates"
+    return ""
+
+
+def _changed(dialect: Dialect) -> list[str]:
+    """The fields of a dialect for which the gateway changes requests."""
+    return [
+        name
+        for name in Dialect.__struct_fields__
+        if name not in PASSED and getattr(dialect, name) != getattr(PLAIN, name)
+    ]
+
+
+def _endpoint(config: Config, target: Target) -> Endpoint:
+    path = target.codec.PASS.path("generate", target.model.id)
+    return endpoint(config, target.entry, path)
+
+
+def _special(program: AgentProgram, called: Endpoint) -> str:
+    """Why calls of an endpoint need the gateway; "" if they do not."""
+    if called.wants_token:
+        return "its login needs new tokens"
+    if called.proxy or called.tls:
+        return "its entry has a proxy or certificates"
+    usual = SCHEMES[called.protocol]
+    headers = {name.lower() for name in called.headers} - _ADDED
+    accepted = [_SCHEME_HEADERS.get(usual, usual), *(["authorization"] if program.names_scheme else [])]
+    if called.credential is None and not headers:
+        return ""
+    if len(headers) != 1 or not headers <= set(accepted):
+        return "it needs headers that the agent does not send"
+    return ""
+
+
+def _at_provider(target: Target) -> LaunchModel:
+    entry = target.entry
+    return LaunchModel(
+        id=entry.model,
+        key=entry.alias.removeprefix(f"{entry.provider}/"),
+        facts=target.model,
+        effort=entry.default_effort,
+    )
+
+
+def _others(chosen: ChosenModels) -> list[LaunchModel]:
+    """The other models of the provider that can be called in the same way."""
+    main, targets = chosen.main, Targets(chosen.config)
+    found = []
+    for entry in chosen.config.models.values():
+        if entry.provider == main.entry.provider and not _own(entry):
+            target = targets.of(entry)
+            if (target.upstream.protocol, target.upstream.base_url) == (main.upstream.protocol, main.upstream.base_url):
+                found.append(_at_provider(target))
+    return found
+
+
+def _own(entry: ModelEntry) -> bool:
+    """Whether a model is not called as its provider's other models are."""
+    return bool(entry.settings or entry.api_key or entry.oauth or entry.flat)
+
+
+def _exported_directly(program: AgentProgram, chosen: ChosenModels) -> ExportedConfig | None:
+    if not program.exporter:
+        return None
+    try:
+        provider = exported_provider(
+            chosen.config, chosen.main.entry.provider, by_name(program.exporter), with_keys=False
+        )
+    except ModelbayError as error:
+        raise _GatewayNeeded(error.message) from None
+    if chosen.main.entry.alias not in [model.alias for model in provider.models]:
+        raise _GatewayNeeded("; ".join(provider.notes))
+    return _exported(program, provider)

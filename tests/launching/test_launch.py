@@ -1,0 +1,218 @@
+"""`modelbay launch` with a fake agent: its environment, arguments and files, and what is left afterwards."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import KEY
+from tests.launching.desk import LaunchDesk
+
+LOCAL = "sk-mb-"
+
+
+def local_key(desk: LaunchDesk) -> str:
+    return (desk.home / "gateway" / "local-key").read_text().strip()
+
+
+def test_an_agent_uses_a_model_of_another_protocol_through_the_gateway(desk: LaunchDesk) -> None:
+    run = desk("launch", "claude", "--", "show", desk.file("seen"), "ask", desk.file("answer"))
+    assert run.code == 0, run.err
+    assert (desk.room / "answer").read_text().startswith("You asked: Hello")
+    seen = desk.seen("seen")
+    assert seen["environment"]["ANTHROPIC_MODEL"] == "chat"
+    assert seen["environment"]["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == "64000"
+    assert seen["environment"]["ANTHROPIC_AUTH_TOKEN"] == local_key(desk)
+    assert seen["environment"]["ANTHROPIC_BASE_URL"].startswith("http://127.0.0.1:")
+    assert "Claude Code with chat, through the gateway" in run.err
+
+
+def test_the_files_of_a_launch_are_private_and_removed_at_its_end(desk: LaunchDesk) -> None:
+    desk("launch", "claude", "--", "show", desk.file("seen"))
+    seen = desk.seen("seen")
+    assert seen["modes"] == ["0o700", "0o600"]
+    assert seen["settings"]["env"]["ANTHROPIC_MODEL"] == "chat"
+    assert seen["folder"].startswith(str(desk.launches))
+    assert not Path(seen["folder"]).exists()
+    assert not list(desk.launches.glob("*.launch"))
+
+
+def test_an_agent_of_the_providers_protocol_calls_it_directly(desk: LaunchDesk) -> None:
+    run = desk("launch", "claude", "-m", "direct", "--", "show", desk.file("seen"), "ask", desk.file("answer"))
+    assert run.code == 0, run.err
+    environment = desk.seen("seen")["environment"]
+    assert environment["ANTHROPIC_BASE_URL"] == desk.simulator.url
+    assert (environment["ANTHROPIC_MODEL"], environment["ANTHROPIC_API_KEY"]) == ("sim-1", KEY)
+    assert "ANTHROPIC_AUTH_TOKEN" not in environment
+    assert (desk.room / "answer").read_text().startswith("You asked: Hello")
+    assert "directly at messages" in run.err
+    assert not desk.gateways()
+
+
+def test_the_gateway_can_be_forced(desk: LaunchDesk) -> None:
+    desk("launch", "claude", "-m", "direct", "--gateway", "--", "show", desk.file("seen"))
+    environment = desk.seen("seen")["environment"]
+    assert environment["ANTHROPIC_BASE_URL"] != desk.simulator.url
+    assert environment["ANTHROPIC_MODEL"] == "direct"
+    assert "ANTHROPIC_API_KEY" not in environment
+
+
+def test_a_direct_call_that_is_impossible_is_an_error_with_its_reason(desk: LaunchDesk) -> None:
+    run = desk("launch", "claude", "--direct")
+    assert run.code == 1
+    assert "Claude Code cannot call sim directly: Claude Code speaks Anthropic Messages" in run.err
+    assert "omit --direct" in run.err
+
+
+def test_a_small_model_is_for_small_tasks(desk: LaunchDesk) -> None:
+    desk("launch", "claude", "--small", "direct", "--", "show", desk.file("seen"))
+    environment = desk.seen("seen")["environment"]
+    assert environment["ANTHROPIC_DEFAULT_HAIKU_MODEL"] == "direct"
+    assert environment["ANTHROPIC_DEFAULT_SONNET_MODEL"] == "chat"
+
+
+def test_an_agent_without_a_small_model_says_that_it_is_ignored(desk: LaunchDesk) -> None:
+    run = desk("launch", "codex", "--small", "direct", "--", "show", desk.file("seen"))
+    assert run.code == 0
+    assert "Codex has no setting for a model for small tasks; --small is ignored" in run.err
+
+
+def test_variables_of_the_user_that_would_override_the_model_are_removed(desk: LaunchDesk) -> None:
+    own = {"ANTHROPIC_API_KEY": "sk-ant-own", "CLAUDE_CODE_USE_BEDROCK": "1", "EDITOR": "vi"}
+    desk("launch", "claude", "--", "show", desk.file("seen"), **own)
+    seen = desk.seen("seen")
+    assert not {"ANTHROPIC_API_KEY", "CLAUDE_CODE_USE_BEDROCK"} & seen["environment"].keys()
+    assert seen["settings"]["env"]["ANTHROPIC_API_KEY"] == ""
+    assert seen["environment"]["EDITOR"] == "vi"
+
+
+def test_calls_of_the_gateway_do_not_go_through_the_proxy_of_the_user(desk: LaunchDesk) -> None:
+    own = {"HTTPS_PROXY": "http://proxy.example:3128", "no_proxy": "intranet"}
+    desk("launch", "claude", "--", "show", desk.file("seen"), **own)
+    environment = desk.seen("seen")["environment"]
+    assert environment["no_proxy"] == "intranet,127.0.0.1,localhost,::1"
+    assert environment["NO_PROXY"] == "127.0.0.1,localhost,::1"
+
+
+def test_no_process_has_a_key_in_its_arguments(desk: LaunchDesk) -> None:
+    for number, options in enumerate((("-m", "chat"), ("-m", "direct"))):
+        running = desk.agent(f"seen{number}", *options)
+        seen = desk.seen(f"seen{number}")
+        lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
+        desk.ended(f"seen{number}", running)
+        ours = [line for line in lines if str(desk.home.parent).encode() in line or b"--for-launches" in line]
+        assert len(ours) >= 2
+        for key in (KEY, local_key(desk)):
+            assert not any(key.encode() in line for line in lines)
+            assert key not in " ".join(seen["arguments"])
+
+
+def _readable(path: Path) -> bool:
+    try:
+        path.read_bytes()
+    except OSError:
+        return False
+    return True
+
+
+def test_no_file_in_the_home_of_the_user_is_changed(desk: LaunchDesk) -> None:
+    for name in (".claude/settings.json", ".claude.json", ".codex/config.toml", ".codex/auth.json", "notes.txt"):
+        (desk.user / name).parent.mkdir(exist_ok=True)
+        (desk.user / name).write_text('{"env": {"ANTHROPIC_BASE_URL": "https://other.example"}}')
+    before = desk.hashes()
+    for agent in ("claude", "codex"):
+        for options in ((), ("-m", "direct")):
+            assert desk("launch", agent, *options, "--", "show", desk.file("seen")).code == 0
+    assert desk.hashes() == before
+
+
+@pytest.mark.parametrize(("action", "code"), [(("exit", "7"), 7), (("die", "15"), 143), (("die", "9"), 137)])
+def test_the_exit_code_of_the_agent_is_passed_on(desk: LaunchDesk, action: tuple[str, str], code: int) -> None:
+    assert desk("launch", "claude", "-m", "direct", "--", *action).code == code
+
+
+def test_arguments_of_the_user_come_after_those_of_the_launch(desk: LaunchDesk) -> None:
+    desk("launch", "claude", "--", "show", desk.file("seen"), "-p", "a b", "--model=x", "")
+    assert desk.seen("seen")["arguments"][2:] == ["show", desk.file("seen"), "-p", "a b", "--model=x", ""]
+
+
+def test_an_agent_that_is_not_installed_is_an_error_that_names_its_package(desk: LaunchDesk) -> None:
+    (desk.bin / "claude").unlink()
+    run = desk("launch", "claude", PATH=str(desk.bin))
+    assert run.code == 1
+    assert "Claude Code is not installed: no program claude on the PATH" in run.err
+    assert "install the package @anthropic-ai/claude-code: `npm install --global @anthropic-ai/claude-code`" in run.err
+
+
+def test_an_unknown_agent_is_an_error_that_names_a_similar_one(desk: LaunchDesk) -> None:
+    run = desk("launch", "cluade")
+    assert run.code == 2
+    assert 'unknown agent "cluade"' in run.err
+    assert "did you mean claude?" in run.err
+    assert "must be one of: claude, codex" in desk("launch", "zzz").err
+
+
+def test_an_unknown_model_is_an_error_that_names_a_similar_one(desk: LaunchDesk) -> None:
+    run = desk("launch", "claude", "-m", "chta")
+    assert run.code == 1
+    assert "chta" in run.err
+    assert "chat" in run.err
+
+
+def test_a_program_that_cannot_be_started_is_an_error(desk: LaunchDesk) -> None:
+    (desk.bin / "claude").write_text("#!/no/such/interpreter\n")
+    run = desk("launch", "claude", "-m", "direct")
+    assert run.code == 1
+    assert "cannot start" in run.err
+    assert not list(desk.launches.glob("*.launch"))
+
+
+def test_a_gateway_that_cannot_start_is_an_error_with_its_message(desk: LaunchDesk) -> None:
+    desk.configure((desk.home / "config.toml").read_text() + "[gateway]\nport = 99999999\n")
+    run = desk("launch", "claude")
+    assert run.code == 1
+    assert "gateway" in run.err
+    assert "port" in run.err
+
+
+def test_another_user_must_not_be_able_to_read_the_folder_of_launches(desk: LaunchDesk) -> None:
+    desk.launches.mkdir(mode=0o755)
+    desk.launches.chmod(0o755)
+    run = desk("launch", "claude")
+    assert run.code == 1
+    assert "open to other users (mode 0755)" in run.err
+    assert "chmod 700 HOME/launches" in run.err
+
+
+def test_the_configuration_cannot_come_from_standard_input(desk: LaunchDesk) -> None:
+    run = desk("--config", "-", "launch", "claude", stdin="")
+    assert run.code == 2
+    assert "the agent reads standard input" in run.err
+
+
+def test_the_list_has_the_version_of_each_installed_agent_and_the_tested_one(desk: LaunchDesk) -> None:
+    (desk.bin / "codex").unlink()
+    path = {"PATH": f"{desk.bin}:/usr/bin:/bin"}
+    rows = {row["agent"]: row for row in json.loads(desk("launch", "--list", "--json", **path).out)}
+    assert rows["claude"]["version"] == "2.3.4"
+    assert rows["claude"]["installed"] is True
+    assert rows["claude"]["protocols"] == ["anthropic"]
+    assert rows["codex"]["installed"] is False
+    assert rows["codex"]["path"] is None
+    text = desk("launch", "--list", **path).out
+    assert f"claude  2.3.4          tested with {rows['claude']['verified_version']}" in text
+    assert "not installed" in text
+    assert "npm install --global @openai/codex" in text
+
+
+def test_a_crashed_launch_is_removed_by_the_next_one(desk: LaunchDesk) -> None:
+    running = desk.agent("seen")
+    seen = desk.seen("seen")
+    running.kill()
+    running.wait()
+    assert Path(seen["folder"]).exists()  # its agent is still running
+    desk("launch", "claude", "-m", "direct", "--", "exit", "0")
+    assert Path(seen["folder"]).exists()
+    desk.ended("seen", running)
+    desk("launch", "claude", "-m", "direct", "--", "exit", "0")
+    assert not Path(seen["folder"]).exists()
