@@ -4,9 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from modelbay.agents.agent import Agent
+    from modelbay.agents.agent import Agent, ImportSource
 
 NAMES = ("kimi", "kilo", "opencode", "codex", "claude", "ccr", "crush", "qwen", "gemini")
+
+IMPORTED_ONLY = ("litellm",)
+"""Other programs whose providers can be imported."""
+
+
+def import_source(name: str) -> "ImportSource":
+    """The agent or other program with a name of `NAMES` or `IMPORTED_ONLY`."""
+    found: ImportSource = import_module(f"modelbay.agents.{name}").AGENT
+    return found
 
 
 def by_name(name: str) -> "Agent":

@@ -95,15 +95,22 @@ class ExportedConfig(Struct):
     """
 
 
-class Agent(Struct, frozen=True):
+class ImportSource(Struct, frozen=True, kw_only=True):
+    """A program whose providers can be imported."""
+
     id: str
     title: str
-    protocols: tuple[Protocol, ...]
-    """The protocols that it speaks, the preferred one first."""
     files: Callable[[], list[Path]]
     """Returns its own configuration files in increasing priority. Exports are written to the last one."""
     read: Callable[[Path | None, bool], ImportedConfig]
     """Reads one file, or all of its own files; with secrets if the second argument is true. Raises ConfigError."""
+
+
+class Agent(ImportSource, frozen=True, kw_only=True):
+    """A coding agent: providers can be imported from it and exported to it."""
+
+    protocols: tuple[Protocol, ...]
+    """The protocols that it speaks, the preferred one first."""
     write: Callable[[list[ExportedProvider]], ExportedConfig]
     """Returns its configuration for these providers. Raises Unsupported."""
     model_urls: bool = True

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from modelbay.agents import jsonc
+from modelbay.agents import jsonc, yaml_text
 from modelbay.agents.findings import ConfigLayer, MergedConfig
 from modelbay.config.schema import Table
 from modelbay.errors import ConfigError
@@ -53,8 +53,17 @@ def read_json(file: Path) -> Table:
     Raises:
         ConfigError: the file cannot be read, or is not valid.
     """
+    return parse_json(text_of(file), str(file))
+
+
+def text_of(file: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not text.
+    """
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        return file.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigError(
             f"{file} cannot be read: {error.strerror}",
@@ -65,7 +74,25 @@ def read_json(file: Path) -> Table:
         raise ConfigError(
             f"{file} cannot be read: not UTF-8 text", hint=f"save {file} as UTF-8 text", file=str(file)
         ) from None
-    return parse_json(text, str(file))
+
+
+def yaml_layer(file: Path, *, old: bool = False) -> ConfigLayer:
+    """A YAML file. `old`: whether the program reads YAML 1.1.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not valid.
+    """
+    try:
+        data = yaml_text.decode(text_of(file), old=old)
+    except ValueError as error:
+        raise ConfigError(
+            f"{file} is not valid YAML: {error}", hint=f"fix {file} in an editor", file=str(file)
+        ) from None
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"{file} is not a YAML mapping", hint=f"fix {file}: it must have keys", file=str(file))
+    return ConfigLayer(str(file), data, file.absolute().parent)
 
 
 def parse_json(text: str, name: str) -> Table:

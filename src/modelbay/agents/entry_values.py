@@ -16,6 +16,7 @@ from modelbay.agents.findings import KEY_IN_HEADER, KEY_NOT_COPIED, LIKE_REFEREN
 from modelbay.config.schema import Table
 from modelbay.config.toml.scan import Keys
 from modelbay.protocols.shapes import whole_number
+from modelbay.providers import presets
 from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, secret_header
 
 Field: TypeAlias = tuple[Keys, Keys, Literal["text", "size", "number", "boolean", "strings"]]
@@ -134,6 +135,13 @@ def has_host(url: str | None) -> bool:
         return bool(url and urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname)
     except ValueError:
         return False
+
+
+def id_of(url: str, otherwise: str) -> str:
+    """An ID for the provider at a URL: its vendor's, or its host."""
+    host = (urlsplit(url).hostname or "") if has_host(url) else ""
+    vendor = presets.by_host(host)
+    return vendor.id if vendor else re.sub(r"[^a-z0-9]+", "-", host).strip("-") or otherwise
 
 
 def import_fields(merged: MergedConfig, path: Keys, table: Table, fields: Iterable[Field]) -> None:

@@ -191,7 +191,8 @@ class MergedConfig:
 
     def override_unsupported(self, *path: str, why: str) -> None:
         """Records everything at a path as unsupported, in place of earlier results."""
-        self._results = {leaf: finding for leaf, finding in self._results.items() if leaf[: len(path)] != path}
+        for leaf in self._inside(path):
+            self._results.pop(leaf, None)
         self.unsupported(*path, why=why)
 
     def _record(self, path: Keys, outcome: Outcome, why: str) -> None:

@@ -8,7 +8,6 @@ import re
 import shlex
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -21,6 +20,7 @@ from modelbay.agents.entry_values import (
     Field,
     ReferenceForm,
     has_host,
+    id_of,
     import_fields,
     import_headers,
     read_url,
@@ -29,12 +29,12 @@ from modelbay.agents.exported import NO_KEY, ExportedGroup, ExportedProvider, or
 from modelbay.agents.findings import KEY_NOT_COPIED, MergedConfig
 from modelbay.agents.importing import check
 from modelbay.agents.named_lists import ANY, NamedLists, as_tables
-from modelbay.config.provider_types import TYPE_OF
+from modelbay.config.provider_types import TYPE_OF, TYPES
 from modelbay.config.schema import ModelEntry, Table
 from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 from modelbay.errors import ConfigError
-from modelbay.providers import presets, urls
+from modelbay.providers import urls
 from modelbay.secrecy import REFERENCE
 from modelbay.storage.paths import environment, expanded
 
@@ -212,9 +212,7 @@ class _Reader(Struct):
         return provider
 
     def _free_id(self, group: str, url: str) -> str:
-        host = urlsplit(url).hostname or ""
-        vendor = presets.by_host(host)
-        id = group if group not in PROTOCOLS else vendor.id if vendor else re.sub(r"[^a-z0-9]+", "-", host)
+        id = group if group not in PROTOCOLS else id_of(url, group)
         used = {provider.id for provider in self.providers.values()}
         return next(one for one in (id, *(f"{id}-{number}" for number in range(2, 10_000))) if one not in used)
 
@@ -292,8 +290,7 @@ class _Reader(Struct):
 
 def _usual_url(protocol: Protocol) -> str | None:
     """The base URL of a model without one."""
-    vendor = presets.by_type(TYPE_OF[protocol])
-    return vendor.url(protocol) if vendor and protocol in vendor.protocols else None
+    return TYPES[TYPE_OF[protocol]].base_url
 
 
 # Export

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from modelbay.agents.config_files import text_of
 from modelbay.agents.findings import ConfigLayer
 from modelbay.config.schema import Table
 from modelbay.errors import ConfigError
@@ -33,19 +34,7 @@ def file_layer(path: Path) -> ConfigLayer:
     Raises:
         ConfigError: the file cannot be read.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error.strerror}",
-            hint=f"check that {path} is a file that you may read",
-            file=str(path),
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigError(
-            f"{path} cannot be read: not UTF-8 text", hint=f"save {path} as UTF-8 text", file=str(path)
-        ) from None
-    return ConfigLayer(str(path), {"env": dict(parse(text))}, path.absolute().parent)
+    return ConfigLayer(str(path), {"env": dict(parse(text_of(path)))}, path.absolute().parent)
 
 
 def shell_layer(names: Iterable[str], keys: Iterable[str]) -> list[ConfigLayer]:

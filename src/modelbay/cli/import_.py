@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelbay.agents import NAMES
+from modelbay.agents import IMPORTED_ONLY, NAMES
 from modelbay.cli import terminal
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 
 if TYPE_CHECKING:
-    from modelbay.agents.agent import Agent, ImportedConfig
+    from modelbay.agents.agent import ImportedConfig, ImportSource
     from modelbay.agents.importing import ConflictAction, ImportSummary
 
 
 @click.command("import")
-@click.argument("agent", type=click.Choice(NAMES))
+@click.argument("agent", type=click.Choice((*NAMES, *IMPORTED_ONLY)))
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True), required=False)
 @click.option("--keys", is_flag=True, help="Copy API keys too.")
 @click.option("--replace", is_flag=True, help="Replace existing providers with the same ID.")
@@ -26,23 +26,24 @@ if TYPE_CHECKING:
 def import_(
     settings: GlobalOptions, /, agent: str, file: Path | None, keys: bool, replace: bool, yes: bool, dry_run: bool
 ) -> None:
-    """Import providers from the coding agent AGENT.
+    """Import providers from AGENT, a coding agent or LiteLLM.
 
     They are read from FILE, or from the agent's own files and key store. Each setting is listed as exact, approximate or
     unsupported, with the reason.
     """
-    from modelbay.agents import by_name, importing
+    from modelbay.agents import import_source, importing
     from modelbay.config.edit import Edit, apply
     from modelbay.config.load import load
     from modelbay.onboarding import key_storage
 
-    found = by_name(agent).read(file, keys)
+    source = import_source(agent)
+    found = source.read(file, keys)
     _write_findings(found)
     if not found.providers and not found.settings:
         terminal.note("Nothing to import")
         return
     if file is not None:
-        _check_references(settings, by_name(agent), found, file, asked=not (yes or dry_run))
+        _check_references(settings, source, found, file, asked=not (yes or dry_run))
     used = apply(lambda edit: importing.conflicts(edit, found), settings.config, dry_run=True).result
     actions = {id: _conflict_action(id, agent, replace=replace, asked=not (yes or dry_run)) for id in used}
 
@@ -66,7 +67,7 @@ def import_(
 
 
 def _check_references(
-    settings: GlobalOptions, agent: "Agent", found: "ImportedConfig", file: Path, *, asked: bool
+    settings: GlobalOptions, agent: "ImportSource", found: "ImportedConfig", file: Path, *, asked: bool
 ) -> None:
     """Asks before references are followed in a file that is not the agent's own: they decide which secrets are sent where.
 
