@@ -171,9 +171,10 @@ def leave(hub: sync.Hub, way: str) -> BaseException | None:
         next(stream)
         stream.close()
     elif way == "error":
-        next(stream)
+        events = iter(stream)
+        next(events)
         with pytest.raises(KeyError) as caught:
-            stream.throw(KeyError("x"))
+            events.throw(KeyError("x"))
         return caught.value
     else:
         del stream

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,36 @@ from tests.test_hub import write_config
 GUIDE = ROOT / "docs" / "guides" / "library.md"
 
 
-@pytest.mark.parametrize("page", [README, GUIDE], ids=lambda page: page.name)
-def test_the_python_of_a_page_runs_and_answers(llamacpp: LlamaServer, tmp_path: Path, page: Path) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-    assert len([line for line in code.splitlines() if line.strip()]) == (8 if page is README else 11)
+SETTING = """
+import asyncio
+from modelbay import *
+
+async def main() -> None:
+    async with Hub.open() as hub:
+"""
+"""The program around a block that uses a hub without opening one."""
+
+
+def programs(page: Path) -> list[str]:
+    """The Python of a page. Blocks that use a hub without opening one are put into a program."""
+    found = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    return [
+        code if "Hub.open()" in code else f"{SETTING}{textwrap.indent(code, '        ')}\nasyncio.run(main())\n"
+        for code in found
+    ]
+
+
+PROGRAMS = [(page.name, number) for page in (README, GUIDE) for number in range(len(programs(page)))]
+
+
+def test_the_first_program_of_a_page_is_short() -> None:
+    lines = [len([line for line in programs(page)[0].splitlines() if line.strip()]) for page in (README, GUIDE)]
+    assert lines == [8, 9]
+
+
+@pytest.mark.parametrize(("name", "number"), PROGRAMS)
+def test_the_python_of_a_page_runs_and_answers(llamacpp: LlamaServer, tmp_path: Path, name: str, number: int) -> None:
+    code = programs(README if name == README.name else GUIDE)[number]
     write_config(tmp_path, llamacpp.url)
     ran = subprocess.run(
         [sys.executable, "-c", code],

@@ -71,6 +71,8 @@ class ModelbayError(Exception):
         """Base URL in the provider's manifest; None if the provider has no manifest."""
         self.advice: str | None = None
         """The hint as raised. `hints.explain` derives `hint` from it for the command line, the app or the library."""
+        self.reply: Any = None
+        """The complete parts of a reply that failed, as a `Reply`; None if nothing of it arrived."""
         self.explained: str | None = None
         """The hint that `hints.explain` set, to tell it from a newer one."""
 

@@ -4,15 +4,17 @@ A reply without streaming is parsed into the same events, so both give the same 
 may interleave; the order of `PartStarted` is the order of the reply.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from modelbay.conversation import Annotation, AnyPart, Extra, Json, Refusal, Text, Thinking, ToolCall, Turn
-from modelbay.errors import ModelbayError
+from modelbay.errors import IncompleteReply, ModelbayError
 from modelbay.usage import Usage
 
+PartKind: TypeAlias = Literal["text", "thinking", "refusal", "arguments", "media"]
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "other"]
 """`other`: an unknown reason, so the reply may be incomplete."""
 
@@ -39,6 +41,8 @@ class PartDelta(Struct, tag="part_delta", omit_defaults=True, gc=False):
     index: int = 0
     """Index into the texts of a thinking part."""
     logprobs: list[Json] | None = None
+    kind: PartKind | None = None
+    """The kind of content in `text`. Set in the streams of a Hub; elsewhere `PartStarted` tells it."""
 
 
 class PartAnnotated(Struct, tag="part_annotated", omit_defaults=True):
@@ -103,17 +107,27 @@ def shows(event: Event) -> bool:
     return True
 
 
-class Reply(Struct):
+class Reply(Struct, dict=True):
     """A complete reply. If it failed, `error` is set and `finish` is not."""
 
     id: str | None = None
     model: str | None = None
+    """The model that replied, as the provider calls it."""
     parts: list[AnyPart] = field(default_factory=list)
     finish: Finished | None = None
     usage: Usage | None = None
     warnings: list[Warned] = field(default_factory=list)
     error: ModelbayError | None = None
     extra: Extra | None = None
+    provider: str | None = None
+    """The ID of the provider in the configuration. Set in replies of a Hub."""
+
+    @property
+    def cost(self) -> float | None:
+        """Cost in US dollars. None if the price or the usage is unknown, or if the reply is not of a Hub. The first use may
+        load a list of prices, which takes a quarter of a second."""
+        priced: Callable[[Usage], float | None] | None = self.__dict__.get("priced")
+        return None if priced is None or self.usage is None else priced(self.usage)
 
     @property
     def text(self) -> str:
@@ -135,6 +149,17 @@ class Reply(Struct):
     def turn(self) -> Turn:
         """The reply as the next turn of the conversation."""
         return Turn("assistant", list(self.parts))
+
+
+def failure(reply: Reply) -> ModelbayError | None:
+    """The error of a reply that failed or did not end, with its complete parts in `error.reply`; None if it is whole."""
+    error = reply.error
+    if error is None:
+        if reply.finish is not None:
+            return None
+        error = IncompleteReply("the stream was closed before the end of the reply")
+    error.reply = replace(reply, error=None)
+    return error
 
 
 def collect(events: Iterable[Event]) -> Reply:

@@ -9,8 +9,8 @@ transport sends it once, and the response becomes events.
 """
 
 from asyncio import to_thread
-from collections.abc import AsyncGenerator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, Unpack
 
@@ -20,7 +20,7 @@ from modelbay.config.schema import Config, Problem, key_text
 from modelbay.conversation import Conversation, Reasoning
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.events import Event, PartDelta, Reply, Warned, collect
+from modelbay.events import Event, PartDelta, Reply, collect, failure
 from modelbay.hints import About, explain
 from modelbay.line import ProviderClient
 from modelbay.logs import LOG
@@ -32,7 +32,8 @@ from modelbay.protocols import efforts
 from modelbay.protocols.codec import codec
 from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
-from modelbay.target import Targets
+from modelbay.reply_stream import ReplyStream
+from modelbay.target import Target, Targets
 from modelbay.usage import Usage
 
 if TYPE_CHECKING:
@@ -161,42 +162,39 @@ class Hub:
 
     # --- asking ---
 
-    def stream(
-        self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]
-    ) -> AsyncGenerator[Event, None]:
-        """The events of a reply, as they arrive.
+    def stream(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> ReplyStream:
+        """A reply that is read while it arrives: as events, as text (`text`), or at last as a whole (`reply`).
 
         `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default:
         the default model. Settings: system, files, tools, tool_choice, output_format, effort, max_tokens, temperature,
         top_p, stop. A setting that is missing or None has the default of the model or its provider.
 
-        Closing the iterator, or cancelling the task that reads it, closes the connection to the provider at once.
+        Closing the stream, or cancelling the task that reads it, closes the connection to the provider at once.
 
         Raises:
             TypeError, ValueError: immediately, for an unknown setting or an invalid value.
-            ModelbayError: the reply did not start. After its start, the stream ends with `Finished` or `Failed`.
+            ModelbayError: when it is read, if the reply did not start. After its start, the events end with `Finished` or
+                `Failed`.
         """
         prompts.check(prompt, model, settings)
-        return self._stream(model, prompt, settings)
 
-    async def _stream(self, model: str | None, prompt: Prompt, ask: Ask) -> AsyncGenerator[Event, None]:
-        sending = await self._prepare(model, prompt, ask, stream=True)
-        for warning in sending.call.warnings:
-            yield warning
-        opening = Opening(self._line, sending)
-        while isinstance(step := await opening.step(), Warned):
-            yield step
-        async with step as opened:
-            while (events := await opened.events()) is not None:
-                for event in events:
-                    yield event
+        async def start() -> Opening:
+            return Opening(self._line, await self._prepare(model, prompt, settings, stream=True))
+
+        return ReplyStream(start, self._described)
+
+    def _described(self, reply: Reply, target: Target) -> Reply:
+        reply.provider = target.upstream.provider.id
+        reply.__dict__["priced"] = partial(self.cost, target.model)
+        return reply
 
     async def complete(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> Reply:
         """The complete reply, requested without streaming. The arguments are those of `stream`.
 
         Raises:
             TypeError, ValueError: an unknown setting or an invalid value; nothing was sent.
-            ModelbayError: there is no complete reply. `Reply.error` is never set in the result.
+            ModelbayError: there is no complete reply. `Reply.error` is never set in the result; `reply` of the error has the
+                complete parts of a reply that failed.
         """
         prompts.check(prompt, model, settings)
         sending = await self._prepare(model, prompt, settings, stream=False)
@@ -204,9 +202,9 @@ class Hub:
         async with await Opening(self._line, sending).opened(told.append) as opened:
             while (events := await opened.events()) is not None:
                 told += [event for event in events if not isinstance(event, PartDelta)]  # `PartEnded` has their text
-        reply = collect(told)
-        if reply.error is not None:
-            raise reply.error
+        reply = self._described(collect(told), sending.target)
+        if (error := failure(reply)) is not None:
+            raise error
         return reply
 
     # --- preparing a call ---

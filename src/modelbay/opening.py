@@ -30,8 +30,8 @@ class Opening:
         self, client: ProviderClient, sending: Sending, policy: Policy | None = None, consume: Consume | None = None
     ) -> None:
         """With `consume`, the reply is relayed: see `Opened.relay`."""
+        self.sending = sending
         self._client = client
-        self._sending = sending
         self._policy = policy or client.policy
         self._consume = consume
         self._lesson: Adaptation | None = None
@@ -61,7 +61,7 @@ class Opening:
         except ModelbayError as error:
             return self._failed(error)
         if self._lesson is not None:
-            target = self._sending.target
+            target = self.sending.target
             self._client.lessons.add(target.origin, target.model.id, to_builtins(self._lesson))
         return opened
 
@@ -71,7 +71,7 @@ class Opening:
         Raises:
             ModelbayError: it failed before its reply showed anything.
         """
-        sending = self._sending
+        sending = self.sending
         response = await self._client.response(sending)
         opened = Opened(sending, response, self._explained)
         try:
@@ -89,8 +89,8 @@ class Opening:
 
     def _failed(self, error: ModelbayError) -> Warned:
         """The warning about the next attempt, and about changes for it. Raises the error if there is none."""
-        attempts = self._sending.attempts
-        if isinstance(error, BadRequest) and attempts.left and (change := _change(error, self._sending, self._lesson)):
+        attempts = self.sending.attempts
+        if isinstance(error, BadRequest) and attempts.left and (change := _change(error, self.sending, self._lesson)):
             self._lesson, self._delay = change.lesson or self._lesson, 0.0
             return change.warning
         decision = decide(error, attempts.made, self._policy, random)
@@ -102,7 +102,7 @@ class Opening:
         return Warned(redact(f"{error.message.removesuffix('.')}: {decision.why}"), retry=True)
 
     def _explained(self, error: ModelbayError) -> ModelbayError:
-        return self._client.explained(error, self._sending.endpoint, model=self._sending.target.model.id)
+        return self._client.explained(error, self.sending.endpoint, model=self.sending.target.model.id)
 
 
 class _Change(Struct):

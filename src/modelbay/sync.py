@@ -6,26 +6,30 @@ It has the same methods. The event loop runs in its own thread, so any number of
 import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from weakref import WeakSet
 
-from modelbay import hub
+from modelbay import hub, reply_stream
 from modelbay.config.schema import Config, Problem
 from modelbay.errors import Disconnected, HubClosed, ModelbayError
 from modelbay.events import Event, Reply
 from modelbay.model import Model
 from modelbay.prompt import Ask, Prompt
-from modelbay.recording import Recorder
 from modelbay.usage import Usage
+
+if TYPE_CHECKING:
+    from modelbay.catalog.lists.discovery import Discovery
+    from modelbay.catalog.lookup import Catalog
+    from modelbay.recording import Recorder
 
 T = TypeVar("T")
 
 
-async def _next(events: AsyncGenerator[Event, None]) -> Event | None:
-    return await anext(events, None)
+async def _next(pieces: AsyncIterator[T]) -> T | None:
+    return await anext(pieces, None)
 
 
 async def _cancelled() -> None:
@@ -42,6 +46,8 @@ class _Runner:
     def __init__(self) -> None:
         self._process = os.getpid()
         self._loop = asyncio.new_event_loop()
+        self._releases: set[asyncio.Task[object]] = set()
+        """Tasks in progress of `release`: the loop itself does not keep its tasks."""
         self._thread = threading.Thread(target=self._loop.run_forever, name="modelbay", daemon=True)
         self._thread.start()
 
@@ -72,6 +78,17 @@ class _Runner:
         except CancelledError:
             raise HubClosed("the hub was closed during the call") from None
 
+    def release(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run a coroutine that releases something, unless the loop has ended, which releases everything. The garbage collector
+        may call this in the loop's own thread, which must not wait for itself."""
+        if not self.is_here():
+            work.close()
+        elif threading.current_thread() is self._thread:
+            self._releases.add(task := self._loop.create_task(work))
+            task.add_done_callback(self._releases.discard)
+        else:
+            self.run(work)
+
     def close(self) -> None:
         """Cancel running tasks and end the thread."""
         self.run(_cancelled())
@@ -96,6 +113,15 @@ class Hub:
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Self:
+        """The hub of a config file. Default: `config.toml` in modelbay's home.
+
+        Entries that are invalid are listed in `problems`; the others work. References in a file that you name
+        (`{env:NAME}`, `{file:PATH}`, `{keyring:…}`) are resolved wherever the file is. For a file from elsewhere, use
+        `Hub(load(path))`: it resolves only references that the user approved.
+
+        Raises:
+            ConfigError: the file cannot be read or parsed.
+        """
         return cls(hub.Hub.open(path).config)
 
     def __enter__(self) -> Self:
@@ -106,7 +132,7 @@ class Hub:
         self.close()
 
     def close(self) -> None:
-        """Close the connections and end the thread. Later calls raise `HubClosed`; open streams end."""
+        """Close all connections. Later calls raise `HubClosed`; open streams end."""
         with self._lock:
             self._closed = True
             runner, self._runner = self._runner, None
@@ -120,57 +146,81 @@ class Hub:
 
     @property
     def problems(self) -> list[Problem]:
+        """Entries of the configuration, and vendor files of the user, that cannot be used."""
         return self._hub.problems
 
     def models(self) -> list[Model]:
+        """All configured and usable models, with their facts."""
         return self._hub.models()
 
     def model(self, name: str | None = None) -> Model:
+        """A model by alias or `provider/model-id`; without a name, the default model.
+
+        Raises:
+            UnknownModel, UnknownProvider, ConfigError: there is no such model; the hint suggests similar names.
+        """
         return self._hub.model(name)
 
     def cost(self, model: Model, usage: Usage) -> float | None:
+        """Cost in US dollars, or None if the price is unknown. Counts without a price of their own cost as much as
+        input."""
         return self._hub.cost(model, usage)
 
-    def record(self) -> Recorder:
+    def record(self) -> "Recorder":
+        """Start recording all exchanges with providers, without secrets. Returns the recorder; write its `lines` to a
+        file for `modelbay replay`."""
         return self._hub.record()
 
+    @property
+    def catalog(self) -> "Catalog":
+        """Facts about models from providers' lists and models.dev."""
+        return self._hub.catalog
+
+    @catalog.setter
+    def catalog(self, catalog: "Catalog") -> None:
+        self._hub.catalog = catalog
+
     def list_models(self, provider: str) -> list[str]:
+        """The IDs of the models that a provider lists.
+
+        Raises:
+            ModelbayError: it has no list, or the request failed.
+        """
         return self._run(self._hub.list_models(provider))
+
+    def discover(self, provider: str) -> "Discovery":
+        """The models that a provider lists, with facts from its list. The facts are also used by `model`.
+
+        Raises:
+            ModelbayError: it has no list, or the request failed.
+        """
+        return self._run(self._hub.discover(provider))
 
     def complete(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> Reply:
         """The complete reply, requested without streaming. The arguments are those of `stream`.
 
         Raises:
             TypeError, ValueError: an unknown setting or an invalid value; nothing was sent.
-            ModelbayError: there is no complete reply. `Reply.error` is never set in the result.
+            ModelbayError: there is no complete reply. `Reply.error` is never set in the result; `reply` of the error has the
+                complete parts of a reply that failed.
         """
         return self._run(self._hub.complete(prompt, model=model, **settings))
 
-    def stream(
-        self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]
-    ) -> Generator[Event, None, None]:
-        """The events of a reply, as they arrive.
+    def stream(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> "ReplyStream":
+        """A reply that is read while it arrives: as events, as text (`text`), or at last as a whole (`reply`).
 
         `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default:
         the default model. Settings: system, files, tools, tool_choice, output_format, effort, max_tokens, temperature,
         top_p, stop. A setting that is missing or None has the default of the model or its provider.
 
-        Closing the iterator, or cancelling the task that reads it, closes the connection to the provider at once.
+        Closing the stream, or cancelling the task that reads it, closes the connection to the provider at once.
 
         Raises:
             TypeError, ValueError: immediately, for an unknown setting or an invalid value.
-            ModelbayError: the reply did not start. After its start, the stream ends with `Finished` or `Failed`.
+            ModelbayError: when it is read, if the reply did not start. After its start, the events end with `Finished` or
+                `Failed`.
         """
-        return self._stream(self._hub.stream(prompt, model=model, **settings))
-
-    def _stream(self, events: AsyncGenerator[Event, None]) -> Generator[Event, None, None]:
-        runner = self._running()
-        try:
-            while (event := runner.run(_next(events))) is not None:
-                yield event
-        finally:
-            if runner.is_here():
-                runner.run(events.aclose())
+        return ReplyStream(self._hub.stream(prompt, model=model, **settings), self._running)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:
@@ -188,7 +238,7 @@ class Hub:
                 self._runner = _Runner()
             return self._runner
 
-    def start_over(self) -> None:
+    def _start_over(self) -> None:
         """Drop the loop of the parent process: its thread does not run in this process."""
         self._lock = threading.Lock()  # a thread of the parent may have held the old lock
         if self._runner is not None:
@@ -196,12 +246,81 @@ class Hub:
             self._runner = None
 
 
+class ReplyStream:
+    """The blocking counterpart of the stream of `modelbay.Hub`: an iterator of events and a context manager.
+
+    It can be read once, in one of these ways: the stream itself gives all events, `text` only the answer, `thinking` only the
+    thinking. `reply` waits for the rest. The request is sent when reading begins. Leaving the context and `close` close the
+    connection to the provider at once.
+    """
+
+    def __init__(self, stream: reply_stream.ReplyStream, runner: Callable[[], _Runner]) -> None:
+        self._stream = stream
+        self._runner = runner
+        self._events: Generator[Event, None, None] | None = None
+        """The iterator of `next`."""
+
+    def __iter__(self) -> Generator[Event, None, None]:
+        return _read(aiter(self._stream), self._stream, self._runner)
+
+    def __next__(self) -> Event:
+        if self._events is None:
+            self._events = iter(self)
+        return next(self._events)
+
+    @property
+    def text(self) -> Generator[str, None, None]:
+        """The text of the answer in pieces, without thinking, refusals and calls.
+
+        Raises:
+            ModelbayError: the reply did not start, or failed.
+        """
+        return _read(self._stream.text, self._stream, self._runner)
+
+    @property
+    def thinking(self) -> Generator[str, None, None]:
+        """The thinking in pieces. Raises what `text` raises."""
+        return _read(self._stream.thinking, self._stream, self._runner)
+
+    def reply(self) -> Reply:
+        """The whole reply, after the rest of it has arrived.
+
+        Raises:
+            ModelbayError: it did not start, or failed. `reply` of the error has its complete parts.
+            IncompleteReply: the stream was closed before the end of the reply.
+        """
+        return self._runner().run(self._stream.reply())
+
+    def close(self) -> None:
+        """Close the connection to the provider, unless the reply has ended."""
+        self._runner().run(self._stream.aclose())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _read(
+    pieces: AsyncIterator[T], stream: reply_stream.ReplyStream, runner: Callable[[], _Runner]
+) -> Generator[T, None, None]:
+    """The pieces of a stream, which is closed when the iteration is left. The generator is not kept by the stream: a loop that is
+    left drops it at once."""
+    running = runner()
+    try:
+        while (piece := running.run(_next(pieces))) is not None:
+            yield piece
+    finally:
+        running.release(stream.aclose())
+
+
 _hubs: WeakSet[Hub] = WeakSet()
 
 
 def _forked() -> None:
     for one in list(_hubs):
-        one.start_over()
+        one._start_over()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

@@ -1,0 +1,132 @@
+"""A reply that is read while it arrives: as events, as text, or at last as a whole."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self
+
+from modelbay.conversation import Media, Refusal, ServerToolCall, Text, Thinking, ToolCall
+from modelbay.events import Event, Failed, PartDelta, PartKind, PartStarted, Reply, Warned, collect, failure
+from modelbay.opening import Opening
+from modelbay.target import Target
+
+KINDS: dict[type, PartKind] = {
+    Text: "text",
+    Thinking: "thinking",
+    Refusal: "refusal",
+    ToolCall: "arguments",
+    ServerToolCall: "arguments",
+    Media: "media",
+}
+"""The content that the deltas of a part have."""
+
+
+class ReplyStream:
+    """A reply that is read while it arrives. It is an async iterator of events and an async context manager.
+
+    It can be read once, in one of these ways: the stream itself gives all events, `text` only the answer, `thinking` only the
+    thinking. `reply` waits for the rest. The request is sent when reading begins. Leaving the context, `aclose`, and
+    cancelling the task that reads close the connection to the provider at once.
+    """
+
+    def __init__(self, start: Callable[[], Awaitable[Opening]], described: Callable[[Reply, Target], Reply]) -> None:
+        """`start` prepares the call; `described` adds what is known about its target to the reply."""
+        self._described = described
+        self._record = _Record()
+        # it does not refer to this stream: a loop that is left drops it, and with it the connection, at once
+        self._events = _read(start, self._record)
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self._events
+
+    async def __anext__(self) -> Event:
+        return await anext(self._events)
+
+    @property
+    def text(self) -> AsyncGenerator[str, None]:
+        """The text of the answer in pieces, without thinking, refusals and calls.
+
+        Raises:
+            ModelbayError: the reply did not start, or failed.
+        """
+        return self._pieces("text")
+
+    @property
+    def thinking(self) -> AsyncGenerator[str, None]:
+        """The thinking in pieces. Raises what `text` raises."""
+        return self._pieces("thinking")
+
+    async def _pieces(self, kind: PartKind) -> AsyncGenerator[str, None]:
+        async with aclosing(self._events) as events:
+            async for event in events:
+                if type(event) is PartDelta:
+                    if event.kind == kind and event.text:
+                        yield event.text
+                elif type(event) is Failed:
+                    self._whole()
+
+    async def reply(self) -> Reply:
+        """The whole reply, after the rest of it has arrived.
+
+        Raises:
+            ModelbayError: it did not start, or failed. `reply` of the error has its complete parts.
+            IncompleteReply: the stream was closed before the end of the reply.
+        """
+        async for _ in self._events:
+            pass
+        return self._whole()
+
+    def _whole(self) -> Reply:
+        reply = collect(self._record.events)
+        if self._record.target is not None:
+            reply = self._described(reply, self._record.target)
+        if (error := failure(reply)) is not None:
+            raise error
+        return reply
+
+    async def aclose(self) -> None:
+        """Close the connection to the provider, unless the reply has ended."""
+        await self._events.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+class _Record:
+    """The events of a reply that were read."""
+
+    def __init__(self) -> None:
+        self.target: Target | None = None
+        self.events: list[Event] = []
+        """Without the pieces of parts."""
+        self._kinds: dict[int, PartKind] = {}
+
+    def add(self, events: list[Event]) -> None:
+        for event in events:
+            if type(event) is PartDelta:
+                event.kind = self._kinds.get(event.key, "text")
+                continue
+            if type(event) is PartStarted:
+                self._kinds[event.key] = KINDS.get(type(event.part), "text")
+            self.events.append(event)
+
+
+async def _read(start: Callable[[], Awaitable[Opening]], record: _Record) -> AsyncGenerator[Event, None]:
+    opening = await start()
+    record.target = opening.sending.target
+    for warning in opening.sending.call.warnings:
+        record.events.append(warning)
+        yield warning
+    while isinstance(step := await opening.step(), Warned):
+        record.events.append(step)
+        yield step
+    async with step as opened:
+        while (events := await opened.events()) is not None:
+            record.add(events)
+            for event in events:
+                yield event
