@@ -123,6 +123,7 @@ def test_a_file_that_is_nested_too_deeply_is_an_error_of_the_file(tmp_path: Path
         ('backend = "brave"', 1),
         ('backend = "tavily"\napi_key = "{env:SEARCH_KEY_THAT_IS_NOT_SET}"', 1),
         ('backend = "searxng"', 1),
+        ('backend = "searxng"\nurl = "http://localhost:8888"\n[network]\noffline = true', 1),
     ],
 )
 def test_a_search_back_end_that_cannot_be_used_is_found(tmp_path: Path, keys: str, line: int) -> None:

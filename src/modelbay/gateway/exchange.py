@@ -216,8 +216,7 @@ class Exchange:
             asked.settings.max_output_tokens = target.model.max_output_tokens
         clamped = within_output_limit(asked.settings, target.model)
         asked = await self._stores.restored(self._request.client, target, asked)
-        if may_declare(asked):
-            asked = self._searching(target, asked)
+        asked = self._searching(target, asked)
         try:
             sending = await self._revision.providers.ready(asked, target)
         except MISREAD as error:
@@ -228,9 +227,10 @@ class Exchange:
 
     def _searching(self, target: Target, asked: Conversation) -> Conversation:
         """The conversation with a function tool in place of a hosted web search. Raises what `emulated` raises."""
-        settings = self._revision.settings
-        self._search = search = emulated(asked, target, self._revision.search, strict=settings.strict)
-        if search is None:
+        if may_declare(asked.settings):
+            strict = self._revision.settings.strict
+            self._search = emulated(asked, target, self._revision.search, strict=strict)
+        if (search := self._search) is None:
             return with_earlier_searches(asked)
         search.conversation = with_earlier_searches(search.conversation, search.name)
         return search.conversation

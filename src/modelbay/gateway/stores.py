@@ -14,6 +14,7 @@ from modelbay.gateway.learned_counts import Expected, LearnedCounts
 from modelbay.gateway.passing import changed_text
 from modelbay.gateway.reasoning_store import ReasoningStore
 from modelbay.gateway.response_store import ResolvedRequest, ResponseStore, may_refer, refers
+from modelbay.gateway.search.search_loop import with_earlier_searches
 from modelbay.gateway.state_table import StateTable
 from modelbay.protocols.shapes import whole_number
 from modelbay.target import Target
@@ -74,7 +75,7 @@ class Stores:
         """The input tokens that a target is expected to count. `asked`: a client asked for a count without a reply."""
         if asked:
             self._counts.ask(target)
-        return await to_thread(self._counts.expect, target, conversation)
+        return await to_thread(self._counts.expect, target, with_earlier_searches(conversation))
 
     async def learn_count(self, target: Target, expected: Expected, tokens: int) -> None:
         """Compare an expected count with the one in the reply."""

@@ -79,9 +79,14 @@ class _Checkup:
         self._file(("network", "ca"), network.ca)
 
     def search(self) -> None:
-        """Checks `[gateway.search]`: its key can be read."""
+        """Checks `[gateway.search]`: whether it can be used, and its key be read."""
         search = self._config.gateway.search if self._config.gateway is not None else None
-        if search is None or asks_for_key(search):
+        if search is None:
+            return
+        if self._config.network is not None and self._config.network.offline:
+            hint = "remove `offline` from [network], or remove this table"
+            self._report(("gateway", "search"), "all searches fail: offline is set in [network]", hint)
+        if asks_for_key(search):
             return
         try:
             search_endpoint(self._config, search)

@@ -1,9 +1,11 @@
 """A gateway with a model that follows a script, and a search engine, both on this machine."""
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from select import select
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -41,6 +43,12 @@ class SearchServer:
     def __init__(self) -> None:
         self.queries: list[str] = []
         self.status = 200
+        self.asked = threading.Event()
+        """Set when the first search arrives."""
+        self.left = threading.Event()
+        """Set when a client of a held search closes its connection."""
+        self.held: threading.Event | None = None
+        """Searches are answered when it is set."""
         self.pages: list[dict[str, Any]] = PAGES
 
     @contextmanager
@@ -50,6 +58,11 @@ class SearchServer:
         class Searx(Handler):
             def do_GET(self) -> None:
                 outer.queries.append(parse_qs(urlsplit(self.path).query)["q"][0])
+                outer.asked.set()
+                while outer.held is not None and not outer.held.wait(0.02):
+                    if select([self.connection], [], [], 0)[0]:
+                        outer.left.set()
+                        return
                 self.answer(outer.status, json.dumps({"results": outer.pages}).encode())
 
         with served(Searx) as url:
@@ -63,6 +76,8 @@ class ScriptedModel:
         self.protocol = protocol
         self.bodies: list[dict[str, Any]] = []
         self.replies = list(replies)
+        self.status = 200
+        """Status of replies after the first."""
 
     def conversation(self, number: int) -> Conversation:
         """The conversation of a request."""
@@ -89,6 +104,9 @@ class ScriptedModel:
             def do_POST(self) -> None:
                 body = json.loads(self.body())
                 outer.bodies.append(body)
+                if len(outer.bodies) > 1 and outer.status != 200:
+                    self.answer(outer.status, b'{"error": {"message": "the model is gone"}}')
+                    return
                 parts = outer.replies[len(outer.bodies) - 1]
                 streams = body.get("stream") or "streamGenerateContent" in self.path
                 data = outer._stream(parts) if streams else outer._whole(parts)
@@ -118,7 +136,7 @@ class ScriptedModel:
 
 
 def _begun(part: AnyPart) -> dict[str, Any]:
-    return {"name": part.name, "id": part.id} if isinstance(part, ToolCall) else {}
+    return {"name": part.name, "id": part.id, "opaque": part.opaque} if isinstance(part, ToolCall) else {}
 
 
 def _texts(part: Any) -> list[Text]:

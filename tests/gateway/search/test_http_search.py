@@ -200,3 +200,13 @@ async def test_a_redirect_is_not_followed() -> None:
             )
     assert outcome.error == "unavailable"
     assert len(asked) == 1
+
+
+async def test_nothing_is_searched_offline(caplog: pytest.LogCaptureFixture) -> None:
+    config = parse('[gateway.search]\nbackend = "searxng"\nurl = "http://127.0.0.1:9"\n', Path("config.toml"))
+    assert config.gateway is not None
+    assert config.gateway.search is not None
+    async with Transport(offline=True) as transport:
+        outcome = await SearchEngine(config, config.gateway.search, transport).search("x", HostedSearch("web_search"))
+    assert outcome.error == "unavailable"
+    assert "offline is set in [network]" in caplog.text

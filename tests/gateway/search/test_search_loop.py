@@ -11,7 +11,7 @@ from google.genai import types
 from openai import BadRequestError, OpenAI
 
 from modelbay.conversation import Text, ToolCall
-from tests.gateway.running import KEY, PROTOCOLS, RunningGateway
+from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, running
 from tests.gateway.search.scripted import ANSWER, LINK, ScriptedModel, SearchServer, search, searching
 from tests.gateway.test_app import call
 from tests.servers.loopback import Handler, served
@@ -308,6 +308,44 @@ def test_a_search_of_two_steps_is_one_reply(tmp_path: Path) -> None:
     assert [kind for kind, _ in model.history(2)] == ["tool_call", "tool_result", "text", "tool_call", "tool_result"]
 
 
+def test_a_responses_client_answers_its_own_calls_after_the_search(tmp_path: Path) -> None:
+    weather = ToolCall(name="weather", arguments='{"city":"Wellington"}', id="call_2")
+    model = ScriptedModel("openai_chat", [search(), weather], [Text(text=ANSWER)])
+    tools = [{"type": "web_search"}, {"type": "function", "name": "weather", "parameters": WEATHER}]
+    with searching(tmp_path, model) as (gateway, _):
+        first = responses(gateway).create(model="m", input=QUESTION, tools=tools)
+        assert [item.type for item in first.output] == ["web_search_call", "function_call", "reasoning"]
+        items = [item.model_dump(exclude_none=True) for item in first.output]
+        output = {"type": "function_call_output", "call_id": first.output[1].call_id, "output": "Sunny."}
+        given = [{"role": "user", "content": QUESTION}, *items, output]
+        responses(gateway).create(model="m", input=given, tools=tools, store=False)
+    sent = model.bodies[1]["messages"]
+    assert [one["id"] for one in sent[1]["tool_calls"]] == ["call_1", "call_2"]
+    assert [one["tool_call_id"] for one in sent[2:]] == ["call_1", "call_2"]
+
+
+@pytest.mark.parametrize("upstream", others("anthropic"))
+def test_a_model_that_must_get_its_thinking_back_gets_it_with_searches(tmp_path: Path, upstream: str) -> None:
+    engine = SearchServer()
+    with engine.serving() as url:
+        table = f'[gateway.search]\nbackend = "searxng"\nurl = "{url}"\n'
+        with running(tmp_path, model="sim-echo", more=table) as (gateway, _):
+            ask = asked() | {
+                "model": upstream,
+                "messages": [{"role": "user", "content": "Do a web search for the tides"}],
+            }
+            first = messages(gateway).create(**ask)
+            assert len(engine.queries) == 1
+            content = [block.model_dump(exclude_none=True) for block in first.content]
+            history = [
+                *ask["messages"],
+                {"role": "assistant", "content": content},
+                {"role": "user", "content": "Sure?"},
+            ]
+            second = messages(gateway).create(**ask | {"messages": history})
+    assert second.content[-1].type == "text"
+
+
 # --- the others --------------------------------------------------------------------------------------------------------
 
 
@@ -450,6 +488,28 @@ def test_a_provider_that_cannot_search_gets_the_function_tool_in_its_own_protoco
     assert [block["type"] for block in sent[1]["content"]] == ["tool_use"]
     assert [block["type"] for block in sent[2]["content"]] == ["tool_result"]
     assert sent[1:3] == model.bodies[1]["messages"][1:3]
+
+
+def test_a_provider_that_searches_itself_gets_earlier_searches_as_calls(tmp_path: Path) -> None:
+    """Only the gateway can read their results."""
+    model = ScriptedModel("openai_chat", [search()], [Text(text=ANSWER)])
+    with searching(tmp_path, model) as (gateway, _):
+        first = messages(gateway).create(**asked())
+    content = [block.model_dump(exclude_none=True) for block in first.content]
+    history = [*asked()["messages"], {"role": "assistant", "content": content}, {"role": "user", "content": "Sure?"}]
+    later = tmp_path / "later"
+    later.mkdir()
+    model = ScriptedModel("anthropic", [Text(text="Yes.")])
+    with searching(later, model) as (gateway, _):
+        messages(gateway).create(**asked(messages=history))
+    (body,) = model.bodies
+    assert [[block["type"] for block in message["content"]] for message in body["messages"][1:3]] == [
+        ["tool_use"],
+        ["tool_result"],
+    ]
+    assert "citations" not in body["messages"][3]["content"][0], "they have no index of its own"
+    assert body["tools"] == asked()["tools"]
+    assert "modelbay1" not in json.dumps(body)
 
 
 def test_a_key_of_the_back_end_is_a_reference_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

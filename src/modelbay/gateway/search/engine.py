@@ -36,6 +36,8 @@ class SearchEngine:
     async def search(self, query: str, hosted: HostedSearch) -> SearchOutcome:
         """Run a search. A failure is logged, and the outcome has its code."""
         settings = self.settings
+        if self._transport.offline:
+            return self._failed(SearchFailed("offline is set in [network]"))
         try:
             async with asyncio.timeout(settings.timeout):
                 endpoint = await self._ready()

@@ -19,15 +19,12 @@ from modelbay.conversation import (
     AnyPart,
     Conversation,
     ServerToolCall,
-    ServerToolResult,
     Settings,
     Text,
-    Thinking,
     Tool,
     ToolCall,
     ToolChoice,
     Turn,
-    kinds,
 )
 from modelbay.errors import ModelbayError, Unsupported
 from modelbay.events import (
@@ -77,21 +74,16 @@ _DESCRIPTION = (
     "Search the web. The result is a list of pages with their URLs, titles and extracts. "
     "Cite the pages that you use as Markdown links."
 )
-_KEPT = (Thinking, ServerToolCall, ServerToolResult)
-"""Parts that can carry searches of earlier replies."""
 
 
-def may_declare(conversation: Conversation) -> bool:
-    """Whether a conversation can declare a hosted search, or contain earlier ones: a cheap test, for every request."""
-    settings = conversation.settings
-    if "web_search_options" in settings.extra or any(tool.kind == "vendor" for tool in settings.tools or ()):
-        return True
-    return not kinds(conversation.turns).isdisjoint(_KEPT)
+def may_declare(settings: Settings) -> bool:
+    """Whether a request can declare a hosted search: a cheap test, for every request."""
+    return "web_search_options" in settings.extra or any(tool.kind == "vendor" for tool in settings.tools or ())
 
 
 def with_earlier_searches(conversation: Conversation, name: str = NAME) -> Conversation:
     """The conversation with the searches of earlier replies as calls of a function tool and their results."""
-    if conversation.protocol is None or kinds(conversation.turns).isdisjoint(_KEPT):
+    if conversation.protocol is None:
         return conversation
     turns = search_form(conversation.protocol).restored(conversation.turns, name)
     return conversation if turns is conversation.turns else replace(conversation, turns=turns)

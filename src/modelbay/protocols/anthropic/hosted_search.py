@@ -101,6 +101,8 @@ def finished(end: Finished, searches: list[FinishedSearch], texts: list[Text]) -
 
 
 def restored(turns: list[Turn], name: str) -> list[Turn]:
+    if not any(type(part) is ServerToolResult for turn in turns for part in turn.parts):
+        return turns
     changed: list[Turn] = []
     for turn in turns:
         outcomes = {
