@@ -111,12 +111,12 @@ def test_an_unknown_result_changes_nothing(catalog: Catalog):
         ("openai", {"strict_tools": NO}, {"strict_tools": False}),
         ("openai", {"json_schema": NO, "json_mode": NO}, {"json_schema": False, "json_mode": False}),
         ("openai", {"thinking_return": NO}, {"reasoning_echo": "never"}),
-        ("openai", {"thinking_return": YES, "thinking_required": YES}, {"reasoning_echo": "always"}),
-        ("openai", {"thinking_return": YES, "thinking_required": NO}, {"reasoning_echo": "seen"}),
+        ("openai", {"thinking_return": YES, "thinking_optional": NO}, {"reasoning_echo": "always"}),
+        ("openai", {"thinking_return": YES, "thinking_optional": YES}, {"reasoning_echo": "seen"}),
         ("openai", {"reply": NO, "streaming": YES}, {"stream_only": True}),
         ("openai", {"cache": YES}, {"cache_marks": False}),
         ("anthropic", {"cache": YES}, {"cache_marks": True}),
-        ("anthropic", {"thinking_required": YES}, {"reasoning_echo": "seen"}),
+        ("anthropic", {"thinking_optional": NO}, {"reasoning_echo": "seen"}),
     ],
 )
 def test_a_result_is_a_field_of_the_dialect(
@@ -126,9 +126,9 @@ def test_a_result_is_a_field_of_the_dialect(
     assert {name: getattr(dialect, name) for name in fields} == fields
 
 
-@pytest.mark.parametrize(("required", "expected"), [(YES, True), (NO, False)])
-def test_gemini_requires_signatures_if_the_test_saw_it(catalog: Catalog, required: str, expected: bool):
-    model, _ = after(catalog, configured(type="google-genai"), thinking_required=required)
+@pytest.mark.parametrize(("optional", "expected"), [(YES, False), (NO, True)])
+def test_gemini_requires_signatures_if_the_test_saw_it(catalog: Catalog, optional: str, expected: bool):
+    model, _ = after(catalog, configured(type="google-genai"), thinking_optional=optional)
     assert model.can("call_signatures") is expected
 
 

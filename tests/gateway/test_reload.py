@@ -8,8 +8,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from modelbay.catalog.lookup import probed_endpoint
 from modelbay.config.load import load
 from modelbay.config.schema import Config
+from modelbay.storage.probes import Observation, ProbeStore
+from modelbay.target import Targets
 from tests.fault_config import LONG
 from tests.faults.raw_server import Client, RawServer, chunk, head
 from tests.gateway.running import KEY, RunningGateway, config_text, running
@@ -41,6 +44,22 @@ async def test_a_new_model_is_served_and_a_removed_one_is_not(tmp_path: Path) ->
         gateway.config.write_text(text)
         while await status_of(gateway, "new") != 404:
             await asyncio.sleep(0.02)
+
+
+async def test_results_of_a_provider_test_are_used_without_a_restart(tmp_path: Path) -> None:
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+    said = [{"role": "user", "content": "Hi"}]
+    body = {"model": "openai_chat", "messages": said, "tools": [tool], "tool_choice": "required"}
+    with running(tmp_path) as (gateway, simulator):
+        await call(gateway.url, "/v1/chat/completions", body)
+        assert simulator.journal.last.json["tool_choice"] == "required"
+        target = Targets(load(gateway.config)).find("openai_chat")
+        checks = {name: Observation("no", 1.0) for name in ("forced_tool", "named_tool")}
+        ProbeStore().add(probed_endpoint(target.entry, target.upstream), "openai_chat", checks)
+        while "tool_choice" in simulator.journal.last.json:
+            await asyncio.sleep(0.02)
+            await call(gateway.url, "/v1/chat/completions", body)
+        assert "You must call the tool `f`" in simulator.journal.last.json["messages"][0]["content"]
 
 
 @pytest.mark.parametrize("wrong", ["[models.broken", "[gateway]\nunknown = 1\n"])

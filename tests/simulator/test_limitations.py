@@ -70,6 +70,10 @@ def test_without_parallel_tools_a_reply_has_one_call():
 def test_an_ignored_format_gives_text():
     assert message(asked("cache", response_format=FORM))["content"].startswith("{")
     assert message(asked("json-schema", response_format=FORM))["content"].startswith("You asked")
+    said = [{"role": "user", "content": "Answer in json."}]
+    for without, start in (("json-schema", "{"), ("json-mode", "You asked")):
+        reply = asked(without, messages=said, response_format={"type": "json_object"})
+        assert message(reply)["content"].startswith(start)
 
 
 def test_ignored_images_are_not_seen_and_not_counted():

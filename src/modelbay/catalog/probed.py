@@ -39,8 +39,8 @@ def facts(record: ProbeRecord) -> Facts:
     for check, capability in _CAPABILITIES.items():
         if (can := _answer(record, check)) is not None:
             found.capabilities[capability] = can
-    if record.endpoint.protocol == "google" and (required := _answer(record, "thinking_required")) is not None:
-        found.capabilities["call_signatures"] = required
+    if record.endpoint.protocol == "google" and (optional := _answer(record, "thinking_optional")) is not None:
+        found.capabilities["call_signatures"] = not optional
     return found
 
 
@@ -51,7 +51,7 @@ def dialect_changes(record: ProbeRecord, dialect: Dialect) -> Extra:
     if missing.intersection(dialect.tool_choices):
         changes["tool_choices"] = [value for value in dialect.tool_choices if value not in missing]
     if record.endpoint.protocol == "openai_chat":
-        if _answer(record, "thinking_required"):
+        if _answer(record, "thinking_optional") is False:
             changes["reasoning_echo"] = "always"
         elif _answer(record, "thinking_return") is False:
             changes["reasoning_echo"] = "never"

@@ -8,41 +8,65 @@ import click
 from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
+from modelbay.cli.checks import show_check
 from modelbay.cli.columns import write_rows
 from modelbay.cli.terminal import FAILED, GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
-from modelbay.onboarding.provider_test import NEEDED, Check, forget, trial
-
-MARKS = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow")}
+from modelbay.onboarding.model_checks import Check
+from modelbay.onboarding.provider_test import NEEDED, forget, trial
 
 
 @click.command()
 @click.argument("ids", nargs=-1, metavar="[ID]…")
-@click.option("--model", metavar="ID", help="Model ID or alias to test with. Default: the first configured model.")
-@click.option("--forget", "forgets", is_flag=True, help="Delete the lessons about the endpoint first.")
+@click.option(
+    "--model",
+    "models",
+    metavar="ID",
+    multiple=True,
+    help="Model ID or alias to test with (repeatable with --deep). Default: the first configured model.",
+)
+@click.option("--deep", "is_deep", is_flag=True, help="Test what each model can do, and store the results.")
+@click.option("--yes", is_flag=True, help="Agree to the cost of --deep without a prompt.")
+@click.option("--forget", "forgets", is_flag=True, help="Delete lessons and deep test results of the provider first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def test_provider(
-    settings: GlobalOptions, /, ids: tuple[str, ...], model: str | None, forgets: bool, as_json: bool
+    settings: GlobalOptions,
+    /,
+    ids: tuple[str, ...],
+    models: tuple[str, ...],
+    is_deep: bool,
+    yes: bool,
+    forgets: bool,
+    as_json: bool,
 ) -> int:
     """Test connection, API key, protocol, streaming, tools, thinking and images of providers. Without ID, test all.
 
     Each test makes up to eight small calls, which cost a few tokens. A check is yes only if it was observed: a reply, several
     pieces, a call that matches the tool's schema, thinking, the colors of two pictures. Otherwise it is unknown, with the reason.
     The exit code is 1 if a provider cannot be used.
+
+    With --deep, it also tests parallel and forced tool calls, strict schemas, JSON output, thinking in tool loops, the prompt
+    cache, token usage and limits, with up to 40 calls for each model. It shows the cost first and sends nothing until you agree.
+    The results become facts about the model: `modelbay model show`. The exit code is 1 if a test ended early.
     """
     config = load(settings.config)
     names = list(ids) or list(config.providers)
+    if len(models) > 1 and not is_deep:
+        raise click.UsageError("several --model options require --deep", click.get_current_context())
     if not names:
         terminal.note("No providers configured; add one with `modelbay provider add`")
+    for id in names if forgets else ():
+        _forget(config, id)
+    if is_deep:
+        from modelbay.cli.deep_test import deep
+
+        return deep(config, ids, models, yes=yes, as_json=as_json)
     found: dict[str, list[Check]] = {}
     for id in names:
-        if forgets:
-            count = forget(config, id)
-            terminal.note(f"deleted {counted(count, 'lesson')} about {id}" if count else f"no lessons about {id}")
         with terminal.waiting(f"testing {id}", hidden=as_json):
-            found[id] = threads.run(_checks(config, id, model))
+            found[id] = threads.run(_checks(config, id, models[0] if models else None))
         if not as_json:
             _show(id, found[id], several=len(names) > 1)
     if as_json:
@@ -51,23 +75,22 @@ def test_provider(
     return FAILED if bad else 0
 
 
+def _forget(config: Config, id: str) -> None:
+    lessons, results = forget(config, id)
+    terminal.note(f"deleted {counted(lessons, 'lesson')} about {id}" if lessons else f"no lessons about {id}")
+    if results:
+        terminal.note(f"deleted the results of {counted(results, 'deep test')} of {id}")
+
+
 async def _checks(config: Config, id: str, model: str | None) -> list[Check]:
     return [check async for check in trial(config, id, model)]
 
 
 def _show(id: str, checks: list[Check], *, several: bool) -> None:
-    import sys
-
     if several:
         terminal.write(f"{id}\n")
-    width = max(len(check.name) for check in checks)
     for check in checks:
-        mark, colour = MARKS[check.result]
-        detail = " ".join(check.detail.split())
-        line = f"{check.name.ljust(width)}  {check.result.ljust(7)}  {detail}"
-        terminal.write_marked(terminal.styled(mark, sys.stdout, fg=colour), line.rstrip())
-        if check.hint and check.result in ("no", "unknown"):
-            terminal.write(f"  {' ' * width}  hint: {check.hint}\n")
+        show_check(check, max(len(check.name) for check in checks))
 
 
 @click.command()

@@ -82,8 +82,14 @@ def _json(conversation: Conversation) -> str | None:
     return "response_format" if form is not None and form.kind == "json" else None
 
 
-def _without_format(conversation: Conversation) -> None:
-    conversation.settings.output_format = None
+def _without_schema(conversation: Conversation) -> None:
+    if _schema(conversation):
+        conversation.settings.output_format = None
+
+
+def _without_json(conversation: Conversation) -> None:
+    if _json(conversation):
+        conversation.settings.output_format = None
 
 
 def _images(conversation: Conversation) -> str | None:
@@ -130,8 +136,8 @@ LIMITATIONS: dict[str, Limitation] = {
         "This model only supports single tool-calls at once!",
     ),
     "strict": Limitation("`strict` on a tool; always refused", _strict, silent=False),
-    "json-schema": Limitation("a JSON Schema for the output", _schema, _without_format),
-    "json-mode": Limitation("JSON mode", _json, _without_format),
+    "json-schema": Limitation("a JSON Schema for the output", _schema, _without_schema),
+    "json-mode": Limitation("JSON mode", _json, _without_json),
     "images": Limitation("images, also in the token usage", _images, _without_images),
     "thinking": Limitation("a reasoning effort", _effort, _without_effort),
     "thinking-return": Limitation(
