@@ -2,7 +2,7 @@
 
 A call is retried if its error is retryable and nothing of the reply was shown yet: after an error status, a broken
 connection, or a failure inside a reply. A parameter that an endpoint rejects by name is adapted once; the adaptation is
-stored if the adapted call succeeds. All these requests together are limited by `Policy.attempts`.
+stored if the adapted call succeeds. Attempts are limited by `Policy.attempts`, and adaptations by `MOST_LESSONS`.
 """
 
 from asyncio import sleep
@@ -18,9 +18,13 @@ from modelbay.errors import BadRequest, MalformedReply, ModelbayError
 from modelbay.events import Warned
 from modelbay.line import ProviderClient, adapted
 from modelbay.opened import Consume, Opened, Sending
-from modelbay.providers.adaptation import Adaptation, adapt, adaptation, stop_thinking
+from modelbay.providers.adaptation import Adaptation, adapt, adaptation, preview_lessons, stop_thinking
+from modelbay.providers.unknown_fields import without_previews
 from modelbay.routing.retry import Attempts, Policy, decide, heed
 from modelbay.secrecy import redact
+
+MOST_LESSONS = 8
+"""Maximum number of adaptations of one call that do not count as attempts."""
 
 
 class Opening:
@@ -34,7 +38,9 @@ class Opening:
         self._client = client
         self._policy = policy or client.policy
         self._consume = consume
-        self._lesson: Adaptation | None = None
+        self._lessons: list[Adaptation] = []
+        self._warnings: list[Warned] = []
+        """Warnings about the next attempt that were not returned yet."""
         self._delay = 0.0
         """Seconds to wait before the next attempt."""
         sending.attempts = Attempts(self._policy.attempts)
@@ -54,15 +60,17 @@ class Opening:
         Raises:
             ModelbayError: the reply did not start; the error has the number of attempts.
         """
+        if self._warnings:
+            return self._warnings.pop(0)
         if self._delay:
             await sleep(self._delay)
         try:
             opened = await self._attempt()
         except ModelbayError as error:
             return self._failed(error)
-        if self._lesson is not None:
-            target = self.sending.target
-            self._client.lessons.add(target.origin, target.model.id, to_builtins(self._lesson))
+        target = self.sending.target
+        for lesson in self._lessons:
+            self._client.lessons.add(target.origin, target.model.id, to_builtins(lesson))
         return opened
 
     async def _attempt(self) -> Opened:
@@ -90,9 +98,13 @@ class Opening:
     def _failed(self, error: ModelbayError) -> Warned:
         """The warning about the next attempt, and about changes for it. Raises the error if there is none."""
         attempts = self.sending.attempts
-        if isinstance(error, BadRequest) and attempts.left and (change := _change(error, self.sending, self._lesson)):
-            self._lesson, self._delay = change.lesson or self._lesson, 0.0
-            return change.warning
+        if isinstance(error, BadRequest) and attempts.left and (change := _change(error, self.sending)):
+            # nothing was generated, and an agent's request may have several fields that are unknown
+            attempts.limit += bool(change.lessons) and attempts.limit < self._policy.attempts + MOST_LESSONS
+            self._lessons += change.lessons
+            self._delay = 0.0
+            first, *self._warnings = change.warnings
+            return first
         decision = decide(error, attempts.made, self._policy, random)
         error.attempts = attempts.made
         if decision.delay is None:
@@ -108,22 +120,27 @@ class Opening:
 class _Change(Struct):
     """A change of a call after an error that names the reason."""
 
-    warning: Warned
-    lesson: Adaptation | None = None
+    warnings: list[Warned]
+    """At least one."""
+    lessons: list[Adaptation] = []
     """Set if the change is needed for every call to the endpoint."""
 
 
-def _change(error: BadRequest, sending: Sending, learned: Adaptation | None) -> _Change | None:
-    """Change a rejected call so that this error does not occur again, if the error says how. One lesson is learned per
-    call."""
+def _change(error: BadRequest, sending: Sending) -> _Change | None:
+    """Change a rejected call so that this error does not occur again, if the error says how."""
     call, rules = sending.call, sending.target.codec.PASS
     try:
-        if learned is None and (lesson := adaptation(error, call.fields, rules)):
-            call.edit(partial(adapt, lessons=[lesson], rules=rules))
-            return _Change(adapted(lesson), lesson)
+        fields = call.fields
+        lessons = preview_lessons(error, call.headers, fields, rules)
+        if not lessons and (lesson := adaptation(error, fields, rules)):
+            lessons = [lesson]
+        if lessons:
+            without_previews(call.headers, {lesson.preview for lesson in lessons})
+            call.edit(partial(adapt, lessons=lessons, rules=rules))
+            return _Change([adapted(lesson) for lesson in lessons], lessons)
         if call.edit(partial(stop_thinking, error)):
             message = "`reasoning` is not sent: the thinking before the last tool calls is missing"
-            return _Change(Warned(message, "reasoning", dropped=True))
+            return _Change([Warned(message, "reasoning", dropped=True)])
     except MalformedReply:
         pass  # a client's text that is nested too deeply to be changed
     return None

@@ -11,11 +11,11 @@ from modelbay.conversation import Provenance, Thinking
 from modelbay.protocols.opaque import seal
 from modelbay.simulator import Simulator
 from tests.faults.calls import answers
-from tests.faults.raw_server import RawServer, Received
+from tests.faults.raw_server import Client, RawServer, Received, Script
 from tests.faults.raw_server import reply as raw_reply
 from tests.gateway.running import PROTOCOLS, RunningGateway, config_text, running
 from tests.gateway.test_app import call
-from tests.gateway.test_client_login import provider
+from tests.gateway.test_client_login import MESSAGE, provider
 
 Running = tuple[RunningGateway, Simulator]
 OTHERS = [protocol for protocol in PROTOCOLS if protocol != "anthropic"]
@@ -188,6 +188,88 @@ async def test_another_provider_sees_all_tools_if_a_provider_was_to_search_them(
     ]
     _, received = await ask(gateway, body(protocol, tools=tools))
     assert "Use Held." in json.dumps(received)
+
+
+UNKNOWN = ("future-2027-01-01", "context-management-2025-06-27")
+FIELDS = {
+    "safeguards": lambda sent: "safeguards" in sent,
+    "field_of_the_future": lambda sent: "field_of_the_future" in sent,
+    "context_management": lambda sent: "context_management" in sent,
+    "output_config": lambda sent: "output_config" in sent,
+    "thinking.adaptive.display": lambda sent: "display" in sent.get("thinking", {}),
+    "tools.2.custom.defer_loading": lambda sent: "defer_loading" in sent["tools"][2],
+    "system.2.cache_control.ephemeral.scope": lambda sent: "scope" in sent["system"][2]["cache_control"],
+}
+
+
+def strict(*, knows_previews: bool) -> Script:
+    """A provider of an older version of the protocol, which reports one problem at a time."""
+
+    async def script(client: Client) -> None:
+        while True:
+            request = await client.request()
+            betas = request.headers.get("anthropic-beta", "").split(",")
+            problem = ""
+            if not knows_previews and (found := [beta for beta in betas if beta in UNKNOWN]):
+                problem = f"Unexpected value(s) `{'`, `'.join(found)}` for the `anthropic-beta` header."
+            elif found := [name for name, sends in FIELDS.items() if sends(json.loads(request.body))]:
+                problem = f"{found[0]}: Extra inputs are not permitted"
+            if not problem:
+                whole = {"input_tokens": 3} if request.target.endswith("count_tokens") else MESSAGE
+                await client.send(raw_reply(json.dumps(whole).encode(), 200, "Content-Type: application/json"))
+                continue
+            error = {"type": "error", "error": {"type": "invalid_request_error", "message": problem}}
+            await client.send(raw_reply(json.dumps(error).encode(), 400, "Content-Type: application/json"))
+
+    return script
+
+
+@pytest.mark.parametrize("knows_previews", [True, False])
+@pytest.mark.parametrize("again", [False, True], ids=["passed", "rendered"])
+async def test_a_provider_of_an_older_protocol_is_asked_without_what_it_does_not_know(
+    tmp_path: Path, again: bool, knows_previews: bool
+) -> None:
+    thinking = {"type": "thinking", "thinking": "a", "signature": "modelbay1.x"}
+    turns: list[dict[str, Any]] = [{"role": "assistant", "content": [thinking]}, {"role": "user", "content": "b"}]
+    sent = body("anthropic", *turns[: 2 * again], stream=False)
+    headers = {"anthropic-version": "2023-06-01", "anthropic-beta": BETAS}
+    async with RawServer(strict(knows_previews=knows_previews)) as upstream:
+        (tmp_path / "config.toml").write_text(config_text(upstream.url, f"strict-{again}-{knows_previews}"))
+        with RunningGateway(tmp_path / "config.toml") as at:
+            first = await call(at.url, "/v1/messages?beta=true", sent, **headers)
+            assert first[0] == 200, first[2]
+            before = len(upstream.requests)
+            second = await call(at.url, "/v1/messages?beta=true", sent, **headers)
+            assert second[0] == 200
+            assert len(upstream.requests) == before + 1, "it was learned"
+            counted = await call(at.url, "/v1/messages/count_tokens?beta=true", sent, **headers)
+            assert counted[0] == 200
+            assert ("x-modelbay-estimated" in counted[1]) == again, (
+                "a request that was rendered again is not counted there"
+            )
+    last = [request for request in upstream.requests if not request.target.endswith("count_tokens")][-1]
+    received = json.loads(last.body)
+    assert not [name for name, sends in FIELDS.items() if sends(received)]
+    assert received["thinking"] == {"type": "adaptive"}
+    assert [tool["name"] for tool in received["tools"]] == ["Agent", "ToolSearch", "WebFetch", "Held"]
+    assert received["messages"] == json.loads(upstream.requests[0].body)["messages"]
+    betas = last.headers["anthropic-beta"].split(",")
+    assert "claude-code-20250219" in betas
+    assert "context-management-2025-06-27" not in betas, "a preview is sent with its field only"
+    assert ("future-2027-01-01" in betas) == knows_previews
+    named = {"safeguards", "field_of_the_future", "context_management", "output_config.effort", "thinking.display"}
+    assert named <= dropped(second[1])
+    assert dropped(first[1]) == dropped(second[1])
+
+
+async def test_a_strict_gateway_leaves_nothing_out_for_such_a_provider(tmp_path: Path) -> None:
+    async with RawServer(strict(knows_previews=True)) as upstream:
+        (tmp_path / "config.toml").write_text(config_text(upstream.url, "strict-one", "strict = true"))
+        with RunningGateway(tmp_path / "config.toml") as at:
+            status, _, data = await call(at.url, "/v1/messages", body("anthropic"))
+    assert status == 400
+    assert "safeguards" in json.loads(data)["error"]["message"]
+    assert len(upstream.requests) == 1
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

@@ -56,8 +56,10 @@ class TokenCount:
         if login is not None:
             target = client_login.without_credential(target)
         try:
-            call = body.call(target, path, generates=False)
-            call.headers |= headers.sent_on(request.headers, rules)
+            lessons = providers.adaptations(target)
+            call = body.call(target, path, generates=False, lessons=lessons)
+            unknown = [lesson.parameter for lesson in headers.unknown_previews(request.headers, lessons)]
+            call.headers |= headers.sent_on(request.headers, rules, [*headers.changes(call.warnings), *unknown])
             sending = Sending(target, call, await providers.endpoint(target, path, stream=False))
             if login is not None:
                 client_login.lend(sending, login, request.headers)

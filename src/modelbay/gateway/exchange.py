@@ -21,9 +21,9 @@ from modelbay.gateway.revision import Revision
 from modelbay.gateway.search.search_loop import SearchLoop, emulated, made_by_model, may_declare, with_earlier_searches
 from modelbay.gateway.stores import Stores
 from modelbay.json_text import decode
+from modelbay.line import adapted
 from modelbay.opened import Consume, Opened, Sending
 from modelbay.opening import Opening
-from modelbay.protocols.codec import Call
 from modelbay.protocols.limits import within_output_limit
 from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
@@ -131,7 +131,7 @@ class Exchange:
         passes = await self._passes(target, body, stream)
         prepared = await (self._passed(target, body, stream) if passes else self._translated(target))
         if target.upstream.protocol == request.protocol:
-            self._add_headers(prepared.sending.call)
+            self._add_headers(prepared.sending)
         if login is not None:
             self._lent = True
             client_login.lend(prepared.sending, login, request.headers)
@@ -200,11 +200,14 @@ class Exchange:
         self._warnings = call.warnings
         return Prepared(Sending(target, call, await providers.endpoint(target, path, stream=stream)), stream)
 
-    def _add_headers(self, call: Call) -> None:
+    def _add_headers(self, sending: Sending) -> None:
         """Add the client's headers to a call in its own protocol. A body that was rendered again has the fields of previews, too,
         which providers reject without the names of these previews."""
         request = self._request
-        call.headers |= headers.sent_on(request.headers, request.codec.PASS, headers.changes(self._warnings))
+        unknown = headers.unknown_previews(request.headers, self._revision.providers.adaptations(sending.target))
+        self._warnings += map(adapted, unknown)
+        changes = headers.changes(self._warnings)
+        sending.call.headers |= headers.sent_on(request.headers, request.codec.PASS, changes)
 
     async def _translated(self, target: Target) -> Prepared:
         conversation = self._request.conversation(self._request.fields())

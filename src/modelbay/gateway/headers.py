@@ -5,17 +5,19 @@ everything about the encoding of a body belong to one connection.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
 from modelbay.events import Warned
 from modelbay.protocols.codec import PassRules
+from modelbay.providers.adaptation import Adaptation
+from modelbay.providers.unknown_fields import HEADER as BETA
+from modelbay.providers.unknown_fields import PREVIEW, previews, without_previews
 from modelbay.secrecy import named_secret, redact
 
 Field = tuple[bytes, bytes]
 
-BETA = "anthropic-beta"
 CONSUMED = frozenset(
     ("x-claude-code-session-id", "x-claude-code-agent-id", "x-claude-code-parent-agent-id",
      # the account that is charged is chosen by the provider's entry, not by a client
@@ -44,19 +46,24 @@ def read(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-def sent_on(headers: Mapping[str, str], rules: PassRules, removed: Iterable[str] = ()) -> dict[str, str]:
+def sent_on(headers: Mapping[str, str], rules: PassRules, removed: Collection[str] = ()) -> dict[str, str]:
     """The headers of a client that are sent on to a provider of its protocol. Names are in lower case.
 
     A preview (`anthropic-beta`) and the fields of the body that exist only with it belong together: the previews of
-    `removed` fields are removed, too.
+    `removed` fields are removed, too, and previews that are in it (`unknown_fields.PREVIEW`).
     """
     found = {name: headers[name] for name in _passing(tuple(headers), rules.headers)}
     if BETA in found:
-        gone = {beta for beta, fields in rules.betas.items() if not set(fields).isdisjoint(removed)}
-        betas = dict.fromkeys(beta for beta in map(str.strip, found.pop(BETA).split(",")) if beta)
-        if kept := [beta for beta in betas if not beta.startswith(tuple(gone))]:
-            found[BETA] = ",".join(kept)
+        gone = tuple(beta for beta, fields in rules.betas.items() if not set(fields).isdisjoint(removed))
+        names = previews(found[BETA])
+        without_previews(found, {name for name in names if name.startswith(gone) or PREVIEW + name in removed})
     return found
+
+
+def unknown_previews(headers: Mapping[str, str], lessons: Iterable[Adaptation]) -> list[Adaptation]:
+    """The lessons about previews that a client asks for. Names are in lower case."""
+    asked = previews(headers.get(BETA, ""))
+    return [lesson for lesson in lessons if lesson.preview in asked] if asked else []
 
 
 def returned(headers: Mapping[str, str], *, passed: bool) -> list[Field]:

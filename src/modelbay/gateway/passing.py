@@ -29,7 +29,6 @@ from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.limits import output_clamped, output_limit, reduced_budget
 from modelbay.protocols.shapes import whole_number
 from modelbay.providers.adaptation import Adaptation, adapt
-from modelbay.providers.message_lessons import LESSONS
 from modelbay.target import Target
 
 _CREDENTIALS = frozenset(("key", "api_key", "access_token", "oauth_token"))
@@ -164,13 +163,17 @@ class ClientBody:
             edits.limit_tokens(min((lesson.most for lesson in lessons if lesson.most), default=None))
             edits.apply_dialect()
             edits.add(target.entry.settings)
-        about_parameters = [lesson for lesson in lessons if lesson.parameter not in LESSONS and not lesson.most]
+        about_parameters = [lesson for lesson in lessons if not lesson.inside and not lesson.most]
         applied = [lesson for lesson in about_parameters if edits.learn(lesson)]
         call = Call(path, {}, stream=stream, warnings=edits.report, text=fields.edited())
-        if about_messages := [lesson for lesson in lessons if lesson.parameter in LESSONS]:
-            applied += call.edit(partial(adapt, lessons=about_messages, rules=self._rules))
+        if inside := [lesson for lesson in lessons if lesson.inside and self._may_have(lesson)]:
+            applied += call.edit(partial(adapt, lessons=inside, rules=self._rules))
         call.warnings += [adapted(lesson) for lesson in applied]
         return call
+
+    def _may_have(self, lesson: Adaptation) -> bool:
+        """Whether a lesson inside a parameter may apply. Most bodies do not have an unknown field, and need not be decoded."""
+        return not lesson.place or f'"{lesson.place.rpartition(".")[2]}"'.encode() in self._text
 
 
 def _opened(data: bytes) -> tuple[bytes, dict[str, Raw]]:

@@ -7,6 +7,7 @@ named in the error decides, never the model's name: deployments have arbitrary n
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -14,11 +15,12 @@ from msgspec import Struct
 from modelbay.errors import BadRequest, MalformedReply
 from modelbay.json_text import decode
 from modelbay.protocols.codec import PassRules
-from modelbay.providers import message_lessons, output_limits
+from modelbay.providers import message_lessons, output_limits, unknown_fields
 
 
 class Adaptation(Struct, frozen=True, omit_defaults=True):
-    """Omits `parameter`, sends it as `rename` or limits it to `most`; or the name of a lesson about messages."""
+    """Omits `parameter`, sends it as `rename` or limits it to `most`; or the name of a lesson about messages, the place of a field
+    inside a parameter, or a preview (`unknown_fields`)."""
 
     parameter: str
     rename: str | None = None
@@ -31,6 +33,22 @@ class Adaptation(Struct, frozen=True, omit_defaults=True):
     def drops(self) -> bool:
         """Whether the parameter is not sent at all."""
         return self.rename is None and self.most is None and self.parameter not in message_lessons.LESSONS
+
+    @property
+    def inside(self) -> bool:
+        """Whether it changes something inside parameters."""
+        return self.parameter in message_lessons.LESSONS or "." in self.place
+
+    @property
+    def place(self) -> str:
+        """The place of the field that it omits; "" for other lessons."""
+        return "" if self.preview or self.parameter in message_lessons.LESSONS else self.parameter
+
+    @property
+    def preview(self) -> str:
+        """The preview that it omits; "" for other lessons."""
+        name = self.parameter
+        return name.removeprefix(unknown_fields.PREVIEW) if name.startswith(unknown_fields.PREVIEW) else ""
 
     def __str__(self) -> str:
         if self.parameter in message_lessons.LESSONS:
@@ -57,6 +75,8 @@ _NAMED = re.compile(
     r"does not support (?:the )?(?:parameter )?|unexpected keyword argument *)['\"`]?([a-z][a-z0-9_.]*)['\"`]?",
     re.IGNORECASE,
 )
+_UNKNOWN = re.compile(r"(?:^|\n)([a-z][a-z0-9_]*): extra inputs are not permitted", re.IGNORECASE)
+"""A parameter as Anthropic names it. Places inside one are in `unknown_fields`."""
 _BOTH = re.compile(r"temperature\W+(?:and|or)\W+top_p\W.*(?:both|only one|not .*together|one of)", re.IGNORECASE)
 """Claude 4.1 and later: "`temperature` and `top_p` cannot both be specified for this model"."""
 _REFUSED = re.compile(
@@ -81,7 +101,20 @@ def adaptation(error: BadRequest, body: dict[str, Any], rules: PassRules) -> Ada
                 return Adaptation(name, other)
         if name in body and name not in CONTRACT:
             return Adaptation(name)
-    return None
+    place = unknown_fields.unknown_place(error.message, body)
+    return None if place is None else Adaptation(place)
+
+
+def preview_lessons(
+    error: BadRequest, headers: Mapping[str, str], body: dict[str, Any], rules: PassRules
+) -> list[Adaptation]:
+    """How to change a call whose previews an error reports as unknown: without them, and without their fields."""
+    unknown = unknown_fields.unknown_previews(error.message, headers)
+    fields = [
+        field for name in unknown for beta, found in rules.betas.items() if name.startswith(beta) for field in found
+    ]
+    present = [field for field in fields if field in body and field not in CONTRACT]
+    return [*(Adaptation(unknown_fields.PREVIEW + name) for name in unknown), *map(Adaptation, dict.fromkeys(present))]
 
 
 def _names(error: BadRequest) -> list[str]:
@@ -98,6 +131,7 @@ def _names(error: BadRequest) -> list[str]:
         if isinstance(item, dict) and isinstance(item.get("loc"), list) and len(item["loc"]) > 1:
             names.append(str(item["loc"][1]))
     names += [found.group(1).partition(".")[0] for found in _NAMED.finditer(error.message)]
+    names += _UNKNOWN.findall(error.message)
     return names
 
 
@@ -110,6 +144,9 @@ def adapt(body: dict[str, Any], lessons: list[Adaptation], rules: PassRules) -> 
                 applied.append(lesson)
         elif lesson.parameter in message_lessons.LESSONS:
             if message_lessons.LESSONS[lesson.parameter].apply(body):
+                applied.append(lesson)
+        elif "." in lesson.place:
+            if unknown_fields.remove(body, lesson.place):
                 applied.append(lesson)
         elif lesson.parameter in body and (lesson.beside is None or lesson.beside in body):
             value = body.pop(lesson.parameter)

@@ -1,0 +1,111 @@
+"""Fields and previews that an endpoint does not know, as its error names them.
+
+Clients gain fields with each release, and servers that are compatible with a protocol reject what they do not know: a field by its
+place, as in `tools.3.custom.defer_loading: Extra inputs are not permitted`, or a preview by its name in the header
+`anthropic-beta`. A lesson about a field has its place for all requests: `*` is any item of a list, and `**` any object that may
+have a cache mark.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from modelbay.conversation import Json
+
+HEADER = "anthropic-beta"
+PREVIEW = f"{HEADER}: "
+"""The beginning of the name of a lesson about a preview."""
+MARK = "cache_control"
+ANYWHERE = "**."
+_PLACE = re.compile(r"(?<![\w.])([a-z_]\w*(?:\.\w+)*): extra inputs are not permitted", re.IGNORECASE)
+_PREVIEWS = re.compile(rf"unexpected value\(s\) (.{{1,2000}}?) for the [`'\"]?{HEADER}", re.IGNORECASE | re.DOTALL)
+_NAME = re.compile(r"[\w.-]+")
+_CONTENT = frozenset(
+    ("content", "input", "input_schema", "name", "text", "source", "data", "format", "schema", "role", "type", "id", "tool_use_id",
+     "thinking", "signature")
+)  # fmt: skip
+"""Members whose loss changes the meaning of a request."""
+
+
+def unknown_place(message: str, body: dict[str, Any]) -> str | None:
+    """The place of the field inside a member of `body` that an error reports as unknown; None if there is none, or if the request
+    means something else without it. Errors name the kinds of blocks, too, such as `custom`."""
+    found = _PLACE.search(message)
+    if found is None:
+        return None
+    value: Json = body
+    place: list[str] = []
+    *outer, last = found[1].split(".")
+    for step in outer:
+        if isinstance(value, list):
+            if not step.isdecimal() or int(step) >= len(value):
+                return None
+            value = value[int(step)]
+            place.append("*")
+        elif isinstance(value, dict) and isinstance(value.get(step), dict | list):
+            value = value[step]
+            place.append(step)
+        elif not isinstance(value, dict):
+            return None
+    if not isinstance(value, dict) or last not in value or last in _CONTENT:
+        return None
+    if not place:
+        return f"{last}.effort" if last == "output_config" and set(value[last] or ()) == {"effort"} else None
+    place.append(last)
+    return ANYWHERE + ".".join(place[place.index(MARK) :]) if MARK in place else ".".join(place)
+
+
+def remove(body: dict[str, Any], place: str) -> bool:
+    """Remove the fields at a place from `body`. Returns whether there were any."""
+    if not place.startswith(ANYWHERE):
+        return _removed(body, place.split("."))
+    steps = place.removeprefix(ANYWHERE).split(".")
+    removed = [_removed(block, steps) for block in _marked(body)]
+    return any(removed)
+
+
+def _removed(value: Json, steps: list[str]) -> bool:
+    first, *rest = steps
+    if first == "*":
+        removed = [_removed(item, rest) for item in value] if isinstance(value, list) else []
+        return any(removed)
+    if not isinstance(value, dict) or first not in value:
+        return False
+    if not rest:
+        del value[first]
+        return True
+    if not _removed(value[first], rest):
+        return False
+    if value[first] == {}:
+        del value[first]  # it is unknown, too, or has no meaning
+    return True
+
+
+def _marked(value: Json) -> Iterator[dict[str, Any]]:
+    """The objects of a body that may have a cache mark."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _marked(item)
+    elif isinstance(value, dict):
+        yield value
+        for name in ("tools", "system", "messages", "content"):
+            yield from _marked(value.get(name))
+
+
+def unknown_previews(message: str, headers: Mapping[str, str]) -> list[str]:
+    """The previews in the headers of a call that an error reports as unknown."""
+    found = _PREVIEWS.search(message)
+    named = set(_NAME.findall(found[1])) if found else set()
+    return [preview for preview in previews(headers.get(HEADER, "")) if preview in named]
+
+
+def previews(value: str) -> list[str]:
+    """The previews in a value of the header, each once."""
+    return list(dict.fromkeys(preview for preview in map(str.strip, value.split(",")) if preview))
+
+
+def without_previews(headers: dict[str, str], unknown: set[str]) -> None:
+    """Remove previews from the headers of a call."""
+    if HEADER in headers:
+        kept = [preview for preview in previews(headers.pop(HEADER)) if preview not in unknown]
+        headers |= {HEADER: ",".join(kept)} if kept else {}
