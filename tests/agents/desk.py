@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelbay.agents import NAMES, by_name, ccr, crush, jsonc, qwen, variables
+from modelbay.agents import NAMES, by_name, ccr, continue_, crush, jsonc, qwen, variables, yaml_text
 from modelbay.agents.agent import ImportedConfig
 from modelbay.agents.named_lists import NamedLists, as_tables
 from tests.cli.inside import Inside
@@ -22,15 +22,16 @@ FILES = {
     "crush": "crush.json",
     "qwen": "qwen.json",
     "gemini": "gemini.env",
+    "continue": "continue.yaml",
 }
 """A large configuration of each agent, written from its documentation."""
-LISTS: dict[str, NamedLists] = {"ccr": ccr.LISTS, "crush": crush.LISTS, "qwen": qwen.LISTS}
+LISTS: dict[str, NamedLists] = {"ccr": ccr.LISTS, "crush": crush.LISTS, "qwen": qwen.LISTS, "continue": continue_.LISTS}
 """The lists in an agent's file whose items have names."""
 RESTS = ("CONFIG", "CONFIG_DIR", "CONFIG_CONTENT", "DISABLE_PROJECT_CONFIG")
 VARIABLES = (
     *("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_MODEL"),
     *("KIMI_CODE_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
-    *("CRUSH_GLOBAL_CONFIG", "CRUSH_GLOBAL_DATA", "QWEN_HOME", "GEMINI_CLI_HOME"),
+    *("CRUSH_GLOBAL_CONFIG", "CRUSH_GLOBAL_DATA", "QWEN_HOME", "GEMINI_CLI_HOME", "CONTINUE_GLOBAL_DIR"),
     *("OPENAI_BASE_URL", "OPENAI_MODEL", "OPENAI_API_KEY", "GEMINI_API_KEY", "GEMINI_MODEL"),
     *("GOOGLE_GEMINI_BASE_URL", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI"),
     *(f"{agent}_{rest}" for agent in ("KILO", "OPENCODE") for rest in RESTS),
@@ -76,6 +77,8 @@ def parsed(name: str, text: str) -> dict[str, Any]:
     ending = FILES[name].rpartition(".")[2]
     if ending == "env":
         return {"env": variables.parse(text)}
-    content = tomllib.loads(text) if ending == "toml" else jsonc.decode(text)
+    if ending == "toml":
+        return tomllib.loads(text)
+    content = yaml_text.decode(text) if ending == "yaml" else jsonc.decode(text)
     found: dict[str, Any] = as_tables(content, LISTS.get(name, {}))
     return found

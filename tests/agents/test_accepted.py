@@ -54,7 +54,10 @@ PROVIDER = {
     "crush": "chat",
     "qwen": "chat",
     "gemini": "gemini",
+    "continue": "chat",
 }
+COMMANDS = {"continue": "cn"}
+"""The commands of agents whose name is not the name of their command."""
 LISTS = {
     "kimi": ("kimi", "doctor"),
     "kilo": ("kilo", "models", "chat"),
@@ -72,6 +75,7 @@ ASKS = {
     "crush": ("crush", "run", "-q", "Hello"),
     "qwen": ("qwen", "-p", "Hello"),
     "gemini": ("gemini", "-p", "Hello"),
+    "continue": ("cn", "--config", "FILE", "--auto", "-p", "Hello"),
 }
 SERVERS = {"ccr": 'PORT": %d, "LOG": false'}
 """Agents that are servers, and do not answer on a terminal: the settings of the port in their file."""
@@ -156,7 +160,7 @@ def exported(desk: Desk, simulator: Simulator, request: pytest.FixtureRequest, m
     """The name of an agent with an exported provider."""
     name: str = request.param
     monkeypatch.setenv("SIM_KEY", KEY)
-    if shutil.which(name) is None:
+    if shutil.which(COMMANDS.get(name, name)) is None:
         pytest.skip(f"{name} is not installed; `make agents` installs it and runs this test")
     desk.file.write_text(CONFIG.replace("SIM/", f"{simulator.url}/").replace('"SIM"', f'"{simulator.url}"'))
     export(desk, name, PROVIDER[name], "--keys")
@@ -167,7 +171,7 @@ def exported(desk: Desk, simulator: Simulator, request: pytest.FixtureRequest, m
 def keyless_agent(desk: Desk, request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of an agent with an exported provider that needs no key."""
     name: str = request.param
-    if shutil.which(name) is None:
+    if shutil.which(COMMANDS.get(name, name)) is None:
         pytest.skip(f"{name} is not installed; `make agents` installs it and runs this test")
     with Simulator() as here:
         text = CONFIG.replace("SIM/", f"{here.url}/").replace('"SIM"', f'"{here.url}"')
@@ -182,7 +186,7 @@ def through_gateway(
 ) -> Iterator[tuple[str, str]]:
     """The name of an agent with the exported gateway, whose default model has one of the providers; and its alias."""
     name, upstream = request.param
-    if shutil.which(name) is None:
+    if shutil.which(COMMANDS.get(name, name)) is None:
         pytest.skip(f"{name} is not installed; `make agents` installs it and runs this test")
     monkeypatch.setenv("SIM_KEY", KEY)
     text = CONFIG.replace("SIM/", f"{simulator.url}/").replace('"SIM"', f'"{simulator.url}"')
@@ -246,7 +250,7 @@ def environment(desk: Desk) -> dict[str, str]:
 
 def run(desk: Desk, command: tuple[str, ...]) -> str:
     done = subprocess.run(
-        command,
+        [str(desk.user / ".continue" / "config.yaml") if word == "FILE" else word for word in command],
         cwd=desk.project,
         env=environment(desk),
         stdin=subprocess.DEVNULL,

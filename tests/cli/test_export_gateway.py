@@ -57,6 +57,7 @@ WRITTEN = {
     "crush": ".config/crush/crush.json",
     "qwen": ".qwen/settings.json",
     "gemini": ".gemini/.env",
+    "continue": ".continue/config.yaml",
 }
 
 

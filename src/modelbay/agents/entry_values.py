@@ -15,6 +15,7 @@ from modelbay.agents.agent import ImportedProvider
 from modelbay.agents.findings import KEY_IN_HEADER, KEY_NOT_COPIED, LIKE_REFERENCE, NOT_COPIED, MergedConfig
 from modelbay.config.schema import Table
 from modelbay.config.toml.scan import Keys
+from modelbay.origin import origin
 from modelbay.protocols.shapes import whole_number
 from modelbay.providers import presets
 from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, secret_header
@@ -139,8 +140,12 @@ def has_host(url: str | None) -> bool:
 
 def id_of(url: str, otherwise: str) -> str:
     """An ID for the provider at a URL: its vendor's, or its host."""
-    host = (urlsplit(url).hostname or "") if has_host(url) else ""
-    vendor = presets.by_host(host)
+    try:
+        place = origin(url)
+    except ValueError:
+        return otherwise
+    host = place.host
+    vendor = presets.by_host(host) or presets.by_host(f"{host}:{place.port}")
     return vendor.id if vendor else re.sub(r"[^a-z0-9]+", "-", host).strip("-") or otherwise
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from modelbay.agents import jsonc, variables
+from modelbay.agents import jsonc, variables, yaml_text
 from modelbay.agents.agent import ExportedConfig, ExportedEntry
 from modelbay.agents.findings import leaves
 from modelbay.agents.named_lists import ANY, NamedLists, as_lists, as_tables
@@ -50,6 +50,8 @@ class ExportResult(Struct, frozen=True):
 
 def render(exported: ExportedConfig) -> str:
     """The content of a new file with nothing but the exported configuration."""
+    if exported.format == "yaml":
+        return yaml_text.encode(as_lists(_settings_of(exported), exported.lists))
     if exported.format == "env":
         return variables.render({keys[0]: str(value) for keys, value in exported.settings.items()})
     return _with(exported, "", "").text
@@ -67,6 +69,14 @@ def merged(exported: ExportedConfig, text: str, name: str) -> str:
         raise ConfigError(
             f"{name} is not valid: {error}", hint=f"fix {name} in an editor, then try again", file=name
         ) from None
+
+
+def _settings_of(exported: ExportedConfig) -> Table:
+    """The data of a new file."""
+    data: Table = {}
+    for keys, value in {**exported.new_file, **exported.default_model, **exported.settings}.items():
+        data = _merged(data, keys, value)
+    return data
 
 
 def write_file(exported: ExportedConfig, path: Path) -> ExportResult:
