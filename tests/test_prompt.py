@@ -4,7 +4,7 @@ import inspect
 import json
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,12 @@ from modelbay import (
 from modelbay.config.load import parse
 from modelbay.config.schema import Config
 from modelbay.conversation import Annotation, Provenance
+from modelbay.errors import ModelbayError, TimedOut
+from modelbay.events import Failed
 from modelbay.prompt import Ask
-from tests.faults.raw_server import Client, RawServer
-from tests.test_hub import json_answer, write_config
+from modelbay.routing.retry import Policy
+from tests.faults.raw_server import Client, RawServer, Received
+from tests.test_hub import CHUNK, HEAD, chunked, json_answer, write_config
 
 PICTURE = Media(kind="image", data="aGk=", media_type="image/png")
 WHOLE = b'{"id":"c1","choices":[{"index":0,"message":{"content":"whole"},"finish_reason":"stop"}]}'
@@ -39,14 +42,16 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 @asynccontextmanager
-async def recording(folder: Path) -> AsyncIterator[tuple[Hub, list[dict[str, Any]]]]:
+async def recording(
+    folder: Path, answer: bytes = json_answer("200 OK", WHOLE)
+) -> AsyncIterator[tuple[Hub, list[dict[str, Any]]]]:
     """A hub, and the bodies that its provider receives."""
     bodies: list[dict[str, Any]] = []
 
     async def script(client: Client) -> None:
         while True:
             bodies.append(json.loads((await client.request()).body))
-            await client.send(json_answer("200 OK", WHOLE))
+            await client.send(answer)
 
     async with RawServer(script) as server, Hub.open(write_config(folder, server.url)) as hub:
         yield hub, bodies
@@ -70,9 +75,10 @@ def hub(tmp_path: Path) -> Hub:
         ("response_format", 'did you mean "output_format"?'),
         ("stop_sequences", 'did you mean "stop"?'),
         ("system_prompt", 'did you mean "system"?'),
-        ("seed", 'pass it in a conversation: Conversation([user("…")], Settings(seed=…))'),
-        ("top_k", "Settings(top_k=…)"),
-        ("frequency_penalty", "Settings(frequency_penalty=…)"),
+        ("logit_bias", 'pass it in a conversation: Conversation([user("…")], Settings(logit_bias=…))'),
+        ("modalities", "Settings(modalities=…)"),
+        ("headers", 'did you mean "extra_headers"?'),
+        ("max_retries", 'did you mean "retries"?'),
         ("xyz", "must be one of system, files, tools, "),
     ],
 )
@@ -96,11 +102,29 @@ WRONG: list[tuple[str, object, str]] = [
     ("tool_choice", "required", 'tool_choice must be ToolChoice, as ToolChoice("required")'),
     ("output_format", {"type": "json_object"}, 'output_format must be OutputFormat, as OutputFormat("json")'),
     ("effort", 2, "effort must be a string, not int"),
+    ("thinking_budget", "1k", "thinking_budget must be an integer, not str"),
     ("max_tokens", "5", "max_tokens must be an integer, not str"),
     ("max_tokens", 5.0, "max_tokens must be an integer, not float"),
     ("max_tokens", True, "max_tokens must be an integer, not bool"),
     ("temperature", "0.5", "temperature must be a number, not str"),
     ("top_p", [0.5], "top_p must be a number, not list"),
+    ("top_k", 0.5, "top_k must be an integer, not float"),
+    ("seed", "1", "seed must be an integer, not str"),
+    ("frequency_penalty", "1", "frequency_penalty must be a number, not str"),
+    ("presence_penalty", True, "presence_penalty must be a number, not bool"),
+    ("logprobs", 5, "logprobs must be True or False, not int"),
+    ("top_logprobs", True, "top_logprobs must be an integer, not bool"),
+    ("service_tier", 1, "service_tier must be a string, not int"),
+    ("metadata", ["a"], "metadata must be a dict, not list"),
+    ("metadata", {1: "a"}, "the names in metadata must be strings, not int"),
+    ("user", 7, "user must be a string, not int"),
+    ("cache", True, "cache must be a dict, not bool"),
+    ("cache_key", 1, "cache_key must be a string, not int"),
+    ("extra_body", [("a", 1)], "extra_body must be a dict, not list"),
+    ("extra_headers", {"x-team": 7}, "extra_headers['x-team'] must be a string, not int"),
+    ("extra_headers", ["x-team: 7"], "extra_headers must be a dict of strings, not list"),
+    ("timeout", "5", "timeout must be a number, not str"),
+    ("retries", 1.5, "retries must be an integer, not float"),
     ("stop", "END", "stop must be a list of strings, not str"),
     ("stop", ["END", 3], "stop[1] must be a string, not int"),
     ("model", 3, "model must be a string, not int"),
@@ -122,6 +146,12 @@ async def test_a_value_of_a_wrong_type_is_refused_by_name(hub: Hub, name: str, v
         ("temperature", float("nan"), "temperature must be at least 0, not nan"),
         ("temperature", float("inf"), "temperature must be at least 0, not inf"),
         ("top_p", 1.5, "top_p must be from 0 to 1, not 1.5"),
+        ("top_k", 0, "top_k must be at least 1, not 0"),
+        ("thinking_budget", -1, "thinking_budget must be at least 0, not -1"),
+        ("frequency_penalty", 3, "frequency_penalty must be from -2 to 2, not 3"),
+        ("timeout", 0, "timeout must be more than 0, not 0"),
+        ("timeout", float("nan"), "timeout must be more than 0, not nan"),
+        ("retries", -1, "retries must be at least 0, not -1"),
         ("tool_choice", ToolChoice("get_weather"), "tool_choice.mode must be 'auto', 'none', "),  # type: ignore[arg-type]
         ("output_format", OutputFormat("json_object"), "output_format.kind must be 'text', 'json' or 'json_schema'"),  # type: ignore[arg-type]
         ("files", [Media(kind="picture", data="aGk=")], "files[0].kind must be 'image', 'audio', "),  # type: ignore[arg-type]
@@ -139,14 +169,14 @@ def test_every_setting_has_a_wrong_type_here() -> None:
 
 def test_every_setting_is_in_the_guide() -> None:
     guide = Path(__file__).parents[1] / "docs" / "guides" / "library.md"
-    page = guide.read_text().partition("## Settings")[2]
+    page = guide.read_text().partition("## Settings")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page, re.MULTILINE)
     assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted([*Ask.__annotations__, "model"])
 
 
 async def test_every_setting_is_sent(tmp_path: Path) -> None:
     async with recording(tmp_path) as (hub, bodies):
-        await hub.complete(
+        reply = await hub.complete(
             "Hi",
             model="chat",
             system="Be brief.",
@@ -159,8 +189,36 @@ async def test_every_setting_is_sent(tmp_path: Path) -> None:
             temperature=1,
             top_p=0,
             stop=("END",),
+            seed=7,
+            frequency_penalty=0.5,
+            presence_penalty=-1,
+            logprobs=True,
+            top_logprobs=2,
+            service_tier="flex",
+            metadata={"team": "blue"},
+            user="u1",
+            cache_key="k1",
+            extra_body={"custom": {"a": 1}},
+            retries=0,
+            timeout=60,
         )
     [body] = bodies
+    assert {
+        name: body[name] for name in ("seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs")
+    } == {
+        "seed": 7,
+        "frequency_penalty": 0.5,
+        "presence_penalty": -1,
+        "logprobs": True,
+        "top_logprobs": 2,
+    }
+    assert {name: body[name] for name in ("service_tier", "metadata", "user", "custom")} == {
+        "service_tier": "flex",
+        "metadata": {"team": "blue"},
+        "user": "u1",
+        "custom": {"a": 1},
+    }
+    assert "cache_key" in [warning.setting for warning in reply.warnings]
     assert [message["role"] for message in body["messages"]] == ["system", "user"]
     assert [part["type"] for part in body["messages"][1]["content"]] == ["image_url", "text"]
     assert body["tools"][0]["function"]["name"] == "look"
@@ -173,6 +231,65 @@ async def test_every_setting_is_sent(tmp_path: Path) -> None:
         "stop": ["END"],
     }
     assert body["max_tokens"] == 5
+
+
+async def test_settings_of_one_protocol_are_sent_where_they_exist(tmp_path: Path) -> None:
+    thinking: Ask = {"thinking_budget": 2_000, "max_tokens": 9_000, "cache": {"type": "ephemeral"}, "retries": 0}
+    async with recording(tmp_path) as (hub, bodies):
+        for settings in (thinking, Ask(top_k=5, retries=0)):
+            with suppress(ModelbayError):  # the reply is that of another protocol
+                await hub.complete("Hi", model="messages", **settings)
+    assert [body.get("top_k") for body in bodies] == [None, 5]
+    assert bodies[0]["thinking"] == {"type": "enabled", "budget_tokens": 2_000}
+    assert bodies[0]["cache_control"] == {"type": "ephemeral"}
+
+
+async def test_further_headers_are_sent_and_never_replace_the_key(tmp_path: Path) -> None:
+    received: list[Received] = []
+
+    async def script(client: Client) -> None:
+        received.append(await client.request())
+        await client.send(json_answer("200 OK", WHOLE))
+
+    async with RawServer(script) as server:
+        file = write_config(tmp_path, server.url)
+        file.write_text(
+            file.read_text().replace('type = "openai"', 'type = "openai"\napi_key = "sk-of-the-provider"', 1)
+        )
+        async with Hub.open(file) as hub:
+            await hub.complete("Hi", model="chat", extra_headers={"X-Team": "blue", "authorization": "Bearer other"})
+    assert received[0].headers["x-team"] == "blue"
+    assert received[0].headers["authorization"] == "Bearer sk-of-the-provider"
+
+
+@pytest.mark.parametrize(("retries", "requests"), [(0, 1), (2, 3)])
+async def test_a_call_is_retried_as_often_as_it_says(tmp_path: Path, retries: int, requests: int) -> None:
+    async with recording(tmp_path, json_answer("503 Service Unavailable", b"{}", b"retry-after-ms: 1\r\n")) as (
+        hub,
+        bodies,
+    ):
+        hub._line.policy = Policy(base=0.0)
+        with pytest.raises(ModelbayError) as caught:
+            await hub.complete("Hi", model="chat", retries=retries)
+    assert (len(bodies), caught.value.attempts) == (requests, requests)
+
+
+async def test_the_timeout_of_a_call_covers_all_of_it(tmp_path: Path) -> None:
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(HEAD + chunked(CHUNK))
+        await client.hangup()
+
+    async with RawServer(script) as server, Hub.open(write_config(tmp_path, server.url)) as hub:
+        with pytest.raises(TimedOut, match=r"the call took longer than 0\.3 s") as caught:
+            await hub.complete("Hi", model="chat", timeout=0.3)
+        assert caught.value.stage == "call"
+        events = [event async for event in hub.stream("Hi", model="chat", timeout=0.3)]
+        assert isinstance(events[-1], Failed)
+        assert isinstance(events[-1].error, TimedOut)
+        with pytest.raises(TimedOut) as caught:
+            await hub.stream("Hi", model="chat", timeout=0.3).reply()
+    assert caught.value.reply is None or caught.value.reply.text == ""
 
 
 async def test_a_setting_of_the_call_goes_before_the_conversation_s_own(tmp_path: Path) -> None:

@@ -167,7 +167,7 @@ class Disconnected(TransportError):
 
 
 class TimedOut(TransportError):
-    """`stage` is "connect", "first_byte" or "idle"."""
+    """`stage` is "connect", "first_byte", "idle" or another limit of the provider's `timeout`; "call" for that of a whole call."""
 
     def __init__(self, message: str, *, stage: str, **also: Any) -> None:
         super().__init__(message, **also)

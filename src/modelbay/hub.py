@@ -14,10 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, Unpack
 
+from msgspec.structs import replace
+
 from modelbay import prompt as prompts
 from modelbay.config.load import load
 from modelbay.config.schema import Config, Problem, key_text
 from modelbay.conversation import Conversation, Reasoning
+from modelbay.deadline import Deadline
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Event, PartDelta, Reply, collect, failure
@@ -29,10 +32,11 @@ from modelbay.opened import Sending
 from modelbay.opening import Opening
 from modelbay.prompt import Ask, Prompt
 from modelbay.protocols import efforts
-from modelbay.protocols.codec import codec
+from modelbay.protocols.codec import add_settings, codec
 from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
 from modelbay.reply_stream import ReplyStream
+from modelbay.routing.retry import Policy
 from modelbay.target import Target, Targets
 from modelbay.usage import Usage
 
@@ -166,8 +170,8 @@ class Hub:
         """A reply that is read while it arrives: as events, as text (`text`), or at last as a whole (`reply`).
 
         `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default:
-        the default model. Settings: system, files, tools, tool_choice, output_format, effort, max_tokens, temperature,
-        top_p, stop. A setting that is missing or None has the default of the model or its provider.
+        the default model. The settings are those of `Ask`, such as `system`, `files`, `tools`, `effort`, `max_tokens`,
+        `temperature` and `timeout`. A setting that is missing or None has the default of the model or its provider.
 
         Closing the stream, or cancelling the task that reads it, closes the connection to the provider at once.
 
@@ -179,9 +183,10 @@ class Hub:
         prompts.check(prompt, model, settings)
 
         async def start() -> Opening:
-            return Opening(self._line, await self._prepare(model, prompt, settings, stream=True))
+            sending = await self._prepare(model, prompt, settings, stream=True)
+            return Opening(self._line, sending, self._policy(settings))
 
-        return ReplyStream(start, self._described)
+        return ReplyStream(start, self._described, settings.get("timeout"))
 
     def _described(self, reply: Reply, target: Target) -> Reply:
         reply.provider = target.upstream.provider.id
@@ -197,11 +202,15 @@ class Hub:
                 complete parts of a reply that failed.
         """
         prompts.check(prompt, model, settings)
-        sending = await self._prepare(model, prompt, settings, stream=False)
+        return await Deadline(settings.get("timeout")).within(self._complete(prompt, model, settings))
+
+    async def _complete(self, prompt: Prompt, model: str | None, ask: Ask) -> Reply:
+        sending = await self._prepare(model, prompt, ask, stream=False)
         told: list[Event] = list(sending.call.warnings)
-        async with await Opening(self._line, sending).opened(told.append) as opened:
+        opening = Opening(self._line, sending, self._policy(ask))
+        async with await opening.opened(told.append) as opened:
             while (events := await opened.events()) is not None:
-                told += [event for event in events if not isinstance(event, PartDelta)]  # `PartEnded` has their text
+                told += [event for event in events if type(event) is not PartDelta]  # `PartEnded` has their text
         reply = self._described(collect(told), sending.target)
         if (error := failure(reply)) is not None:
             raise error
@@ -235,7 +244,15 @@ class Hub:
         target = self._targets.of(entry)
         conversation = self._conversation(prompt, ask, target.model, target.upstream.dialect)
         conversation.stream = stream
-        return await self._line.ready(conversation, target)
+        sending = await self._line.ready(conversation, target)
+        sending.call.headers |= ask.get("extra_headers") or {}
+        add_settings(sending.call.body, ask.get("extra_body") or {})
+        return sending
+
+    def _policy(self, ask: Ask) -> Policy | None:
+        """The retries of a call; None for the usual ones."""
+        retries = ask.get("retries")
+        return None if retries is None else replace(self._line.policy, attempts=retries + 1)
 
     def _conversation(self, prompt: Prompt, ask: Ask, model: Model, dialect: Dialect) -> Conversation:
         conversation = prompts.conversation(prompt, ask)
@@ -245,6 +262,8 @@ class Hub:
         effort = ask.get("effort")
         if effort is not None or settings.reasoning is None:
             settings.reasoning = self._reasoning(effort, model, dialect)
+        if (budget := ask.get("thinking_budget")) is not None:
+            settings.reasoning = replace(settings.reasoning or Reasoning(enabled=budget > 0), budget=budget)
         return conversation
 
     def _reasoning(self, effort: str | None, model: Model, dialect: Dialect) -> Reasoning | None:

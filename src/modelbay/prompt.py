@@ -38,13 +38,40 @@ class Ask(TypedDict, total=False):
     output_format: OutputFormat | None
     effort: str | None
     """Reasoning effort: the provider's value, or "off"."""
+    thinking_budget: Annotated[int, Meta(ge=0)] | None
+    """Maximum thinking tokens, for models that have such a limit."""
     max_tokens: Annotated[int, Meta(ge=1)] | None
     """Maximum output tokens."""
     temperature: Annotated[float, Meta(ge=0)] | None
     """Sampling temperature."""
     top_p: Annotated[float, Meta(ge=0, le=1)] | None
+    top_k: Annotated[int, Meta(ge=1)] | None
     stop: Sequence[str] | None
     """Stop sequences."""
+    seed: int | None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None
+    logprobs: bool | None
+    """Whether the reply has the log probabilities of its tokens, in `Text.logprobs`."""
+    top_logprobs: Annotated[int, Meta(ge=0)] | None
+    """Number of other likely tokens with each token. Requires `logprobs`."""
+    service_tier: str | None
+    metadata: Mapping[str, Any] | None
+    """Values that the provider stores with the call."""
+    user: str | None
+    """ID of your user, for the provider's checks of abuse."""
+    cache: Mapping[str, Any] | None
+    """Cache control for the whole prompt, such as `{"type": "ephemeral", "ttl": "1h"}`."""
+    cache_key: str | None
+    """Key of prompts that begin alike, which a provider then keeps in the same cache."""
+    extra_body: Mapping[str, Any] | None
+    """Fields of the provider's own API. They replace those of the same name in the request."""
+    extra_headers: Mapping[str, str] | None
+    """Headers of the request. Those of the provider's entry take precedence, its API key included."""
+    timeout: Annotated[float, Meta(gt=0)] | None
+    """Maximum seconds for the whole call, with all attempts and the reply."""
+    retries: Annotated[int, Meta(ge=0)] | None
+    """Maximum number of further attempts after a failed one. Default: 3."""
 
 
 COPIED = {
@@ -53,6 +80,17 @@ COPIED = {
     "max_tokens": "max_output_tokens",
     "temperature": "temperature",
     "top_p": "top_p",
+    "top_k": "top_k",
+    "seed": "seed",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "logprobs": "logprobs",
+    "top_logprobs": "top_logprobs",
+    "service_tier": "service_tier",
+    "metadata": "metadata",
+    "user": "user",
+    "cache": "cache",
+    "cache_key": "cache_key",
 }
 """Settings of a call, and the conversation setting that each replaces."""
 LISTS = ("tools", "stop")

@@ -6,6 +6,8 @@ from types import TracebackType
 from typing import Self
 
 from modelbay.conversation import Media, Refusal, ServerToolCall, Text, Thinking, ToolCall
+from modelbay.deadline import Deadline
+from modelbay.errors import TimedOut
 from modelbay.events import Event, Failed, PartDelta, PartKind, PartStarted, Reply, Warned, collect, failure
 from modelbay.opening import Opening
 from modelbay.target import Target
@@ -29,12 +31,18 @@ class ReplyStream:
     cancelling the task that reads close the connection to the provider at once.
     """
 
-    def __init__(self, start: Callable[[], Awaitable[Opening]], described: Callable[[Reply, Target], Reply]) -> None:
-        """`start` prepares the call; `described` adds what is known about its target to the reply."""
+    def __init__(
+        self,
+        start: Callable[[], Awaitable[Opening]],
+        described: Callable[[Reply, Target], Reply],
+        timeout: float | None = None,
+    ) -> None:
+        """`start` prepares the call; `described` adds what is known about its target to the reply. `timeout`: maximum seconds
+        from the beginning of reading to the end of the reply."""
         self._described = described
         self._record = _Record()
         # it does not refer to this stream: a loop that is left drops it, and with it the connection, at once
-        self._events = _read(start, self._record)
+        self._events = _read(start, self._record, timeout)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._events
@@ -116,17 +124,24 @@ class _Record:
             self.events.append(event)
 
 
-async def _read(start: Callable[[], Awaitable[Opening]], record: _Record) -> AsyncGenerator[Event, None]:
-    opening = await start()
+async def _read(
+    start: Callable[[], Awaitable[Opening]], record: _Record, timeout: float | None
+) -> AsyncGenerator[Event, None]:
+    deadline = Deadline(timeout)
+    opening = await deadline.within(start())
     record.target = opening.sending.target
     for warning in opening.sending.call.warnings:
         record.events.append(warning)
         yield warning
-    while isinstance(step := await opening.step(), Warned):
+    while isinstance(step := await deadline.within(opening.step()), Warned):
         record.events.append(step)
         yield step
     async with step as opened:
-        while (events := await opened.events()) is not None:
-            record.add(events)
-            for event in events:
-                yield event
+        try:
+            while (events := await deadline.within(opened.events())) is not None:
+                record.add(events)
+                for event in events:
+                    yield event
+        except TimedOut as error:
+            record.add([failed := Failed(error)])
+            yield failed

@@ -210,8 +210,8 @@ class Hub:
         """A reply that is read while it arrives: as events, as text (`text`), or at last as a whole (`reply`).
 
         `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default:
-        the default model. Settings: system, files, tools, tool_choice, output_format, effort, max_tokens, temperature,
-        top_p, stop. A setting that is missing or None has the default of the model or its provider.
+        the default model. The settings are those of `Ask`, such as `system`, `files`, `tools`, `effort`, `max_tokens`,
+        `temperature` and `timeout`. A setting that is missing or None has the default of the model or its provider.
 
         Closing the stream, or cancelling the task that reads it, closes the connection to the provider at once.
 

@@ -79,6 +79,8 @@ class Checker:
             return [Alternative((str,), "a string", _one_of(arguments))]
         if origin is not None and issubclass(origin, Sequence):
             return [self._sequence(origin, arguments[0])]
+        if origin is not None and issubclass(origin, Mapping):
+            return [self._mapping(arguments[1])]
         if wanted is Any:
             return [Alternative((object,), "anything")]
         if isinstance(wanted, type) and issubclass(wanted, Struct):
@@ -97,6 +99,19 @@ class Checker:
         name = "a list of strings" if member is str else f"a list of {_listed([one.name for one in members])}"
         return Alternative((origin,), self._examples.get(list[member], name), each)
 
+    def _mapping(self, member: Any) -> Alternative:
+        members = self._of(member)
+
+        def each(value: Mapping[Any, Any], where: str) -> None:
+            for name, one in value.items():
+                if not isinstance(name, str):
+                    raise TypeError(f"the names in {where} must be strings, not {type(name).__qualname__}")
+                self._check(one, members, f"{where}[{name!r}]")
+
+        return Alternative(
+            (Mapping,), "a dict" if member is Any else f"a dict of {NAMES[member].partition(' ')[2]}s", each
+        )
+
     def _struct(self, value: Struct, where: str) -> None:
         if self._trusted(value):
             return
@@ -111,11 +126,15 @@ class Checker:
 
 
 def _within(limit: Meta) -> Inner:
-    least, most = limit.ge, limit.le
+    least, most, above = limit.ge, limit.le, limit.gt
 
     def inner(value: float, where: str) -> None:
-        if not isfinite(value) or (least is not None and value < least) or (most is not None and value > most):
-            bounds = f"at least {least:g}" if most is None else f"from {least:g} to {most:g}"
+        outside = (least is not None and value < least) or (most is not None and value > most)
+        if not isfinite(value) or outside or (above is not None and value <= above):
+            if above is not None:
+                bounds = f"more than {above:g}"
+            else:
+                bounds = f"at least {least:g}" if most is None else f"from {least:g} to {most:g}"
             raise ValueError(f"{where} must be {bounds}, not {value!r}")
 
     return inner

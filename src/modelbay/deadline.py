@@ -1,0 +1,36 @@
+"""The time limit of a call."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from modelbay.errors import TimedOut
+
+T = TypeVar("T")
+
+
+class Deadline:
+    """A limit for all steps of a call together, from its creation on. Time between the steps counts, too."""
+
+    def __init__(self, seconds: float | None) -> None:
+        """None: no limit."""
+        self._seconds = seconds
+        self._end = None if seconds is None else asyncio.get_running_loop().time() + seconds
+
+    async def within(self, step: Awaitable[T]) -> T:
+        """The result of a step, which is cancelled if the time is over.
+
+        Raises:
+            TimedOut: the time is over.
+        """
+        if self._end is None:
+            return await step
+        try:
+            async with asyncio.timeout_at(self._end) as scope:
+                return await step
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise TimedOut(
+                f"the call took longer than {self._seconds:g} s", stage="call", hint="increase `timeout` of the call"
+            ) from None
