@@ -21,7 +21,12 @@ from tools.kimi import Unreadable, keys_of
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".agents_cache"
 PINNED = ROOT / "tests" / "agents" / "kimi_keys.json"
-TESTS = ("tests/agents/test_accepted.py", "tests/gateway/test_agents.py", "tests/gateway/test_codex.py")
+TESTS = (
+    "tests/agents/test_accepted.py",
+    "tests/gateway/test_agents.py",
+    "tests/gateway/test_codex.py",
+    "tests/launching/test_real_agents.py",
+)
 PACKAGES = {
     "kimi": "@moonshot-ai/kimi-code",
     "kilo": "@kilocode/cli",
