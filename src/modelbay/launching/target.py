@@ -53,10 +53,21 @@ def chosen_models(config: Config, model: str | None, small: str | None) -> Chose
     """
     main = config.model(model)
     other = config.model(small) if small else main
-    models = config.models | {entry.alias: entry for entry in (main, other) if not entry.variant}
-    with_them = replace(config, models=models, default_model=main.alias)
+    models = config.models | {_name(entry): _listed(entry) for entry in (main, other)}
+    with_them = replace(config, models=models, default_model=_name(main))
     targets = Targets(with_them)
     return ChosenModels(with_them, targets.of(main), targets.of(other))
+
+
+def _name(entry: ModelEntry) -> str:
+    """The name of a model at the gateway."""
+    return f"{entry.alias}:{entry.variant}" if entry.variant else entry.alias
+
+
+def _listed(entry: ModelEntry) -> ModelEntry:
+    """The entry of a model that agents find in a list. A variant is a model of its own for them."""
+    own = {} if entry.variant else entry.variants
+    return replace(entry, alias=_name(entry), variant=None, variants=own, configured=True)
 
 
 # The gateway
@@ -81,7 +92,7 @@ def gateway_target(program: AgentProgram, chosen: ChosenModels, url: str, key: H
         LaunchModel(id=model.model, key=alias, facts=provider.facts[model.alias])
         for model, alias in zip(provider.models, names, strict=True)
     ]
-    protocol = provider.protocols.get(f"{ID}/{chosen.main.entry.alias}", provider.protocol)
+    protocol = provider.protocols.get(f"{ID}/{_name(chosen.main.entry)}", provider.protocol)
     return LaunchTarget(
         provider=ID,
         base_url=url if protocol == "google" else f"{url}/v1",
@@ -96,18 +107,12 @@ def gateway_target(program: AgentProgram, chosen: ChosenModels, url: str, key: H
 
 
 def _at_gateway(target: Target, provider: ExportedProvider, names: dict[str, str]) -> LaunchModel:
-    entry = target.entry
-    if entry.alias not in names:  # its entry cannot be used, and the reason is in the notes
+    name = _name(target.entry)
+    if name not in names:  # its entry cannot be used, and the reason is in the notes
         raise UnknownModel(
-            f"model {entry.alias} cannot be used: {'; '.join(provider.notes)}", hint="modelbay config check"
+            f"model {name} cannot be used: {'; '.join(provider.notes)}", hint="run `modelbay config check`"
         )
-    variant = f":{entry.variant}" if entry.variant else ""
-    return LaunchModel(
-        id=f"{names[entry.alias]}{variant}",
-        key=f"{entry.alias}{variant}",
-        facts=target.model,
-        effort=entry.default_effort,
-    )
+    return LaunchModel(id=names[name], key=name, facts=target.model, effort=target.entry.default_effort)
 
 
 def _first(chosen: Sequence[LaunchModel], offered: Sequence[LaunchModel]) -> list[LaunchModel]:
@@ -201,8 +206,8 @@ def _obstacle(program: AgentProgram, config: Config, target: Target) -> str:
         return "the base URL is not one that an agent can use"
     if changed := _changed(to.dialect):
         return f"requests must be changed for the provider ({', '.join(changed)})"
-    if entry.settings or entry.variant:
-        return f"the entry of {entry.alias} has settings for each request"
+    if entry.variant:
+        return f"{_name(entry)} is a variant, whose settings the gateway adds"
     written = [entry.api_key or to.provider.api_key or "", *to.provider.env.values()]
     if any((found := REFERENCE.fullmatch(value.strip())) and found[1] == "command" for value in written):
         return "its key is the output of a command, which may change"
@@ -234,9 +239,7 @@ def _special(program: AgentProgram, called: Endpoint) -> str:
     usual = SCHEMES[called.protocol]
     headers = {name.lower() for name in called.headers} - _ADDED
     accepted = [_SCHEME_HEADERS.get(usual, usual), *(["authorization"] if program.names_scheme else [])]
-    if called.credential is None and not headers:
-        return ""
-    if len(headers) != 1 or not headers <= set(accepted):
+    if len(headers) != (called.credential is not None) or not headers <= set(accepted):
         return "it needs headers that the agent does not send"
     return ""
 
@@ -265,7 +268,7 @@ def _others(chosen: ChosenModels) -> list[LaunchModel]:
 
 def _own(entry: ModelEntry) -> bool:
     """Whether a model is not called as its provider's other models are."""
-    return bool(entry.settings or entry.api_key or entry.oauth or entry.flat)
+    return bool(entry.api_key or entry.oauth or entry.flat)
 
 
 def _exported_directly(program: AgentProgram, chosen: ChosenModels) -> ExportedConfig | None:
