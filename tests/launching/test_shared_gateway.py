@@ -68,6 +68,7 @@ def test_the_gateway_stays_as_long_as_the_agent_of_a_killed_launcher_runs(desk: 
     other = desk.agent("other")
     assert url_of(desk.seen("other")) == url_of(seen)
     desk.ended("other", other)
+    assert Path(seen["folder"]).exists()
     assert answers(url_of(seen))
     desk.ended("seen", running)
     until(lambda: not answers(url_of(seen)))
