@@ -550,3 +550,20 @@ def test_exports_to_one_file_at_once_lose_nothing(desk: Desk) -> None:
     assert not errors
     assert set(tomllib.loads(path.read_text())["model_providers"]) == set(names)
     assert not [left for left in path.parent.iterdir() if ".bak" not in left.name and left != path]
+
+
+@pytest.mark.parametrize("name", ["ccr", "crush", "qwen"])
+def test_a_provider_with_googles_credentials_is_refused(name: str, desk: Desk):
+    desk.file.write_text('[providers.v]\ntype = "vertexai"\nenv = { GOOGLE_CLOUD_PROJECT = "p" }\n')
+    run = desk("export", name, "v")
+    assert (run.code, run.out) == (1, "")
+    assert "cannot use Google's credentials, which provider v needs" in run.err
+
+
+@pytest.mark.parametrize("name", ["crush", "qwen", "continue"])
+def test_a_query_that_the_agent_cannot_send_is_refused(name: str, desk: Desk):
+    assert "does not support the query in the base URL of provider query" in desk("export", name, "query").err
+
+
+def test_a_router_with_whole_endpoints_keeps_the_query(desk: Desk):
+    assert '"https://query.example/v1/messages?team=7"' in desk.done("export", "ccr", "query", "--keys")

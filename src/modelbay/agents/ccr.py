@@ -23,7 +23,7 @@ from modelbay.agents.entry_values import (
     import_timeout,
     read_url,
 )
-from modelbay.agents.exported import NO_KEY, ExportedGroup, ExportedProvider, origin_text
+from modelbay.agents.exported import NO_KEY, ExportedGroup, ExportedProvider, check_supported, origin_text
 from modelbay.agents.findings import MergedConfig
 from modelbay.agents.importing import check
 from modelbay.agents.named_lists import NamedLists, as_tables
@@ -214,6 +214,7 @@ def _base(url: str, protocol: Protocol) -> str:
 def _write(providers: list[ExportedProvider]) -> ExportedConfig:
     exported = ExportedConfig("json", lists=LISTS)
     for provider in providers:
+        check_supported(AGENT.id, AGENT.title, provider, query=True)
         key = _key(provider, exported)
         groups = provider.groups(ENDINGS)
         for group in groups:

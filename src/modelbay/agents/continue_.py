@@ -26,7 +26,7 @@ from modelbay.agents.entry_values import (
     import_key,
     read_url,
 )
-from modelbay.agents.exported import ExportedProvider, refused
+from modelbay.agents.exported import ExportedProvider, check_supported
 from modelbay.agents.findings import KEY_NOT_COPIED, MergedConfig
 from modelbay.agents.importing import check
 from modelbay.agents.named_lists import NamedLists, as_tables
@@ -250,12 +250,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
         "yaml", lists=LISTS, new_file={("name",): "modelbay", ("version",): "1.0.0", ("schema",): "v1"}
     )
     for provider in providers:
-        if provider.query or provider.query_removed:
-            raise refused(
-                AGENT.id,
-                provider.id,
-                f"{AGENT.title} does not support the query in the base URL of provider {provider.id}",
-            )
+        check_supported(AGENT.id, AGENT.title, provider, vertex=True)
         key, options = _key(provider, exported), _options(provider)
         for model in provider.models:
             exported.settings["models", _name(model, exported)] = {}
@@ -306,12 +301,19 @@ def _options(provider: ExportedProvider) -> Table:
 def _entry(provider: ExportedProvider, model: ModelEntry, name: str, key: str, options: Table) -> Table:
     facts = provider.facts[model.alias]
     protocol = provider.protocols.get(model.alias, provider.protocol)
+    preset = provider.upstream.preset
+    at_vertex = preset is not None and preset.addressing == "vertexai"
+    places = {"projectId": provider.entry.env.get(PROJECT), "region": provider.entry.env.get(LOCATION)}
+    where: Table = (
+        {"provider": VERTEX, "env": {there: value for there, value in places.items() if value}}
+        if at_vertex
+        else {"provider": NAMES[protocol], "apiBase": urls.versioned(model.base_url or provider.base_url, protocol)}
+    )
     table: Table = {
         "name": name,
-        "provider": NAMES[protocol],
         "model": model.model,
-        "apiBase": urls.versioned(model.base_url or provider.base_url, protocol),
-        **({"apiKey": key} if key else {}),
+        **where,
+        **({"apiKey": key} if key and not at_vertex else {}),
         "roles": ["chat", "edit", "apply"],
     }
     can = {

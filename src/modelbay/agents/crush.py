@@ -23,7 +23,7 @@ from modelbay.agents.entry_values import (
     import_key,
     read_url,
 )
-from modelbay.agents.exported import ExportedGroup, ExportedProvider, auth_headers, origin_text, refused
+from modelbay.agents.exported import ExportedGroup, ExportedProvider, auth_headers, check_supported, origin_text
 from modelbay.agents.findings import ConfigLayer, MergedConfig
 from modelbay.agents.importing import check, may_run
 from modelbay.agents.named_lists import ANY, NamedLists, as_tables
@@ -286,6 +286,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
     exported = ExportedConfig("json", lists=LISTS, new_file={("$schema",): "https://charm.land/crush.json"})
     exported.problems = lambda file, data: _problems(exported, file)
     for provider in providers:
+        check_supported(AGENT.id, AGENT.title, provider)
         groups = provider.groups(ENDINGS)
         for group in groups:
             exported.settings["providers", group.id] = _entry(provider, group, exported)
@@ -357,10 +358,6 @@ def _entry(provider: ExportedProvider, group: ExportedGroup, exported: ExportedC
     if group.protocol != "openai_chat":  # for others, the agent adds the version itself
         base = urls.VERSION.sub("", base)
     table: Table = {"name": provider.name, "type": EXPORTED[group.protocol], "base_url": base}
-    if provider.query or provider.query_removed:
-        raise refused(
-            AGENT.id, provider.id, f"{AGENT.title} does not support the query in the base URL of provider {provider.id}"
-        )
     if key := _key(provider, exported):
         table["api_key"] = key
     headers = {}

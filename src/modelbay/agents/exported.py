@@ -158,6 +158,25 @@ def refused(agent: str, id: str, message: str, hint: str | None = None) -> Unsup
     return Unsupported(message, setting="provider", hint=hint, provider=id)
 
 
+def check_supported(
+    agent: str, title: str, provider: ExportedProvider, *, query: bool = False, vertex: bool = False
+) -> None:
+    """Checks what many agents cannot send: a `query` in the base URL, and Google's credentials at `vertex`.
+
+    Raises:
+        Unsupported: the provider needs one that the agent does not support.
+    """
+    preset = provider.upstream.preset
+    if not query and (provider.query or provider.query_removed):
+        raise refused(
+            agent, provider.id, f"{title} does not support the query in the base URL of provider {provider.id}"
+        )
+    if not vertex and preset is not None and preset.addressing == "vertexai":
+        raise refused(
+            agent, provider.id, f"{title} cannot use Google's credentials, which provider {provider.id} needs"
+        )
+
+
 def auth_headers(*table: str) -> tuple[Keys, ...]:
     """The paths of headers in a table that may contain a key. Their case does not matter."""
     return tuple((*table, name) for name in sorted(AUTH_HEADERS))

@@ -14,7 +14,7 @@ from modelbay.agents import variables
 from modelbay.agents.agent import Agent, ExportedConfig, ImportedConfig, ImportedProvider
 from modelbay.agents.config_files import json_layer
 from modelbay.agents.entry_values import UNUSABLE_URL, has_host
-from modelbay.agents.exported import NO_KEY, ExportedProvider, refused
+from modelbay.agents.exported import NO_KEY, ExportedProvider, check_supported, refused
 from modelbay.agents.findings import KEY_IN_HEADER, KEY_NOT_COPIED, NOT_COPIED, MergedConfig
 from modelbay.agents.importing import check
 from modelbay.config.provider_types import TYPES
@@ -201,10 +201,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
             f"{AGENT.title} supports only one provider",
             f"name one of {named}: `modelbay export gemini`",
         )
-    if provider.query or provider.query_removed:
-        raise refused(
-            AGENT.id, provider.id, f"{AGENT.title} does not support the query in the base URL of provider {provider.id}"
-        )
+    check_supported(AGENT.id, AGENT.title, provider, vertex=True)
     found: dict[str, str] = {}
     if provider.upstream.preset and provider.upstream.preset.addressing == "vertexai":
         found |= _vertex(provider)

@@ -25,7 +25,7 @@ from modelbay.agents.entry_values import (
     import_headers,
     read_url,
 )
-from modelbay.agents.exported import NO_KEY, ExportedGroup, ExportedProvider, origin_text, refused
+from modelbay.agents.exported import NO_KEY, ExportedGroup, ExportedProvider, check_supported, origin_text
 from modelbay.agents.findings import KEY_NOT_COPIED, MergedConfig
 from modelbay.agents.importing import check
 from modelbay.agents.named_lists import ANY, NamedLists, as_tables
@@ -300,12 +300,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
     exported = ExportedConfig("json", lists=LISTS)
     exported.problems = lambda file, data: _problems(exported, data)
     for provider in providers:
-        if provider.query or provider.query_removed:
-            raise refused(
-                AGENT.id,
-                provider.id,
-                f"{AGENT.title} does not support the query in the base URL of provider {provider.id}",
-            )
+        check_supported(AGENT.id, AGENT.title, provider)
         name, value = _variable(provider)
         if value:
             exported.settings["env", name] = value
