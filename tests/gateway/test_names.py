@@ -198,3 +198,42 @@ def test_any_number_of_names_can_be_asked_for() -> None:
     for number in range(MOST + 10):
         assert names.find(f"acme/m-{number}").model == f"m-{number}"
     assert len(names._found) <= MOST
+
+
+PREFIXED = CONFIG.replace('"claude-*" = "fast"', '"claude-*" = "*"\n"c*" = "deep"\n"my-*-model" = "acme/*"')
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("claude-fast", "fast"),
+        ("claude-fast:high", "fast:high"),
+        ("claude-quick", "fast"),
+        ("claude-acme/large", "acme/large"),
+        ("claude-router/any-model", "router/any-model"),
+        ("claude-real", "claude-real"),
+        ("claude-haiku-4-5", "acme/small"),
+        ("my-twin-model", "acme/twin"),
+        # a wider pattern
+        ("claude-unknown", "deep"),
+        ("claude-", "deep"),
+    ],
+)
+def test_a_pattern_may_give_every_model_a_name(asked: str, found: str) -> None:
+    entry = ModelNames(parse(PREFIXED, Path("config.toml"))).find(asked)
+    assert entry.alias + (f":{entry.variant}" if entry.variant else "") == found
+
+
+def test_such_names_are_listed() -> None:
+    names = ModelNames(parse(PREFIXED, Path("config.toml")))
+    listed = names.listed()
+    assert {"gpt-5", "claude-fast", "claude-deep", "claude-acme/large", "my-large-model", "my-twin-model"} <= set(
+        listed
+    )
+    assert not [name for name in listed if "*" in name]
+    assert len(listed) == len(set(listed))
+
+
+def test_a_broken_model_is_reported_under_such_a_name() -> None:
+    with pytest.raises(UnknownModel, match="lost"):
+        ModelNames(parse(PREFIXED, Path("config.toml"))).find("claude-lost")

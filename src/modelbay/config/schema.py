@@ -181,10 +181,14 @@ class GatewaySettings(Struct, frozen=True, forbid_unknown_fields=True):
     """"keys" (default): each client needs a key of `modelbay client add`. "none": every program on this machine can use your
     providers; allowed only with a loopback `host`."""
     names: dict[str, str] = field(default_factory=dict)
-    """Models for the names that clients ask for, such as `"claude-*" = "kimi"`. `*` matches any text. Exact names are used first;
-    patterns only if no model has the name, the pattern with the most other characters first."""
+    """Models for the names that clients ask for, such as `"claude-*" = "kimi"`. `*` matches any text; in the model, `*` is the text
+    that matched, as in `"claude-*" = "*"`. Exact names are used first; patterns only if no model has the name, the pattern with the
+    most other characters first."""
     strict: bool = False
     """Refuse requests with a setting that the provider or its protocol does not support. Default: such settings are dropped."""
+    cache_ttl: Literal["1h"] | None = None
+    """"1h": ask Anthropic to keep prompt caches for an hour. Writing to a cache then costs twice the price of input tokens instead
+    of 1.25 times. A time that a request sets itself stays. Default: five minutes, for which most agents ask."""
     store: bool = True
     """Store reasoning state and responses on this machine, for clients that do not send them back (true)."""
     store_days: Days = 30

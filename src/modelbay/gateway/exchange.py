@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from modelbay.conversation import Conversation, ServerToolCall, Thinking
 from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, Unsupported
 from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, UsageReported, Warned, collect
-from modelbay.gateway import client_login, headers
+from modelbay.gateway import cache_ttl, client_login, headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.framing import PassedStream, RenderedStream, failure_array, failure_event
 from modelbay.gateway.learned_counts import Expected
@@ -132,6 +132,9 @@ class Exchange:
         prepared = await (self._passed(target, body, stream) if passes else self._translated(target))
         if target.upstream.protocol == request.protocol:
             self._add_headers(prepared.sending)
+        ttl = self._revision.settings.cache_ttl
+        if ttl is not None and cache_ttl.accepted(target, self._revision.providers.adaptations(target)):
+            cache_ttl.lengthen(prepared.sending.call, ttl)
         if login is not None:
             self._lent = True
             client_login.lend(prepared.sending, login, request.headers)

@@ -24,7 +24,8 @@ class ModelNames:
     1. an exact name of `[gateway.names]`
     2. any name that works everywhere in modelbay: an alias, another alias, `provider/model-id`
     3. the ID of a model at its provider, if only one configured model has it
-    4. a pattern of `[gateway.names]`, the one with the most other characters first
+    4. a pattern of `[gateway.names]`, the one with the most other characters first; a `*` in its model is the text that the
+       first `*` of the pattern matches, so that `"claude-*" = "*"` gives every model a name that begins with `claude-`
 
     Each may end in `:variant`.
     """
@@ -85,10 +86,32 @@ class ModelNames:
             aliases = ", ".join(entry.alias for entry in found)
             raise UnknownModel(f'several models have the ID "{_short(name)}"', hint=f"use one of: {aliases}")
         for pattern, model in self._patterns:
-            if pattern.fullmatch(name):
-                entry = self._mapped(name, model)
+            if (matched := pattern.fullmatch(name)) is not None:
+                if "*" in model and not self._names_model(model.replace("*", matched[1])):
+                    continue  # a wider pattern may have a model for it
+                entry = self._mapped(name, model.replace("*", matched[1]))
                 return replace(entry, variant=variant) if variant in entry.variants and not entry.variant else entry
         raise UnknownModel(f'no model "{_short(name)}"', hint=self._hint(name))
+
+    def _names_model(self, name: str) -> bool:
+        """Whether a name is that of a model, or of a broken entry, which is reported."""
+        try:
+            self._config.model(name)
+        except UnknownModel:
+            return self._problem(name) is not None
+        return bool(name)  # without a name, it is the default model
+
+    def listed(self) -> list[str]:
+        """The names that lists of models show besides aliases: exact names of `[gateway.names]`, and those that its patterns give
+        to aliases."""
+        names = self._config.gateway.names if self._config.gateway else {}
+        found = list(self._exact)
+        for pattern, model in names.items():
+            if pattern.count("*") == 1 and model.count("*") == 1:
+                aliases = _pattern(model)
+                matches = (aliases.fullmatch(alias) for alias in self._config.models)
+                found += [pattern.replace("*", matched[1]) for matched in matches if matched is not None]
+        return list(dict.fromkeys(found))
 
     def _mapped(self, name: str, model: str) -> ModelEntry:
         """The model that `[gateway.names]` sets for a name."""
@@ -125,7 +148,7 @@ class ModelNames:
 
 
 def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(".*".join(map(re.escape, name.split("*"))), re.DOTALL)
+    return re.compile("(.*)".join(map(re.escape, name.split("*"))), re.DOTALL)
 
 
 def _unusable(subject: str, problem: Problem) -> UnknownModel:

@@ -54,16 +54,15 @@ class Revision:
         return (await self.providers.endpoint(target, path, stream=False)).account
 
     async def models(self, url: str) -> ModelList:
-        """All models, each with the name that clients use as its ID: aliases, and the exact names of `[gateway.names]`. `url`:
-        see `ModelList.url`."""
+        """All models, each with the name that clients use as its ID: aliases, and the names that `[gateway.names]` gives them.
+        `url`: see `ModelList.url`."""
         return await asyncio.to_thread(self._models, url)
 
     def _models(self, url: str) -> ModelList:
         found = {target.entry.alias: target for target in self.targets.all()}
-        for name in self.settings.names:
-            if "*" not in name:
-                with suppress(ConfigError):
-                    found[name] = self.targets.of(self._names.find(name))
+        for name in self._names.listed():
+            with suppress(ConfigError):
+                found[name] = self.targets.of(self._names.find(name))
         return self._listed(found, url)
 
     async def model(self, name: str, url: str) -> ModelList:
