@@ -26,6 +26,7 @@ TESTS = (
     "tests/gateway/test_agents.py",
     "tests/gateway/test_codex.py",
     "tests/launching/test_real_agents.py",
+    "tests/gateway/search/test_searching_agents.py",
 )
 PACKAGES = {
     "kimi": "@moonshot-ai/kimi-code",

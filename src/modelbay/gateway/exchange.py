@@ -18,7 +18,7 @@ from modelbay.gateway.passing import ClientBody, changed_text, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
 from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, may_refer, with_reasoning
 from modelbay.gateway.revision import Revision
-from modelbay.gateway.search.search_loop import SearchLoop, emulated, made_by_model, may_declare, with_earlier_searches
+from modelbay.gateway.search.search_loop import SearchLoop, made_by_model, with_searches
 from modelbay.gateway.stores import Stores
 from modelbay.json_text import decode
 from modelbay.line import adapted
@@ -222,24 +222,14 @@ class Exchange:
             asked.settings.max_output_tokens = target.model.max_output_tokens
         clamped = within_output_limit(asked.settings, target.model)
         asked = await self._stores.restored(self._request.client, target, asked)
-        asked = self._searching(target, asked)
+        revision = self._revision
+        asked, self._search, warnings = with_searches(asked, target, revision.search, strict=revision.settings.strict)
         try:
-            sending = await self._revision.providers.ready(asked, target)
+            sending = await revision.providers.ready(asked, target)
         except MISREAD as error:
             raise not_valid(f"invalid request: {type(error).__name__}: {error}") from error
-        searching = [] if self._search is None else self._search.warnings
-        self._warnings = clamped + searching + sending.call.warnings
+        self._warnings = clamped + warnings + sending.call.warnings
         return Prepared(sending, bool(conversation.stream), conversation)
-
-    def _searching(self, target: Target, asked: Conversation) -> Conversation:
-        """The conversation with a function tool in place of a hosted web search. Raises what `emulated` raises."""
-        if may_declare(asked.settings):
-            strict = self._revision.settings.strict
-            self._search = emulated(asked, target, self._revision.search, strict=strict)
-        if (search := self._search) is None:
-            return with_earlier_searches(asked)
-        search.conversation = with_earlier_searches(search.conversation, search.name)
-        return search.conversation
 
     # --- the response ---
 

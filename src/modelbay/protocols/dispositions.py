@@ -31,7 +31,7 @@ PROTOCOLS = ("openai_chat", "openai_responses", "anthropic", "google")
 TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
     # setting              chat resp anth goog
     "tools":               (M,   M,   M,   M),
-    "tools.vendor":        (D,   D,   D,   D),  # run by the vendor; codex sends web_search to every provider and must not get a 400
+    "tools.vendor":        (D,   D,   D,   D),  # run by the vendor; the gateway searches in its place
     "tools.freeform":      (M,   M,   E,   E),  # a function with one string, also at providers that have none (freeform.py)
     "tools.strict":        (M,   M,   M,   D),
     "tool_choice":         (M,   M,   M,   M),

@@ -41,11 +41,13 @@ class SearchBackend(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Maximum number of results; 0: unknown."""
     allowed: str = ""
     blocked: str = ""
-    """Places of the domains to search only, and not to search."""
+    """Places of the domains to search only, and not to search. Only one of them is sent."""
     operators: bool = False
     """Whether a query can contain `site:` and `-site:` for domains."""
     country: str = ""
     """Place of the user's country, a code of two letters."""
+    countries: list[str] = field(default_factory=list)
+    """The countries that it accepts; empty: all."""
     length: str = ""
     """Place of the maximum characters of a page's extract."""
     longest: int = 0

@@ -73,14 +73,14 @@ class BackEnd:
         (
             "searxng",
             "GET /search",
-            {"format": "json", "q": "tides (site:a.example OR site:b.example/docs) -site:c.a.example"},
+            {"format": "json", "q": "tides site:a.example OR site:b.example/docs -site:c.a.example"},
         ),
         (
             "brave",
             "GET /res/v1/web/search",
             {
                 "text_decorations": "false",
-                "q": "tides (site:a.example OR site:b.example/docs) -site:c.a.example",
+                "q": "tides site:a.example OR site:b.example/docs -site:c.a.example",
                 "count": "10",
                 "country": "NL",
             },
@@ -92,7 +92,6 @@ class BackEnd:
                 "query": "tides",
                 "max_results": 10,
                 "include_domains": ["a.example", "b.example"],
-                "exclude_domains": ["c.a.example"],
             },
         ),
         (
@@ -102,7 +101,6 @@ class BackEnd:
                 "query": "tides",
                 "numResults": 10,
                 "includeDomains": ["a.example", "b.example"],
-                "excludeDomains": ["c.a.example"],
                 "userLocation": "NL",
                 "contents": {"text": {"maxCharacters": 1500}},
             },
@@ -142,6 +140,21 @@ async def test_a_reply_that_cannot_be_used_is_a_failed_search(
     assert outcome == SearchOutcome(error=code)  # type: ignore[arg-type]
     assert "search with exa failed: POST http://127.0.0.1:" in caplog.text
     assert KEY not in caplog.text
+
+
+async def test_blocked_domains_are_sent_if_none_are_allowed() -> None:
+    server = BackEnd()
+    async with server.engine("exa") as engine:
+        await engine.search("tides", HostedSearch("web_search", blocked_domains=["c.example", "d.example/x"]))
+    assert server.requests[0][2]["excludeDomains"] == ["c.example"]
+
+
+@pytest.mark.parametrize(("country", "sent"), [("nl", "NL"), ("NG", None), (None, None)])
+async def test_a_country_that_the_back_end_rejects_is_not_sent(country: str | None, sent: str | None) -> None:
+    server = BackEnd()
+    async with server.engine("brave") as engine:
+        await engine.search("tides", HostedSearch("web_search", location=Location(city="X", country=country)))
+    assert server.requests[0][2].get("country") == sent
 
 
 async def test_nothing_found_is_not_an_error() -> None:

@@ -291,7 +291,7 @@ def test_codex_gets_an_answer_without_a_back_end(tmp_path: Path) -> None:
     with searching(tmp_path, model, settings=None) as (gateway, _):
         raw = responses(gateway).with_raw_response.create(model="m", input="Hi", tools=tools)
     assert raw.parse().output_text == "Hello."
-    assert raw.headers["x-modelbay-dropped"] == "tools.vendor"
+    assert raw.headers["x-modelbay-dropped"] == "web_search"
 
 
 def test_a_search_of_two_steps_is_one_reply(tmp_path: Path) -> None:

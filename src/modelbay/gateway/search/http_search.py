@@ -76,8 +76,11 @@ def _parameters(row: SearchBackend, query: str, hosted: HostedSearch, most: int)
     _set(found, row.query, _with_operators(query, hosted, row) if row.operators else query)
     _set(found, row.count, min(most, row.most) if row.most else most)
     _set(found, row.allowed, [domain.partition("/")[0] for domain in hosted.allowed_domains])
-    _set(found, row.blocked, [domain for domain in hosted.blocked_domains if "/" not in domain])
-    _set(found, row.country, hosted.location.country if hosted.location is not None else None)
+    if not hosted.allowed_domains:
+        _set(found, row.blocked, [domain for domain in hosted.blocked_domains if "/" not in domain])
+    country = (hosted.location.country or "").upper() if hosted.location is not None else ""
+    if not row.countries or country in row.countries:  # another one would be an error
+        _set(found, row.country, country)
     _set(found, row.length, EXTRACT[hosted.size])
     return found
 
@@ -86,7 +89,7 @@ def _with_operators(query: str, hosted: HostedSearch, row: SearchBackend) -> str
     """The query with the client's domains as operators, as far as they fit. All results are filtered in any case."""
     wanted = " OR ".join(f"site:{domain}" for domain in hosted.allowed_domains)
     others = [f"-site:{domain}" for domain in hosted.blocked_domains]
-    for extra in (f"({wanted})" if len(hosted.allowed_domains) > 1 else wanted, *others):
+    for extra in (wanted, *others):
         longer = f"{query} {extra}".rstrip()
         if not row.longest or len(longer) <= row.longest:
             query = longer

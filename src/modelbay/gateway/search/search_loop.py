@@ -45,12 +45,12 @@ from modelbay.gateway.search.engine import SearchEngine
 from modelbay.line import ProviderClient
 from modelbay.opened import Consume, Opened, Sending
 from modelbay.opening import Opening
+from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.hosted_search import (
     NAME,
     FinishedSearch,
     FoundPage,
     HostedSearch,
-    SearchForm,
     SearchOutcome,
     citations,
     compact,
@@ -76,11 +76,6 @@ _DESCRIPTION = (
 )
 
 
-def may_declare(settings: Settings) -> bool:
-    """Whether a request can declare a hosted search: a cheap test, for every request."""
-    return "web_search_options" in settings.extra or any(tool.kind == "vendor" for tool in settings.tools or ())
-
-
 def with_earlier_searches(conversation: Conversation, name: str = NAME) -> Conversation:
     """The conversation with the searches of earlier replies as calls of a function tool and their results."""
     if conversation.protocol is None:
@@ -92,19 +87,17 @@ def with_earlier_searches(conversation: Conversation, name: str = NAME) -> Conve
 class SearchLoop:
     """The searches of one request. `conversation`: what the provider gets."""
 
-    def __init__(
-        self, engine: SearchEngine, hosted: HostedSearch, conversation: Conversation, form: SearchForm
-    ) -> None:
+    def __init__(self, engine: SearchEngine, hosted: HostedSearch, conversation: Conversation) -> None:
+        """`conversation`: the client's, without the declaration."""
         self.backend = engine.settings.backend
         self.warnings = [
-            Warned(f"`{name}` is not used: the gateway's web search has no such setting", name, dropped=True)
-            for name in (f"{hosted.tool}.{field}" for field in hosted.ignored)
+            dropped(f"{hosted.tool}.{field}", "", "the gateway's web search has no such setting")
+            for field in hosted.ignored
         ]
-        self.conversation = conversation
         self.name = _free_name(conversation.settings.tools or ())
         self._engine = engine
         self._hosted = hosted
-        self._form = form
+        self._form = search_form(conversation.protocol or "")
         most = engine.settings.max_uses
         self._most = most if hosted.max_uses is None else min(most, hosted.max_uses)
         self._uses = 0
@@ -117,7 +110,8 @@ class SearchLoop:
         """The usage of the finished steps."""
         settings = conversation.settings
         settings = replace(settings, tools=[*(settings.tools or []), _tool(self.name, hosted)])
-        self.conversation = replace(conversation, settings=_named(settings, hosted, self.name))
+        asked = replace(conversation, settings=_named(settings, hosted, self.name))
+        self.conversation = with_earlier_searches(asked, self.name)
         self._until = asyncio.get_running_loop().time() + SECONDS
 
     async def relay(
@@ -429,27 +423,35 @@ def refusal(hosted: HostedSearch, target: Target) -> Unsupported:
     )
 
 
-def emulated(
+def with_searches(
     conversation: Conversation, target: Target, engine: SearchEngine | None, *, strict: bool
-) -> SearchLoop | None:
-    """The loop for the hosted search that a conversation declares; None if it declares none, or if its provider runs
-    it. Without a back end, the tool stays in the conversation: its renderer drops it, with a warning.
+) -> tuple[Conversation, SearchLoop | None, list[Warned]]:
+    """The conversation as a provider gets it that does not run hosted searches: with a function tool in their place, and with
+    earlier searches as its calls. The loop runs them; None if the conversation declares none, or if its provider runs them.
 
     Raises:
         Unsupported: there is no back end, and the request is for a search, or `strict` is set.
     """
-    protocol = conversation.protocol
-    to = target.upstream
+    found = _declared(conversation, target)
+    if found is None:
+        return with_earlier_searches(conversation), None, []
+    hosted, settings = found
+    without = replace(conversation, settings=settings)
+    if engine is not None:
+        loop = SearchLoop(engine, hosted, without)
+        return loop.conversation, loop, loop.warnings
+    # coding agents declare it in every request, beside their own tools
+    if hosted.alone or strict:
+        raise refusal(hosted, target)
+    why = "the provider cannot search, and no search back end is configured in [gateway.search]"
+    return with_earlier_searches(without), None, [dropped(hosted.tool, target.upstream.protocol, why)]
+
+
+def _declared(conversation: Conversation, target: Target) -> tuple[HostedSearch, Settings] | None:
+    """The hosted search that a conversation declares and its provider does not run, and the settings without it."""
+    settings, protocol, to = conversation.settings, conversation.protocol, target.upstream
+    if "web_search_options" not in settings.extra and all(tool.kind != "vendor" for tool in settings.tools or ()):
+        return None  # most requests
     if protocol is None or (protocol == to.protocol and to.dialect.hosted_search):
         return None
-    form = search_form(protocol)
-    found = form.declared(conversation.settings)
-    if found is None:
-        return None
-    hosted, settings = found
-    if engine is None:
-        # coding agents declare it in every request, beside their own tools
-        if hosted.alone or strict:
-            raise refusal(hosted, target)
-        return None
-    return SearchLoop(engine, hosted, replace(conversation, settings=settings), form)
+    return search_form(protocol).declared(settings)
