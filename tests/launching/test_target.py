@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from modelbay.config.load import parse
-from modelbay.dialect import Dialect
-from modelbay.errors import UnknownModel, Unsupported
+from modelbay.errors import UnknownModel
+from modelbay.launching.plan import LaunchTarget
 from modelbay.launching.program import AgentProgram, read
-from modelbay.launching.target import PASSED, ChosenModels, chosen_models, direct_target, gateway_target, needs_gateway
+from modelbay.launching.target import ChosenModels, GatewayReason, chosen_models, direct_target, gateway_target
 from modelbay.secrecy import Hidden
 from tests.launching.test_program import ROW
 
@@ -28,10 +28,16 @@ def chosen(text: str, model: str = "m", small: str | None = None) -> ChosenModel
     return chosen_models(parse(text, Path("/home/config.toml")), model, small)
 
 
+def needs_gateway(program: AgentProgram, found: ChosenModels) -> str:
+    """Why the agent needs the gateway; "" if it does not."""
+    target = direct_target(program, found)
+    return target.why if isinstance(target, GatewayReason) else ""
+
+
 def test_a_provider_of_the_agents_protocol_is_called_directly() -> None:
     found = chosen(PROVIDER + MODEL)
-    assert needs_gateway(agent(), found) == ""
     target = direct_target(agent(), found)
+    assert isinstance(target, LaunchTarget)
     assert (target.base_url, target.protocol, target.key) == (
         "https://api.acme.example",
         "anthropic",
@@ -56,11 +62,12 @@ def test_a_provider_of_the_agents_protocol_is_called_directly() -> None:
 )
 def test_the_gateway_is_needed_with_a_reason(provider: str, model: str, why: str) -> None:
     found = chosen(f"{PROVIDER}{provider}\n{MODEL}{model}\n")
-    assert needs_gateway(agent(), found) == why
-    with pytest.raises(Unsupported, match="Agent cannot call acme directly: ") as error:
-        direct_target(agent(), found)
-    assert str(error.value).endswith(why)
-    assert error.value.hint == "omit --direct: the gateway is used then"
+    target = direct_target(agent(), found)
+    assert isinstance(target, GatewayReason)
+    assert target.why == why
+    error = target.error(agent())
+    assert error.message == f"Agent cannot call acme directly: {why}"
+    assert error.hint == "omit --direct: the gateway is used then"
 
 
 @pytest.mark.parametrize(
@@ -88,14 +95,14 @@ def test_a_query_in_the_base_url_needs_the_gateway() -> None:
 def test_a_small_model_at_another_provider_needs_the_gateway() -> None:
     other = PROVIDER.replace("acme", "other") + MODEL.replace("acme", "other").replace("models.m", "models.tiny")
     found = chosen(PROVIDER + MODEL + other, small="tiny")
-    assert needs_gateway(agent(), found) == "the model for small tasks, tiny, is at another endpoint"
-    with pytest.raises(Unsupported, match="Agent cannot call other directly"):
-        direct_target(agent(), found)
+    why = "the model for small tasks, tiny, is at another endpoint"
+    assert direct_target(agent(), found) == GatewayReason("other", why)
 
 
 def test_a_small_model_of_the_same_provider_is_called_directly_too() -> None:
     found = chosen(PROVIDER + MODEL + MODEL.replace("models.m", "models.tiny").replace("large", "small"), small="tiny")
     target = direct_target(agent(), found)
+    assert isinstance(target, LaunchTarget)
     assert (target.model.id, target.small.id) == ("large", "small")
     assert [model.id for model in target.models] == ["large", "small"]
 
@@ -109,8 +116,18 @@ def test_a_key_in_another_header_than_the_protocols_needs_an_agent_that_can_send
     assert needs_gateway(both, chosen(text)) == "it needs headers that the agent does not send"
 
 
-def test_every_field_that_changes_no_request_is_a_field_of_dialects() -> None:
-    assert set(Dialect.__struct_fields__) >= PASSED
+@pytest.mark.parametrize(
+    ("type", "model", "protocol"),
+    [
+        ("anthropic", "claude-sonnet-4-5", "anthropic"),
+        ("openai_responses", "gpt-5.1-codex", "openai_responses"),
+        ("google-genai", "gemini-3-pro", "google"),
+    ],
+)
+def test_the_makers_of_the_protocols_are_called_directly(type: str, model: str, protocol: str) -> None:
+    text = f'[providers.maker]\ntype = "{type}"\napi_key = "sk-maker-0123456789"\n'
+    text += f'[models.m]\nprovider = "maker"\nmodel = "{model}"\n'
+    assert needs_gateway(agent(protocols=[protocol]), chosen(text)) == ""
 
 
 def test_the_gateway_offers_all_models_under_their_aliases() -> None:
@@ -157,6 +174,7 @@ def test_an_exported_file_refers_to_the_key_in_a_variable(direct: bool) -> None:
     row = agent(exporter="opencode", protocols=["openai_chat", "anthropic"])
     found = chosen(PROVIDER + MODEL)
     target = direct_target(row, found) if direct else gateway_target(row, found, URL, Hidden("sk-mb-local"))
+    assert isinstance(target, LaunchTarget)
     assert target.exported is not None
     provider = target.exported.settings["provider", "acme" if direct else "modelbay"]
     assert provider["options"]["apiKey"] == "{env:MODELBAY_AGENT_KEY}"  # type: ignore[index]

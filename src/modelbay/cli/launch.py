@@ -61,19 +61,21 @@ def _run(settings: GlobalOptions, program: "AgentProgram", arguments: tuple[str,
     from modelbay.config.load import load
     from modelbay.launching.launch import AgentLaunch
     from modelbay.launching.shared_gateway import GatewayStart
-    from modelbay.launching.target import chosen_models, needs_gateway
+    from modelbay.launching.target import GatewayReason, chosen_models, direct_target
 
     executable = _executable(program)
     config = load(settings.config)
     chosen = chosen_models(config, options["model"], options["small"])
     if options["small"] and not program.names_small:
         terminal.warning(f"{program.title} has no setting for a model for small tasks; --small is ignored")
-    through, why = options["gateway"], ""
-    if through is None:
-        why = needs_gateway(program, chosen)
-        through = bool(why)
+    direct = None if options["gateway"] else direct_target(program, chosen)
+    why = ""
+    if isinstance(direct, GatewayReason):
+        if options["gateway"] is False:
+            raise direct.error(program)
+        why, direct = direct.why, None
     wanted = GatewayStart(config, settings.config, settings.approvals)
-    made = AgentLaunch(program, executable, chosen, arguments, not through, wanted)
+    made = AgentLaunch(program, executable, chosen, arguments, direct, wanted)
     try:
         return made.run(lambda target: _started(made, target, why))
     except OSError as error:

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 from msgspec import Raw
 
-from modelbay.dialect import Dialect
+from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import BadRequest, MalformedReply
 from modelbay.events import Warned
 from modelbay.json_members import ObjectText, RepeatedName, rewritten, with_value
@@ -86,6 +86,19 @@ _REPAIRS: tuple[tuple[str, Callable[[Dialect], bool], re.Pattern[bytes]], ...] =
     ("reasoning_control", _other_control, _value("reasoning_effort", '"')),
 )
 """Fields of a dialect, whether the provider rejects something, and what a body then must not contain."""
+
+
+def edited_fields(dialect: Dialect, rules: PassRules) -> list[str]:
+    """The fields of a dialect for which a request in the provider's own protocol may be changed."""
+    found = [field for field, applies, _ in _REPAIRS if applies(dialect)]
+    if rules.freeform is not None and not dialect.freeform_tools:
+        found.append("freeform_tools")
+    if dialect.reasoning_echo == "always":
+        found.append("reasoning_echo")
+    written = ("max_tokens_parameter", "seed_parameter", "unsupported", "body")
+    found += [name for name in written if getattr(dialect, name) != getattr(PLAIN, name)]
+    found += [name for name in ("include_usage", "model_in_body", "hosted_search") if not getattr(dialect, name)]
+    return list(dict.fromkeys(found))
 
 
 class ClientBody:

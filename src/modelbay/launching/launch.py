@@ -13,8 +13,9 @@ from modelbay.launching.held_file import HeldFile
 from modelbay.launching.launches import Launches, LaunchesChange
 from modelbay.launching.plan import LaunchPlan, LaunchTarget, plan
 from modelbay.launching.program import AgentProgram
-from modelbay.launching.shared_gateway import GatewayStart
-from modelbay.launching.target import ChosenModels, direct_target, gateway_target
+from modelbay.launching.shared_gateway import GatewayStart, ProvedGateway
+from modelbay.launching.target import ChosenModels, gateway_target
+from modelbay.secrecy import Hidden
 from modelbay.storage.paths import inherited_environment
 
 LOOPBACK = "127.0.0.1,localhost,::1"
@@ -29,8 +30,8 @@ class AgentLaunch(Struct, frozen=True):
     chosen: ChosenModels
     arguments: Sequence[str]
     """The user's arguments for the agent."""
-    direct: bool
-    """Whether the agent calls the provider instead of the gateway."""
+    direct: LaunchTarget | None
+    """The provider, if the agent calls it instead of the gateway."""
     gateway: GatewayStart
 
     def run(self, started: Callable[[LaunchTarget], object]) -> int:
@@ -38,7 +39,6 @@ class AgentLaunch(Struct, frozen=True):
 
         Raises:
             ConfigError: the gateway does not start, or a file cannot be read or written.
-            Unsupported: the agent cannot call the provider directly.
             OSError: the agent cannot be started.
         """
         launches = Launches()
@@ -54,16 +54,17 @@ class AgentLaunch(Struct, frozen=True):
 
     def _prepared(self, change: LaunchesChange) -> "tuple[HeldFile, _Ready]":
         """The launch with its target, plan and files."""
-        if self.direct:
-            target = direct_target(self.program, self.chosen)
-            launch = change.launch("")
-        else:
+        key = Hidden("")
+        gateway: ProvedGateway | None = None
+        id = ""
+        if self.direct is None:
             key = ClientKeys().local_key()
             gateway = shared_gateway.found(change, self.gateway.config, key)
             id = gateway.id if gateway else change.new_gateway()
-            launch = change.launch(id)  # before the gateway starts, which ends without one
+        launch = change.launch(id)  # before the gateway starts, which ends without one
         try:
-            if not self.direct:
+            target = self.direct
+            if target is None:
                 gateway = gateway or shared_gateway.start(change, id, self.gateway, key)
                 target = gateway_target(self.program, self.chosen, gateway.url, key)
             folder = launch.path.with_suffix("")

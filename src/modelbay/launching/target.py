@@ -11,23 +11,18 @@ from modelbay.agents.exported import NO_KEY, ExportedProvider
 from modelbay.agents.exporting import exported_provider
 from modelbay.agents.gateway_provider import ID, gateway_provider
 from modelbay.config.schema import Config, ModelEntry
-from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import ModelbayError, UnknownModel, Unsupported
+from modelbay.gateway.passing import edited_fields
 from modelbay.launching.plan import LaunchModel, LaunchTarget
 from modelbay.launching.program import KEY_VARIABLE, AgentProgram
 from modelbay.onboarding.fields import APIS
 from modelbay.origin import origin
 from modelbay.providers import urls
 from modelbay.providers.endpoint import SCHEMES, Endpoint, endpoint
+from modelbay.providers.upstream import upstream
 from modelbay.secrecy import REFERENCE, Hidden
 from modelbay.target import Target, Targets
 
-PASSED = frozenset((
-    "vendor", "cache_marks", "cache_breakpoints", "keeps_responses", "prompt_cache_key", "user_length", "most_stops",
-    "tool_name", "tool_result_media", "video_upload", "reasoning_field", "think_tags", "reasoning_in_output",
-    "bare_counts", "merge_choices", "ends_without_finish",
-))  # fmt: skip
-"""The fields of a dialect for which the gateway changes no request and no reply of the provider's own protocol."""
 _ADDED = frozenset(("anthropic-version", "accept", "content-type", "user-agent"))
 """Headers that every client of a protocol sends on its own."""
 _SCHEME_HEADERS = {"bearer": "authorization"}
@@ -131,33 +126,34 @@ def _exported(program: AgentProgram, provider: ExportedProvider) -> ExportedConf
 # The provider
 
 
-def direct_target(program: AgentProgram, chosen: ChosenModels) -> LaunchTarget:
-    """The provider of the chosen models.
+class GatewayReason(Struct, frozen=True):
+    """Why an agent cannot call a provider directly."""
+
+    provider: str
+    why: str
+
+    def error(self, program: AgentProgram) -> Unsupported:
+        """The error if the user forbids the gateway."""
+        return Unsupported(
+            f"{program.title} cannot call {self.provider} directly: {self.why}",
+            setting="--direct",
+            hint="omit --direct: the gateway is used then",
+            provider=self.provider,
+        )
+
+
+def direct_target(program: AgentProgram, chosen: ChosenModels) -> LaunchTarget | GatewayReason:
+    """The provider of the chosen models, or why the agent needs the gateway.
 
     Raises:
-        Unsupported: the agent needs the gateway; the message says why.
+        MissingCredential: only the API key is missing.
         ConfigError: the key cannot be read.
     """
-    main, small = chosen.main, chosen.small
     try:
         return _direct(program, chosen)
     except _GatewayNeeded as needed:
-        which = small if needed.small else main
-        raise Unsupported(
-            f"{program.title} cannot call {which.entry.provider} directly: {needed}",
-            setting="--direct",
-            hint="omit --direct: the gateway is used then",
-            provider=which.entry.provider,
-        ) from None
-
-
-def needs_gateway(program: AgentProgram, chosen: ChosenModels) -> str:
-    """Why the agent needs the gateway; "" if it can call the provider directly."""
-    try:
-        _direct(program, chosen)
-    except _GatewayNeeded as needed:
-        return str(needed)
-    return ""
+        which = chosen.small if needed.small else chosen.main
+        return GatewayReason(which.entry.provider, str(needed))
 
 
 class _GatewayNeeded(Exception):
@@ -204,7 +200,7 @@ def _obstacle(program: AgentProgram, config: Config, target: Target) -> str:
     base, user = urls.without_user(to.base_url)
     if (to.preset and to.preset.addressing != "plain") or to.full_url or urls.is_endpoint(base) or user or "?" in base:
         return "the base URL is not one that an agent can use"
-    if changed := _changed(to.dialect):
+    if changed := _changed(config, target):
         return f"requests must be changed for the provider ({', '.join(changed)})"
     if entry.variant:
         return f"{_name(entry)} is a variant, whose settings the gateway adds"
@@ -216,13 +212,13 @@ def _obstacle(program: AgentProgram, config: Config, target: Target) -> str:
     return ""
 
 
-def _changed(dialect: Dialect) -> list[str]:
-    """The fields of a dialect for which the gateway changes requests."""
-    return [
-        name
-        for name in Dialect.__struct_fields__
-        if name not in PASSED and getattr(dialect, name) != getattr(PLAIN, name)
-    ]
+def _changed(config: Config, target: Target) -> list[str]:
+    """The fields of the dialect for which the gateway changes requests of the provider's own protocol."""
+    found = edited_fields(target.upstream.dialect, target.codec.PASS)
+    usual = upstream(config, target.upstream.provider, target.entry).dialect
+    if not usual.unsupported and "unsupported" in found:
+        found.remove("unsupported")  # a rule of the model's family, which agents of its maker's protocol know
+    return found
 
 
 def _endpoint(config: Config, target: Target) -> Endpoint:
