@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from modelbay.simulator import Simulator
 from tests.cli.command import KEY
 from tests.launching.desk import LaunchDesk
 
@@ -47,6 +48,20 @@ def test_an_agent_of_the_providers_protocol_calls_it_directly(desk: LaunchDesk) 
     assert (desk.room / "answer").read_text().startswith("You asked: Hello")
     assert "directly at messages" in run.err
     assert not desk.gateways()
+
+
+def test_results_of_a_deep_test_decide_the_way_and_the_limits(desk: LaunchDesk) -> None:
+    with Simulator(key=KEY, without=["tool-choice"]) as odd:
+        entry = f'[providers.odd]\ntype = "anthropic"\nbase_url = "{odd.url}"\napi_key = "{KEY}"\n'
+        desk.configure(f'{entry}\n[models.odd]\nprovider = "odd"\nmodel = "sim-small"\n')
+        before = desk("launch", "claude", "-m", "odd", "--", "show", desk.file("before"))
+        assert "directly at odd" in before.err
+        assert desk("provider", "test", "odd", "--deep", "--yes").code == 0
+        after = desk("launch", "claude", "-m", "odd", "--", "show", desk.file("after"))
+    assert "through the gateway" in after.err
+    environments = [desk.seen(name)["environment"] for name in ("before", "after")]
+    windows = [environment.get("CLAUDE_CODE_MAX_CONTEXT_TOKENS") for environment in environments]
+    assert windows[1] == "2000" != windows[0]
 
 
 def test_the_gateway_can_be_forced(desk: LaunchDesk) -> None:

@@ -23,8 +23,8 @@ WIDTH = max(map(len, PLANNED))
 def deep(config: Config, providers: Sequence[str], models: Sequence[str], *, yes: bool, as_json: bool) -> int:
     """Tests models after the user agreed to the cost. Returns the exit code."""
     planned = plan(config, providers, models, LONGEST)
-    for name, kind in planned.skipped.items():
-        terminal.note(f"Skipped {name}: not a chat model ({kind})")
+    for name, reason in planned.skipped.items():
+        terminal.note(f"Skipped {name}: {reason}")
     if not planned.models:
         terminal.note("No models to test")
         return FAILED if planned.skipped else 0

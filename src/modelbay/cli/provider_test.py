@@ -48,7 +48,7 @@ def test_provider(
     The exit code is 1 if a provider cannot be used.
 
     With --deep, it also tests parallel and forced tool calls, strict schemas, JSON output, thinking in tool loops, the prompt
-    cache, token usage and limits, with up to 40 calls for each model. It shows the cost first and sends nothing until you agree.
+    cache, token usage and limits, with up to 49 calls for each model. It shows the cost first and sends nothing until you agree.
     The results become facts about the model: `modelbay model show`. The exit code is 1 if a test ended early.
     """
     config = load(settings.config)
@@ -59,7 +59,7 @@ def test_provider(
         terminal.note("No providers configured; add one with `modelbay provider add`")
     for id in names if forgets else ():
         _forget(config, id)
-    if is_deep:
+    if is_deep and names:
         from modelbay.cli.deep_test import deep
 
         return deep(config, ids, models, yes=yes, as_json=as_json)

@@ -28,7 +28,7 @@ from modelbay.errors import (
 from modelbay.events import Event, Reply, collect
 from modelbay.hub import Hub
 from modelbay.onboarding.deep_plan import CostEstimate
-from modelbay.onboarding.model_checks import LONGEST, Check, ModelChecks, refused
+from modelbay.onboarding.model_checks import LONGEST, WORD, Check, ModelChecks, refused
 from modelbay.prompt import Ask, Prompt
 from modelbay.providers.upstream import Upstream
 from modelbay.storage.probes import ProbeRecord
@@ -38,6 +38,8 @@ ASKED = 10_000_000
 """Maximum output tokens that no model has: a provider that checks them names its limit."""
 COUNTS = ("input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
 """The counts of a usage."""
+_RUNAWAY = 4
+"""How many times the requested output tokens a reply may have: some providers do not count thinking."""
 _ENDING = (AuthenticationFailed, ConfigError, QuotaExhausted, RateLimited, Overloaded, TransportError)
 """Errors that all further calls would have, too."""
 
@@ -96,15 +98,22 @@ class DeepCalls(ModelChecks):
         self.window: int | None = None
         """The context window that an error named."""
         self._most = most
+        self._rejected = False
+        """Whether the last call got an error."""
 
-    async def twice(self, attempt: Callable[[], Awaitable[Check]]) -> Check:
-        """A check that is "no" only if it is so in two attempts."""
+    async def twice(self, attempt: Callable[[], Awaitable[Check]], *, control: bool = True) -> Check:
+        """A check that is "no" only if it is so in two attempts. With `control`, a plain prompt must be accepted after two
+        rejections: otherwise the provider rejects everything by now."""
         first = await attempt()
         if first.result != "no":
             return first
         second = await attempt()
         if second.result == "unknown":
             return Check(second.name, "unknown", f"rejected once; then: {second.detail}", second.hint)
+        if second.result == "no" and control and self._rejected:
+            plain = await self.ask(WORD)
+            if isinstance(plain, ModelbayError):
+                return Check(second.name, "unknown", f"a plain prompt was rejected too: {plain.message}", plain.hint)
         return second
 
     async def ask(self, prompt: Prompt, **settings: Unpack[Ask]) -> Reply | ModelbayError:
@@ -131,10 +140,16 @@ class DeepCalls(ModelChecks):
 
     def spend(self, found: object, usage: Usage | None) -> None:
         self.spent.add(usage)
+        self._rejected = isinstance(found, ModelbayError)
         if isinstance(found, ContextOverflow) and found.limit:
             self.window = found.limit
         if isinstance(found, _ENDING):
             raise Stopped(found.message, found.hint)
+        if usage is not None and usage.output_total > _RUNAWAY * LONGEST:
+            raise Stopped(
+                f"a reply has {usage.output_total:,} output tokens, although at most {LONGEST:,} were requested: "
+                "the cost of further calls is unknown"
+            )
 
     def judged(self, name: str, reply: Reply | ModelbayError, setting: str) -> Check | None:
         """The check for an error, or for a reply to a call without the setting; None if the reply shows something."""

@@ -25,10 +25,7 @@ from modelbay.conversation import (
     Turn,
     user,
 )
-from modelbay.errors import (
-    MalformedReply,
-    ModelbayError,
-)
+from modelbay.errors import MalformedReply, ModelbayError
 from modelbay.events import PartDelta, Reply, collect
 from modelbay.hub import Hub
 from modelbay.json_text import decode
@@ -54,6 +51,7 @@ from modelbay.onboarding.pictures import COLORS
 from modelbay.providers.adaptation import OUTPUT_TOKENS
 from modelbay.providers.upstream import Upstream
 from modelbay.storage.lessons import LessonBook
+from modelbay.target import Targets
 from modelbay.usage import Usage
 
 ENOUGH = 200
@@ -159,7 +157,7 @@ class DeepChecks(DeepCalls):
                 return Check("reply", "unknown", "the reply is empty")
             return Check("reply", "yes", quoted(reply))
 
-        check = await self.twice(attempt)
+        check = await self.twice(attempt, control=False)
         return found[0] if found else None, check
 
     async def _stream_check(self) -> tuple[Check, Usage | None]:
@@ -172,7 +170,7 @@ class DeepChecks(DeepCalls):
             seen.append(collect(events).usage)
             return streamed(events)
 
-        check = await self.twice(attempt)
+        check = await self.twice(attempt, control=False)
         return check, seen[0] if seen else None
 
     async def _prime(self) -> Reply | Check:
@@ -186,9 +184,10 @@ class DeepChecks(DeepCalls):
             reply = await self.ask(self._long())
             rejected = self._rejection(reply)
         if rejected is not None and rejected.result == "no":
-            plain = await self.ask(self._long(mark=False))  # tells whether the cache mark is the reason
+            plain = await self.ask(self._long(mark=False))  # shows whether the cache mark is the reason
             if isinstance(plain, Reply):
                 self._count(plain)
+            if isinstance(plain, Reply) and (self.to.protocol == "anthropic" or self.dialect.cache_marks):
                 return rejected
             return Check("cache", "unknown", f"a long prompt was rejected: {rejected.detail}")
         if isinstance(reply, Reply):
@@ -208,8 +207,6 @@ class DeepChecks(DeepCalls):
 
     def _known_window(self) -> int | None:
         """The context window by the facts that users see."""
-        from modelbay.target import Targets
-
         return Targets(self.hub.config).find(self.name).model.max_context_tokens
 
     def _long(self, *, mark: bool = True) -> Conversation:
@@ -283,7 +280,7 @@ class DeepChecks(DeepCalls):
             answer = await self.ask(_answered(BOTH, parts))
             return self.judged(name, answer, "") or Check(name, "yes", "two calls in one message were accepted")
 
-        check = await self.twice(attempt)
+        check = await self.twice(attempt, control=False)
         if check.result == "no":
             one = [part for part in parts if type(part) is not ToolCall or part is reply.tool_calls[0]]
             control = await self.ask(_answered(BOTH, one))

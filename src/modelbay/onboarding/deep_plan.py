@@ -11,7 +11,7 @@ from modelbay.catalog.lists.entry_facts import kind_of
 from modelbay.catalog.lookup import Catalog, probed_endpoint
 from modelbay.catalog.prices import price
 from modelbay.config.schema import Config, ModelEntry
-from modelbay.errors import UnknownModel
+from modelbay.errors import ConfigError, UnknownModel
 from modelbay.providers.upstream import upstream
 from modelbay.storage.probes import ProbedEndpoint
 from modelbay.target import Target, Targets
@@ -35,17 +35,17 @@ PLANNED: dict[str, PlannedCheck] = {
     "streaming": PlannedCheck(1, 2, 40),
     "usage": PlannedCheck(0, 0, 0),
     "tools": PlannedCheck(1, 4, 200),
-    "parallel_tools": PlannedCheck(1, 2, 220),
+    "parallel_tools": PlannedCheck(1, 3, 220),
     "parallel_history": PlannedCheck(1, 3, 400),
-    "forced_tool": PlannedCheck(1, 2, 200),
-    "named_tool": PlannedCheck(1, 2, 300),
-    "strict_tools": PlannedCheck(1, 2, 200),
-    "json_schema": PlannedCheck(1, 2, 150),
-    "json_mode": PlannedCheck(0, 2, 50),
+    "forced_tool": PlannedCheck(1, 3, 200),
+    "named_tool": PlannedCheck(1, 3, 300),
+    "strict_tools": PlannedCheck(1, 3, 200),
+    "json_schema": PlannedCheck(1, 3, 150),
+    "json_mode": PlannedCheck(0, 3, 50),
     "images": PlannedCheck(2, 4, 1_000),
-    "thinking": PlannedCheck(1, 2, 30),
-    "thinking_return": PlannedCheck(2, 4, 700),
-    "thinking_optional": PlannedCheck(1, 2, 700),
+    "thinking": PlannedCheck(1, 3, 30),
+    "thinking_return": PlannedCheck(2, 5, 700),
+    "thinking_optional": PlannedCheck(1, 3, 700),
     "cache": PlannedCheck(2, 4, LONG),
     "max_output": PlannedCheck(1, 1, 30),
     "context_window": PlannedCheck(0, 0, 0),
@@ -79,8 +79,8 @@ class DeepPlan(Struct):
     """The models of a deep test."""
 
     models: list[PlannedModel] = field(default_factory=list)
-    skipped: dict[str, Kind] = field(default_factory=dict)
-    """Models that cannot be talked to, by name, with their purpose."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Models and providers that are not tested, with the reason."""
 
     def total(self) -> CostEstimate:
         """The most that all models need; the price of those whose price is known."""
@@ -104,10 +104,12 @@ def plan(config: Config, providers: Sequence[str], models: Sequence[str], longes
     """
     targets = Targets(config)
     found = DeepPlan()
-    for name in dict.fromkeys(_names(config, providers, models, targets.catalog)):
+    for name in _names(config, providers, models, targets.catalog, found.skipped):
         target = targets.find(name)
+        place = probed_endpoint(target.entry, target.upstream)
         if (kind := _kind(target, targets.catalog)) != "chat":
-            found.skipped[name] = kind
+            found.skipped[name] = f"not a chat model ({kind})"
+        if kind != "chat" or place in [model.endpoint for model in found.models]:
             continue
         usual = [(one.usual, one.tokens, USUAL_OUTPUT) for one in PLANNED.values()]
         most = [(one.most, one.tokens, longest) for one in PLANNED.values()]
@@ -115,7 +117,7 @@ def plan(config: Config, providers: Sequence[str], models: Sequence[str], longes
             PlannedModel(
                 name,
                 target.entry,
-                probed_endpoint(target.entry, target.upstream),
+                place,
                 _estimate(usual, target, targets.catalog),
                 _estimate(most, target, targets.catalog),
             )
@@ -123,12 +125,22 @@ def plan(config: Config, providers: Sequence[str], models: Sequence[str], longes
     return found
 
 
-def _names(config: Config, providers: Sequence[str], models: Sequence[str], catalog: Catalog) -> list[str]:
+def _names(
+    config: Config, providers: Sequence[str], models: Sequence[str], catalog: Catalog, skipped: dict[str, str]
+) -> list[str]:
     for id in providers:
         config.provider(id)
     if models:
         return [_named(config, providers, model) for model in models]
-    return [_first(config, id, catalog) for id in providers or config.providers]
+    names = []
+    for id in providers or config.providers:
+        try:
+            names.append(_first(config, id, catalog))
+        except ConfigError as error:
+            if providers:
+                raise
+            skipped[id] = error.message
+    return names
 
 
 def _named(config: Config, providers: Sequence[str], model: str) -> str:
