@@ -88,6 +88,9 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     freeform_tools: bool = False
     """OpenAI's protocols: accepts freeform tools (`type: custom`), whose input is text. If false, each one is sent as a function
     with one string."""
+    compaction: bool = False
+    """Responses: replaces a conversation by an item that only the provider can read (`compaction_trigger`). If false, the gateway
+    asks the model for a summary."""
     text_only_content: bool = False
     """Message content must be a string (DeepSeek; Groq for some roles)."""
     media_by_url: bool = True

@@ -139,7 +139,8 @@ class Room:
         self._program = program
         self.catalog = self.home / ".codex" / "models.json"
         self.catalog.parent.mkdir(parents=True)
-        (self.catalog.parent / "config.toml").write_text(
+        self.settings = self.catalog.parent / "config.toml"
+        self.settings.write_text(
             f'model = "{model}"\nmodel_provider = "gateway"\napproval_policy = "never"\n'
             f'sandbox_mode = "danger-full-access"\nmodel_catalog_json = "{self.catalog}"\n'
             f'[model_providers.gateway]\nname = "Gateway"\nbase_url = "{url}/v1"\nenv_key = "GATEWAY_KEY"\n'
@@ -153,7 +154,7 @@ class Room:
             cwd=self.project,
             env=ALONE
             | {"PATH": os.environ["PATH"], "HOME": str(self.home), "TERM": "dumb", "NO_PROXY": "127.0.0.1"}
-            | {"GATEWAY_KEY": KEY},
+            | {"GATEWAY_KEY": KEY, "CODEX_API_KEY": KEY},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -250,3 +251,19 @@ def test_codex_searches_for_tools(
     said = room.run("exec", "--skip-git-repo-check", 'Use tool_search for "tide"')
     assert "These tools can be called from now on: mcp__harbour__get_tide" in said
     assert b"mcp__harbour__get_tide" in gateway[1].journal.last.body
+
+
+def test_codex_takes_the_gateway_for_openai(
+    gateway: Running, program: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With `openai_base_url`, it tries a WebSocket once, and has long sessions compacted by the server."""
+    room = Room(tmp_path, program, gateway[0].url, "openai_chat")
+    room.settings.write_text(f'model = "openai_chat"\nopenai_base_url = "{gateway[0].url}/v1"\n')
+    with caplog.at_level("INFO", logger="modelbay.access"):
+        room.run("exec", "--skip-git-repo-check", "Hello")
+        asked = [record.getMessage() for record in caplog.records]
+    assert ["status=426" in line for line in asked] == [True, False], asked
+    room.run("exec", "--skip-git-repo-check", "-c", "model_auto_compact_token_limit=5000", "resume", "--last", "Bye")
+    bodies = [gateway[1].journal[index].body.decode() for index in (-2, -1)]
+    assert "Summarize the conversation so far." in bodies[0]
+    assert "Summary of the conversation so far" in bodies[1] and "Bye" in bodies[1]

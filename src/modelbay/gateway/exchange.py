@@ -12,6 +12,7 @@ from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, 
 from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, UsageReported, Warned, collect
 from modelbay.gateway import cache_ttl, client_login, headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
+from modelbay.gateway.compaction import Compaction, compaction, may_compact, with_summaries
 from modelbay.gateway.framing import PassedStream, RenderedStream, failure_array, failure_event
 from modelbay.gateway.learned_counts import Expected
 from modelbay.gateway.passing import ClientBody, changed_text, passed_path
@@ -77,6 +78,8 @@ class Exchange:
         """The events of the reply, without the pieces of its parts."""
         self._search: SearchLoop | None = None
         """The web searches of a client whose provider has none."""
+        self._compaction: Compaction | None = None
+        """The summary for a client whose provider has no compaction."""
         self._resolution: ResolvedRequest | None = None
         """A request of Responses whose response is stored."""
         self._expected: asyncio.Future[Expected | None] | None = None
@@ -223,6 +226,8 @@ class Exchange:
         clamped = within_output_limit(asked.settings, target.model)
         asked = await self._stores.restored(self._request.client, target, asked)
         revision = self._revision
+        if may_compact(asked):
+            asked = self._compacting(target, asked)
         asked, self._search, warnings = with_searches(asked, target, revision.search, strict=revision.settings.strict)
         try:
             sending = await revision.providers.ready(asked, target)
@@ -230,6 +235,13 @@ class Exchange:
             raise not_valid(f"invalid request: {type(error).__name__}: {error}") from error
         self._warnings = clamped + warnings + sending.call.warnings
         return Prepared(sending, bool(conversation.stream), conversation)
+
+    def _compacting(self, target: Target, asked: Conversation) -> Conversation:
+        """The conversation with summaries in place of our compaction items, and a request for one in place of the client's.
+        Raises what `with_summaries` raises."""
+        asked = with_summaries(asked, target)
+        self._compaction = found = compaction(asked, target)
+        return asked if found is None else found.conversation
 
     # --- the response ---
 
@@ -276,6 +288,8 @@ class Exchange:
 
     async def _relay(self, prepared: Prepared, consume: Consume) -> None:
         providers = self._revision.providers
+        if self._compaction is not None:
+            consume = self._compaction.of(consume)
         try:
             if self._search is not None:
                 await self._search.relay(providers, prepared.sending, consume, self._warned, POLICY)

@@ -252,6 +252,8 @@ class _PassPlan:
         self.repairs = [(field, pattern) for field, applies, pattern in _REPAIRS if applies(dialect)]
         if rules.freeform is not None and not dialect.freeform_tools:
             self.repairs.append(("freeform_tools", rules.freeform))
+        if rules.compaction is not None and not dialect.compaction:
+            self.repairs.append(("compaction", rules.compaction))
         self.echoes_reasoning = dialect.reasoning_echo == "always"
         names_model = rules.named is None and dialect.model_in_body and bool(model.id)
         self.model = encode(model.id) if names_model else b""

@@ -60,6 +60,8 @@ class PassRules(msgspec.Struct, frozen=True):
     """Fields that belong to a preview, by the beginning of its name in the header `anthropic-beta`."""
     freeform: re.Pattern[bytes] | None = None
     """Finds a freeform tool, a call of one or its result in a body; None if the protocol does not have such tools."""
+    compaction: re.Pattern[bytes] | None = None
+    """Finds the item that asks for a compaction of the conversation; None if the protocol does not have it."""
 
     def path(self, action: str, model: str) -> str:
         """The path of an action for a model ID. Raises KeyError if the protocol does not have the action."""

@@ -41,4 +41,5 @@ PASS = PassRules(
     turns="input",
     damaged=has_lost_reasoning,
     freeform=re.compile(rb'"type"\s*:\s*"custom(?:_tool_call(?:_output)?)?"'),
+    compaction=re.compile(rb'"type"\s*:\s*"compaction_trigger"'),
 )

@@ -1,0 +1,91 @@
+"""Compaction for providers without it: a summary of the model, in an item that later requests bring back."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from modelbay.conversation import Conversation, Text, ToolCall, user
+from modelbay.events import Failed, Finished, PartEnded
+from modelbay.gateway.compaction import Compaction
+from modelbay.gateway.passing import ClientBody
+from modelbay.protocols.codec import codec
+from modelbay.simulator import Simulator
+from tests.gateway.running import PROTOCOLS, RunningGateway, running
+from tests.gateway.targets import target_of
+from tests.gateway.test_app import call
+
+TOOL = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}}
+HISTORY: list[Any] = [
+    {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "My boat is called Ada."}]},
+    {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "A fine name."}]},
+]
+TRIGGER = {"type": "compaction_trigger"}
+Running = tuple[RunningGateway, Simulator]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("gateway"), model="sim-echo", key="sk-provider") as found:
+        yield found
+
+
+async def ask(gateway: Running, model: str, items: list[Any], *, stream: bool = False, **more: Any) -> Any:
+    body = {"model": model, "input": items, "stream": stream, "store": False, **more}
+    status, _, data = await call(gateway[0].url, "/v1/responses", body)
+    if not stream:
+        return status, json.loads(data)
+    events = [json.loads(line[6:]) for line in data.splitlines() if line.startswith(b"data: {")]
+    return status, events[-1]["response"]
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_a_compaction_is_a_summary_that_the_next_request_brings_back(
+    gateway: Running, upstream: str, stream: bool
+) -> None:
+    status, response = await ask(gateway, upstream, [*HISTORY, TRIGGER], stream=stream, tools=[TOOL])
+    assert (status, response["status"]) == (200, "completed")
+    (item,) = response["output"]
+    assert item["type"] == "compaction"
+    assert "Ada" not in json.dumps(item)
+    sent = gateway[1].journal.last.body.decode()
+    assert "My boat is called Ada." in sent and "Summarize the conversation so far." in sent
+    assert "compaction" not in sent and "look" in sent
+
+    again = [item, {"type": "message", "role": "user", "content": "What is it called?"}]
+    status, _ = await ask(gateway, upstream, again, stream=stream)
+    assert status == 200
+    sent = gateway[1].journal.last.body.decode()
+    # the simulator's summary quotes its prompt
+    assert "Summary of the conversation so far" in sent and "You asked" in sent and "What is it called?" in sent
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_a_summary_can_be_continued_with_a_model_of_another_provider(gateway: Running, upstream: str) -> None:
+    _, response = await ask(gateway, "google", [*HISTORY, TRIGGER])
+    status, _ = await ask(gateway, upstream, [*response["output"], *HISTORY[:1]])
+    assert status == 200
+    assert b"Summary of the conversation so far" in gateway[1].journal.last.body
+
+
+@pytest.mark.parametrize("upstream", ["openai_chat", "anthropic", "google"])
+async def test_the_item_of_another_provider_is_refused_because_the_conversation_would_be_lost(
+    gateway: Running, upstream: str
+) -> None:
+    status, body = await ask(gateway, upstream, [{"type": "compaction", "encrypted_content": "gAAAA"}, *HISTORY[:1]])
+    assert status == 400
+    assert "`compaction`: only the provider that made this item can read the conversation" in body["error"]["message"]
+
+
+def test_a_provider_with_compaction_gets_the_request_as_it_is() -> None:
+    body = ClientBody(json.dumps({"input": [*HISTORY, TRIGGER]}).encode(), codec("openai_responses").PASS)
+    assert body.to_repair(target_of("openai_responses", compaction=True)) is None
+    assert body.to_repair(target_of("openai_responses")) == "compaction"
+
+
+def test_a_reply_without_a_summary_is_a_failure() -> None:
+    found = Compaction(Conversation([user("Go"), user("trigger")]))
+    (failed,) = found.feed([PartEnded(0, ToolCall(name="look")), PartEnded(1, Text(text=" ")), Finished("tool_calls")])
+    assert isinstance(failed, Failed) and "no summary" in str(failed.error)
