@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from modelbay import Hub, Reply, collect, errors, hub, reply_stream, sync
+from modelbay import Hub, Reply, collect, errors, hub, reply_stream, sync, tool_run
 from modelbay.events import PartDelta, PartEnded
 from modelbay.model import Cost
 from modelbay.simulator import Simulator
@@ -133,11 +133,14 @@ def members(of: type) -> dict[str, object]:
 
 
 RENAMED = {"aclose": "close"}
-OWN = {"config"}
-"""An attribute of the object in one of them."""
+OWN = {"config", "turns", "steps"}
+"""Attributes of the object in one of them."""
 
 
-@pytest.mark.parametrize(("awaited", "blocking"), [(hub.Hub, sync.Hub), (reply_stream.ReplyStream, sync.ReplyStream)])
+@pytest.mark.parametrize(
+    ("awaited", "blocking"),
+    [(hub.Hub, sync.Hub), (reply_stream.ReplyStream, sync.ReplyStream), (tool_run.ToolRun, sync.ToolRun)],
+)
 def test_the_blocking_face_has_the_same_members_with_the_same_parameters_and_texts(
     awaited: type, blocking: type
 ) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from modelbay.hub import Hub
     from modelbay.model import Cost, Model
+    from modelbay.tool_run import ToolRan
     from modelbay.usage import Usage
 
 __version__ = "0.1.0"
@@ -65,6 +66,7 @@ __all__ = [
     "Tool",
     "ToolCall",
     "ToolChoice",
+    "ToolRan",
     "ToolResult",
     "Turn",
     "Usage",
@@ -82,6 +84,7 @@ _HOMES = {
     "events": "Failed Finished PartAnnotated PartDelta PartEnded PartStarted Reply Started UsageReported Warned collect",
     "hub": "Hub",
     "model": "Cost Model",
+    "tool_run": "ToolRan",
     "usage": "Usage",
 }
 """Where each name lives; its module is imported when the name is first asked for, so that `import modelbay` is quick."""

@@ -5,9 +5,12 @@ the renderers. Fields without a counterpart here are kept in `extra` (unknown fi
 if it has several for one thing), so that rendering in the same protocol restores them.
 """
 
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Any, Literal, Self, TypeAlias
 
 from msgspec import Struct, field
+
+from modelbay.signatures import Signature
 
 Json: TypeAlias = Any
 """A value as returned by `json_text.decode`."""
@@ -196,10 +199,31 @@ class Tool(Struct, omit_defaults=True):
     """The complete vendor tool, namespace or search."""
     tools: "list[Tool] | None" = None
     """Tools of a namespace."""
+    function: Signature | None = None
+    """The function that answers the tool's calls in `Hub.run`. It is not sent."""
     loaded: bool = True
     """Whether the model sees the tool. Clients that search their tools themselves mark the others, and Anthropic hides them until
     a result of a search names them."""
     extra: Extra | None = None
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], *, name: str | None = None, description: str | None = None) -> Self:
+        """The tool of a Python function, with or without `async`.
+
+        The schema follows from the types of the parameters: Python's own, dataclasses, TypedDicts, msgspec's and pydantic's
+        classes, `Literal`, and `Annotated` with `msgspec.Meta`. The descriptions are those of the docstring, in the style of
+        Google, NumPy or Sphinx. `name` and `description` replace those of the function.
+
+        Raises:
+            TypeError: the function has `*args` or `**kwargs`, a type without a form in JSON, or no name for models.
+        """
+        signature = Signature(function, name)
+        return cls(
+            name=signature.name,
+            description=description or signature.description,
+            schema=signature.schema,
+            function=signature,
+        )
 
 
 class ToolChoice(Struct, omit_defaults=True):

@@ -34,7 +34,8 @@ ModelbayError
 │   └── ServerError             other 5xx
 └── ReplyError                  the reply is unusable
     ├── MalformedReply          not in the protocol: HTML, broken JSON, wrong types
-    └── IncompleteReply         the reply was cut off
+    ├── IncompleteReply         the reply was cut off
+    └── TooManySteps            the model still calls tools after the last allowed reply
 """
 
 from collections.abc import Mapping
@@ -269,4 +270,8 @@ class MalformedReply(ReplyError):
 
 
 class IncompleteReply(ReplyError):
+    pass
+
+
+class TooManySteps(ReplyError):
     pass

@@ -44,6 +44,7 @@ from modelbay.errors import (
     SourceError,
     StoreError,
     TimedOut,
+    TooManySteps,
     TransportError,
     UnknownConversation,
     UnknownEffort,
@@ -134,6 +135,7 @@ ROWS: dict[type[ModelbayError], HintRow] = {
     ReplyError: HintRow("Unexpected Results", "try again, or try a different model", SEARCH),
     MalformedReply: HintRow("Unexpected Results", "check base_url and type, or try a different model", TEST),
     IncompleteReply: HintRow("Unexpected Results", "try again: the answer was cut off", TEST),
+    TooManySteps: HintRow("Too Many Steps", "increase `max_steps`"),
 }
 """Looked up by the class of the error, then by its base classes."""
 

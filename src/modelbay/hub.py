@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from modelbay import prompt as prompts
 from modelbay.config.load import load
 from modelbay.config.schema import Config, Problem, key_text
-from modelbay.conversation import Conversation, Reasoning
+from modelbay.conversation import Conversation, Reasoning, Turn
 from modelbay.deadline import Deadline
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError, ModelbayError
@@ -38,6 +38,7 @@ from modelbay.providers.upstream import upstream
 from modelbay.reply_stream import ReplyStream
 from modelbay.routing.retry import Policy
 from modelbay.target import Target, Targets
+from modelbay.tool_run import ToolRun
 from modelbay.usage import Usage
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class Hub:
             ModelbayError: when it is read, if the reply did not start. After its start, the events end with `Finished` or
                 `Failed`.
         """
-        prompts.check(prompt, model, settings)
+        settings = prompts.checked(prompt, model, settings)
 
         async def start() -> Opening:
             sending = await self._prepare(model, prompt, settings, stream=True)
@@ -201,7 +202,7 @@ class Hub:
             ModelbayError: there is no complete reply. `Reply.error` is never set in the result; `reply` of the error has the
                 complete parts of a reply that failed.
         """
-        prompts.check(prompt, model, settings)
+        settings = prompts.checked(prompt, model, settings)
         return await Deadline(settings.get("timeout")).within(self._complete(prompt, model, settings))
 
     async def _complete(self, prompt: Prompt, model: str | None, ask: Ask) -> Reply:
@@ -215,6 +216,33 @@ class Hub:
         if (error := failure(reply)) is not None:
             raise error
         return reply
+
+    def run(self, prompt: Prompt, *, model: str | None = None, max_steps: int = 10, **settings: Unpack[Ask]) -> ToolRun:
+        """A conversation in which the model calls functions, until it answers: `reply = await hub.run(prompt, tools=[f, g])`.
+
+        `tools` are functions, and tools made with `Tool.of`. The calls of a reply run at the same time; functions without `async`
+        run in threads. An error of a function is its result, so that the model can react to it. `max_steps`: maximum number of
+        replies. A `tool_choice` that forces a call holds for the first reply only. The other arguments are those of `stream`;
+        `timeout` and `retries` are limits of each reply.
+
+        Raises:
+            TypeError, ValueError: immediately, for an unknown setting or an invalid value.
+            ModelbayError: when it is read or awaited, if a reply did not start, or failed.
+            TooManySteps: likewise, if the model still calls tools after `max_steps` replies.
+        """
+        settings = prompts.checked(prompt, model, settings)
+        if max_steps < 1:
+            raise ValueError(f"max_steps must be at least 1, not {max_steps}")
+        begun = prompts.conversation(prompt, settings)
+        rest: Ask = {name: value for name, value in settings.items() if name in prompts.OF_THE_CALL}  # type: ignore[assignment]
+
+        def ask(turns: list[Turn]) -> ReplyStream:
+            choice = begun.settings.tool_choice
+            if len(turns) > len(begun.turns) and choice is not None and choice.mode in ("required", "tool"):
+                begun.settings.tool_choice = replace(choice, mode=None, names=[], namespaces=[])
+            return self.stream(replace(begun, turns=list(turns)), model=model, **rest)
+
+        return ToolRun(list(begun.turns), begun.settings.tools or [], ask, max_steps)
 
     # --- preparing a call ---
 

@@ -1,6 +1,6 @@
 """Prompt and settings of a call: types, validation, and conversion to a conversation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeAlias, TypedDict, cast, get_type_hints
 
@@ -33,7 +33,8 @@ class Ask(TypedDict, total=False):
     """System prompt. Placed before that of the prompt."""
     files: Sequence[Media] | None
     """Images, audio, video and documents. Added to the last user turn of the prompt."""
-    tools: Sequence[Tool] | None
+    tools: Sequence[Tool | Callable[..., Any]] | None
+    """Tools, or functions, of which `Tool.of` makes tools."""
     tool_choice: ToolChoice | None
     output_format: OutputFormat | None
     effort: str | None
@@ -94,6 +95,8 @@ COPIED = {
 }
 """Settings of a call, and the conversation setting that each replaces."""
 LISTS = ("tools", "stop")
+OF_THE_CALL = ("effort", "thinking_budget", "extra_body", "extra_headers", "timeout", "retries")
+"""Settings that a conversation does not have."""
 TURN = 'user("…") or Turn("assistant", [Text(text="…")])'
 EXAMPLES: dict[Any, str] = {
     Turn: TURN,
@@ -109,8 +112,8 @@ _PARSED = Checker({}, lambda value: True)
 _TYPES = get_type_hints(Ask, include_extras=True)
 
 
-def check(prompt: object, model: object, settings: Mapping[str, object]) -> None:
-    """Validate the arguments of a call before anything is sent.
+def checked(prompt: object, model: object, settings: Ask) -> Ask:
+    """Validate the arguments of a call before anything is sent. Returns the settings, with functions made tools.
 
     Raises:
         TypeError: an unknown setting, or a value of the wrong type.
@@ -127,6 +130,9 @@ def check(prompt: object, model: object, settings: Mapping[str, object]) -> None
         _CHECKER.check(value, _TYPES[name], name)
     if settings.get("files") and not isinstance(prompt, str) and _asking(_turns(cast(Prompt, prompt))) is None:
         raise TypeError("files are added to the last user turn, but the prompt has no user turn")
+    if tools := settings.get("tools"):
+        return {**settings, "tools": [tool if isinstance(tool, Tool) else Tool.of(tool) for tool in tools]}
+    return settings
 
 
 def conversation(prompt: Prompt, ask: Ask) -> Conversation:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from weakref import WeakSet
 
-from modelbay import hub, reply_stream
+from modelbay import hub, reply_stream, tool_run
 from modelbay.config.schema import Config, Problem
+from modelbay.conversation import Turn
 from modelbay.errors import Disconnected, HubClosed, ModelbayError
 from modelbay.events import Event, Reply
 from modelbay.model import Model
@@ -222,6 +223,23 @@ class Hub:
         """
         return ReplyStream(self._hub.stream(prompt, model=model, **settings), self._running)
 
+    def run(
+        self, prompt: Prompt, *, model: str | None = None, max_steps: int = 10, **settings: Unpack[Ask]
+    ) -> "ToolRun":
+        """A conversation in which the model calls functions, until it answers: `reply = await hub.run(prompt, tools=[f, g])`.
+
+        `tools` are functions, and tools made with `Tool.of`. The calls of a reply run at the same time; functions without `async`
+        run in threads. An error of a function is its result, so that the model can react to it. `max_steps`: maximum number of
+        replies. A `tool_choice` that forces a call holds for the first reply only. The other arguments are those of `stream`;
+        `timeout` and `retries` are limits of each reply.
+
+        Raises:
+            TypeError, ValueError: immediately, for an unknown setting or an invalid value.
+            ModelbayError: when it is read or awaited, if a reply did not start, or failed.
+            TooManySteps: likewise, if the model still calls tools after `max_steps` replies.
+        """
+        return ToolRun(self._hub.run(prompt, model=model, max_steps=max_steps, **settings), self._running)
+
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:
             runner = self._running()
@@ -302,8 +320,67 @@ class ReplyStream:
         self.close()
 
 
+class ToolRun:
+    """The blocking counterpart of the run of `modelbay.Hub`: an iterator of the events of all replies, with a `ToolRan` for each
+    call between them, and a context manager. `reply` gives the last reply.
+
+    It can be read once. Leaving its context and `close` end it at once.
+    """
+
+    def __init__(self, run: tool_run.ToolRun, runner: Callable[[], _Runner]) -> None:
+        self._run = run
+        self._runner = runner
+        self._events: Generator[tool_run.RunEvent, None, None] | None = None
+        """The iterator of `next`."""
+
+    @property
+    def turns(self) -> list[Turn]:
+        return self._run.turns
+
+    @property
+    def steps(self) -> list[Reply]:
+        return self._run.steps
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens of all replies together."""
+        return self._run.usage
+
+    @property
+    def cost(self) -> float | None:
+        """The cost of all replies in US dollars; None if that of one is unknown."""
+        return self._run.cost
+
+    def reply(self) -> Reply:
+        """The last reply, after the rest of the run. A reply that calls a tool without a function is the last one, too.
+
+        Raises:
+            ModelbayError: a reply did not start, or failed.
+            TooManySteps: the model still calls tools after `max_steps` replies.
+        """
+        return self._runner().run(self._run.reply())
+
+    def __iter__(self) -> Generator[tool_run.RunEvent, None, None]:
+        return _read(aiter(self._run), self._run, self._runner)
+
+    def __next__(self) -> tool_run.RunEvent:
+        if self._events is None:
+            self._events = iter(self)
+        return next(self._events)
+
+    def close(self) -> None:
+        """End the run: functions with `async` are cancelled, and the connection to the provider is closed."""
+        self._runner().run(self._run.aclose())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 def _read(
-    pieces: AsyncIterator[T], stream: reply_stream.ReplyStream, runner: Callable[[], _Runner]
+    pieces: AsyncIterator[T], stream: reply_stream.ReplyStream | tool_run.ToolRun, runner: Callable[[], _Runner]
 ) -> Generator[T, None, None]:
     """The pieces of a stream, which is closed when the iteration is left. The generator is not kept by the stream: a loop that is
     left drops it at once."""

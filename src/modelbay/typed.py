@@ -14,7 +14,14 @@ from msgspec import Meta, Struct
 Inner: TypeAlias = Callable[[Any, str], None]
 """Checks the content of a value whose outer type is right: (value, where)."""
 
-NAMES: dict[Any, str] = {str: "a string", int: "an integer", float: "a number", bool: "True or False", dict: "a dict"}
+NAMES: dict[Any, str] = {
+    str: "a string",
+    int: "an integer",
+    float: "a number",
+    bool: "True or False",
+    dict: "a dict",
+    Callable: "a function",
+}
 LONGEST = 40
 """Maximum characters of a wrong value in a message."""
 

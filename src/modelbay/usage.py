@@ -1,5 +1,7 @@
 """Token usage in disjoint counts, so that no sum counts a token twice."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from modelbay.conversation import Extra
@@ -38,3 +40,14 @@ class Usage(Struct, omit_defaults=True):
     @property
     def total(self) -> int:
         return self.input_total + self.output_total
+
+
+def sum_of(counts: Iterable[Usage]) -> Usage:
+    """The counts of several calls together. A count that none of them reported stays None."""
+    total = Usage()
+    for usage in counts:
+        for name in Usage.__struct_fields__:
+            more = getattr(usage, name)
+            if name != "raw" and more is not None:
+                setattr(total, name, (getattr(total, name) or 0) + more)
+    return total
