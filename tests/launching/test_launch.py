@@ -7,6 +7,7 @@ import pytest
 
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY
+from tests.launching.conftest import CONFIG
 from tests.launching.desk import LaunchDesk
 
 LOCAL = "sk-mb-"
@@ -87,8 +88,13 @@ def test_a_small_model_is_for_small_tasks(desk: LaunchDesk) -> None:
 
 
 def test_an_agent_without_a_small_model_says_that_it_is_ignored(desk: LaunchDesk) -> None:
-    run = desk("launch", "codex", "--small", "direct", "--", "show", desk.file("seen"))
+    responses = CONFIG.replace('type = "anthropic"', 'type = "openai_responses"').replace(
+        '"SIM"', '"https://api.openai.com/v1"'
+    )
+    desk.configure(responses)
+    run = desk("launch", "codex", "-m", "direct", "--small", "chat", "--", "show", desk.file("seen"))
     assert run.code == 0
+    assert "directly at messages" in run.err  # the ignored model does not need the gateway
     assert "Codex has no setting for a model for small tasks; --small is ignored" in run.err
 
 

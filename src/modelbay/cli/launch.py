@@ -65,9 +65,11 @@ def _run(settings: GlobalOptions, program: "AgentProgram", arguments: tuple[str,
 
     executable = _executable(program)
     config = load(settings.config)
-    chosen = chosen_models(config, options["model"], options["small"])
-    if options["small"] and not program.names_small:
+    small = options["small"]
+    if small and not program.names_small:
         terminal.warning(f"{program.title} has no setting for a model for small tasks; --small is ignored")
+        small = None
+    chosen = chosen_models(config, options["model"], small)
     direct = None if options["gateway"] else direct_target(program, chosen)
     why = ""
     if isinstance(direct, GatewayReason):

@@ -99,6 +99,7 @@ def start(change: LaunchesChange, id: str, how: GatewayStart, key: Hidden) -> Pr
     with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
         process = subprocess.Popen(
             command,
+            cwd=log.parent,  # not the user's folder, which it would keep in use
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=output,
