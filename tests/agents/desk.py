@@ -23,6 +23,7 @@ FILES = {
     "qwen": "qwen.json",
     "gemini": "gemini.env",
     "continue": "continue.yaml",
+    "cline": "cline.json",
 }
 """A large configuration of each agent, written from its documentation."""
 LISTS: dict[str, NamedLists] = {"ccr": ccr.LISTS, "crush": crush.LISTS, "qwen": qwen.LISTS, "continue": continue_.LISTS}
@@ -31,7 +32,13 @@ RESTS = ("CONFIG", "CONFIG_DIR", "CONFIG_CONTENT", "DISABLE_PROJECT_CONFIG")
 VARIABLES = (
     *("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_MODEL"),
     *("KIMI_CODE_HOME", "CODEX_HOME", "CLAUDE_CONFIG_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
-    *("CRUSH_GLOBAL_CONFIG", "CRUSH_GLOBAL_DATA", "QWEN_HOME", "GEMINI_CLI_HOME", "CONTINUE_GLOBAL_DIR"),
+    *(
+        "CRUSH_GLOBAL_CONFIG",
+        "CRUSH_GLOBAL_DATA",
+        "QWEN_HOME",
+        "GEMINI_CLI_HOME",
+        "CONTINUE_GLOBAL_DIR",
+    ),
     *("OPENAI_BASE_URL", "OPENAI_MODEL", "OPENAI_API_KEY", "GEMINI_API_KEY", "GEMINI_MODEL"),
     *("GOOGLE_GEMINI_BASE_URL", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI"),
     *(f"{agent}_{rest}" for agent in ("KILO", "OPENCODE") for rest in RESTS),

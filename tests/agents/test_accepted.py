@@ -55,6 +55,7 @@ PROVIDER = {
     "qwen": "chat",
     "gemini": "gemini",
     "continue": "chat",
+    "cline": "chat",
 }
 COMMANDS = {"continue": "cn"}
 """The commands of agents whose name is not the name of their command."""
@@ -75,6 +76,7 @@ ASKS = {
     "crush": ("crush", "run", "-q", "Hello"),
     "qwen": ("qwen", "-p", "Hello"),
     "gemini": ("gemini", "-p", "Hello"),
+    "cline": ("cline", "Hello there"),
     "continue": ("cn", "--config", "FILE", "--auto", "-p", "Hello"),
 }
 SERVERS = {"ccr": 'PORT": %d, "LOG": false'}

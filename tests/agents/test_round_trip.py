@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from modelbay.agents import NAMES, by_name, importing
+from modelbay.agents.exported import ExportedProvider
 from modelbay.agents.exporting import exported_provider
 from modelbay.agents.write import render
 from modelbay.config.edit import apply
@@ -24,6 +25,7 @@ OTHERWISE: dict[str, set[str]] = {
     "ccr": {"PROXY_URL"},
     "crush": {"disable", "gem", "X-Trace"},
     "gemini": set(),
+    "cline": {"version", "lastUsedProvider", "vertex", "openrouter", "updatedAt", "tokenSource"},
     "continue": {
         "version",
         "proxy",
@@ -51,12 +53,14 @@ def imported(name: str, file: Path, config: Path) -> Config:
 def exported(name: str, config: Config) -> dict[str, Any]:
     """The agent's configuration for all providers that it can use."""
     to = by_name(name)
-    exported = []
+    exported: list[ExportedProvider] = []
     for id in config.providers:
         try:
-            exported.append(exported_provider(config, id, to, with_keys=True))
+            one = exported_provider(config, id, to, with_keys=True)
+            to.write([*exported, one])
         except Unsupported:
             continue
+        exported.append(one)
     text = render(to.write(exported))
     return parsed(name, text)
 
@@ -90,12 +94,12 @@ def test_exported_settings_are_imported_unchanged(name: str, desk: Desk):
     to = by_name(name)
     for id in config.providers:
         try:
-            exported = exported_provider(config, id, to, with_keys=True)
+            text = render(to.write([exported_provider(config, id, to, with_keys=True)]))
         except Unsupported:
-            assert (name, id) in (("codex", "chatty"), ("continue", "azure"))
+            assert (name, id) in (("codex", "chatty"), ("continue", "azure"), ("cline", "vertex"))
             continue
         file = desk.project / f"{name}{Path(FILES[name]).suffix}"
-        file.write_text(render(to.write([exported])))
+        file.write_text(text)
         (desk.home / "again").mkdir(exist_ok=True)
         there = desk.home / "again" / "config.toml"
         there.unlink(missing_ok=True)

@@ -58,6 +58,7 @@ WRITTEN = {
     "qwen": ".qwen/settings.json",
     "gemini": ".gemini/.env",
     "continue": ".continue/config.yaml",
+    "cline": ".cline/data/settings/providers.json",
 }
 
 
@@ -187,6 +188,8 @@ def test_everything_else_in_the_agents_file_stays(desk: Desk, name: str) -> None
     old = (CONFIGS / FILES[name]).read_text()
     if name == "claude":
         old = '{"env": {"OTHER": "1"}, "permissions": {"allow": ["Read"]}}'
+    if name == "cline":  # an entry for each protocol
+        old = '{"version": 1, "modes": {}, "providers": {"openrouter": {"settings": {"provider": "openrouter"}}}}'
     path = desk.write(WRITTEN[name], old)
     before = parsed(name, old)
     run = desk("export", name, "--gateway", "--write")
