@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -317,3 +318,35 @@ async def test_a_rate_limit_has_its_time_to_wait_and_may_be_repeated(gateway: Ru
     assert headers["retry-after"] == "50"
     assert headers.get("x-should-retry") != "false"
     assert len(gateway[1].journal.calls()) == before + 1, "the gateway does not sleep through it"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_the_next_request_begins_with_the_bytes_of_the_one_before(gateway: Running, protocol: str) -> None:
+    """Otherwise, the prompt cache of the provider is useless. Claude Code moves its cache marks to the end each time."""
+    sent = plain(protocol) | {name: body(protocol)[name] for name in ("system", "tools", "max_tokens")}
+    marked = {"type": "text", "text": "Hello there", "cache_control": EPHEMERAL}
+    turns: list[dict[str, Any]] = [{"role": "user", "content": [marked]}]
+    bodies = []
+    for number in range(4):
+        _, received = await ask(gateway, sent | {"messages": turns})
+        bodies.append(received)
+        answer = [{"type": "text", "text": f"Answer {number}."}]
+        unmarked = [turn | {"content": [{"type": "text", "text": turn["content"][0]["text"]}]} for turn in turns]
+        question = {"role": "user", "content": [marked | {"text": f"Question {number}"}]}
+        turns = [*unmarked, {"role": "assistant", "content": answer}, question]
+    for before, after in pairwise(bodies):
+        assert {name: value for name, value in before.items() if name not in TURNS} == {
+            name: value for name, value in after.items() if name not in TURNS
+        }
+        name = next(name for name in TURNS if name in before)
+        count = len(before[name])
+        assert _without_marks(after[name][:count]) == _without_marks(before[name])
+
+
+TURNS = ("messages", "input", "contents")
+
+
+def _without_marks(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_marks(inner) for name, inner in value.items() if name != "cache_control"}
+    return [_without_marks(item) for item in value] if isinstance(value, list) else value
