@@ -66,6 +66,16 @@ async def call(
         return response.status, {name.lower(): value for name, value in response.headers.items()}, await response.read()
 
 
+@pytest.mark.parametrize("client", PROTOCOLS)
+async def test_a_compressed_request_is_refused_by_the_name_of_its_encoding(gateway: Running, client: str) -> None:
+    path, body = request(client, "anthropic")
+    status, _, data = await call(gateway[0].url, path, body, **{"Content-Encoding": "zstd"})
+    assert status == 415
+    assert b"content-encoding zstd" in data
+    status, _, _ = await call(gateway[0].url, path, body, **{"Content-Encoding": "identity"})
+    assert status == 200
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("upstream", PROTOCOLS)
 @pytest.mark.parametrize("client", PROTOCOLS)

@@ -127,6 +127,35 @@ async def test_a_search_for_tools_finds_a_tool_that_is_then_called(
     assert (call["type"], call["name"], call["namespace"]) == ("function_call", "get_tide", "mcp__harbour")
 
 
+async def test_a_reply_says_when_the_list_of_models_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Codex reads the list again if the header of a reply differs from that of the list."""
+    monkeypatch.setattr("modelbay.gateway.gateway.LOOK", 0.02)
+
+    async def tag_of(path: str, header: str, body: Any = None) -> str | None:
+        status, headers, _ = await call(served.url, path, body, method="POST" if body else "GET")
+        assert status == 200
+        return headers.get(header)
+
+    async def tag_of_reply(path: str = "/v1/responses", turns: str = "input") -> str | None:
+        return await tag_of(path, "x-models-etag", {"model": "anthropic", turns: [{"role": "user", "content": "Hi"}]})
+
+    with running(tmp_path) as (served, _):
+        assert await tag_of_reply() is None  # no client reads the list
+        first = await tag_of("/v1/models?client_version=0.171.0", "etag")
+        assert first and first.startswith('"')
+        assert await tag_of("/v1/models?client_version=0.130.0", "etag") == first
+        assert await tag_of_reply() == first
+        assert await tag_of_reply("/v1/chat/completions", "messages") is None
+        assert await tag_of("/v1/models", "etag") is None
+        text = served.config.read_text("utf-8")
+        served.config.write_text(text.replace("[models.google]", "[models.google]\nmax_context_size = 9000"), "utf-8")
+        while (second := await tag_of_reply()) in (first, None):  # until the file is read
+            await asyncio.sleep(0.02)
+        assert await tag_of("/v1/models?client_version=0.171.0", "etag") == second
+
+
 # --- the program -------------------------------------------------------------------------------------------------------
 
 
@@ -251,6 +280,25 @@ def test_codex_searches_for_tools(
     said = room.run("exec", "--skip-git-repo-check", 'Use tool_search for "tide"')
     assert "These tools can be called from now on: mcp__harbour__get_tide" in said
     assert b"mcp__harbour__get_tide" in gateway[1].journal.last.body
+
+
+def test_codex_reads_the_list_by_its_url_once_in_a_session(
+    gateway: Running, program: str, tmp_path_factory: pytest.TempPathFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would read it again after each reply with another entity tag than that of the list."""
+    if PROGRAMS[program] != PROGRAMS["codex"]:
+        pytest.skip(f"{program} does not know `model_catalog_url`")
+    room = Room(tmp_path_factory.mktemp("room"), program, gateway[0].url, "anthropic")
+    text = room.settings.read_text()
+    file, url = f'model_catalog_json = "{room.catalog}"\n', f'model_catalog_url = "{gateway[0].url}/v1/models"\n'
+    room.settings.write_text(
+        text.replace(file, "").replace('wire_api = "responses"\n', f'wire_api = "responses"\n{url}')
+    )
+    with caplog.at_level("INFO", logger="modelbay.access"):
+        room.run("exec", "--skip-git-repo-check", ASK)
+        asked = [line.split("path=")[1].split()[0] for line in (record.getMessage() for record in caplog.records)]
+    assert asked == ["/v1/models", "/v1/responses", "/v1/responses"]
+    assert (room.project / "notes" / "hello.txt").exists()
 
 
 def test_codex_takes_the_gateway_for_openai(

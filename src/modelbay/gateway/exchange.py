@@ -413,7 +413,9 @@ class Exchange:
     def fields(self) -> list[headers.Field]:
         """The headers that describe the call."""
         assert self.target is not None
-        return headers.own(
+        tag = self._revision.list_tag if self._request.protocol == "openai_responses" else b""
+        tagged = [(b"x-models-etag", tag)] if tag else []
+        return tagged + headers.own(
             provider=self.target.upstream.provider.id,
             model=self.target.model.id,
             attempts=self.attempts or None,

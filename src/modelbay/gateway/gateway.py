@@ -115,9 +115,12 @@ class Gateway:
         self._config, self._settings = config, settings
         self.callers = _callers(self._host, settings)
         self.stores = Stores(settings)
-        self._retired.append(self.revision)
-        self.revision = Revision(config, settings, transport, self._catalog)
+        before, revision = self.revision, Revision(config, settings, transport, self._catalog)
+        self._retired.append(before)
+        self.revision = revision
         self._close_unused()
+        if before.list_tag:  # a running Codex sees in its next reply that the list changed
+            await revision.tagged(await revision.models(""))
         self.problem = ""
         for problem in config.problems:
             LOG.warning("%s", problem)

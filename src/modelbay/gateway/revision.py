@@ -14,6 +14,7 @@ from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.names import ModelNames
 from modelbay.gateway.search.engine import SearchEngine
 from modelbay.line import ProviderClient
+from modelbay.serving.codex_models import list_tag
 from modelbay.serving.model_lists import ModelList
 from modelbay.target import Target, Targets
 from modelbay.transport import Transport
@@ -30,6 +31,8 @@ class Revision:
         self.targets = Targets(config, catalog)
         self.providers = ProviderClient(config, transport, "client")
         self.search = None if settings.search is None else SearchEngine(config, settings.search, transport)
+        self.list_tag = b""
+        """The entity tag of the model list for Codex; empty until a client reads the list."""
         self._names = ModelNames(config)
 
     async def target(self, name: str | None) -> Target:
@@ -57,6 +60,12 @@ class Revision:
         """All models, each with the name that clients use as its ID: aliases, and the names that `[gateway.names]` gives them.
         `url`: see `ModelList.url`."""
         return await asyncio.to_thread(self._models, url)
+
+    async def tagged(self, listed: ModelList) -> bytes:
+        """The entity tag of the model list for Codex. Replies have it from now on."""
+        if not self.list_tag:
+            self.list_tag = (await asyncio.to_thread(list_tag, listed.models)).encode()
+        return self.list_tag
 
     def _models(self, url: str) -> ModelList:
         found = {target.entry.alias: target for target in self.targets.all()}

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl
@@ -167,6 +168,8 @@ class Visit:
         request = ClientRequest(self.id, digest, route, self._protocol, http.path, query, self._headers)
         request.login = self._login
         limit = self._revision.settings.body_bytes
+        if (encoding := self._headers.get("content-encoding", "identity")) != "identity":
+            raise refusals.compressed(encoding)
         if route.action in FORMS and self._headers.get("content-type", "").startswith("multipart/"):
             self.exchange = call = SideCall(self._revision, self._gateway.stores, request, self.responder)
             await call.upload(http.pieces(limit))
@@ -187,7 +190,7 @@ class Visit:
                 self.exchange = call = SideCall(self._revision, self._gateway.stores, request, self.responder)
                 await call.run()
             case "models" | "model" | "model_info" | "api_json" | "registry":
-                self._json(await catalog(self._revision, request))
+                self._json(*await catalog(self._revision, request))
             case "retrieve" | "delete" | "input_items" | "cancel" as action:
                 query = dict(parse_qsl(request.query))
                 found = await self._gateway.stores.response(action, request.client, request.route.id or "", query)
@@ -200,8 +203,8 @@ class Visit:
             case action:
                 raise refusals.not_valid(f"{action} is not available")
 
-    def _json(self, body: Any) -> None:
-        self.responder.whole(200, encode(body), [JSON])
+    def _json(self, body: Any, fields: Iterable[headers.Field] = ()) -> None:
+        self.responder.whole(200, encode(body), [JSON, *fields])
 
     async def _prove(self) -> None:
         """Prove that this is the user's gateway. A program asks before it sends its key, so no key is required."""

@@ -4,14 +4,18 @@ Codex ignores unknown fields, but a missing one or an unknown word makes the who
 fields of all versions, and words that a version does not know are left out for it.
 """
 
+from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Any
 
+from modelbay.json_text import encode
 from modelbay.model import Model
 
 CONTEXT = 131_072
 """Context window, if it is unknown. Kimi Code and other clients assume it too."""
 _ANY_EFFORT = (0, 144)
 """The first version that reads efforts of any name. Earlier ones know those below, except `max`."""
+_NEWEST = "1.0"
 _EFFORTS = {
     "none": "No reasoning",
     "minimal": "Very short reasoning",
@@ -90,6 +94,11 @@ def codex_model(model: Model, version: str) -> dict[str, Any]:
         "node_repl_auto_review_required": False,
         "node_repl_disabled": False,
     }
+
+
+def list_tag(models: Iterable[Model]) -> str:
+    """The entity tag of a list, for all versions. Codex reads the list again if a reply has another one (`x-models-etag`)."""
+    return f'"{blake2b(encode([codex_model(model, _NEWEST) for model in models]), digest_size=16).hexdigest()}"'
 
 
 def _levels(model: Model, version: str) -> list[str]:

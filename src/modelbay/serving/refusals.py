@@ -106,6 +106,13 @@ def not_valid(reason: str) -> ProviderError:
     return BadRequest(reason, status=400)
 
 
+def compressed(encoding: str) -> ProviderError:
+    """The error for a request whose body has a content encoding."""
+    return BadRequest(
+        f"the request body is compressed, which is not supported: content-encoding {encoding}", status=415
+    )
+
+
 def too_many(limit: int, retry_after: float) -> ProviderError:
     """The error for a client with `limit` requests in progress. `retry_after`: seconds until the next one may be accepted."""
     error = RateLimited(f"{limit} requests of this client are in progress, which is the maximum", status=429)
