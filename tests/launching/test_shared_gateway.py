@@ -169,21 +169,25 @@ def test_a_gateway_with_other_values_of_the_variables_in_the_configuration_is_no
 
 def test_references_that_one_command_allows_are_not_followed_for_another(desk: LaunchDesk) -> None:
     allowed = ("--allow-reference", "{env:ACME_KEY}=https://acme.example")
+    before = desk.agent("before")
+    desk.seen("before")
     first = desk.agent("first", *allowed)
     url = url_of(desk.seen("first"))
-    assert len(desk.gateways()) == 0
+    assert url_of(desk.seen("before")) != url
+    assert len(desk.gateways()) == 1
     desk("launch", "claude", "--", "show", desk.file("second"))
-    assert url_of(desk.seen("second")) != url
+    assert url_of(desk.seen("second")) == url_of(desk.seen("before"))
+    desk.ended("before", before)
     desk.ended("first", first)
     until(lambda: not answers(url))
 
 
 class Impostor(ThreadingHTTPServer):
-    """A server at the address of a gateway. It asks a real gateway for the proof, if it knows one."""
+    """A server at the address of a gateway. It answers with `body`, or asks a real gateway for the proof."""
 
-    def __init__(self, real: str = "") -> None:
+    def __init__(self, body: bytes, real: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.real = real
+        self.body, self.real = body, real
         self.seen: list[str] = []
 
     @property
@@ -196,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.seen.append(f"{self.path}\n{self.headers}")
-        body = b'{"proof": "0000"}'
+        body = self.server.body
         if self.server.real:
             with urlopen(f"{self.server.real}{self.path}", timeout=60) as response:
                 body = response.read()
@@ -213,8 +217,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def impostor(real: str = "") -> Iterator[Impostor]:
-    with Impostor(real) as server:
+def impostor(body: bytes, real: str) -> Iterator[Impostor]:
+    with Impostor(body, real) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -224,11 +228,15 @@ def impostor(real: str = "") -> Iterator[Impostor]:
             thread.join()
 
 
-@pytest.mark.parametrize("relays", [False, True])
-def test_a_server_that_is_not_the_gateway_never_gets_the_key(desk: LaunchDesk, relays: bool) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [b'{"proof": "0000"}', b'{"proof": "\xc3\xa4"}', b'{"proof": null}', b"[]", b"no JSON", b"[" * 100_000, b"relay"],
+    ids=["wrong", "not ASCII", "null", "list", "text", "deep", "relay"],
+)
+def test_a_server_that_is_not_the_gateway_never_gets_the_key(desk: LaunchDesk, body: bytes) -> None:
     running = desk.agent("first")
     real = url_of(desk.seen("first"))
-    with impostor(real if relays else "") as server:
+    with impostor(body, real if body == b"relay" else "") as server:
         record = HeldFile(desk.launches / "0.gateway", json.dumps({"url": server.url}).encode())
         run = desk("launch", "claude", "--", "show", desk.file("second"))
         record.release()

@@ -59,7 +59,7 @@ class AgentLaunch(Struct, frozen=True):
         id = ""
         if self.direct is None:
             key = ClientKeys().local_key()
-            gateway = shared_gateway.found(change, self.gateway.config, key)
+            gateway = shared_gateway.found(change, self.gateway, key)
             id = gateway.id if gateway else change.new_gateway()
         launch = change.launch(id)  # before the gateway starts, which ends without one
         try:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep
@@ -52,14 +52,16 @@ class GatewayStart(Struct, frozen=True):
     config: Config
     file: Path | None
     """The file of --config."""
-    approvals: Iterable[Approval]
+    approvals: Sequence[Approval]
     """The references that --allow-reference allows. A gateway that is started with some is not shared."""
 
 
-def found(change: LaunchesChange, config: Config, key: Hidden) -> ProvedGateway | None:
+def found(change: LaunchesChange, how: GatewayStart, key: Hidden) -> ProvedGateway | None:
     """A running gateway with this version, configuration and key. The key is not sent."""
+    if how.approvals:
+        return None
     for id, url in change.gateways().items():
-        if is_proved(url, config, key):
+        if is_proved(url, how.config, key):
             return ProvedGateway(id, url)
     return None
 
@@ -68,7 +70,7 @@ def is_proved(url: str, config: Config, key: Hidden) -> bool:
     """Whether the server at a URL has the key and the configuration."""
     challenge = secrets.token_hex(32)
     expected = proof(key, challenge, urlsplit(url).port or 80, state_of(config))
-    return hmac.compare_digest(threads.run(_answer(url, challenge)), expected)
+    return hmac.compare_digest(threads.run(_answer(url, challenge)).encode(errors="replace"), expected.encode())
 
 
 async def _answer(url: str, challenge: str) -> str:
