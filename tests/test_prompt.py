@@ -100,6 +100,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("tools", Tool(name="f"), "tools must be a list of Tool, as Tool(name="),
     ("tools", [Tool(name="f", tools=["g"])], "tools[0].tools[0] must be Tool, as Tool(name="),  # type: ignore[list-item]
     ("tool_choice", "required", 'tool_choice must be ToolChoice, as ToolChoice("required")'),
+    ("output", print, "output: Type"),
     ("output_format", {"type": "json_object"}, 'output_format must be OutputFormat, as OutputFormat("json")'),
     ("effort", 2, "effort must be a string, not int"),
     ("thinking_budget", "1k", "thinking_budget must be an integer, not str"),

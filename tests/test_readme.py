@@ -56,7 +56,8 @@ def test_the_python_of_a_page_runs_and_answers(llamacpp: LlamaServer, tmp_path: 
         timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
-    assert SENTENCE in ran.stdout or "weather" in ran.stdout
+    # the tiny model knows one sentence, and for a schema one city
+    assert any(words in ran.stdout for words in (SENTENCE, "weather", "Paris"))
 
 
 def test_the_toml_of_the_readme_is_a_configuration_without_problems(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ may interleave; the order of `PartStarted` is the order of the reply.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -128,6 +128,11 @@ class Reply(Struct, dict=True):
         load a list of prices, which takes a quarter of a second."""
         priced: Callable[[Usage], float | None] | None = self.__dict__.get("priced")
         return None if priced is None or self.usage is None else priced(self.usage)
+
+    @property
+    def value(self) -> Any:
+        """The answer as a value of the type that was passed as `output` to a Hub; None without one, or if the reply calls tools."""
+        return self.__dict__.get("answer")
 
     @property
     def text(self) -> str:

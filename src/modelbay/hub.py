@@ -39,6 +39,7 @@ from modelbay.reply_stream import ReplyStream
 from modelbay.routing.retry import Policy
 from modelbay.target import Target, Targets
 from modelbay.tool_run import ToolRun
+from modelbay.typed_output import output_type
 from modelbay.usage import Usage
 
 if TYPE_CHECKING:
@@ -187,11 +188,19 @@ class Hub:
             sending = await self._prepare(model, prompt, settings, stream=True)
             return Opening(self._line, sending, self._policy(settings))
 
-        return ReplyStream(start, self._described, settings.get("timeout"))
+        return ReplyStream(start, partial(self._whole, settings), settings.get("timeout"))
 
-    def _described(self, reply: Reply, target: Target) -> Reply:
-        reply.provider = target.upstream.provider.id
-        reply.__dict__["priced"] = partial(self.cost, target.model)
+    def _whole(self, ask: Ask, events: list[Event], target: Target | None) -> Reply:
+        """The reply of these events, with what is known about its target, and its value. Raises the error of a reply that
+        failed."""
+        reply = collect(events)
+        if target is not None:
+            reply.provider = target.upstream.provider.id
+            reply.__dict__["priced"] = partial(self.cost, target.model)
+        if (error := failure(reply)) is not None:
+            raise error
+        if ask.get("output") is not None and not reply.tool_calls:
+            reply.__dict__["answer"] = output_type(ask["output"]).value(reply)
         return reply
 
     async def complete(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> Reply:
@@ -212,10 +221,7 @@ class Hub:
         async with await opening.opened(told.append) as opened:
             while (events := await opened.events()) is not None:
                 told += [event for event in events if type(event) is not PartDelta]  # `PartEnded` has their text
-        reply = self._described(collect(told), sending.target)
-        if (error := failure(reply)) is not None:
-            raise error
-        return reply
+        return self._whole(ask, told, sending.target)
 
     def run(self, prompt: Prompt, *, model: str | None = None, max_steps: int = 10, **settings: Unpack[Ask]) -> ToolRun:
         """A conversation in which the model calls functions, until it answers: `reply = await hub.run(prompt, tools=[f, g])`.

@@ -21,6 +21,7 @@ from modelbay.conversation import (
     user,
 )
 from modelbay.typed import Checker
+from modelbay.typed_output import output_type
 
 Prompt: TypeAlias = str | Conversation | Sequence[Turn]
 """The text of a question, the turns of a conversation, or a conversation with its own settings."""
@@ -36,6 +37,9 @@ class Ask(TypedDict, total=False):
     tools: Sequence[Tool | Callable[..., Any]] | None
     """Tools, or functions, of which `Tool.of` makes tools."""
     tool_choice: ToolChoice | None
+    output: Any
+    """A type: a dataclass, a TypedDict, a class of msgspec or pydantic, or another type with a form in JSON. `Reply.value` is the
+    answer as a value of it."""
     output_format: OutputFormat | None
     effort: str | None
     """Reasoning effort: the provider's value, or "off"."""
@@ -95,7 +99,7 @@ COPIED = {
 }
 """Settings of a call, and the conversation setting that each replaces."""
 LISTS = ("tools", "stop")
-OF_THE_CALL = ("effort", "thinking_budget", "extra_body", "extra_headers", "timeout", "retries")
+OF_THE_CALL = ("output", "effort", "thinking_budget", "extra_body", "extra_headers", "timeout", "retries")
 """Settings that a conversation does not have."""
 TURN = 'user("…") or Turn("assistant", [Text(text="…")])'
 EXAMPLES: dict[Any, str] = {
@@ -130,6 +134,10 @@ def checked(prompt: object, model: object, settings: Ask) -> Ask:
         _CHECKER.check(value, _TYPES[name], name)
     if settings.get("files") and not isinstance(prompt, str) and _asking(_turns(cast(Prompt, prompt))) is None:
         raise TypeError("files are added to the last user turn, but the prompt has no user turn")
+    if settings.get("output") is not None:
+        if settings.get("output_format") is not None:
+            raise TypeError("pass either output or output_format")
+        output_type(settings["output"])
     if tools := settings.get("tools"):
         return {**settings, "tools": [tool if isinstance(tool, Tool) else Tool.of(tool) for tool in tools]}
     return settings
@@ -149,6 +157,8 @@ def conversation(prompt: Prompt, ask: Ask) -> Conversation:
     for name, setting in COPIED.items():
         if (value := ask.get(name)) is not None:
             setattr(made.settings, setting, value)
+    if ask.get("output") is not None:
+        made.settings.output_format = output_type(ask["output"]).format
     for name in LISTS:
         if (values := ask.get(name)) is not None:
             setattr(made.settings, name, list(cast(Sequence[object], values)))

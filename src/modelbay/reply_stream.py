@@ -3,13 +3,14 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from modelbay.conversation import Media, Refusal, ServerToolCall, Text, Thinking, ToolCall
 from modelbay.deadline import Deadline
 from modelbay.errors import TimedOut
-from modelbay.events import Event, Failed, PartDelta, PartKind, PartStarted, Reply, Warned, collect, failure
+from modelbay.events import Event, Failed, PartDelta, PartKind, PartStarted, Reply, Warned
 from modelbay.opening import Opening
+from modelbay.partial_json import begun
 from modelbay.target import Target
 
 KINDS: dict[type, PartKind] = {
@@ -34,12 +35,12 @@ class ReplyStream:
     def __init__(
         self,
         start: Callable[[], Awaitable[Opening]],
-        described: Callable[[Reply, Target], Reply],
+        whole: Callable[[list[Event], Target | None], Reply],
         timeout: float | None = None,
     ) -> None:
-        """`start` prepares the call; `described` adds what is known about its target to the reply. `timeout`: maximum seconds
-        from the beginning of reading to the end of the reply."""
-        self._described = described
+        """`start` prepares the call. `whole` makes the reply of the events, or raises its error. `timeout`: maximum seconds from
+        the beginning of reading to the end of the reply."""
+        self._make_whole = whole
         self._record = _Record()
         # it does not refer to this stream: a loop that is left drops it, and with it the connection, at once
         self._events = _read(start, self._record, timeout)
@@ -64,6 +65,22 @@ class ReplyStream:
         """The thinking in pieces. Raises what `text` raises."""
         return self._pieces("thinking")
 
+    @property
+    def partial(self) -> AsyncGenerator[Any, None]:
+        """The answer in JSON as far as it has arrived, whenever there is more of it: objects and lists that grow, with texts that
+        may not be complete. Of `output` only the last one is a whole value: `(await stream.reply()).value`. Raises what `text`
+        raises."""
+        return self._growing()
+
+    async def _growing(self) -> AsyncGenerator[Any, None]:
+        text, last = "", None
+        async for piece in self._pieces("text"):
+            text += piece
+            found = begun(text)
+            if found is not None and found != last:
+                yield found
+                last = found
+
     async def _pieces(self, kind: PartKind) -> AsyncGenerator[str, None]:
         async with aclosing(self._events) as events:
             async for event in events:
@@ -85,12 +102,7 @@ class ReplyStream:
         return self._whole()
 
     def _whole(self) -> Reply:
-        reply = collect(self._record.events)
-        if self._record.target is not None:
-            reply = self._described(reply, self._record.target)
-        if (error := failure(reply)) is not None:
-            raise error
-        return reply
+        return self._make_whole(self._record.events, self._record.target)
 
     async def aclose(self) -> None:
         """Close the connection to the provider, unless the reply has ended."""

@@ -300,6 +300,13 @@ class ReplyStream:
         """The thinking in pieces. Raises what `text` raises."""
         return _read(self._stream.thinking, self._stream, self._runner)
 
+    @property
+    def partial(self) -> Generator[Any, None, None]:
+        """The answer in JSON as far as it has arrived, whenever there is more of it: objects and lists that grow, with texts that
+        may not be complete. Of `output` only the last one is a whole value: `(await stream.reply()).value`. Raises what `text`
+        raises."""
+        return _read(self._stream.partial, self._stream, self._runner)
+
     def reply(self) -> Reply:
         """The whole reply, after the rest of it has arrived.
 

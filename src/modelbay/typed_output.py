@@ -1,0 +1,78 @@
+"""Answers as values of a type that the program declares: a dataclass, a TypedDict, or a class of msgspec or pydantic."""
+
+import re
+from functools import lru_cache
+from typing import Any
+
+from modelbay.conversation import OutputFormat
+from modelbay.conversion import TypeForm
+from modelbay.errors import MalformedReply
+from modelbay.events import Reply
+from modelbay.json_text import unfenced
+from modelbay.protocols.schema.words import rebuilt
+
+WRAPPED = "value"
+"""The property that holds a value which is not an object: OpenAI accepts only objects as output."""
+
+
+class OutputType:
+    """A type of answers.
+
+    Raises:
+        TypeError: the type, or one inside it, has no form in JSON.
+    """
+
+    def __init__(self, type: Any) -> None:
+        try:
+            form = TypeForm(type)
+        except TypeError as error:
+            raise TypeError(f"output: {error}") from None
+        self._read = form.read
+        self.name = re.sub(r"\W+", "_", getattr(type, "__name__", None) or str(type)).strip("_")[:64]
+        self._wraps = form.schema.get("type") != "object" or "properties" not in form.schema
+        schema = form.schema
+        if self._wraps:
+            definitions = schema.pop("$defs", None)
+            schema = {"type": "object", "properties": {WRAPPED: schema}}
+            schema |= {"$defs": definitions} if definitions else {}
+            self._read = TypeForm(dict[str, type]).read
+        self.format = OutputFormat("json_schema", schema=_closed(schema), name=self.name, strict=True)
+        """The format that is asked for: an object with every field, which vendors can guarantee."""
+
+    def value(self, reply: Reply) -> Any:
+        """The answer as a value of the type.
+
+        Raises:
+            MalformedReply: it is not; `reply` of the error is the reply.
+        """
+        try:
+            found = self._read(unfenced(reply.text.strip().encode()))
+            return found[WRAPPED] if self._wraps else found
+        except (ValueError, KeyError) as error:
+            failure = MalformedReply(f"the answer is not {self.name}: {_reason(reply, error)}")
+            failure.reply = reply
+            raise failure from None
+
+
+def _reason(reply: Reply, error: Exception) -> str:
+    if reply.refusal:
+        return f"the model refused: {reply.refusal}"
+    if reply.finish is not None and reply.finish.reason == "length":
+        return "it was cut off at the maximum output tokens"
+    return f"{type(error).__name__}: {error}"
+
+
+@lru_cache(maxsize=256)
+def output_type(type: Any) -> OutputType:
+    """The `OutputType` of a type. Making one takes longer than reading an answer. Raises what `OutputType` raises."""
+    return OutputType(type)
+
+
+def _closed(schema: Any) -> Any:
+    """The schema with every field of each object required, and no others allowed."""
+    if not isinstance(schema, dict):
+        return schema
+    found = rebuilt({word: value for word, value in schema.items() if word != "default"}, _closed)
+    if "properties" in found:
+        found = {**found, "required": list(found["properties"]), "additionalProperties": False}
+    return found
