@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from modelbay.launching.program import AgentProgram
 
 
-@click.command()
+class _LaunchCommand(click.Command):
+    """A command whose unknown options are probably those of the agent."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as wrong:
+            wrong.hint = "put the agent's options after `--`"  # type: ignore[attr-defined]
+            raise
+
+
+@click.command(cls=_LaunchCommand)
 @click.argument("agent", required=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS…]")
 @click.option("-m", "--model", metavar="MODEL", help="Alias, or PROVIDER/MODEL_ID. Default: the default model.")
