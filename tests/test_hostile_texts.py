@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from modelbay import Hub, errors, hints
-from modelbay.agents import by_name
+from modelbay.agents import IMPORTED_ONLY, NAMES, by_name, import_source
 from modelbay.catalog import names as naming
 from modelbay.catalog.formats.manifest import parse_manifest, parse_models
 from modelbay.catalog.formats.registry import parse_registry
@@ -46,7 +46,7 @@ def test_a_configuration_that_is_nested_without_end(home: Path, text: str) -> No
         load(home / "config.toml")
 
 
-@pytest.mark.parametrize("agent", ["codex", "kimi", "opencode", "kilo", "claude"])
+@pytest.mark.parametrize("agent", [*(name for name in NAMES if name != "gemini"), *IMPORTED_ONLY])
 def test_an_agents_file_that_is_nested_without_end(home: Path, agent: str) -> None:
     file = home / "file"
     for text in (
@@ -59,7 +59,7 @@ def test_an_agents_file_that_is_nested_without_end(home: Path, agent: str) -> No
     ):
         file.write_text(text)
         with pytest.raises(ConfigError):
-            by_name(agent).read(file, True)
+            import_source(agent).read(file, True)
 
 
 @pytest.mark.parametrize("body", [BOMB, OBJECTS], ids=["arrays", "objects"])

@@ -36,6 +36,8 @@ PACKAGES = {
     "claude": "@anthropic-ai/claude-code",
     "gemini": "@google/gemini-cli",
     "qwen": "@qwen-code/qwen-code",
+    "cn": "@continuedev/cli",
+    "cline": "cline",
 }
 """The agents' packages, by command."""
 OLDER = {"codex-0.144.5": ("codex", "@openai/codex@0.144.5")}

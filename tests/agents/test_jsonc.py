@@ -219,6 +219,18 @@ def test_an_item_of_a_named_list_is_addressed_by_its_name(path: tuple[str, ...],
     assert set_value(NAMED, path, value, LISTS) == NAMED.replace(before, after)
 
 
+@pytest.mark.parametrize(
+    ("before", "path", "value", "after"),
+    [
+        ('{"p": null}', ("p", "a"), {"name": "a"}, '{"p": [{"name": "a"}]}'),
+        ('{"p": "text"}', ("p",), {"a": {"name": "a"}}, '{"p": [{"name": "a"}]}'),
+        ('{"q": {"r": 1}}', ("q", "r"), {"models": {"m": {"id": "m"}}}, '{"q": {"r": {"models": [{"id": "m"}]}}}'),
+    ],
+)
+def test_another_value_is_replaced_by_a_named_list(before: str, path: tuple[str, ...], value: Any, after: str):
+    assert set_value(before, path, value, LISTS) == after
+
+
 def test_an_item_of_a_named_list_is_removed_with_its_line():
     assert remove(NAMED, ("p", "a"), LISTS) == NAMED.replace('    {"name": "a", "x": 1}, // tail\n', "")
     assert remove(NAMED, ("p", "b", "x"), LISTS) == NAMED.replace('"b", // b\n      "x": 2\n', '"b" // b\n')
