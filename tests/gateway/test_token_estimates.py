@@ -83,6 +83,13 @@ def test_tools_count_with_their_names_descriptions_and_schemas() -> None:
     assert added(CLAUDE, tools=[small]) > 400, "its instructions for calling tools"
 
 
+def test_a_freeform_tool_counts_with_its_grammar() -> None:
+    bare = Tool("freeform", name="patch", description="Edits files.")
+    grammar = {"type": "grammar", "syntax": "lark", "definition": "start: begin hunk+ end\n" * 50}
+    for model in (CLAUDE, GPT, GEMINI, UNKNOWN):
+        assert added(model, tools=[replace(bare, grammar=grammar)]) > added(model, tools=[bare]) + 200
+
+
 def test_a_tool_choice_changes_the_count() -> None:
     tool = Tool(name="tide", description="The tide.", schema={"type": "object", "properties": {"city": {}}})
     for model in (CLAUDE, GPT, GEMINI):

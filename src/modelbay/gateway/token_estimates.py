@@ -39,6 +39,7 @@ from modelbay.gateway.text_tokens import text_tokens
 from modelbay.json_text import encode
 from modelbay.model import Model
 from modelbay.protocols.documents import plain_text
+from modelbay.protocols.freeform import as_function
 
 TABLE = Path(__file__).with_name("token_estimates.toml")
 _UNKNOWN_SIZE = (1024, 1024)
@@ -331,11 +332,12 @@ def _current_loop(turns: list[Turn]) -> int:
 
 
 def _each(tools: Iterable[Tool]) -> Iterator[Tool]:
+    """The tools without their namespaces, freeform ones as the functions that providers get."""
     for tool in tools:
         if tool.tools:
             yield from _each(tool.tools)
         else:
-            yield tool
+            yield as_function(tool) if tool.kind == "freeform" else tool
 
 
 _INNER = ("items", "additionalProperties", "anyOf", "oneOf", "allOf", "prefixItems")
