@@ -29,7 +29,7 @@ from modelbay import (
 from modelbay.config.load import parse
 from modelbay.config.schema import Config
 from modelbay.conversation import Annotation, Provenance
-from modelbay.errors import ModelbayError, TimedOut
+from modelbay.errors import ModelbayError, TimedOut, UnreadableFile
 from modelbay.events import Failed
 from modelbay.prompt import Ask
 from modelbay.routing.retry import Policy
@@ -91,7 +91,7 @@ async def test_an_unknown_setting_is_refused_with_the_nearest_name(hub: Hub, nam
 
 WRONG: list[tuple[str, object, str]] = [
     ("system", ["Be brief."], "system must be a string, not list"),
-    ("files", ["a.png"], "files[0] must be Media, as Media(kind="),
+    ("files", [b"\x89PNG"], "files[0] must be Media, as Media(kind="),
     ("files", "a.png", "files must be a list of Media, as Media(kind="),
     ("files", PICTURE, "files must be a list of Media, as Media(kind="),
     ("files", [Media(kind="image", data=b"\x89PNG")], "files[0].data must be a string, not bytes"),  # type: ignore[arg-type]
@@ -398,3 +398,26 @@ def test_a_hub_is_not_made_of_a_path(kind: Any) -> None:
     with pytest.raises(TypeError, match=r"config must be a Config, such as Hub.open\(PATH\) loads, not str"):
         kind("config.toml")
     assert isinstance(parse("", Path("config.toml")), Config)
+
+
+async def test_files_can_be_paths_and_urls(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("Buy milk.")
+    (tmp_path / "dot.jpg").write_bytes(b"\x89PNG\r\n\x1a\n")
+    files: list[Any] = [tmp_path / "notes", str(tmp_path / "dot.jpg"), "https://example.test/a.png", PICTURE]
+    async with recording(tmp_path) as (hub, bodies):
+        await hub.complete("Hi", model="chat", files=files)
+    contents = bodies[0]["messages"][0]["content"]
+    assert "Buy milk." in json.dumps(contents[0])
+    assert [part["image_url"]["url"][:23] for part in contents if part["type"] == "image_url"] == [
+        "data:image/png;base64,i",
+        "https://example.test/a.",
+        "data:image/png;base64,a",
+    ]
+
+
+async def test_a_file_that_cannot_be_read_is_an_error_before_anything_is_sent(tmp_path: Path) -> None:
+    async with recording(tmp_path) as (hub, bodies):
+        with pytest.raises(UnreadableFile, match="missing cannot be read: No such file") as caught:
+            await hub.complete("Hi", model="chat", files=[tmp_path / "missing"])
+    assert isinstance(caught.value, ModelbayError)
+    assert bodies == []

@@ -6,10 +6,12 @@ if it has several for one thing), so that rendering in the same protocol restore
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
 from msgspec import Struct, field
 
+from modelbay.file_content import MediaKind, content_at
 from modelbay.signatures import Signature
 
 Json: TypeAlias = Any
@@ -67,9 +69,6 @@ class Text(Part, tag="text", omit_defaults=True):
     """Log probabilities of tokens in OpenAI's form: `{token, logprob, bytes, top_logprobs}`."""
 
 
-MediaKind: TypeAlias = Literal["image", "audio", "video", "document"]
-
-
 class Media(Part, tag="media", omit_defaults=True):
     """An image, audio, video or document. Exactly one of `url`, `data`, `file_id`, `text` and `parts` is set."""
 
@@ -87,6 +86,25 @@ class Media(Part, tag="media", omit_defaults=True):
     name: str | None = None
     detail: str | None = None
     """Image detail: "low", "high", "auto"."""
+
+    @classmethod
+    def open(cls, source: str | Path) -> Self:
+        """The file at a path, or at an http(s) URL, which the provider fetches, or modelbay for it. The type follows from its
+        first bytes, otherwise from its name. A text is a document.
+
+        Raises:
+            UnreadableFile: it does not exist, is empty or too large (50 MB, a video 100 MB, a text 4 MB), or is not of a kind that
+                models accept.
+        """
+        found = content_at(source)
+        return cls(
+            kind=found.kind,
+            url=found.url,
+            data=found.data,
+            text=found.text,
+            media_type=found.media_type,
+            name=found.name,
+        )
 
 
 class ToolCall(Part, tag="tool_call", omit_defaults=True):
@@ -315,16 +333,3 @@ def kinds(turns: list[Turn]) -> set[type]:
 def user(text: str, *files: AnyPart) -> Turn:
     """A user turn: files first, as providers recommend, then the text."""
     return Turn("user", [*files, Text(text=text)] if text else list(files))
-
-
-def media_kind(media_type: str | None) -> MediaKind:
-    """The kind of media for a MIME type; "document" if unknown."""
-    match (media_type or "").partition("/")[0].strip().lower():
-        case "image":
-            return "image"
-        case "audio":
-            return "audio"
-        case "video":
-            return "video"
-        case _:
-            return "document"

@@ -239,7 +239,7 @@ class Hub:
         settings = prompts.checked(prompt, model, settings)
         if max_steps < 1:
             raise ValueError(f"max_steps must be at least 1, not {max_steps}")
-        begun = prompts.conversation(prompt, settings)
+        begun = prompts.conversation(prompt, prompts.with_open_files(settings))
         rest: Ask = {name: value for name, value in settings.items() if name in prompts.OF_THE_CALL}  # type: ignore[assignment]
 
         def ask(turns: list[Turn]) -> ReplyStream:
@@ -272,6 +272,8 @@ class Hub:
 
     async def _prepare(self, name: str | None, prompt: Prompt, ask: Ask, *, stream: bool) -> Sending:
         entry = self.config.model(name)
+        if prompts.has_paths(ask):
+            ask = await to_thread(prompts.with_open_files, ask)
         await self._ready()
         if not self._targets.knows(entry):
             await to_thread(self._targets.of, entry)  # may read model lists from disk

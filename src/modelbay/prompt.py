@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any, TypeAlias, TypedDict, cast, get_type_hints
 
 from msgspec import Meta
@@ -32,8 +33,8 @@ class Ask(TypedDict, total=False):
 
     system: str | None
     """System prompt. Placed before that of the prompt."""
-    files: Sequence[Media] | None
-    """Images, audio, video and documents. Added to the last user turn of the prompt."""
+    files: Sequence[Media | str | Path] | None
+    """Images, audio, video and documents: `Media`, paths and http(s) URLs. Added to the last user turn of the prompt."""
     tools: Sequence[Tool | Callable[..., Any]] | None
     """Tools, or functions, of which `Tool.of` makes tools."""
     tool_choice: ToolChoice | None
@@ -105,7 +106,7 @@ TURN = 'user("…") or Turn("assistant", [Text(text="…")])'
 EXAMPLES: dict[Any, str] = {
     Turn: TURN,
     list[AnyPart]: f"a list of parts, as in {TURN}",
-    Media: 'Media(kind="image", url="https://…") or Media(kind="image", data=BASE64, media_type="image/png")',
+    Media: 'Media(kind="image", url="https://…") or Media.open(PATH)',
     Tool: 'Tool(name="…", description="…", schema={…})',
     ToolChoice: 'ToolChoice("required") or ToolChoice("tool", ["…"])',
     OutputFormat: 'OutputFormat("json") or OutputFormat("json_schema", schema={…})',
@@ -143,6 +144,17 @@ def checked(prompt: object, model: object, settings: Ask) -> Ask:
     return settings
 
 
+def has_paths(ask: Ask) -> bool:
+    """Whether files must be opened."""
+    return any(not isinstance(file, Media) for file in ask.get("files") or ())
+
+
+def with_open_files(ask: Ask) -> Ask:
+    """The settings with the files at paths and URLs opened. Raises what `Media.open` raises."""
+    files = [file if isinstance(file, Media) else Media.open(file) for file in ask.get("files") or ()]
+    return {**ask, "files": files}
+
+
 def conversation(prompt: Prompt, ask: Ask) -> Conversation:
     """Build a conversation from a prompt and settings. The arguments are not modified."""
     if isinstance(prompt, Conversation):
@@ -151,7 +163,8 @@ def conversation(prompt: Prompt, ask: Ask) -> Conversation:
         made = Conversation(_turns(prompt))
     if (files := ask.get("files")) and (place := _asking(made.turns)) is not None:
         turn = made.turns[place]
-        made.turns[place] = replace(turn, parts=[*files, *turn.parts])
+        media = cast(Sequence[Media], files)  # see `with_open_files`
+        made.turns[place] = replace(turn, parts=[*media, *turn.parts])
     if (system := ask.get("system")) is not None:
         made.turns.insert(0, Turn("system", [Text(text=system)]))
     for name, setting in COPIED.items():

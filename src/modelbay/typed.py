@@ -6,6 +6,7 @@ of the wrong type is not sent, is sent in a wrong form, or fails far from the ca
 
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
@@ -21,6 +22,7 @@ NAMES: dict[Any, str] = {
     bool: "True or False",
     dict: "a dict",
     Callable: "a function",
+    Path: "a path",
 }
 LONGEST = 40
 """Maximum characters of a wrong value in a message."""

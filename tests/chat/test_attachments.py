@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.chat.attachments import Unreadable, attachment, attachments, dragged, mentioned
+from modelbay.chat.attachments import attachments, dragged, mentioned
+from modelbay.conversation import Media
+from modelbay.errors import UnreadableFile
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,7 @@ from modelbay.chat.attachments import Unreadable, attachment, attachments, dragg
 )
 def test_bytes_become_media_of_their_type(tmp_path: Path, content: bytes, name: str, kind: str, media_type: str):
     (tmp_path / name).write_bytes(content)
-    media = attachment(str(tmp_path / name))
+    media = Media.open(str(tmp_path / name))
     assert (media.kind, media.media_type, media.name) == (kind, media_type, name)
     assert media.data
     assert media.text is None
@@ -33,7 +35,7 @@ def test_bytes_become_media_of_their_type(tmp_path: Path, content: bytes, name: 
 def test_text_becomes_a_document_with_its_text(tmp_path: Path, name: str):
     content = "größer\n"
     (tmp_path / name).write_text(content, encoding="utf-8-sig" if name == "data.json" else "utf-8")
-    media = attachment(str(tmp_path / name))
+    media = Media.open(str(tmp_path / name))
     assert (media.kind, media.text, media.media_type, media.data) == ("document", content, "text/plain", None)
 
 
@@ -47,18 +49,18 @@ def test_text_becomes_a_document_with_its_text(tmp_path: Path, name: str):
     ],
 )
 def test_an_address_goes_as_it_is(url: str, kind: str, media_type: str | None):
-    media = attachment(url)
+    media = Media.open(url)
     assert (media.kind, media.url, media.media_type, media.data) == (kind, url, media_type, None)
 
 
 def test_a_missing_file_or_unknown_type_is_refused(tmp_path: Path):
     (tmp_path / "blob").write_bytes(b"\0\x01\x02")
-    with pytest.raises(Unreadable, match="blob is neither text nor of a known type"):
-        attachment(str(tmp_path / "blob"))
-    with pytest.raises(Unreadable, match="is not a file"):
-        attachment(str(tmp_path))
-    with pytest.raises(Unreadable, match="missing cannot be read: No such file"):
-        attachment(str(tmp_path / "missing"))
+    with pytest.raises(UnreadableFile, match="blob is neither text nor of a known type"):
+        Media.open(str(tmp_path / "blob"))
+    with pytest.raises(UnreadableFile, match="is not a file"):
+        Media.open(str(tmp_path))
+    with pytest.raises(UnreadableFile, match="missing cannot be read: No such file"):
+        Media.open(str(tmp_path / "missing"))
 
 
 @pytest.mark.parametrize(
@@ -74,13 +76,13 @@ def test_a_missing_file_or_unknown_type_is_refused(tmp_path: Path):
 )
 def test_a_type_that_no_model_reads_is_refused(tmp_path: Path, content: bytes, name: str, message: str):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(Unreadable, match=message):
-        attachment(str(tmp_path / name))
+    with pytest.raises(UnreadableFile, match=message):
+        Media.open(str(tmp_path / name))
 
 
 def test_a_word_document_is_sent(tmp_path: Path):
     (tmp_path / "letter.docx").write_bytes(b"PK\x03\x04\0\0")
-    assert attachment(str(tmp_path / "letter.docx")).kind == "document"
+    assert Media.open(str(tmp_path / "letter.docx")).kind == "document"
 
 
 @pytest.mark.parametrize(("name", "megabytes"), [("notes.txt", 5), ("photo.png", 51), ("clip.mp4", 101)])
@@ -89,8 +91,8 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path, n
     with (tmp_path / name).open("wb") as file:
         file.write(start)
         file.truncate(megabytes * 2**20)  # a hole: nothing is on the disk
-    with pytest.raises(Unreadable, match=f"is too large: {megabytes}.0 MB"):
-        attachment(str(tmp_path / name))
+    with pytest.raises(UnreadableFile, match=f"is too large: {megabytes}.0 MB"):
+        Media.open(str(tmp_path / name))
 
 
 @pytest.fixture
@@ -158,5 +160,5 @@ def test_all_files_of_a_question_have_a_limit_together(tmp_path: Path, monkeypat
         Path(name).write_text("x" * 2**20)
     first = attachments(names[:2])
     assert len(attachments(names[2:3], first)) == 1
-    with pytest.raises(Unreadable, match=r"3\.txt cannot be attached: .* 4\.0 MB together \(maximum: 3 MB\)"):
+    with pytest.raises(UnreadableFile, match=r"3\.txt cannot be attached: .* 4\.0 MB together \(maximum: 3 MB\)"):
         attachments(names[2:], first)

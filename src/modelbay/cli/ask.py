@@ -9,14 +9,13 @@ from typing import Any, cast
 import click
 
 from modelbay import threads
-from modelbay.chat.attachments import Unreadable, attachment
 from modelbay.chat.bill import bill
 from modelbay.cli import terminal, texts
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.conversation import Media
-from modelbay.errors import ConfigError, ModelbayError
+from modelbay.errors import ConfigError, ModelbayError, UnreadableFile
 from modelbay.events import Event, Reply, collect
 from modelbay.hints import title
 from modelbay.hub import Hub
@@ -84,8 +83,8 @@ def ask(
 def attached_file(source: str) -> Media:
     """The file or URL of `--file`."""
     try:
-        return attachment(source)
-    except Unreadable as error:
+        return Media.open(source)
+    except UnreadableFile as error:
         raise terminal.InputError(str(error), error.hint) from None
 
 

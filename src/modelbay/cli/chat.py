@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 import click
 
 from modelbay import threads
-from modelbay.chat.attachments import Unreadable, attachments, mentioned
+from modelbay.chat.attachments import attachments, mentioned
 from modelbay.chat.bill import dollars
 from modelbay.chat.chat import Chat
 from modelbay.chat.export import export_path, to_markdown, write_export
@@ -22,7 +22,7 @@ from modelbay.cli.picker import asks
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.cli.texts import Lines, claim_stdin
 from modelbay.conversation import Media
-from modelbay.errors import ConfigError, ModelbayError, StoreError, UnknownConversation
+from modelbay.errors import ConfigError, ModelbayError, StoreError, UnknownConversation, UnreadableFile
 from modelbay.events import Failed, collect
 from modelbay.hints import About, explain
 from modelbay.hub import Hub
@@ -164,11 +164,11 @@ class _Plain:
                 return await self._command(hub, *text[1:].split(maxsplit=1))
             if text or self._files:
                 await self._answer(hub, text)
+        except UnreadableFile as error:
+            terminal.error(str(error), error.hint)
         except ModelbayError as error:
             about = About(file=hub.config.path, face="command", known=self._direct.known(hub.config))
             terminal.report(self._direct.explained(explain(error, about)))
-        except Unreadable as error:
-            terminal.error(str(error), error.hint)
         return True
 
     async def _answer(self, hub: Hub, text: str) -> None:
@@ -185,7 +185,7 @@ class _Plain:
             if not asking.cancelled() or not interruptible:
                 raise
             terminal.note("interrupted")
-        except (ModelbayError, Unreadable):
+        except ModelbayError:
             self.failed += 1
             raise
         else:

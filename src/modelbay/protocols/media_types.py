@@ -12,7 +12,8 @@ from urllib.parse import unquote_to_bytes
 
 from msgspec.structs import replace
 
-from modelbay.conversation import Media, media_kind
+from modelbay.conversation import Media
+from modelbay.file_content import media_kind
 
 _USUAL = {
     "image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/jfif": "image/jpeg", "image/x-png": "image/png",

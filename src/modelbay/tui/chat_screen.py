@@ -17,12 +17,12 @@ from textual.widgets import Static, TextArea
 from textual.worker import Worker
 
 from modelbay.catalog.summary import size
-from modelbay.chat.attachments import Unreadable, attachments, mentioned
+from modelbay.chat.attachments import attachments, mentioned
 from modelbay.chat.bill import dollars
 from modelbay.chat.file_names import ENTRIES, FileNames, Mention, open_mention
 from modelbay.chat.file_names import mention as mention_of
 from modelbay.conversation import Media
-from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayError, UnknownModel
+from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayError, UnknownModel, UnreadableFile
 from modelbay.events import Failed, Finished
 from modelbay.onboarding.choose_models import level
 from modelbay.tui.commands import Command, matching, named, row
@@ -353,7 +353,7 @@ class ChatScreen(Screen[None]):
         """Attaches files to the next message. False: one of them cannot be attached, so none is."""
         try:
             found = await to_thread(attachments, sources, self._files)
-        except Unreadable as error:
+        except UnreadableFile as error:
             self.say(f"{error}" + (f"; {error.hint}" if error.hint else ""))
             return False
         self._pasted = found

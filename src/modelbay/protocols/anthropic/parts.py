@@ -9,7 +9,6 @@ from modelbay.conversation import (
     AnyPart,
     Json,
     Media,
-    MediaKind,
     Part,
     ServerToolCall,
     ServerToolResult,
@@ -20,6 +19,7 @@ from modelbay.conversation import (
     UnknownPart,
 )
 from modelbay.errors import MalformedReply
+from modelbay.file_content import MediaKind
 from modelbay.json_text import decode_as
 from modelbay.protocols.documents import plain_text
 from modelbay.protocols.shapes import count, objects, shown, without, word

@@ -13,7 +13,6 @@ from modelbay.conversation import (
     Extra,
     Json,
     Media,
-    MediaKind,
     Part,
     Refusal,
     ServerToolCall,
@@ -23,9 +22,9 @@ from modelbay.conversation import (
     ToolCall,
     ToolResult,
     UnknownPart,
-    media_kind,
 )
 from modelbay.errors import MalformedReply
+from modelbay.file_content import MediaKind, media_kind
 from modelbay.json_text import decode
 from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.google.case import Fields, camel, written

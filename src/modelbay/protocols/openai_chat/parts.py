@@ -12,7 +12,6 @@ from modelbay.conversation import (
     Extra,
     Json,
     Media,
-    MediaKind,
     Refusal,
     Text,
     Thinking,
@@ -20,6 +19,7 @@ from modelbay.conversation import (
     UnknownPart,
 )
 from modelbay.errors import MalformedReply
+from modelbay.file_content import MediaKind
 from modelbay.json_text import decode
 from modelbay.protocols.citations import span
 from modelbay.protocols.media_types import format_of, of_format, take_url

@@ -1,0 +1,162 @@
+"""Files for models: their content, of which kind it is, and how much of it is too much."""
+
+import os
+import re
+from base64 import b64encode
+from pathlib import Path
+from typing import Literal, TypeAlias
+from urllib.parse import unquote, urlsplit
+
+from msgspec import Struct
+
+from modelbay.errors import UnreadableFile
+
+MediaKind: TypeAlias = Literal["image", "audio", "video", "document"]
+
+SIGNATURES = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"RIFF....WEBP", "image/webp"),
+    (b"RIFF....WAVE", "audio/wav"),
+    (b"ID3", "audio/mpeg"),
+    (b"OggS", "audio/ogg"),
+    (b"fLaC", "audio/flac"),
+    (b"....ftyp(?:isom|mp4|avc1|M4V)", "video/mp4"),
+    (b"%PDF-", "application/pdf"),
+)
+"""The first bytes of files. They have priority over the name: providers reject an image whose type is wrong."""
+_SIGNATURES = [(re.compile(start, re.DOTALL), media_type) for start, media_type in SIGNATURES]
+
+
+OFFICE = re.compile(
+    r"application/(msword|rtf|epub\+zip|vnd\.(openxmlformats-officedocument|oasis\.opendocument|ms-(excel|powerpoint)).*)"
+)
+MOST_BYTES = {"video": 100 * 2**20, "text": 4 * 2**20}
+"""Maximum size of a file by kind. Kimi accepts videos of 100 MB; 4 MB of text is a million tokens."""
+MOST_OTHERS = 50 * 2**20
+"""Maximum size of other files: OpenAI's limit for a request; other providers accept less."""
+
+
+class FileContent(Struct, kw_only=True):
+    """A file as a model gets it: by its URL, or as base64 or text."""
+
+    kind: MediaKind
+    media_type: str | None = None
+    name: str | None = None
+    url: str | None = None
+    data: str | None = None
+    text: str | None = None
+
+
+def content_at(source: str | Path) -> FileContent:
+    """The file at a path, in which `~` is the home folder, or at an http(s) URL, which is not fetched. Reads at most `MOST_BYTES`.
+
+    Raises:
+        UnreadableFile: it does not exist, is empty or too large, or is not of a kind that models accept.
+    """
+    if isinstance(source, str) and re.match(r"https?://", source, re.IGNORECASE):
+        # a URL without a known suffix counts as an image
+        name = unquote(urlsplit(source).path.rpartition("/")[2])
+        media_type = _guessed(name)
+        return FileContent(
+            kind=media_kind(media_type or "image/*"), url=source, media_type=media_type, name=name or None
+        )
+    try:
+        path = Path(source).expanduser()
+        if path.exists() and not path.is_file():
+            raise UnreadableFile(f"{source} is not a file")
+        name = _shown(path.name)
+        with path.open("rb") as file:
+            size, head = os.fstat(file.fileno()).st_size, file.read(4096)
+            if not head:
+                raise UnreadableFile(f"{source} is empty")
+            kind = _kind(head, name)
+            most = MOST_BYTES.get(kind, MOST_OTHERS)
+            if size > most:
+                raise UnreadableFile(
+                    f"{source} is too large: {size / 2**20:,.1f} MB (maximum for {kind}: {most // 2**20} MB)"
+                )
+            data = head + file.read(most)
+    except OSError as error:
+        raise UnreadableFile(f"{source} cannot be read: {error.strerror}") from None
+    except RuntimeError:
+        raise UnreadableFile(f"{source} cannot be resolved: unknown home folder", hint="write the whole path") from None
+    except ValueError:
+        raise UnreadableFile("the path contains a NUL character", hint="write the path again") from None
+    return content_of(data, name)
+
+
+def content_of(data: bytes, name: str) -> FileContent:
+    """A file from its bytes. Its name, or the suffix of one, decides about its type if the bytes do not.
+
+    Raises:
+        UnreadableFile: it is not of a kind that models accept.
+    """
+    if _kind(data[:4096], name) == "text":
+        try:
+            return FileContent(kind="document", text=data.decode("utf-8-sig"), media_type="text/plain", name=name)
+        except UnicodeDecodeError:
+            raise UnreadableFile(f"{name} is not UTF-8 text", hint="convert it to UTF-8") from None
+    media_type = _type(data, name)
+    return FileContent(kind=media_kind(media_type), data=b64encode(data).decode(), media_type=media_type, name=name)
+
+
+def media_kind(media_type: str | None) -> MediaKind:
+    """The kind of media for a MIME type; "document" if unknown."""
+    match (media_type or "").partition("/")[0].strip().lower():
+        case "image":
+            return "image"
+        case "audio":
+            return "audio"
+        case "video":
+            return "video"
+        case _:
+            return "document"
+
+
+def _guessed(name: str) -> str | None:
+    """The media type by a name."""
+    from mimetypes import guess_type  # it reads files of the system
+
+    return guess_type(name)[0]
+
+
+def _shown(name: str) -> str:
+    """A name of a file as text: Python decodes bytes that are not UTF-8 to lone surrogates."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _type(data: bytes, name: str) -> str | None:
+    """The media type by a file's first bytes, otherwise by its name."""
+    return next((known for start, known in _SIGNATURES if start.match(data)), None) or _guessed(name)
+
+
+def _kind(head: bytes, name: str) -> str:
+    """The kind of a file, for its maximum size: "image", "audio", "video", "document" or "text".
+
+    Raises:
+        UnreadableFile: it is not of a kind that models accept.
+    """
+    by_content = next((known for start, known in _SIGNATURES if start.match(head)), None)
+    if by_content is None and b"\0" not in head and _is_text(head):
+        return "text"
+    media_type = by_content or _guessed(name)
+    if media_type is None:
+        raise UnreadableFile(
+            f"{name} is neither text nor of a known type",
+            hint="add the suffix of its type, such as .png, .pdf, .mp3 or .mp4",
+        )
+    kind = media_kind(media_type)
+    if kind == "document" and media_type != "application/pdf" and not OFFICE.fullmatch(media_type):
+        raise UnreadableFile(f"models do not accept {media_type}: {name}", hint="unpack it and attach its files")
+    return kind
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file are UTF-8. The last character may be cut off."""
+    try:
+        head.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        return error.start > len(head) - 4
+    return True
