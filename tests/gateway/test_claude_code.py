@@ -123,7 +123,7 @@ async def test_its_own_protocol_passes_unchanged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", OTHERS)
 async def test_fields_of_previews_are_left_out_and_named(gateway: Running, protocol: str) -> None:
     headers, received = await ask(gateway, body(protocol))
-    assert {"context_management", "safeguards", "field_of_the_future"} <= dropped(headers)
+    assert {"anthropic-beta", "context_management", "safeguards", "field_of_the_future"} <= dropped(headers)
     assert "anthropic-beta" not in gateway[1].journal.last.headers
     for name in ("context_management", "safeguards", "field_of_the_future"):
         assert name not in json.dumps(received)
@@ -261,6 +261,14 @@ async def test_a_provider_of_an_older_protocol_is_asked_without_what_it_does_not
     named = {"safeguards", "field_of_the_future", "context_management", "output_config.effort", "thinking.display"}
     assert named <= dropped(second[1])
     assert dropped(first[1]) == dropped(second[1])
+
+
+async def test_a_strict_gateway_accepts_previews_without_fields(tmp_path: Path) -> None:
+    """A client names the same previews in each request; without their fields, nothing is lost."""
+    with running(tmp_path, settings="strict = true") as (at, _):
+        status, headers, data = await call(at.url, "/v1/messages", plain("openai_chat"), **{"anthropic-beta": BETAS})
+    assert status == 200, data
+    assert dropped(headers) == {"anthropic-beta"}
 
 
 async def test_a_strict_gateway_leaves_nothing_out_for_such_a_provider(tmp_path: Path) -> None:

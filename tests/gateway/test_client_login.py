@@ -99,6 +99,13 @@ async def vendor(folder: Path, script: Any = provider, **entries: str) -> AsyncI
             "compatible": ("openai", f"https://{VENDOR}/v1", way, own),
         }.items():
             lines += [f"[providers.{name}]", f'type = "{kind}"', f'base_url = "{base}"', f'api_key = "{SECRET}"', *more]
+        lines += [
+            "[models.moved]",
+            'provider = "anthropic"',
+            'model = "m"',
+            'base_url = "https://proxy.example"',
+            f'api_key = "{SECRET}"',
+        ]
         (folder / "config.toml").write_text("\n".join(lines))
         with RunningGateway(folder / "config.toml") as gateway:
             yield Vendor(gateway, tls, plain)
@@ -160,7 +167,7 @@ async def test_it_is_sent_with_a_request_that_must_be_rendered_again(tmp_path: P
 
 # --- where it does not go ----------------------------------------------------------------------------------------------
 
-OTHERS = ["other", "chat", "elsewhere", "dialect", "port", "plain", "compatible"]
+OTHERS = [*(f"{name}/m" for name in ("other", "chat", "elsewhere", "dialect", "port", "plain", "compatible")), "moved"]
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
@@ -170,7 +177,7 @@ async def test_it_goes_to_no_other_provider_protocol_host_or_port(
     tmp_path: Path, name: str, stream: bool, path: str
 ) -> None:
     async with vendor(tmp_path) as at:
-        found = await at.ask(post(path, body(f"{name}/m", stream=stream), *BESIDE, *AGENT, key=None))
+        found = await at.ask(post(path, body(name, stream=stream), *BESIDE, *AGENT, key=None))
     assert found.status in (200, 404, 502), found.body
     assert path.endswith("count_tokens") or at.requests, "the provider was called with its own key"
     for request in at.requests:

@@ -26,6 +26,7 @@ from modelbay.line import adapted
 from modelbay.opened import Consume, Opened, Sending
 from modelbay.opening import Opening
 from modelbay.protocols.limits import within_output_limit
+from modelbay.providers.unknown_fields import HEADER
 from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
 from modelbay.serving.replies import JSON
@@ -135,6 +136,8 @@ class Exchange:
         prepared = await (self._passed(target, body, stream) if passes else self._translated(target))
         if target.upstream.protocol == request.protocol:
             self._add_headers(prepared.sending)
+        elif HEADER in request.headers:  # many are always sent, so a strict gateway does not refuse them
+            self._warnings.append(Warned(f"`{HEADER}` is not sent: it belongs to the client's protocol", HEADER))
         ttl = self._revision.settings.cache_ttl
         if ttl is not None and cache_ttl.accepted(target, self._revision.providers.adaptations(target)):
             cache_ttl.lengthen(prepared.sending.call, ttl)
