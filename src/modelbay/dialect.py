@@ -105,6 +105,8 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """Requires strictly alternating roles (Perplexity, Mistral, R1)."""
     cache_marks: bool = False
     """Accepts `cache_control` on content parts (OpenRouter, Qwen, MiniMax)."""
+    cache_control: bool = True
+    """Anthropic: accepts `cache_control`. If false, cache marks are left out with a warning."""
     cache_breakpoints: bool = False
     """Accepts `prompt_cache_breakpoint` on content parts (OpenAI)."""
     cache_ttl: bool = True

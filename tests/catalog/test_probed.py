@@ -115,7 +115,8 @@ def test_an_unknown_result_changes_nothing(catalog: Catalog):
         ("openai", {"thinking_return": YES, "thinking_optional": YES}, {"reasoning_echo": "seen"}),
         ("openai", {"reply": NO, "streaming": YES}, {"stream_only": True}),
         ("openai", {"cache": YES}, {"cache_marks": False}),
-        ("anthropic", {"cache": YES}, {"cache_marks": True}),
+        ("anthropic", {"cache": YES}, {"cache_marks": True, "cache_control": True}),
+        ("anthropic", {"cache": NO}, {"cache_marks": False, "cache_control": False}),
         ("anthropic", {"thinking_optional": NO}, {"reasoning_echo": "seen"}),
     ],
 )

@@ -230,8 +230,10 @@ def test_caching_with_marks_marks_later_prompts(bay: Inside):
 
 
 def test_rejected_cache_marks_are_told_from_rejected_prompts(bay: Inside):
-    with odd("cache=refuse", bay, "anthropic"):
+    marked = Turn("system", [Text(text="Be brief.", cache={"type": "ephemeral"})])
+    with odd("cache=refuse", bay, "anthropic") as sim:
         found = deep(bay)
+        assert "cache_control" not in json.dumps(asked(bay, sim, Conversation([marked, user("Hi")])))
     assert (results(found)["cache"], results(found)["usage"], results(found)["images"]) == ("no", "yes", "yes")
 
 

@@ -5,6 +5,7 @@ import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from subprocess import PIPE, Popen
 from threading import Event
@@ -28,25 +29,24 @@ def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
 # --- the cost, and consent ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["acme"],
+def test_nothing_is_sent_before_the_user_agreed(bay: Inside):
+    """Every combination of options without an agreement, with usable, unknown and unsuitable names."""
+    ids: tuple[list[str], ...] = ([], ["acme"], ["acme", "other"], ["unknown"])
+    models: tuple[list[str], ...] = (
         [],
-        ["acme", "--json"],
-        ["acme", "--forget"],
-        ["acme", "--model", "sim-1", "--model", "sim-echo"],
-        ["--model", "large"],
-        ["--model", "unknown"],
-        ["acme", "--model", "text-embedding-3-small", "--yes"],
-        ["unknown", "--yes"],
-    ],
-)
-def test_nothing_is_sent_before_the_user_agreed(bay: Inside, arguments: list[str]):
+        ["large"],
+        ["sim-1", "sim-echo"],
+        ["unknown"],
+        ["text-embedding-3-small"],
+        ["acme/x", "other/y"],
+    )
     with odd("", bay) as sim:
-        run = bay("provider", "test", "--deep", *arguments)
-        assert run.code != 0
-        assert len(sim.journal) == 0
+        bay.file.write_text(bay.text + f'\n[providers.other]\ntype = "anthropic"\nbase_url = "{sim.url}"\n')
+        for names, chosen, json_form, forgets in product(ids, models, ([], ["--json"]), ([], ["--forget"])):
+            options = [word for model in chosen for word in ("--model", model)]
+            run = bay("provider", "test", "--deep", *names, *options, *json_form, *forgets)
+            assert run.code != 0, (names, chosen)
+            assert len(sim.journal) == 0, (names, chosen)
     assert not (bay.home / "probes.json").exists()
 
 

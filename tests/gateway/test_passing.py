@@ -384,6 +384,7 @@ def test_lessons_about_the_endpoint_apply() -> None:
         ({"system_role": False}, '{"systemInstruction":{}}', "system_role"),
         ({"developer_role": False}, '{"messages":[{"role" : "developer"}]}', "developer_role"),
         ({"cache_ttl": False}, '{"system":[{"cache_control":{"type":"ephemeral","ttl":"1h"}}]}', "cache_ttl"),
+        ({"cache_control": False}, '{"system":[{"cache_control":{"type":"ephemeral"}}]}', "cache_control"),
         ({"strict_tools": False}, '{"tools":[{"function":{"strict":true}}]}', "strict_tools"),
         ({"namespaces": False}, '{"tools":[{"type":"namespace"}]}', "namespaces"),
         ({"namespaces": False}, '{"tools":[{"type":"tool_search"}]}', "namespaces"),

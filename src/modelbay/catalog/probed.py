@@ -55,8 +55,9 @@ def dialect_changes(record: ProbeRecord, dialect: Dialect) -> Extra:
             changes["reasoning_echo"] = "always"
         elif _answer(record, "thinking_return") is False:
             changes["reasoning_echo"] = "never"
-    if record.endpoint.protocol == "anthropic" and _answer(record, "cache"):
-        changes["cache_marks"] = True  # the test sends marks, without which nothing is cached
+    if record.endpoint.protocol == "anthropic" and (cached := _answer(record, "cache")) is not None:
+        # the test sends marks, without which nothing is cached; a no means that they were rejected
+        changes |= {"cache_marks": cached, "cache_control": cached}
     if _answer(record, "reply") is False and _answer(record, "streaming"):
         changes["stream_only"] = True
     return changes

@@ -65,6 +65,7 @@ _REPAIRS: tuple[tuple[str, Callable[[Dialect], bool], re.Pattern[bytes]], ...] =
     ("system_role", lambda dialect: not dialect.system_role, _value("role", '"(?:system|developer)"')),
     ("system_role", lambda dialect: not dialect.system_role, _value("system_?[iI]nstruction", "")),
     ("developer_role", lambda dialect: not dialect.developer_role, _value("role", '"developer"')),
+    ("cache_control", lambda dialect: not dialect.cache_control, _value("cache_control", "")),
     ("cache_ttl", lambda dialect: not dialect.cache_ttl, _value("ttl", "")),
     ("strict_tools", lambda dialect: not dialect.strict_tools, _value("strict", "")),
     (

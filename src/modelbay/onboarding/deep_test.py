@@ -16,6 +16,9 @@ from modelbay.secrecy import redact
 from modelbay.storage.probes import Observation, ProbeStore
 from modelbay.target import Targets
 
+LONGEST_DETAIL = 500
+"""Characters of a detail that are stored: servers put whole pages into errors."""
+
 
 class DeepResult(Struct):
     """The test of one model so far."""
@@ -45,7 +48,9 @@ async def deep_test(config: Config, planned: PlannedModel, result: DeepResult) -
             async with aclosing(checks.run()) as found:
                 async for check in found:
                     result.checks.append(check)
-                    observed = Observation(check.result, time(), redact(check.detail), checks.values.get(check.name))
+                    observed = Observation(
+                        check.result, time(), redact(check.detail)[:LONGEST_DETAIL], checks.values.get(check.name)
+                    )
                     store.add(planned.endpoint, planned.name, {check.name: observed})
                     yield check
         finally:

@@ -199,11 +199,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     for name in dialect.unsupported:
         if body.pop(name, None) is not None:
             report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
-    if dialect.cache_marks and not same:
-        _mark(body)
-    _limit_marks(body, report)
-    if not dialect.cache_ttl:
-        _drop_ttl(body)
+    _place_marks(body, dialect, report, same)
     return Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
 
 
@@ -334,6 +330,18 @@ def _blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
     return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
 
 
+def _place_marks(body: dict[str, Any], dialect: Dialect, report: list[Warned], same: bool) -> None:
+    """Cache marks as the provider accepts them."""
+    if not dialect.cache_control:
+        _drop_marks(body, report)
+        return
+    if dialect.cache_marks and not same:
+        _mark(body)
+    _limit_marks(body, report)
+    if not dialect.cache_ttl:
+        _drop_ttl(body)
+
+
 def _mark(body: dict[str, Any]) -> None:
     """Set cache breakpoints where conversations grow: the last tool, the system prompt, the last block."""
     mark = {"type": "ephemeral"}
@@ -351,11 +359,26 @@ def _mark(body: dict[str, Any]) -> None:
             last["content"][-1].setdefault("cache_control", mark)
 
 
-def _limit_marks(body: dict[str, Any], report: list[Warned]) -> None:
-    """Keep only the last cache breakpoints: each covers everything before it."""
+def _marked_blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tools and blocks with a cache mark, in order."""
     marked = [tool for tool in body.get("tools", ()) if "cache_control" in tool]
     _find_marked(body.get("system"), marked)
     _find_marked(body["messages"], marked)
+    return marked
+
+
+def _drop_marks(body: dict[str, Any], report: list[Warned]) -> None:
+    whole = [body] if "cache_control" in body else []
+    marked = [*whole, *_marked_blocks(body)]
+    for block in marked:
+        del block["cache_control"]
+    if marked:
+        report.append(dropped("cache_marks", NAME, "the provider rejects them"))
+
+
+def _limit_marks(body: dict[str, Any], report: list[Warned]) -> None:
+    """Keep only the last cache breakpoints: each covers everything before it."""
+    marked = _marked_blocks(body)
     for block in marked[:-_MARKS]:
         del block["cache_control"]
     if len(marked) > _MARKS:
