@@ -22,8 +22,7 @@ from modelbay.conversion import convert
 TABLE = Path(__file__).with_name("programs.toml")
 PLACEHOLDER = re.compile(r"\{(\w+)(\|quoted)?\}")
 KEY_VARIABLE = "MODELBAY_AGENT_KEY"
-"""The environment variable with the key, for files that refer to a variable. Codex hides variables called KEY from the commands
-of a model."""
+"""The environment variable with the key, for agents whose settings refer to a variable."""
 MODEL_PLACEHOLDERS = frozenset((
     "model", "model_key", "model_name", "context", "output", "effort", "efforts", "thinking", "tools", "images",
     "input_kinds", "temperature",
