@@ -138,3 +138,21 @@ def test_files_and_scripts_that_override_the_entry_are_reported(desk: Desk):
     run = desk("export", "crush", "acme", "--write", "--keys")
     assert "overrides models.large" in run.err
     assert "crushrc is run after this file, and may override it" in run.err
+
+
+def test_a_key_that_is_imported_is_not_reported_as_missing(desk: Desk):
+    desk.write(OWN, text(acme=entry(api_key="$ACME_KEY", extra_headers={"X-Team": KEY})))
+    assert read("crush").providers[0].missing_key == ""
+    desk.write(OWN, text(acme=entry(extra_headers={"X-Team": KEY})))
+    assert read("crush").providers[0].missing_key == "the key is in a header, which was not copied"
+
+
+def test_unknown_sizes_are_exported_as_usual_ones_with_a_note(desk: Desk):
+    desk.file.write_text(CONFIG.replace("KEY", "sk-0123456789", 1).replace("max_context_size = 1000\n", ""))
+    run = desk("export", "crush", "acme", "--keys")
+    model = json.loads(run.out)["providers"]["acme"]["models"][0]
+    assert (model["context_window"], model["default_max_tokens"]) == (131072, 8192)
+    assert "unknown context window; exported as 131072 tokens" in run.err
+    desk.file.write_text(CONFIG.replace("KEY", "sk-0123456789", 1))
+    model = json.loads(desk.done("export", "crush", "acme", "--keys"))["providers"]["acme"]["models"][0]
+    assert (model["context_window"], model["default_max_tokens"]) == (1000, 250)

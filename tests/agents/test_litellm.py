@@ -146,3 +146,10 @@ def test_a_large_file_is_read_in_time_that_grows_with_its_size(desk: Desk):
     rows = [f"  - {{model_name: m{n}, litellm_params: {{model: nowhere/m{n}}}}}" for n in range(3000)]
     found = imported(desk.write("l.yaml", "model_list:\n" + "\n".join(rows)))
     assert len(found.skipped) == 3000
+
+
+def test_a_price_list_without_the_price_of_output_is_not_imported(desk: Desk):
+    found = one(desk, "model: gpt-5.2", "{input_cost_per_token: 1.0e-6, cache_read_input_token_cost: 1.0e-7}")
+    assert "cost" not in found.providers[0].models["n"]
+    whys = {finding.why for finding in found.findings if finding.path[-1].endswith("cost")}
+    assert whys == {"the prices of input and output are not both set"}

@@ -24,7 +24,7 @@ from modelbay.agents.entry_values import (
     read_url,
 )
 from modelbay.agents.exported import NO_KEY, ExportedGroup, ExportedProvider, check_supported, origin_text
-from modelbay.agents.findings import MergedConfig
+from modelbay.agents.findings import LIKE_REFERENCE, MergedConfig
 from modelbay.agents.importing import check
 from modelbay.agents.named_lists import NamedLists, as_tables
 from modelbay.config.provider_types import TYPE_OF
@@ -33,6 +33,7 @@ from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 from modelbay.errors import ConfigError
 from modelbay.providers import urls
+from modelbay.secrecy import REFERENCE
 
 LISTS: NamedLists = {("Providers",): "name"}
 FORM = ReferenceForm(re.compile(r"\$\{([^{}]+)\}|\$([A-Z_][A-Z0-9_]*)"))
@@ -115,6 +116,9 @@ class _Reader(Struct):
             return
         import_key(merged, (*here, "api_key"), provider, FORM)
         for model in merged.strings(*here, "models") or []:
+            if REFERENCE.search(model):
+                merged.approximate(*here, "models", why=f"a model is not imported: {LIKE_REFERENCE}")
+                continue
             provider.models[f"{id}/{model}"] = {"model": model}
         merged.exact(*here, "models")
         self._limits(provider, here)

@@ -18,6 +18,7 @@ from modelbay.agents.entry_values import (
     Field,
     ReferenceForm,
     has_host,
+    import_cost,
     import_fields,
     import_headers,
     import_key,
@@ -77,6 +78,8 @@ COSTS = {
     "cost_per_1m_in_cached": "cache_write",
     "cost_per_1m_out_cached": "cache_read",
 }
+WINDOW, OUTPUT = 131_072, 8192
+"""The sizes of models whose sizes are unknown, in tokens."""
 HARMLESS = ("name", "api_key", "models", "disable", "system_prompt_prefix", "flat_rate", "discover_models")
 """Settings of a provider that cannot change the destination of its calls."""
 KEPT = ("name", "type", "base_url", "models", "disable")
@@ -175,8 +178,8 @@ class _Reader(Struct):
             provider.table["name"] = name
             merged.exact(*here, "name")
         merged.exact(*here, "id", why="the key of its table is used")
-        import_headers(merged, (*here, "extra_headers"), provider, FORM)
         self._key(provider, here)
+        import_headers(merged, (*here, "extra_headers"), provider, FORM)
         for key in merged.table(*here, "models"):
             self._model(provider, (*here, "models", key))
         merged.unsupported(*here, "discover_models", why="modelbay lists models itself: `modelbay provider refresh`")
@@ -223,7 +226,8 @@ class _Reader(Struct):
         own = {match[2] for match in REFERENCE.finditer(found) if match[1] == "env"} & self.merged.table("env").keys()
         if own:
             provider.missing_key = f"its file sets the variable {min(own)}"
-        if found or provider.missing_key or "custom_headers" in provider.table or provider.id in self.changed:
+        headers = merged.get(*here, "extra_headers")
+        if found or provider.missing_key or headers is not None or provider.id in self.changed:
             return
         if merged.get(*here, "base_url") is None and merged.get(*here, "api_key") is None:
             names = Catalog().models_dev.providers.get(provider.id, {}).get("env") or []
@@ -242,13 +246,7 @@ class _Reader(Struct):
         table: Table = {"model": id}
         merged.exact(*path, "id")
         import_fields(merged, path, table, FIELDS)
-        for there, here in COSTS.items():
-            price = merged.number(*path, there)
-            if price:
-                table.setdefault("cost", {})[here] = price
-                merged.exact(*path, there)
-            elif price is not None:
-                merged.exact(*path, there, why="0 means unknown")
+        import_cost(merged, {here: [(*path, there)] for there, here in COSTS.items()}, table)
         provider.models[f"{provider.id}/{id}"] = table
 
     def _selected(self) -> None:
@@ -388,22 +386,26 @@ def _key(provider: ExportedProvider, exported: ExportedConfig) -> str:
 
 
 def _model_entry(provider: ExportedProvider, model: ModelEntry) -> Table:
-    """The entry of a model, with known facts. Without them, the agent assumes that it has no context window."""
+    """The entry of a model, with known facts."""
     facts = provider.facts[model.alias]
     cost = model.cost
     table: Table = {"id": model.model, "name": model.display_name or model.model}
     for there, here in COSTS.items():
         table[there] = (getattr(cost, here) if cost else None) or 0
-    table["context_window"] = model.max_context_size or facts.max_context_tokens or 0
-    table["default_max_tokens"] = model.max_output_size or facts.max_output_tokens or 0
+    # 0 would be sent as the maximum output, and a conversation would be compacted after each answer
+    window, most = model.max_context_size or facts.max_context_tokens, model.max_output_size or facts.max_output_tokens
+    if not window:
+        provider.note(f"model {model.alias}: unknown context window; exported as {WINDOW} tokens")
+    if not most:
+        provider.note(f"model {model.alias}: unknown maximum output; exported as {OUTPUT} tokens at most")
+    table["context_window"] = window or WINDOW
+    table["default_max_tokens"] = most or min(OUTPUT, (window or WINDOW) // 4)
     table["can_reason"] = bool(facts.can("thinking") if model.reasoning is None else model.reasoning)
     table["supports_attachments"] = bool(facts.can("image_in") if model.image_in is None else model.image_in)
     if model.support_efforts:
         table["reasoning_levels"] = model.support_efforts
     if model.default_effort:
         table["default_reasoning_effort"] = model.default_effort
-    if not table["context_window"]:
-        provider.note(f"model {model.alias}: unknown context window; set context_window in Crush's file")
     if model.variants:
         provider.not_exported(f"variants of model {model.alias}")
     return table

@@ -5,7 +5,7 @@ A project's file may not refer to variables: its author would choose which of th
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -100,7 +100,7 @@ def import_key(
 
 
 def import_headers(merged: MergedConfig, path: Keys, provider: ImportedProvider, form: ReferenceForm) -> None:
-    """Imports the headers of a provider's requests."""
+    """Imports the headers of a provider's requests, after its key."""
     headers = {}
     for name in merged.table(*path):
         value = text_with_references(merged, (*path, name), form)
@@ -108,7 +108,8 @@ def import_headers(merged: MergedConfig, path: Keys, provider: ImportedProvider,
             merged.exact(*path, name, why="an empty header is not sent")
             continue
         if secret_header(name, value) and not REFERENCE.search(value) and not merged.secret(*path, name):
-            provider.missing_key = provider.missing_key or KEY_IN_HEADER
+            if "api_key" not in provider.table:
+                provider.missing_key = provider.missing_key or KEY_IN_HEADER
             continue
         headers[name] = value
         merged.exact(*path, name)
@@ -158,6 +159,33 @@ def import_fields(merged: MergedConfig, path: Keys, table: Table, fields: Iterab
             continue
         set_in(table, here, value)
         merged.exact(*path, *there)
+
+
+def import_cost(
+    merged: MergedConfig, paths: Mapping[str, Iterable[Keys]], table: Table, *, factor: float = 1, why: str = ""
+) -> None:
+    """Imports prices. `paths`: the places of each price of modelbay's; `factor`: its dollars per million tokens.
+
+    A price list without the prices of input and output would hide the known ones, so it is not imported.
+    """
+    found = {}
+    used = []
+    for name, places in paths.items():
+        for path in places:
+            price = merged.number(*path)
+            if price:
+                found[name] = round(price * factor, 9)
+                used.append(path)
+            elif price is not None:
+                merged.exact(*path, why="0 means unknown")
+    complete = {"input", "output"} <= found.keys()
+    for path in used:
+        if complete:
+            merged.exact(*path, why=why)
+        else:
+            merged.unsupported(*path, why="the prices of input and output are not both set")
+    if complete:
+        table["cost"] = found
 
 
 def set_in(table: Table, path: Keys, value: object) -> None:

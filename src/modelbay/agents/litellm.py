@@ -20,6 +20,7 @@ from modelbay.agents.entry_values import (
     ReferenceForm,
     has_host,
     id_of,
+    import_cost,
     import_fields,
     import_headers,
     import_key,
@@ -174,12 +175,11 @@ class _Reader(Struct):
             why = f"imported as {alias}: {one.name} has another deployment, and modelbay does not balance calls"
             merged.override_unsupported(*one.path, "model_name", why=why)
         import_fields(merged, one.path, one.table, FIELDS)
-        for there, here in COSTS.items():
-            for place in ("model_info", "litellm_params"):
-                price = merged.number(*one.path, place, there)
-                if price is not None:
-                    one.table.setdefault("cost", {})[here] = round(price * 1_000_000, 9)
-                    merged.exact(*one.path, place, there, why="imported as dollars per million tokens")
+        places = {
+            here: [(*one.path, place, there) for place in ("model_info", "litellm_params")]
+            for there, here in COSTS.items()
+        }
+        import_cost(merged, places, one.table, factor=1_000_000, why="imported as dollars per million tokens")
         base = merged.text(*one.path, "model_info", "base_model")
         if base:
             one.table["base_model"] = base.partition("/")[2] or base

@@ -208,6 +208,8 @@ class _Reader(Struct):
         if timeout:
             provider.table["timeout"] = timeout
         self._key(provider, name)
+        if "api_key" in provider.table:
+            provider.missing_key = ""
         self.providers[same] = provider
         return provider
 
