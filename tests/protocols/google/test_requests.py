@@ -103,6 +103,12 @@ def test_a_request_of_a_gemini_client_is_written_back_unchanged(also):
     assert again(asked(**also)) == asked(**also)
 
 
+@pytest.mark.parametrize("declarations", [{"name": "f"}, [{"name": "f"}]])
+def test_a_single_object_is_read_as_a_list_of_tools(declarations):
+    conversation = parsed(asked(tools={"functionDeclarations": declarations}))
+    assert rendered(conversation)["tools"] == [{"functionDeclarations": [{"name": "f"}]}]
+
+
 def test_a_schema_of_the_subset_is_read_as_json_schema():
     subset = {"type": "OBJECT", "properties": {"n": {"type": "INTEGER", "nullable": True}}, "propertyOrdering": ["n"]}
     conversation = parsed(asked(tools=[{"functionDeclarations": [{"name": "f", "parameters": subset}]}]))

@@ -29,12 +29,12 @@ _CALLING = "toolConfig.functionCallingConfig."
 def parse_tools(value: Json, settings: Settings) -> None:
     if value is None:
         return
-    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+    entries = _listed(value)
+    if not all(isinstance(entry, dict) for entry in entries):
         raise Unsupported("`tools` must be a list of objects", setting="tools")
     settings.tools = []
-    for number, entry in enumerate(value):
-        declarations = camel(entry)[0].get("functionDeclarations")
-        functions = declarations if isinstance(declarations, list) else []
+    for number, entry in enumerate(entries):
+        functions = _listed(camel(entry)[0].get("functionDeclarations"))
         if not all(_is_declaration(item) for item in functions):
             functions = []
         for declaration in functions:
@@ -47,6 +47,11 @@ def parse_tools(value: Json, settings: Settings) -> None:
         if rest:
             name = next(iter(rest))
             settings.tools.append(Tool("vendor", name=name, native=name, raw=rest, extra={ENTRY: number}))
+
+
+def _listed(value: Json) -> list[Json]:
+    """The items of a list. Google reads a single object as a list of one, and Goose sends its tools so."""
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 _DECLARATIONS = ("functionDeclarations", "function_declarations")
