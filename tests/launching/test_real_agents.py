@@ -1,7 +1,7 @@
-"""Real agents launched with models of all four protocols: each does a task that needs a tool, and no file of the user changes.
+"""`modelbay launch` with the real agents: each does a task with models of all four protocols, in a home with its own settings.
 
-Skipped if an agent is not on the PATH. `make agents` installs the latest version of each agent and runs these tests. They use a
-separate home folder, connect only to this machine, and have a time limit.
+Skipped if an agent is not on the PATH. `make agents` installs the latest version of each agent and runs these tests. They connect
+only to this machine, and have a time limit.
 """
 
 import json
@@ -9,7 +9,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,40 +19,48 @@ import pytest
 from modelbay.launching.program import programs
 from modelbay.simulator import Simulator
 from tests.agents.test_accepted import ALONE, QUIET
-from tests.cli.command import MODELBAY
 from tests.gateway.running import PROTOCOLS, config_text
+from tests.launching.homes import HOMES
 
-SECONDS = 110
+SECONDS = 300
 DONE = re.compile(r"The tool \w+ (?:answered|failed)|swordfish-4711")
-"""The simulator's answer after the agent has run a tool."""
-
-
-def claude(home: Path, note: Path) -> list[str]:
-    # settings that would lead to another server, and a key that must not be sent to this one
-    own = {"ANTHROPIC_BASE_URL": "http://127.0.0.1:9", "ANTHROPIC_API_KEY": "sk-ant-own", "ANTHROPIC_MODEL": "other"}
-    own["CLAUDE_CODE_USE_BEDROCK"] = "1"
-    # no model: Claude Code renames some old names of models in this file at its first start
-    write(home / ".claude" / "settings.json", json.dumps({"env": own, "permissions": {"deny": ["WebFetch"]}}))
-    return ["-p", f"Read the file {note}", "--allowedTools", "Read"]
-
-
-def codex(home: Path, note: Path) -> list[str]:
-    write(
-        home / ".codex" / "config.toml",
-        'model = "other"\nmodel_provider = "own"\napproval_policy = "never"\nsandbox_mode = "danger-full-access"\n'
-        '[model_providers.own]\nname = "Own"\nbase_url = "http://127.0.0.1:9/v1"\nwire_api = "responses"\n',
-    )
-    write(home / ".codex" / "auth.json", '{"OPENAI_API_KEY": "sk-own"}')
-    return [*QUIET, "exec", "--skip-git-repo-check", f"Run the shell command `cat {note}`"]
-
-
-TASKS: dict[str, Callable[[Path, Path], list[str]]] = {"claude": claude, "codex": codex}
-"""Each agent with a function that writes settings of the user and returns the arguments of a task."""
-
-
-def write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text)
+"""The simulator's answer after the agent has run a tool. Some agents put other paths into the prompt, which it may choose."""
+ANSWERED = re.compile(r"You asked")
+FACTS = 'max_context_size = 128000\nmax_output_size = 32000\ncapabilities = ["thinking", "tool_use"]'
+READ = "Read the file NOTE"
+TASKS = {
+    "claude": ("-p", READ, "--allowedTools", "Read"),
+    "codex": (*QUIET, "exec", "--skip-git-repo-check", "Run the shell command `cat NOTE`"),
+    "opencode": ("run", *READ.split()),  # it quotes an argument with spaces
+    "kilo": ("run", "--auto", *READ.split()),
+    "kimi": ("-p", READ),
+    "gemini": ("--yolo", "--skip-trust", "-p", READ),
+    "qwen": ("--yolo", "-p", READ),
+    "pi": ("-p", READ),
+    "crush": ("run", READ),
+    "goose": ("run", "-t", READ),
+    "aider": ("--yes-always", "--no-git", "--no-show-model-warnings", "--message", READ),
+    "continue": ("--auto", "-p", READ),
+    "cline": (READ,),
+}
+"""The arguments with which each agent does the task without questions."""
+WITHOUT_TOOLS = ("aider",)
+"""Agents that give no tools to a model: it answers with the changes as text."""
+DIRECT = [name for name in programs() if name not in ("codex", "continue")]
+"""Agents that need no gateway for the simulator's models: Codex has namespaces of tools, and Continue drops thinking."""
+ALSO_ALONE = {
+    "AIDER_ANALYTICS": "false",
+    "AIDER_CHECK_UPDATE": "false",
+    "CLINE_NO_AUTO_UPDATE": "1",
+    "CONTINUE_API_BASE": "http://127.0.0.1:9/",
+    "CONTINUE_METRICS_ENABLED": "0",
+    "CRUSH_DISABLE_METRICS": "1",
+    "CRUSH_DISABLE_PROVIDER_AUTO_UPDATE": "1",
+    "GOOSE_DISABLE_KEYRING": "1",
+    "GOOSE_TELEMETRY_OFF": "1",
+    "PI_OFFLINE": "1",
+    "PI_TELEMETRY": "0",
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,46 +70,83 @@ def simulator() -> Iterator[Simulator]:
         yield running
 
 
-@pytest.mark.parametrize("upstream", PROTOCOLS)
-@pytest.mark.parametrize("agent", TASKS)
-def test_the_launched_agent_does_a_task_with_a_tool(
-    simulator: Simulator, agent: str, upstream: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    if shutil.which(programs()[agent].command) is None:
-        pytest.skip(f"{agent} is not installed; `make agents` installs it and runs this test")
+class AgentRoom:
+    """A user's home with an agent's own files, a project with a file, and a modelbay with a model of each protocol."""
+
+    def __init__(self, folder: Path, agent: str, upstream: Simulator) -> None:
+        self.agent = agent
+        self.home, self.project, self.modelbay = (folder / name for name in ("home", "project", "modelbay"))
+        for path in (self.home, self.project, self.modelbay):
+            path.mkdir(mode=0o700)
+        self.note = self.project / "note.txt"
+        self.note.write_text("The password is swordfish-4711.")
+        for name, content in HOMES[agent].items():
+            file = self.home / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content if isinstance(content, str) else json.dumps(content, indent=2))
+        model = 'model = "sim-echo"'
+        text = config_text(upstream.url, "sim-echo").replace(model, f"{model}\n{FACTS}")
+        (self.modelbay / "config.toml").write_text(text)
+
+    def launch(self, model: str, *options: str) -> "subprocess.CompletedProcess[str]":
+        arguments = [word.replace("NOTE", str(self.note)) for word in TASKS[self.agent]]
+        own = {"HOME": str(self.home), "MODELBAY_HOME": str(self.modelbay), "TERM": "dumb", "NO_PROXY": "127.0.0.1"}
+        return subprocess.run(
+            [sys.executable, "-m", "modelbay", "launch", self.agent, "-m", model, *options, "--", *arguments],
+            cwd=self.project,
+            env=ALONE | ALSO_ALONE | own | {"PATH": os.environ["PATH"]},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=SECONDS,
+            check=False,
+        )
+
+    def hashes(self) -> dict[str, str]:
+        """The content of each file that the user had."""
+        return {name: sha256((self.home / name).read_bytes()).hexdigest() for name in HOMES[self.agent]}
+
+    def files_with(self, secret: str) -> list[str]:
+        """The user's files that contain a secret."""
+        files = [path for path in self.home.rglob("*") if path.is_file() and not path.is_symlink()]
+        return [str(path) for path in files if secret.encode() in path.read_bytes()]
+
+
+@pytest.fixture
+def room(request: pytest.FixtureRequest, simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> AgentRoom:
+    command = programs()[request.param].command
+    if shutil.which(command) is None:
+        pytest.skip(f"{command} is not installed; `make agents` installs it and runs this test")
     # the simulator calls tools whose names are in the prompt, and the name of this test would be
-    room = tmp_path_factory.mktemp("room")
-    home, project, modelbay = room / "home", room / "project", room / "modelbay"
-    for folder in (home, project, modelbay):
-        folder.mkdir()
-    note = project / "note.txt"
-    note.write_text("The password is swordfish-4711.")
-    (modelbay / "config.toml").write_text(config_text(simulator.url, "sim-echo"))
-    arguments = TASKS[agent](home, note)
-    before = hashes(home)
-    done = subprocess.run(
-        [MODELBAY, "launch", agent, "-m", upstream, "--", *arguments],
-        cwd=project,
-        env=ALONE
-        | {"PATH": os.environ["PATH"], "HOME": str(home), "MODELBAY_HOME": str(modelbay), "TERM": "dumb"}
-        | {"NO_PROXY": "127.0.0.1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=SECONDS,
-        check=False,
-    )
+    return AgentRoom(tmp_path_factory.mktemp("room"), request.param, simulator)
+
+
+def has_done_the_task(room: AgentRoom, done: "subprocess.CompletedProcess[str]") -> None:
     assert done.returncode == 0, done.stdout
-    assert DONE.search(done.stdout), done.stdout
-    assert {name: digest for name, digest in hashes(home).items() if name in before} == before
-    assert not list((modelbay / "launches").glob("*.launch"))
+    assert (ANSWERED if room.agent in WITHOUT_TOOLS else DONE).search(done.stdout), done.stdout
 
 
-def hashes(home: Path) -> dict[str, str]:
-    """The content of each file in a home."""
-    return {
-        str(path.relative_to(home)): sha256(path.read_bytes()).hexdigest()
-        for path in sorted(home.rglob("*"))
-        if path.is_file() and not path.is_symlink()
-    }
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.parametrize("room", programs(), indirect=True)
+def test_a_launched_agent_does_a_task_and_leaves_the_files_of_the_user_alone(room: AgentRoom, upstream: str) -> None:
+    before = room.hashes()
+    done = room.launch(upstream, "--gateway")
+    has_done_the_task(room, done)
+    assert room.hashes() == before
+    assert not room.files_with((room.modelbay / "gateway" / "local-key").read_text().strip())
+    assert not list((room.modelbay / "launches").glob("*.launch"))
+
+
+@pytest.mark.parametrize("room", DIRECT, indirect=True)
+def test_a_launched_agent_calls_a_provider_of_its_protocol_directly(room: AgentRoom) -> None:
+    before = room.hashes()
+    done = room.launch(programs()[room.agent].protocols[0], "--direct")
+    has_done_the_task(room, done)
+    assert room.hashes() == before
+    assert not room.files_with("sk-provider")
+    assert not (room.modelbay / "gateway").exists()
+
+
+def test_every_agent_has_a_task_and_a_home() -> None:
+    assert set(TASKS) == set(HOMES) == set(programs())

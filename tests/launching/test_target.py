@@ -71,6 +71,20 @@ def test_the_gateway_is_needed_with_a_reason(provider: str, model: str, why: str
 
 
 @pytest.mark.parametrize(
+    ("thinks", "why"),
+    [
+        ('capabilities = ["thinking"]', "Agent does not return the thinking of m, which the gateway adds"),
+        ("", "Agent does not return the thinking of m, which the gateway adds"),
+        ("reasoning = false", ""),
+    ],
+)
+def test_an_agent_that_drops_thinking_needs_the_gateway_for_a_model_that_may_think(thinks: str, why: str) -> None:
+    program = agent(drops_thinking=["anthropic"])
+    assert needs_gateway(program, chosen(f"{PROVIDER}{MODEL}{thinks}\n")) == why
+    assert needs_gateway(agent(), chosen(f"{PROVIDER}{MODEL}{thinks}\n")) == ""
+
+
+@pytest.mark.parametrize(
     ("key", "why"),
     [
         ('"{command:print-key}"', "its key is the output of a command, which may change"),

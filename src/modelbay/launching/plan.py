@@ -149,6 +149,7 @@ def _model_facts(program: AgentProgram, model: LaunchModel) -> dict[str, object]
         "images": known.can("image_in"),
         "input_kinds": kinds,
         "temperature": known.can("temperature"),
+        "capabilities": ",".join(name for name, has in known.capabilities.items() if has) or None,
     }
     assert found.keys() == MODEL_PLACEHOLDERS
     return found

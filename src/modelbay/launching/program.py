@@ -25,13 +25,14 @@ KEY_VARIABLE = "MODELBAY_AGENT_KEY"
 """The environment variable with the key, for agents whose settings refer to a variable."""
 MODEL_PLACEHOLDERS = frozenset((
     "model", "model_key", "model_name", "context", "output", "effort", "efforts", "thinking", "tools", "images",
-    "input_kinds", "temperature",
+    "input_kinds", "temperature", "capabilities",
 ))  # fmt: skip
 """Facts about a model.
 
 model: its name in requests. model_key: its name in a file that `exporter` renders. model_name: its name for people. context,
 output: context window and maximum output tokens. effort: the reasoning effort that the user set. efforts: the efforts that it
 accepts. thinking, tools, images, temperature: whether it supports them. input_kinds: a list such as ["text", "image"].
+capabilities: the names of those that it has, such as "thinking,tool_use".
 """
 PLACEHOLDERS = MODEL_PLACEHOLDERS | frozenset((
     "small", "small_key", "provider", "base_url", "root_url", "catalog_url", "unlisted_context", "key", "bearer_key",
@@ -117,6 +118,9 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     """The version that this release was tested with; "" if the row is unverified."""
     protocols: tuple[Protocol, ...]
     """The protocols that it speaks, the preferred one first."""
+    drops_thinking: tuple[Protocol, ...] = ()
+    """Protocols in which it does not return the thinking of a model. Some models refuse a tool loop without it, and the gateway
+    adds it again."""
     exporter: str = ""
     """The agent of `modelbay export` that renders its `exported` files."""
     environment: dict[str, str] = field(default_factory=dict)

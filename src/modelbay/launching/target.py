@@ -202,6 +202,8 @@ def _obstacle(program: AgentProgram, config: Config, target: Target) -> str:
         return "the base URL is not one that an agent can use"
     if changed := _changed(config, target):
         return f"requests must be changed for the provider ({', '.join(changed)})"
+    if to.protocol in program.drops_thinking and target.model.can("thinking") is not False:
+        return f"{program.title} does not return the thinking of {_name(entry)}, which the gateway adds"
     if entry.variant:
         return f"{_name(entry)} is a variant, whose settings the gateway adds"
     written = [entry.api_key or to.provider.api_key or "", *to.provider.env.values()]
