@@ -79,6 +79,32 @@ async def test_the_item_of_another_provider_is_refused_because_the_conversation_
     assert "`compaction`: only the provider that made this item can read the conversation" in body["error"]["message"]
 
 
+@pytest.mark.parametrize("given", [HISTORY, "My boat is called Ada."], ids=["items", "text"])
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_the_path_for_compactions_gives_the_same_item(gateway: Running, upstream: str, given: Any) -> None:
+    status, _, data = await call(
+        gateway[0].url, "/v1/responses/compact", {"model": upstream, "input": given, "instructions": "Be brief."}
+    )
+    response = json.loads(data)
+    assert (status, response["object"], response["id"][:5]) == (200, "response.compaction", "resp_")
+    (item,) = response["output"]
+    assert item["type"] == "compaction" and response["usage"]["input_tokens"] > 0
+    sent = gateway[1].journal.last.body.decode()
+    assert "My boat is called Ada." in sent and "Be brief." in sent and "Summarize the conversation so far." in sent
+    status, _ = await ask(gateway, upstream, [item, *HISTORY[:1]])
+    assert status == 200
+    assert b"Summary of the conversation so far" in gateway[1].journal.last.body
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [({"model": "none", "input": "Hi"}, 404), ({"input": "Hi", "model": 5}, 400)]
+)
+async def test_a_request_for_a_compaction_that_cannot_be_read_is_refused(
+    gateway: Running, body: dict[str, Any], status: int
+) -> None:
+    assert (await call(gateway[0].url, "/v1/responses/compact", body))[0] == status
+
+
 def test_a_provider_with_compaction_gets_the_request_as_it_is() -> None:
     body = ClientBody(json.dumps({"input": [*HISTORY, TRIGGER]}).encode(), codec("openai_responses").PASS)
     assert body.to_repair(target_of("openai_responses", compaction=True)) is None

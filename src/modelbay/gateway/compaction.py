@@ -1,5 +1,6 @@
 """Compaction of Responses for providers without it: a request that ends with `compaction_trigger` gets one `compaction` item,
 which replaces the conversation in later requests. Codex shortens long sessions like this if it takes the gateway for OpenAI.
+`/responses/compact`, which its older versions use, gets the same item.
 
 The model is asked for a summary. The item contains it in modelbay's envelope, which later requests bring back.
 """
@@ -12,6 +13,10 @@ from msgspec.structs import replace
 from modelbay.conversation import Conversation, Provenance, Text, Thinking, ToolChoice, Turn, UnknownPart, user
 from modelbay.errors import IncompleteReply, Unsupported
 from modelbay.events import Event, Failed, Finished, PartAnnotated, PartDelta, PartEnded, PartStarted
+from modelbay.gateway.client_request import ClientRequest
+from modelbay.gateway.passing import ClientBody
+from modelbay.gateway.revision import Revision
+from modelbay.json_text import decode, encode
 from modelbay.protocols.opaque import seal, unseal
 from modelbay.target import Target
 
@@ -27,6 +32,29 @@ Summarize the conversation so far. Another model continues the work and sees onl
 all instructions that still hold; what was decided and done, with the names of files, commands and their results; what is left \
 to do, and the next step. Keep names, paths, numbers and error messages exact. Do not call tools. Write only the summary."""
 _LEAD = "Summary of the conversation so far, whose messages are not repeated:\n\n"
+
+
+async def as_reply(revision: Revision, request: ClientRequest) -> ClientRequest | None:
+    """A request to `/responses/compact` as one for a reply that is the compaction; None if the provider has that path.
+
+    Raises:
+        BadRequest: the body is not a JSON object.
+        UnknownModel: no model has the name.
+    """
+    if _compacts(await revision.target(ClientBody(request.body, request.codec.PASS).model)):
+        return None
+    fields = request.fields()
+    given = fields.get("input") or []
+    items = given if isinstance(given, list) else [{"role": "user", "content": given}]
+    body = {**fields, "input": [*items, {"type": _TRIGGER}], "stream": False, "store": False}
+    return replace(request, body=encode(body))
+
+
+def compacted(response: bytes) -> bytes:
+    """The response of `/responses/compact`, from a reply that is the compaction."""
+    fields = decode(response)
+    kept = {name: fields.get(name) for name in ("id", "created_at", "output", "usage")}
+    return encode({"object": "response.compaction", **kept})
 
 
 def with_summaries(conversation: Conversation, target: Target) -> Conversation:

@@ -12,7 +12,7 @@ from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, 
 from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, UsageReported, Warned, collect
 from modelbay.gateway import cache_ttl, client_login, headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
-from modelbay.gateway.compaction import Compaction, compaction, may_compact, with_summaries
+from modelbay.gateway.compaction import Compaction, compacted, compaction, may_compact, with_summaries
 from modelbay.gateway.framing import PassedStream, RenderedStream, failure_array, failure_event
 from modelbay.gateway.learned_counts import Expected
 from modelbay.gateway.passing import ClientBody, changed_text, passed_path
@@ -344,6 +344,8 @@ class Exchange:
         await self._keep(reply, prepared.conversation)
         passes = prepared.conversation is None and not opened.streamed
         body = b"".join(data) if passes else self._request.codec.render_reply(reply)
+        if self._request.route.action == "compact":
+            body = compacted(body)
         fields = headers.returned(opened.headers, passed=False)
         self._responder.whole(200, body, [JSON, *fields, *self.fields()])
 

@@ -11,6 +11,7 @@ from modelbay.errors import ModelbayError, ProviderError
 from modelbay.gateway import client_login, headers
 from modelbay.gateway.catalogs import catalog
 from modelbay.gateway.client_request import ClientRequest
+from modelbay.gateway.compaction import as_reply
 from modelbay.gateway.counting import TokenCount
 from modelbay.gateway.exchange import Exchange
 from modelbay.gateway.gateway import Gateway
@@ -181,8 +182,9 @@ class Visit:
     async def _answer_to(self, request: ClientRequest) -> None:
         match request.route.action:
             case "generate":
-                self.exchange = exchange = Exchange(self._revision, self._gateway.stores, request, self.responder)
-                await exchange.run()
+                await self._exchange(request)
+            case "compact" if (reply := await as_reply(self._revision, request)) is not None:
+                await self._exchange(reply)
             case "count":
                 self._count = TokenCount(self._revision, self._gateway.stores, request, self.responder)
                 await self._count.run()
@@ -202,6 +204,10 @@ class Visit:
                 )
             case action:
                 raise refusals.not_valid(f"{action} is not available")
+
+    async def _exchange(self, request: ClientRequest) -> None:
+        self.exchange = exchange = Exchange(self._revision, self._gateway.stores, request, self.responder)
+        await exchange.run()
 
     def _json(self, body: Any, fields: Iterable[headers.Field] = ()) -> None:
         self.responder.whole(200, encode(body), [JSON, *fields])
