@@ -63,6 +63,15 @@ def test_a_project_may_describe_models_and_get_no_variable(desk: Desk):
     assert "api_key" not in own.table and "custom_headers" not in own.table
 
 
+def test_a_secret_next_to_a_reference_is_a_secret(desk: Desk):
+    desk.write(
+        OWN, text(acme=entry(api_key=f"{KEY}$MORE", extra_headers={"X-A": f"{KEY} $MORE", "X-B": "Bearer $MORE"}))
+    )
+    assert KEY not in repr(read("crush"))
+    assert read("crush").providers[0].table["custom_headers"] == {"X-B": "Bearer {env:MORE}"}
+    assert read("crush", keys=True).providers[0].table["api_key"] == f"{KEY}{{env:MORE}}"
+
+
 def test_the_output_of_a_program_is_a_reference_only_in_its_own_files(desk: Desk):
     desk.write(OWN, text(acme=entry(api_key="$(op read 'op://a b')")))
     assert read("crush").providers[0].table["api_key"] == """{command:sh -c 'op read '"'"'op://a b'"'"''}"""

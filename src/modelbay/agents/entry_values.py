@@ -42,10 +42,6 @@ class ReferenceForm(Struct, frozen=True):
     """A whole value that is the output of a program. Its group is the command for the shell."""
 
 
-SHELL = ReferenceForm(re.compile(r"\$\{([A-Za-z_]\w*)\}|\$([A-Za-z_]\w*)"))
-"""`$NAME` and `${NAME}`."""
-
-
 def text_with_references(merged: MergedConfig, path: Keys, form: ReferenceForm, *, may_run: bool = False) -> str | None:
     """A text with its references in modelbay's form; None, with a result, if it cannot be imported."""
     value = merged.get(*path)
@@ -90,7 +86,7 @@ def import_key(
     if value is None:
         provider.missing_key = provider.missing_key or (KEY_NOT_COPIED if merged.get(*path) else "")
         return
-    if REFERENCE.search(value):
+    if REFERENCE.fullmatch(value):
         provider.table["api_key"] = value
         merged.exact(*path)
     elif merged.secret(*path):
@@ -107,7 +103,7 @@ def import_headers(merged: MergedConfig, path: Keys, provider: ImportedProvider,
         if value is None:
             merged.exact(*path, name, why="an empty header is not sent")
             continue
-        if secret_header(name, value) and not REFERENCE.search(value) and not merged.secret(*path, name):
+        if secret_header(name, value) and not merged.secret(*path, name):
             if "api_key" not in provider.table:
                 provider.missing_key = provider.missing_key or KEY_IN_HEADER
             continue
