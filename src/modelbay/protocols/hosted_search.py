@@ -54,8 +54,8 @@ _LEAD = (
 )
 _KIND = "search"
 _URL = re.compile(r"https?://[^\s<>\"'`|\\^{}\[\]]+")
-_AFTER_URL = ".,;:!?*_~'"
-"""Characters after a URL in a text that are probably not part of it."""
+_REST = re.compile(r"(?P<url>/?(?:(?:\?utm_|#)[^)]*)?)[.,;:!?*_~']*(?:\)|$)")
+"""The text after the URL of a page, up to its end or to a bracket, which may be the end of a link."""
 _CITED = 150
 """Maximum characters of a cited text, as in Anthropic's replies."""
 T = TypeVar("T")
@@ -295,24 +295,24 @@ def citations(text: str, pages: Iterable[FoundPage]) -> list[Annotation]:
         return []
     found: list[Annotation] = []
     for match in _URL.finditer(text):
-        for url in _candidates(match[0]):
-            if (page := known.get(_plain(url))) is not None:
-                start, end = _linked(text, match.start(), match.start() + len(url))
-                cited = page.text[:_CITED].strip() or page.title
-                found.append(
-                    Annotation("url", url=page.url, title=page.title or page.url, text=cited, start=start, end=end)
-                )
-                break
+        fitting = [(url, length) for url in known if (length := _named(match[0], url))]
+        if not fitting:
+            continue
+        url, length = max(fitting, key=lambda one: len(one[0]))
+        page = known[url]
+        start, end = _linked(text, match.start(), match.start() + length)
+        cited = page.text[:_CITED].strip() or page.title
+        found.append(Annotation("url", url=page.url, title=page.title or page.url, text=cited, start=start, end=end))
     return found
 
 
-def _candidates(raw: str) -> list[str]:
-    """The URLs that a text may mean: brackets and punctuation after a URL are often those of the sentence."""
-    found = [raw]
-    while found[-1] and (found[-1][-1] in _AFTER_URL or found[-1].endswith(")")):
-        found.append(found[-1][:-1])
-    cut = [raw[: match.start()] for match in re.finditer(r"\)", raw)]
-    return [*found, *reversed(cut)]
+def _named(raw: str, url: str) -> int:
+    """The length of the URL at the start of a text that means a page; 0 if it means another one. Brackets and punctuation after a
+    URL are often those of the sentence; fragments and the parameters of referrers do not change the page."""
+    if not raw.startswith(url):
+        return 0
+    match = _REST.match(raw, len(url))
+    return match.end("url") if match is not None else 0
 
 
 def _linked(text: str, start: int, end: int) -> tuple[int, int]:

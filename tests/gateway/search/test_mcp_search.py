@@ -34,7 +34,8 @@ class McpServer:
         self.arguments: list[dict[str, Any]] = []
         self.session = 0
         self.forgets = 0
-        """How many calls of tools are answered with 404."""
+        """How many calls of tools are answered with `lost`."""
+        self.lost = 404
 
     def answer_to(self, message: dict[str, Any]) -> dict[str, Any]:
         match message["method"]:
@@ -58,7 +59,7 @@ class McpServer:
                 outer.headers.append({name.lower(): value for name, value in self.headers.items()})
                 if message["method"] == "tools/call" and outer.forgets:
                     outer.forgets -= 1
-                    self.answer(404, b"")
+                    self.answer(outer.lost, b"")
                     return
                 extra = {}
                 if message["method"] == "initialize" and outer.sessions:
@@ -121,8 +122,10 @@ async def test_a_server_without_sessions_is_used_too() -> None:
     assert "DELETE" not in server.methods
 
 
-async def test_a_lost_session_is_opened_again_once() -> None:
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_lost_session_is_opened_again_once(status: int) -> None:
     server = McpServer()
+    server.lost = status
     async with server.engine() as engine:
         await engine.search("tides", HOSTED)
         server.forgets = 1

@@ -15,6 +15,8 @@ from modelbay.protocols.shapes import objects, word
 
 EXTRACT: dict[ContextSize, int] = {"low": 500, "medium": 1500, "high": 4000}
 """Maximum characters of a page's text."""
+_LONGEST_TEXT = 2**20
+"""Maximum characters that are read of a text without a structure."""
 _LONGEST_URL = 2000
 _LONGEST_TITLE = 300
 _LONGEST_AGE = 60
@@ -76,20 +78,21 @@ def pages_in(value: Json, depth: int = 4) -> list[FoundPage]:
 def pages_in_text(text: str) -> list[FoundPage]:
     """The pages in a text with lines such as `Title: …` and `URL: …`, as MCP servers write them. A text with other URLs is one
     page, at the first of them."""
-    records: list[dict[str, Any]] = []
+    records: list[dict[str, list[str]]] = []
     field = ""
-    for line in text.splitlines():
+    for line in text[:_LONGEST_TEXT].splitlines():
         match = _FIELD.match(line)
         if match is None:
             if field and records:
-                records[-1][field] += f"\n{line}"
+                records[-1][field].append(line)
             continue
         field = _field(match[1])
         if not records or field in records[-1]:
             records.append({})
-        records[-1][field] = match[2].strip()
+        records[-1][field] = [match[2].strip()]
+    joined = [{name: "\n".join(lines) for name, lines in record.items()} for record in records]
     found = [
-        page for record in records if (page := page_of({**record, "url": record.get("url", "").strip()})) is not None
+        page for record in joined if (page := page_of(record | {"url": record.get("url", "").strip()})) is not None
     ]
     if found:
         return found

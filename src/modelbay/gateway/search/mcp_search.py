@@ -4,7 +4,8 @@ A session is opened for the first search and is used by all later ones. If the s
 one is opened. Replies are JSON or server-sent events, in which requests and notifications of the server are ignored.
 """
 
-from asyncio import Lock
+from asyncio import Lock, timeout
+from contextlib import suppress
 from typing import Any
 
 from modelbay.config.schema import SearchSettings
@@ -21,6 +22,8 @@ from modelbay.transport import Request, Response, Transport
 
 VERSION = "2025-06-18"
 """The version of MCP that is offered; the server's answer counts."""
+_END_SECONDS = 2.0
+"""Time limit of the end of a session: a gateway that stops does not wait longer."""
 _PAGES = 20
 """Maximum pages of a server's list of tools."""
 _QUERY = ("query", "q", "search_query", "searchQuery", "search_term", "keywords", "text", "input")
@@ -60,7 +63,7 @@ class McpSearch:
             except _SessionLost:
                 return _pages(await self._call(endpoint, query, hosted, most))
         except _SessionLost:
-            raise SearchFailed(f"POST {endpoint.origin}: the MCP server ended two sessions") from None
+            raise SearchFailed(f"POST {endpoint.origin}: the MCP server refused a request in two sessions") from None
         except ModelbayError as error:
             raise SearchFailed(error.message) from None
 
@@ -68,12 +71,10 @@ class McpSearch:
         """End the session. Errors are ignored: the server ends it anyway."""
         headers, self._headers = self._headers, {}
         if "Mcp-Session-Id" in headers:
-            try:
-                request = Request("DELETE", endpoint.url, {**endpoint.headers, **headers}, None, LIMITS)
-                async with await self._transport.send(request) as response:
+            request = Request("DELETE", endpoint.url, {**endpoint.headers, **headers}, None, LIMITS)
+            with suppress(ModelbayError, TimeoutError):
+                async with timeout(_END_SECONDS), await self._transport.send(request) as response:
                     await response.read()
-            except ModelbayError:
-                return
 
     async def _call(self, endpoint: SearchEndpoint, query: str, hosted: HostedSearch, most: int) -> dict[str, Any]:
         async with self._opening:
@@ -129,7 +130,8 @@ class McpSearch:
         }
         request = Request("POST", endpoint.url, headers, encode(message), LIMITS)
         async with await self._transport.send(request) as response:
-            if response.status == 404 and "Mcp-Session-Id" in self._headers:
+            # 404 by the specification; servers made with the TypeScript SDK answer 400
+            if response.status in (400, 404) and "Mcp-Session-Id" in self._headers:
                 self._headers, self._tool = {}, {}
                 raise _SessionLost
             if response.status >= 400:
