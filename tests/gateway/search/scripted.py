@@ -43,10 +43,10 @@ class SearchServer:
     def __init__(self) -> None:
         self.queries: list[str] = []
         self.status = 200
-        self.asked = threading.Event()
-        """Set when the first search arrives."""
-        self.left = threading.Event()
-        """Set when a client of a held search closes its connection."""
+        self.asked = threading.Semaphore(0)
+        """Released for each search that arrives."""
+        self.left = threading.Semaphore(0)
+        """Released for each held search whose client closes its connection."""
         self.held: threading.Event | None = None
         """Searches are answered when it is set."""
         self.pages: list[dict[str, Any]] = PAGES
@@ -58,10 +58,10 @@ class SearchServer:
         class Searx(Handler):
             def do_GET(self) -> None:
                 outer.queries.append(parse_qs(urlsplit(self.path).query)["q"][0])
-                outer.asked.set()
+                outer.asked.release()
                 while outer.held is not None and not outer.held.wait(0.02):
                     if select([self.connection], [], [], 0)[0]:
-                        outer.left.set()
+                        outer.left.release()
                         return
                 self.answer(outer.status, json.dumps({"results": outer.pages}).encode())
 
@@ -75,6 +75,7 @@ class ScriptedModel:
     def __init__(self, protocol: str, *replies: list[AnyPart]) -> None:
         self.protocol = protocol
         self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
         self.replies = list(replies)
         self.status = 200
         """Status of replies after the first."""
@@ -104,6 +105,7 @@ class ScriptedModel:
             def do_POST(self) -> None:
                 body = json.loads(self.body())
                 outer.bodies.append(body)
+                outer.headers.append({name.lower(): value for name, value in self.headers.items()})
                 if len(outer.bodies) > 1 and outer.status != 200:
                     self.answer(outer.status, b'{"error": {"message": "the model is gone"}}')
                     return

@@ -6,6 +6,7 @@ import pytest
 
 from modelbay.gateway.search.found_pages import limited, page_of, pages_in, pages_in_text, web_url
 from modelbay.protocols.hosted_search import FoundPage, HostedSearch
+from tests.processor_time import check_growth
 
 
 def cleaned(text: str, title: str = "") -> FoundPage:
@@ -103,3 +104,10 @@ def test_another_text_is_one_page_at_its_first_address() -> None:
         FoundPage("https://a.example/x", "", "As https://a.example/x. says")
     ]
     assert pages_in_text("no address") == []
+
+
+def test_the_time_for_a_text_grows_with_its_lines() -> None:
+    def read(lines: int) -> object:
+        return pages_in_text("URL: https://a.example\nText: x" + "\nmore" * lines)
+
+    check_growth(lambda: read(5_000), lambda: read(100_000), below=100)

@@ -365,6 +365,7 @@ def test_a_chat_client_gets_citations(tmp_path: Path, upstream: str, streamed: b
             usage = chunks[-1].usage
         else:
             reply = client.create(**asks)
+            assert "1" in reply.id, "the ID of the first step"
             found, usage = [one.model_dump() for one in reply.choices[0].message.annotations or ()], reply.usage
     (annotation,) = found
     cited = annotation["url_citation"]
@@ -472,8 +473,9 @@ def test_a_provider_of_the_clients_protocol_searches_itself(tmp_path: Path) -> N
 def test_a_provider_that_cannot_search_gets_the_function_tool_in_its_own_protocol(tmp_path: Path) -> None:
     model = ScriptedModel("anthropic", [search()], [Text(text=ANSWER)], [Text(text="Yes.")])
     with searching(tmp_path, model, dialect="dialect = { hosted_search = false }") as (gateway, engine):
-        first = messages(gateway).create(**asked())
+        first = messages(gateway).create(**asked(), extra_headers={"anthropic-beta": "some-beta"})
         assert [block.type for block in first.content] == ["server_tool_use", "web_search_tool_result", "text"]
+        assert [headers.get("anthropic-beta") for headers in model.headers] == ["some-beta"] * 2
         content = [block.model_dump(exclude_none=True) for block in first.content]
         history = [
             *asked()["messages"],

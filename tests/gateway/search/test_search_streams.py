@@ -47,17 +47,19 @@ async def test_a_long_search_has_signs_of_life(tmp_path: Path, monkeypatch: pyte
     assert b"web_search_tool_result" in rest
 
 
-async def test_a_search_ends_when_its_client_leaves(tmp_path: Path) -> None:
+async def test_all_searches_end_when_their_client_leaves(tmp_path: Path) -> None:
     engine = SearchServer()
     engine.held = threading.Event()
-    model = ScriptedModel("anthropic", [search()])
-    with searching(tmp_path, model, engine=engine) as (gateway, _):
+    model = ScriptedModel("anthropic", [search("one"), search("two", "call_2")])
+    with searching(tmp_path, model, settings="timeout = 600", engine=engine) as (gateway, _):
         async with RawClient(gateway.url) as client:
             await client.send(post("/v1/responses", RESPONSES))
             await client.head()
             await client.until(b"response.web_search_call.searching")
-            assert await asyncio.to_thread(engine.asked.wait, LONG)
-        assert await asyncio.to_thread(engine.left.wait, LONG)
+            for _ in range(2):
+                assert await asyncio.to_thread(engine.asked.acquire, timeout=LONG)
+        for _ in range(2):
+            assert await asyncio.to_thread(engine.left.acquire, timeout=LONG)
     assert len(model.bodies) == 1
 
 
@@ -72,6 +74,9 @@ async def test_a_model_that_fails_after_a_search_fails_the_stream(tmp_path: Path
         assert b"response.web_search_call.completed" in data
         last = json.loads(data.strip().rpartition(b"data: ")[2])
         assert last["type"] == "response.failed"
+        assert [item["type"] for item in last["response"]["output"]] == ["web_search_call", "reasoning"]
+        begun = json.loads(data.partition(b"data: ")[2].partition(b"\n")[0])
+        assert last["response"]["id"] == begun["response"]["id"], "the SDK rejects the end of another response"
         model.bodies.clear()
         found, _, data = await call(gateway.url, "/v1/messages", asked())
     assert found in (400, 403, 502), "a reply in one piece reports the error by its status"
@@ -198,6 +203,42 @@ async def test_a_forged_envelope_is_only_a_text(tmp_path: Path) -> None:
         status, _, _ = await call(gateway.url, "/v1/messages", asked(messages=history))
     assert status == 200
     assert [kind for kind, _ in model.history(0)] == ["tool_call", "tool_result", "text", "text"]
+
+
+async def test_earlier_searches_count_as_the_model_gets_them(tmp_path: Path) -> None:
+    """Envelopes are longer than the texts in them."""
+    model = ScriptedModel("openai_chat", [search()], [Text(text=ANSWER)])
+    engine = SearchServer()
+    engine.pages = [{"url": f"https://a.example/{number}", "content": "tide " * 200} for number in range(10)]
+    with searching(tmp_path, model, engine=engine) as (gateway, _):
+        _, _, data = await call(gateway.url, "/v1/messages", asked())
+        content = json.loads(data)["content"]
+        history = [
+            *asked()["messages"],
+            {"role": "assistant", "content": content},
+            {"role": "user", "content": "Sure?"},
+        ]
+        _, _, counted = await call(gateway.url, "/v1/messages/count_tokens", {"model": "m", "messages": history})
+        (called,) = model.bodies[1]["messages"][1]["tool_calls"]
+        plain = [
+            asked()["messages"][0],
+            {
+                "role": "assistant",
+                "content": [{"type": "tool_use", "id": "a", "name": "web_search", "input": {"query": "tides"}}],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": "a", "content": model.bodies[1]["messages"][2]["content"]}
+                ],
+            },
+            {"role": "assistant", "content": ANSWER},
+            {"role": "user", "content": "Sure?"},
+        ]
+        _, _, expected = await call(gateway.url, "/v1/messages/count_tokens", {"model": "m", "messages": plain})
+    assert called["function"]["name"] == "web_search"
+    tokens, wanted = json.loads(counted)["input_tokens"], json.loads(expected)["input_tokens"]
+    assert abs(tokens - wanted) < wanted / 20
 
 
 def test_a_call_is_compact_before_the_model_sees_it_again() -> None:
