@@ -128,7 +128,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("retries", 1.5, "retries must be an integer, not float"),
     ("stop", "END", "stop must be a list of strings, not str"),
     ("stop", ["END", 3], "stop[1] must be a string, not int"),
-    ("model", 3, "model must be a string, not int"),
+    ("model", 3, "model must be a string or a list of strings, not int"),
 ]
 
 

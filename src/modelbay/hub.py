@@ -8,7 +8,8 @@ Nothing here is specific to a protocol or vendor: a codec renders the call, an e
 transport sends it once, and the response becomes events.
 """
 
-from asyncio import to_thread
+from asyncio import TaskGroup, to_thread
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -23,14 +24,14 @@ from modelbay.conversation import Conversation, Reasoning, Turn
 from modelbay.deadline import Deadline
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.events import Event, PartDelta, Reply, collect, failure
+from modelbay.events import Event, PartDelta, Reply, Warned, collect, failure
+from modelbay.fallback import ModelCall
 from modelbay.hints import About, explain
 from modelbay.line import ProviderClient
 from modelbay.logs import LOG
 from modelbay.model import Model
 from modelbay.opened import Sending
-from modelbay.opening import Opening
-from modelbay.prompt import Ask, Prompt
+from modelbay.prompt import Ask, Prompt, checked
 from modelbay.protocols import efforts
 from modelbay.protocols.codec import add_settings, codec
 from modelbay.providers import presets
@@ -168,12 +169,15 @@ class Hub:
 
     # --- asking ---
 
-    def stream(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> ReplyStream:
+    def stream(
+        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
+    ) -> ReplyStream:
         """A reply that is read while it arrives: as events, as text (`text`), or at last as a whole (`reply`).
 
-        `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default:
-        the default model. The settings are those of `Ask`, such as `system`, `files`, `tools`, `effort`, `max_tokens`,
-        `temperature` and `timeout`. A setting that is missing or None has the default of the model or its provider.
+        `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default: the default
+        model. Of a list of models, the first is asked that begins to reply. The settings are those of `Ask`, such as `system`,
+        `files`, `tools`, `effort`, `max_tokens`, `temperature` and `timeout`. A setting that is missing or None has the default of
+        the model or its provider.
 
         Closing the stream, or cancelling the task that reads it, closes the connection to the provider at once.
 
@@ -182,13 +186,10 @@ class Hub:
             ModelbayError: when it is read, if the reply did not start. After its start, the events end with `Finished` or
                 `Failed`.
         """
-        settings = prompts.checked(prompt, model, settings)
+        settings = checked(prompt, model, settings)
 
-        async def start() -> Opening:
-            sending = await self._prepare(model, prompt, settings, stream=True)
-            return Opening(self._line, sending, self._policy(settings))
-
-        return ReplyStream(start, partial(self._whole, settings), settings.get("timeout"))
+        call = self._call(model, prompt, settings, stream=True)
+        return ReplyStream(call, partial(self._whole, settings), settings.get("timeout"))
 
     def _whole(self, ask: Ask, events: list[Event], target: Target | None) -> Reply:
         """The reply of these events, with what is known about its target, and its value. Raises the error of a reply that
@@ -203,7 +204,9 @@ class Hub:
             reply.__dict__["answer"] = output_type(ask["output"]).value(reply)
         return reply
 
-    async def complete(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> Reply:
+    async def complete(
+        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
+    ) -> Reply:
         """The complete reply, requested without streaming. The arguments are those of `stream`.
 
         Raises:
@@ -211,19 +214,65 @@ class Hub:
             ModelbayError: there is no complete reply. `Reply.error` is never set in the result; `reply` of the error has the
                 complete parts of a reply that failed.
         """
-        settings = prompts.checked(prompt, model, settings)
+        settings = checked(prompt, model, settings)
         return await Deadline(settings.get("timeout")).within(self._complete(prompt, model, settings))
 
-    async def _complete(self, prompt: Prompt, model: str | None, ask: Ask) -> Reply:
-        sending = await self._prepare(model, prompt, ask, stream=False)
-        told: list[Event] = list(sending.call.warnings)
-        opening = Opening(self._line, sending, self._policy(ask))
-        async with await opening.opened(told.append) as opened:
+    async def _complete(self, prompt: Prompt, model: str | Sequence[str] | None, ask: Ask) -> Reply:
+        call = self._call(model, prompt, ask, stream=False)
+        told: list[Event] = []
+        while isinstance(step := await call.step(), Warned):
+            told.append(step)
+        async with step as opened:
             while (events := await opened.events()) is not None:
                 told += [event for event in events if type(event) is not PartDelta]  # `PartEnded` has their text
-        return self._whole(ask, told, sending.target)
+        return self._whole(ask, told, call.target)
 
-    def run(self, prompt: Prompt, *, model: str | None = None, max_steps: int = 10, **settings: Unpack[Ask]) -> ToolRun:
+    async def map(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        model: str | Sequence[str] | None = None,
+        limit: int = 20,
+        progress: Callable[[int, Reply], object] | None = None,
+        **settings: Unpack[Ask],
+    ) -> list[Reply]:
+        """The replies to many prompts, in their order, with at most `limit` calls at a time.
+
+        A call that fails does not end the others: its reply has the error in `error`, and the parts that arrived. `progress` is
+        called with the place of each prompt whose call has ended, and the reply. The other arguments are those of `stream`.
+
+        Raises:
+            TypeError, ValueError: immediately, for an unknown setting or an invalid value; nothing was sent.
+        """
+        if limit < 1:
+            raise ValueError(f"limit must be at least 1, not {limit}")
+        asked = [(prompt, checked(prompt, model, settings)) for prompt in prompts]
+        waiting = iter(enumerate(asked))
+        replies = [Reply() for _ in asked]
+
+        async def work() -> None:
+            for place, (prompt, ask) in waiting:
+                try:
+                    timed = Deadline(ask.get("timeout")).within(self._complete(prompt, model, ask))
+                    replies[place] = await timed
+                except ModelbayError as error:
+                    replies[place] = replace(error.reply or Reply(), error=error)
+                if progress is not None:
+                    progress(place, replies[place])
+
+        async with TaskGroup() as group:
+            for _ in range(min(limit, len(asked))):
+                group.create_task(work())
+        return replies
+
+    def run(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | Sequence[str] | None = None,
+        max_steps: int = 10,
+        **settings: Unpack[Ask],
+    ) -> ToolRun:
         """A conversation in which the model calls functions, until it answers: `reply = await hub.run(prompt, tools=[f, g])`.
 
         `tools` are functions, and tools made with `Tool.of`. The calls of a reply run at the same time; functions without `async`
@@ -236,7 +285,7 @@ class Hub:
             ModelbayError: when it is read or awaited, if a reply did not start, or failed.
             TooManySteps: likewise, if the model still calls tools after `max_steps` replies.
         """
-        settings = prompts.checked(prompt, model, settings)
+        settings = checked(prompt, model, settings)
         if max_steps < 1:
             raise ValueError(f"max_steps must be at least 1, not {max_steps}")
         begun = prompts.conversation(prompt, prompts.with_open_files(settings))
@@ -269,6 +318,13 @@ class Hub:
             with suppress(ConfigError):  # its provider is invalid, as `problems` reports
                 codec(upstream(self.config, provider).protocol)
         _ = self.catalog
+
+    def _call(self, model: str | Sequence[str] | None, prompt: Prompt, ask: Ask, *, stream: bool) -> ModelCall:
+        async def prepare(name: str | None) -> Sending:
+            return await self._prepare(name, prompt, ask, stream=stream)
+
+        names = [model] if model is None or isinstance(model, str) else model
+        return ModelCall(self._line, names, prepare, self._policy(ask))
 
     async def _prepare(self, name: str | None, prompt: Prompt, ask: Ask, *, stream: bool) -> Sending:
         entry = self.config.model(name)

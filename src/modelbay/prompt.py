@@ -130,7 +130,9 @@ def checked(prompt: object, model: object, settings: Ask) -> Ask:
     # a client's request was parsed leniently; its provider decides whether it is valid
     parsed = isinstance(prompt, Conversation) and prompt.protocol is not None
     (_PARSED if parsed else _CHECKER).check(prompt, Prompt, "prompt")
-    _CHECKER.check(model, str | None, "model")
+    _CHECKER.check(model, str | Sequence[str] | None, "model")
+    if not isinstance(model, str) and model is not None and not model:
+        raise ValueError("model must not be an empty list")
     for name, value in settings.items():
         _CHECKER.check(value, _TYPES[name], name)
     if settings.get("files") and not isinstance(prompt, str) and _asking(_turns(cast(Prompt, prompt))) is None:

@@ -1,6 +1,6 @@
 """A reply that is read while it arrives: as events, as text, or at last as a whole."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
@@ -9,7 +9,7 @@ from modelbay.conversation import Media, Refusal, ServerToolCall, Text, Thinking
 from modelbay.deadline import Deadline
 from modelbay.errors import TimedOut
 from modelbay.events import Event, Failed, PartDelta, PartKind, PartStarted, Reply, Warned
-from modelbay.opening import Opening
+from modelbay.fallback import ModelCall
 from modelbay.partial_json import begun
 from modelbay.target import Target
 
@@ -34,16 +34,16 @@ class ReplyStream:
 
     def __init__(
         self,
-        start: Callable[[], Awaitable[Opening]],
+        call: ModelCall,
         whole: Callable[[list[Event], Target | None], Reply],
         timeout: float | None = None,
     ) -> None:
-        """`start` prepares the call. `whole` makes the reply of the events, or raises its error. `timeout`: maximum seconds from
+        """`whole` makes the reply of the events, or raises its error. `timeout`: maximum seconds from
         the beginning of reading to the end of the reply."""
         self._make_whole = whole
         self._record = _Record()
         # it does not refer to this stream: a loop that is left drops it, and with it the connection, at once
-        self._events = _read(start, self._record, timeout)
+        self._events = _read(call, self._record, timeout)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._events
@@ -136,18 +136,12 @@ class _Record:
             self.events.append(event)
 
 
-async def _read(
-    start: Callable[[], Awaitable[Opening]], record: _Record, timeout: float | None
-) -> AsyncGenerator[Event, None]:
+async def _read(call: ModelCall, record: _Record, timeout: float | None) -> AsyncGenerator[Event, None]:
     deadline = Deadline(timeout)
-    opening = await deadline.within(start())
-    record.target = opening.sending.target
-    for warning in opening.sending.call.warnings:
-        record.events.append(warning)
-        yield warning
-    while isinstance(step := await deadline.within(opening.step()), Warned):
+    while isinstance(step := await deadline.within(call.step()), Warned):
         record.events.append(step)
         yield step
+    record.target = call.target
     async with step as opened:
         try:
             while (events := await deadline.within(opened.events())) is not None:

@@ -6,7 +6,7 @@ It has the same methods. The event loop runs in its own thread, so any number of
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
@@ -197,7 +197,7 @@ class Hub:
         """
         return self._run(self._hub.discover(provider))
 
-    def complete(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> Reply:
+    def complete(self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Reply:
         """The complete reply, requested without streaming. The arguments are those of `stream`.
 
         Raises:
@@ -207,12 +207,15 @@ class Hub:
         """
         return self._run(self._hub.complete(prompt, model=model, **settings))
 
-    def stream(self, prompt: Prompt, *, model: str | None = None, **settings: Unpack[Ask]) -> "ReplyStream":
+    def stream(
+        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
+    ) -> "ReplyStream":
         """A reply that is read while it arrives: as events, as text (`text`), or at last as a whole (`reply`).
 
-        `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default:
-        the default model. The settings are those of `Ask`, such as `system`, `files`, `tools`, `effort`, `max_tokens`,
-        `temperature` and `timeout`. A setting that is missing or None has the default of the model or its provider.
+        `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default: the default
+        model. Of a list of models, the first is asked that begins to reply. The settings are those of `Ask`, such as `system`,
+        `files`, `tools`, `effort`, `max_tokens`, `temperature` and `timeout`. A setting that is missing or None has the default of
+        the model or its provider.
 
         Closing the stream, or cancelling the task that reads it, closes the connection to the provider at once.
 
@@ -223,8 +226,32 @@ class Hub:
         """
         return ReplyStream(self._hub.stream(prompt, model=model, **settings), self._running)
 
+    def map(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        model: str | Sequence[str] | None = None,
+        limit: int = 20,
+        progress: Callable[[int, Reply], object] | None = None,
+        **settings: Unpack[Ask],
+    ) -> list[Reply]:
+        """The replies to many prompts, in their order, with at most `limit` calls at a time.
+
+        A call that fails does not end the others: its reply has the error in `error`, and the parts that arrived. `progress` is
+        called with the place of each prompt whose call has ended, and the reply. The other arguments are those of `stream`.
+
+        Raises:
+            TypeError, ValueError: immediately, for an unknown setting or an invalid value; nothing was sent.
+        """
+        return self._run(self._hub.map(prompts, model=model, limit=limit, progress=progress, **settings))
+
     def run(
-        self, prompt: Prompt, *, model: str | None = None, max_steps: int = 10, **settings: Unpack[Ask]
+        self,
+        prompt: Prompt,
+        *,
+        model: str | Sequence[str] | None = None,
+        max_steps: int = 10,
+        **settings: Unpack[Ask],
     ) -> "ToolRun":
         """A conversation in which the model calls functions, until it answers: `reply = await hub.run(prompt, tools=[f, g])`.
 

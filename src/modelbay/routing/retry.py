@@ -12,7 +12,16 @@ from typing import Any
 
 from msgspec import Struct
 
-from modelbay.errors import MalformedReply, ModelbayError, TimedOut
+from modelbay.errors import (
+    BadRequest,
+    ConfigError,
+    ContextOverflow,
+    HubClosed,
+    MalformedReply,
+    MissingCredential,
+    ModelbayError,
+    TimedOut,
+)
 from modelbay.json_text import decode
 
 MOST_SECONDS = 86_400
@@ -54,6 +63,16 @@ class Decision(Struct, frozen=True):
 
     delay: float | None
     why: str
+
+
+def moves_on(error: ModelbayError) -> bool:
+    """Whether another model may reply although one failed with this error. Not if the request itself is wrong or refused, or the
+    configuration must be corrected."""
+    if isinstance(error, ConfigError):
+        return isinstance(error, MissingCredential)
+    if isinstance(error, BadRequest):
+        return isinstance(error, ContextOverflow)
+    return not isinstance(error, HubClosed)
 
 
 def decide(error: ModelbayError, attempt: int, policy: Policy, random: Callable[[], float]) -> Decision:
