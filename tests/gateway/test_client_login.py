@@ -151,6 +151,18 @@ async def test_it_goes_to_its_vendor_in_place_of_the_provider_s_key(
     assert request.headers["x-app"] == "cli"
 
 
+async def test_the_entry_of_the_provider_changes_neither_the_login_nor_the_name_of_the_program(tmp_path: Path) -> None:
+    headers = f'custom_headers = {{ Authorization = "Bearer {SECRET}", User-Agent = "other", X-App = "other", x-team = "red" }}'
+    async with vendor(tmp_path, anthropic=headers) as at:
+        found = await at.ask(post("/v1/messages", body(), *BESIDE, *AGENT, key=None))
+    assert found.status == 200, found.body
+    [request] = at.tls.requests
+    assert request.headers["authorization"] == f"Bearer {LOGIN}"
+    assert request.headers["user-agent"] == "claude-cli/2.1.332 (external, cli)"
+    assert request.headers["x-app"] == "cli"
+    assert request.headers["x-team"] == "red"
+
+
 async def test_it_is_sent_with_a_request_that_must_be_rendered_again(tmp_path: Path) -> None:
     """For example after a switch from a model of another vendor, whose thinking is in the conversation."""
     thinking = Thinking(texts=["Hm."], opaque="x", origin=Provenance("openai_responses", "openai", "gpt-5"))
@@ -215,6 +227,9 @@ async def test_it_does_not_go_where_certificates_are_not_verified(tmp_path: Path
         ([f"x-api-key: {LOGIN}", f"x-modelbay-key: {KEY}"], 200),
         (["authorization: Bearer sk-ant-api03-of-the-client", f"x-modelbay-key: {KEY}"], 200),
         (["authorization: Bearer", f"x-modelbay-key: {KEY}"], 200),
+        ([f"authorization: Bearer {LOGIN}, Bearer {LOGIN}", f"x-modelbay-key: {KEY}"], 200),
+        ([f"authorization: Bearer {LOGIN}\u00e9", f"x-modelbay-key: {KEY}"], 200),
+        ([f"authorization: Bearer {LOGIN}\tx", f"x-modelbay-key: {KEY}"], 200),
         ([f"x-modelbay-key: {KEY}"], 200),
         ([f"authorization: Bearer {LOGIN}", "x-modelbay-key: "], 403),
     ],

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from modelbay.credentials.credential import AUTH_HEADERS, Credential
+from modelbay.credentials.credential import AUTH_HEADERS, Credential, is_key
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.opened import Sending
 from modelbay.origin import origin
@@ -34,7 +34,7 @@ def brought(headers: Mapping[str, str]) -> Hidden | None:
     """The token that a request has beside its client's key; None if it has none. Names of headers are in lower case."""
     value = headers.get("authorization", "")
     token = value[len(_SCHEME) :].strip() if value[: len(_SCHEME)].lower() == _SCHEME else ""
-    return Hidden(token) if token else None
+    return Hidden(token) if is_key(token) else None
 
 
 def for_call(request: ClientRequest, target: Target) -> Hidden | None:
@@ -58,9 +58,10 @@ def may_go(login: str, protocol: str, to: Upstream) -> bool:
 
 
 def without_credential(target: Target) -> Target:
-    """A target to which its provider's own credential is not sent."""
+    """A target to which its provider's own credential is not sent, nor another name of the program."""
     to = target.upstream
-    headers = {name: value for name, value in to.provider.custom_headers.items() if name.lower() not in AUTH_HEADERS}
+    left_out = AUTH_HEADERS | NAMES.keys()
+    headers = {name: value for name, value in to.provider.custom_headers.items() if name.lower() not in left_out}
     entry = replace(to.provider, auth="none", custom_headers=headers)
     return Target(target.entry, replace(to, provider=entry), target.model)
 

@@ -213,8 +213,9 @@ class Exchange:
         """Add the client's headers to a call in its own protocol. A body that was rendered again has the fields of previews, too,
         which providers reject without the names of these previews."""
         request = self._request
-        unknown = headers.unknown_previews(request.headers, self._revision.providers.adaptations(sending.target))
-        self._warnings += map(adapted, unknown)
+        if HEADER in request.headers:
+            lessons = self._revision.providers.adaptations(sending.target)
+            self._warnings += map(adapted, headers.unknown_previews(request.headers, lessons))
         changes = headers.changes(self._warnings)
         sending.call.headers |= headers.sent_on(request.headers, request.codec.PASS, changes)
 
