@@ -5,7 +5,7 @@ import sys
 
 import modelbay
 
-HEAVY = ("aiohttp", "rich", "textual", "keyring", "google.auth", "uvicorn", "starlette", "genai_prices")
+HEAVY = ("aiohttp", "rich", "textual", "keyring", "google.auth", "uvicorn", "starlette", "genai_prices", "yaml")
 
 
 def test_every_exported_name_is_there_and_they_are_sorted() -> None:

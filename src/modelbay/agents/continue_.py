@@ -57,7 +57,6 @@ FIELDS: list[Field] = [
     (("defaultCompletionOptions", "maxTokens"), ("max_output_size",), "size"),
 ]
 CAPABILITIES = {"tool_use": "tool_call", "image_input": "image_in"}
-TLS = {"caBundlePath": "ca"}
 
 
 def _home() -> Path:
@@ -253,8 +252,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
         check_supported(AGENT.id, AGENT.title, provider, vertex=True)
         key, options = _key(provider, exported), _options(provider)
         for model in provider.models:
-            exported.settings["models", _name(model, exported)] = {}
-            name = list(exported.settings)[-1][1]
+            name = _name(model, exported)
             exported.settings["models", name] = _entry(provider, model, name, key, options)
         default = provider.default_model or (provider.models[0] if provider.models else None)
         if default is not None and not exported.command:
