@@ -44,4 +44,5 @@ def desk(tmp_path: Path, simulator: Simulator) -> Iterator[LaunchDesk]:
     made = LaunchDesk(tmp_path, simulator)
     made.configure(CONFIG)
     yield made
+    made.end_all()
     until(lambda: not made.gateways())

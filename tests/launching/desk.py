@@ -40,6 +40,7 @@ class LaunchDesk(Command):
             path.mkdir()
         super().__init__(folder / "modelbay", simulator)
         self.environment |= {"HOME": str(self.user), "PATH": f"{self.bin}:{os.environ['PATH']}"}
+        self._names: list[str] = []
         for program in programs().values():
             self.add(program.command)
 
@@ -64,6 +65,7 @@ class LaunchDesk(Command):
 
     def agent(self, name: str, *options: str) -> "Popen[str]":
         """A running launch, whose agent shows itself in the file `name` and ends when the file `name.end` exists."""
+        self._names.append(name)
         return self.start("launch", "claude", *options, "--", "show", self.file(name), "wait", self.file(f"{name}.end"))
 
     def ended(self, name: str, running: "Popen[str]") -> int:
@@ -71,6 +73,11 @@ class LaunchDesk(Command):
         (self.room / f"{name}.end").touch()
         running.communicate()  # until the agent has closed its output, too
         return running.returncode
+
+    def end_all(self) -> None:
+        """Ends the agents that a failed test left behind."""
+        for name in self._names:
+            (self.room / f"{name}.end").touch()
 
     def gateways(self) -> list[Path]:
         return sorted(self.launches.glob("*.gateway"))
