@@ -92,6 +92,7 @@ def missing(conversation: Conversation, body: dict[str, Any], call: Call, target
         if (
             tool.kind in ("function", "freeform")
             and tool.name not in everything
+            and tool.loaded  # the model must not see the others yet
             and (not allowed or tool.name in allowed)
         ):
             lost.append(f"tool {tool.name}")
