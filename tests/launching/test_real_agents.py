@@ -26,7 +26,7 @@ SECONDS = 300
 DONE = re.compile(r"The tool \w+ (?:answered|failed)|swordfish-4711")
 """The simulator's answer after the agent has run a tool. Some agents put other paths into the prompt, which it may choose."""
 ANSWERED = re.compile(r"You asked")
-FACTS = 'max_context_size = 128000\nmax_output_size = 32000\ncapabilities = ["thinking", "tool_use"]'
+FACTS = 'max_context_size = 128000\nmax_output_size = 64000\ncapabilities = ["thinking", "tool_use"]'
 READ = "Read the file NOTE"
 TASKS = {
     "claude": ("-p", READ, "--allowedTools", "Read"),

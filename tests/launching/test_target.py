@@ -144,6 +144,19 @@ def test_the_makers_of_the_protocols_are_called_directly(type: str, model: str, 
     assert needs_gateway(agent(protocols=[protocol]), chosen(text)) == ""
 
 
+@pytest.mark.parametrize(
+    ("type", "protocol", "field"),
+    [("openai", "openai_chat", "freeform_tools"), ("openai_responses", "openai_responses", "namespaces")],
+)
+def test_only_an_agent_with_other_tools_than_functions_needs_the_gateway_for_them(
+    type: str, protocol: str, field: str
+) -> None:
+    found = chosen(PROVIDER.replace("anthropic", type) + MODEL)
+    assert needs_gateway(agent(protocols=[protocol]), found) == ""
+    why = needs_gateway(agent(protocols=[protocol], functions_only=False), found)
+    assert why.startswith("requests must be changed for the provider") and field in why
+
+
 def test_the_gateway_offers_all_models_under_their_aliases() -> None:
     other = '[providers.chat]\ntype = "openai"\nbase_url = "https://chat.example/v1"\n'
     other += '[models."chat/x"]\nprovider = "chat"\nmodel = "x"\n'

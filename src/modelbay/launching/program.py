@@ -121,6 +121,8 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     drops_thinking: tuple[Protocol, ...] = ()
     """Protocols in which it does not return the thinking of a model. Some models refuse a tool loop without it, and the gateway
     adds it again."""
+    functions_only: bool = True
+    """Whether all its tools are functions. Others, such as those of Codex, are changed by the gateway for most providers."""
     exporter: str = ""
     """The agent of `modelbay export` that renders its `exported` files."""
     environment: dict[str, str] = field(default_factory=dict)

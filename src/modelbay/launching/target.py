@@ -28,6 +28,9 @@ _ADDED = frozenset(("anthropic-version", "accept", "content-type", "user-agent")
 _SCHEME_HEADERS = {"bearer": "authorization"}
 """The header of an authentication scheme, if it does not have the scheme's name."""
 
+_OTHER_TOOLS = frozenset(("compaction", "freeform_tools", "namespaces"))
+"""The fields of a dialect that only change requests of agents whose tools are not all functions."""
+
 
 class ChosenModels(Struct, frozen=True):
     """The models that the user chose for an agent."""
@@ -200,7 +203,7 @@ def _obstacle(program: AgentProgram, config: Config, target: Target) -> str:
     base, user = urls.without_user(to.base_url)
     if (to.preset and to.preset.addressing != "plain") or to.full_url or urls.is_endpoint(base) or user or "?" in base:
         return "the base URL is not one that an agent can use"
-    if changed := _changed(config, target):
+    if changed := _changed(program, config, target):
         return f"requests must be changed for the provider ({', '.join(changed)})"
     if to.protocol in program.drops_thinking and target.model.can("thinking") is not False:
         return f"{program.title} does not return the thinking of {_name(entry)}, which the gateway adds"
@@ -214,9 +217,11 @@ def _obstacle(program: AgentProgram, config: Config, target: Target) -> str:
     return ""
 
 
-def _changed(config: Config, target: Target) -> list[str]:
+def _changed(program: AgentProgram, config: Config, target: Target) -> list[str]:
     """The fields of the dialect for which the gateway changes requests of the provider's own protocol."""
     found = edited_fields(target.upstream.dialect, target.codec.PASS)
+    if program.functions_only:
+        found = [name for name in found if name not in _OTHER_TOOLS]
     usual = upstream(config, target.upstream.provider, target.entry).dialect
     if not usual.unsupported and "unsupported" in found:
         found.remove("unsupported")  # a rule of the model's family, which agents of its maker's protocol know
