@@ -13,12 +13,12 @@ from modelbay.config.schema import Problem
 from modelbay.errors import ConfigError
 from modelbay.hub import Hub
 from modelbay.onboarding.config_check import checkup
-from modelbay.onboarding.recognition import recognize, vendor
 from modelbay.origin import Origin, origin
 from modelbay.providers import logins, presets
 from modelbay.providers.own_vendors import MOST_BYTES, overlap
 from modelbay.providers.upstream import upstream
 from modelbay.providers.vendor import built_in
+from modelbay.recognition import recognize, vendor
 
 ACME = """\
 name = "Acme Gateway"

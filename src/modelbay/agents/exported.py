@@ -11,9 +11,9 @@ from modelbay.conversation import Protocol
 from modelbay.credentials import approval
 from modelbay.credentials.credential import AUTH_HEADERS, has_auth_header
 from modelbay.credentials.reference import bound_origin, resolve_reference
+from modelbay.draft import serves_without_key
 from modelbay.errors import Unsupported
 from modelbay.model import Model
-from modelbay.onboarding.draft import serves_without_key
 from modelbay.origin import origin
 from modelbay.providers.endpoint import endpoint_at
 from modelbay.providers.upstream import Upstream

@@ -12,9 +12,9 @@ from modelbay.cli.adding import API_NAMES
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.conversation import Protocol
+from modelbay.draft import Draft, direct_draft, standalone_config
 from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayError
 from modelbay.onboarding import fields as dialog
-from modelbay.onboarding.draft import Draft, direct_draft, standalone_config
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -129,8 +129,8 @@ def _has_browser() -> bool:
 def _by_key(config: Config, way: LoginMethod, key: str | None, base_url: str | None) -> None:
     from modelbay.cli import adding
     from modelbay.cli.key_input import Invalid, asked_key, given_key
+    from modelbay.draft import model_tables
     from modelbay.onboarding.choose_models import marked_at_first
-    from modelbay.onboarding.draft import model_tables
     from modelbay.onboarding.login import key as key_login
 
     key = given_key(key)

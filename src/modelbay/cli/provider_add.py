@@ -23,9 +23,9 @@ from modelbay.cli.key_input import Invalid, given_key
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import GlobalOptions, InputError, pass_settings
 from modelbay.config.load import load
-from modelbay.onboarding.recognition import KINDS
 from modelbay.onboarding.setup.steps import Given
 from modelbay.onboarding.sources import manifests
+from modelbay.recognition import KINDS
 from modelbay.storage.paths import expanded
 
 AS = click.option("--as", "kind", type=click.Choice(KINDS), help="Treat WHAT as this kind instead of detecting it.")

@@ -7,8 +7,8 @@ from modelbay.config.changes import WriteResult
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import Config, Table
+from modelbay.draft import joined
 from modelbay.onboarding.choose_models import ENDING, settle_default
-from modelbay.onboarding.draft import joined
 from modelbay.onboarding.probe import Detected, remember
 
 

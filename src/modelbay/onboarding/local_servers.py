@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from modelbay.catalog.lists.listing import parse_list
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import Config, Timeout
+from modelbay.draft import Draft, joined
 from modelbay.errors import (
     ConnectFailed,
     MalformedReply,
@@ -20,7 +21,6 @@ from modelbay.errors import (
 )
 from modelbay.json_text import decode
 from modelbay.line import ProviderClient
-from modelbay.onboarding.draft import Draft, joined
 from modelbay.origin import origin
 from modelbay.providers import presets
 from modelbay.providers.endpoint import models_endpoint

@@ -16,6 +16,7 @@ from modelbay.catalog.models_dev.providers import model_wire, wire
 from modelbay.catalog.names import problems
 from modelbay.config.schema import Config
 from modelbay.conversation import Json, Protocol
+from modelbay.draft import Draft, joined
 from modelbay.errors import (
     AuthenticationFailed,
     MalformedReply,
@@ -28,7 +29,6 @@ from modelbay.hints import name_request
 from modelbay.json_text import decode
 from modelbay.line import ProviderClient
 from modelbay.model import Model
-from modelbay.onboarding.draft import Draft, joined
 from modelbay.providers import urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.upstream import Upstream

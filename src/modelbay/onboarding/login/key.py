@@ -6,10 +6,10 @@ from modelbay.config import changes
 from modelbay.config.changes import WriteResult
 from modelbay.config.edit import Edit
 from modelbay.config.schema import Config, Table
+from modelbay.draft import Draft
 from modelbay.errors import ConfigError, MalformedReply
 from modelbay.onboarding import key_storage
 from modelbay.onboarding.choose_models import preferred
-from modelbay.onboarding.draft import Draft
 from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.login.device import vendor_of
 from modelbay.onboarding.probe import Detected, detect, remember

@@ -5,24 +5,21 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from modelbay import recognition
 from modelbay.catalog.lists.discovery import Discovery
 from modelbay.catalog.lists.listing import parse_list
 from modelbay.catalog.lookup import Catalog
 from modelbay.catalog.summary import facts
 from modelbay.config.changes import WriteResult
 from modelbay.config.edit import Edit, Edited
+from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import Config, Table
-from modelbay.errors import ConfigError, ModelbayError
-from modelbay.onboarding import fields, recognition
-from modelbay.onboarding.add import add
-from modelbay.onboarding.choose_models import marked_at_first
-from modelbay.onboarding.draft import (
+from modelbay.draft import (
     Draft,
     as_entry,
     asks_for_key,
     azure_draft,
     draft,
-    form_draft,
     host_of,
     joined,
     model_tables,
@@ -31,10 +28,13 @@ from modelbay.onboarding.draft import (
     vertex_draft,
     with_key,
 )
+from modelbay.errors import ConfigError, ModelbayError
+from modelbay.onboarding import fields
+from modelbay.onboarding.add import add
+from modelbay.onboarding.choose_models import marked_at_first
 from modelbay.onboarding.fields import ModelRow, ProviderFields
 from modelbay.onboarding.local_servers import LocalServer, local_servers
 from modelbay.onboarding.probe import Detected, fetched, listed
-from modelbay.onboarding.recognition import NATIVE, Recognized, protocol_in_path, recognize, recognize_content
 from modelbay.onboarding.setup.connection import (
     ask_for_models,
     check_refused,
@@ -55,6 +55,7 @@ from modelbay.onboarding.setup.questions import (
 from modelbay.onboarding.setup.run import SetupRun
 from modelbay.onboarding.setup.steps import Option, Preview, Result, SetupQuestion
 from modelbay.providers import presets
+from modelbay.recognition import NATIVE, Recognized, protocol_in_path, recognize, recognize_content
 from modelbay.secrecy import masked_url
 
 
@@ -146,7 +147,7 @@ async def custom(run: SetupRun) -> NewProvider:
     question = SetupQuestion(field="base_url", label="Base URL", default=None, missing="Base URL is required")
     url = run.ask(question, fields.base_url_problem, given=given.base_url)
     check_not_native(run, question, url)
-    made = form_draft(ProviderFields(id, name, given.protocol, url))
+    made = _form_draft(ProviderFields(id, name, given.protocol, url))
     if (read := str(made.table["base_url"])) != url:
         run.note(f"{masked_url(url)}: the base URL is {masked_url(read)}")
     made = with_settings(run, made)
@@ -432,3 +433,14 @@ def with_bases(tables: dict[str, Table], bases: dict[str, str]) -> dict[str, Tab
         alias: {**table, "base_model": bases[table["model"]]} if table["model"] in bases else table
         for alias, table in tables.items()
     }
+
+
+def _form_draft(form: ProviderFields) -> Draft:
+    """The entry for a valid form. The form's base URL may be a full endpoint or the URL of a list of models."""
+    found = recognize(form.base_url)
+    protocol = form.api or found.protocol or "openai_chat"
+    table: Table = {"type": TYPE_OF[protocol], "name": form.name, "base_url": found.url or form.base_url}
+    if form.headers:
+        table["custom_headers"] = {row.key: row.value for row in form.headers}
+    models = [row.id for row in form.models] or found.models
+    return Draft(form.id, table, presets.by_host(host_of(form.base_url)), models)

@@ -3,8 +3,8 @@
 import json
 
 from modelbay.catalog.summary import counted
+from modelbay.draft import Draft
 from modelbay.errors import ModelbayError, ProviderError, TransportError
-from modelbay.onboarding.draft import Draft
 from modelbay.onboarding.probe import Detected, detect
 from modelbay.onboarding.setup.questions import key_question
 from modelbay.onboarding.setup.run import SetupRun

@@ -15,14 +15,13 @@ from modelbay.config.schema import Config, ProviderEntry, Table
 from modelbay.config.toml.scan import Keys
 from modelbay.credentials.approval import references_in
 from modelbay.credentials.credential import key_names
+from modelbay.draft import Draft, host_of, model_tables, serves_without_key
 from modelbay.errors import ConfigError
 from modelbay.onboarding import fields, key_storage
 from modelbay.onboarding.choose_models import marked_at_first
-from modelbay.onboarding.draft import Draft, host_of, model_tables, serves_without_key
 from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.login.device import check_editable
 from modelbay.onboarding.probe import Detected, remember
-from modelbay.onboarding.recognition import protocol_in_path, recognize
 from modelbay.onboarding.setup.by_address import (
     alias_of,
     check_not_native,
@@ -36,6 +35,7 @@ from modelbay.onboarding.setup.steps import Connection, Preview, Result, SetupQu
 from modelbay.origin import origin
 from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
+from modelbay.recognition import protocol_in_path, recognize
 from modelbay.secrecy import named_secret, secret_header, shaped_secret
 
 CONNECTS = frozenset({"api_key", "auth", "base_url", "type", "custom_headers", "proxy", "dialect", "full_url"})

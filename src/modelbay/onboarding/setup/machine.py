@@ -15,10 +15,9 @@ from typing import Any, Protocol
 
 from msgspec.structs import replace
 
+from modelbay import recognition
 from modelbay.config.schema import Config
 from modelbay.errors import ConfigError, UnreadableFile
-from modelbay.onboarding import recognition
-from modelbay.onboarding.recognition import Recognized, recognize, recognize_text
 from modelbay.onboarding.setup.by_address import by_address, custom, local, looked_at, looked_into
 from modelbay.onboarding.setup.by_source import by_catalog, by_manifest, by_registry
 from modelbay.onboarding.setup.editing import editing
@@ -26,6 +25,7 @@ from modelbay.onboarding.setup.run import MissingAnswer, SetupRun
 from modelbay.onboarding.setup.steps import Given, Preview, Result, SetupNote, SetupQuestion, Step
 from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources.registries import urls_of
+from modelbay.recognition import Recognized, recognize, recognize_text
 from modelbay.secrecy import masked_url
 from modelbay.storage.paths import expanded
 

@@ -6,8 +6,8 @@ from modelbay.config.proxies import NONE
 from modelbay.config.schema import Table
 from modelbay.credentials.approval import place_of
 from modelbay.credentials.credential import NO_KEY, is_key
+from modelbay.draft import Draft
 from modelbay.onboarding import fields
-from modelbay.onboarding.draft import Draft
 from modelbay.onboarding.fields import ModelRow
 from modelbay.onboarding.setup.run import SetupRun
 from modelbay.onboarding.setup.steps import SetupQuestion

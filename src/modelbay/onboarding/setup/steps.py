@@ -10,8 +10,8 @@ from modelbay.conversation import Protocol
 from modelbay.errors import ModelbayError
 from modelbay.model import Model
 from modelbay.onboarding.fields import HeaderRow, ModelRow
-from modelbay.onboarding.recognition import Kind
 from modelbay.onboarding.sources.catalogs import ProviderCatalog
+from modelbay.recognition import Kind
 
 YES, NO = "yes", "no"
 """Answers to a question for consent."""

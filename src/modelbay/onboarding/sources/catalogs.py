@@ -27,12 +27,12 @@ from modelbay.config.provider_types import TYPES
 from modelbay.config.schema import CATALOG, Config, ProviderEntry, Table
 from modelbay.conversation import Extra, Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
+from modelbay.draft import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
 from modelbay.errors import ConfigError, ModelbayError, SourceError
 from modelbay.line import ProviderClient
 from modelbay.model import Model
 from modelbay.onboarding import key_storage
 from modelbay.onboarding.choose_models import settle_default
-from modelbay.onboarding.draft import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
 from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.sources import imported
 from modelbay.onboarding.sources.imported import Imported, owner_of

@@ -19,6 +19,7 @@ from typing import TypeAlias
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from modelbay import recognition
 from modelbay.catalog.facts import fill
 from modelbay.catalog.formats.manifest import (
     FAILED,
@@ -37,14 +38,13 @@ from modelbay.config import changes
 from modelbay.config.edit import Edit
 from modelbay.config.schema import MANIFEST, Config, Table
 from modelbay.conversation import Json
+from modelbay.draft import Draft, asks_for_key, host_of, joined, with_key
 from modelbay.errors import ConfigError, ModelbayError, ProviderError, SourceError
 from modelbay.line import ProviderClient
 from modelbay.model import Model
-from modelbay.onboarding import key_storage, recognition
+from modelbay.onboarding import key_storage
 from modelbay.onboarding.choose_models import settle_default
-from modelbay.onboarding.draft import Draft, asks_for_key, host_of, joined, with_key
 from modelbay.onboarding.key_storage import KeyedEdit
-from modelbay.onboarding.recognition import Recognized
 from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources import merge as merging
 from modelbay.onboarding.sources.documents import check_reachable
@@ -52,6 +52,7 @@ from modelbay.onboarding.sources.merge import Ownership, WrittenProvider
 from modelbay.origin import Origin, origin
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
+from modelbay.recognition import Recognized
 from modelbay.secrecy import masked_url
 
 NOTHING_GIVEN = "Provide a manifest URL or embedded JSON"

@@ -26,6 +26,7 @@ from modelbay.credentials.credential import has_auth_header, is_key
 from modelbay.credentials.reference import bound_origin, resolve_reference
 from modelbay.credentials.secret import Secret
 from modelbay.dialect import PLAIN
+from modelbay.draft import as_entry, serves_without_key
 from modelbay.errors import (
     AuthenticationFailed,
     ConfigError,
@@ -37,7 +38,6 @@ from modelbay.errors import (
 from modelbay.line import ProviderClient
 from modelbay.onboarding import key_storage
 from modelbay.onboarding.choose_models import settle_default
-from modelbay.onboarding.draft import as_entry, serves_without_key
 from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.sources import documents, imported
 from modelbay.onboarding.sources import merge as merging

@@ -8,7 +8,6 @@ from textual.app import App
 
 from modelbay.catalog.summary import counted
 from modelbay.onboarding.local_servers import LocalServer, local_servers
-from modelbay.onboarding.recognition import recognize, suggested_id
 from modelbay.onboarding.setup.machine import Setup
 from modelbay.onboarding.setup.questions import free_id
 from modelbay.onboarding.setup.steps import Given, Step
@@ -16,6 +15,7 @@ from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import CatalogEntry, ProviderCatalog
 from modelbay.providers import presets
 from modelbay.providers.vendor import Preset
+from modelbay.recognition import recognize, suggested_id
 from modelbay.tui.dialogs.anything import AddAnything
 from modelbay.tui.dialogs.custom import CustomProvider
 from modelbay.tui.dialogs.known import KnownProvider

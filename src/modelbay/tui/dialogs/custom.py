@@ -12,11 +12,11 @@ from textual.widgets import Static
 
 from modelbay.config.schema import ProviderEntry
 from modelbay.conversation import Protocol
+from modelbay.draft import native_at, protocol_of
 from modelbay.errors import ConfigError
 from modelbay.model import Model
 from modelbay.onboarding import fields as dialog
 from modelbay.onboarding import key_storage
-from modelbay.onboarding.draft import native_at, protocol_of
 from modelbay.onboarding.fields import HeaderRow, ModelRow
 from modelbay.onboarding.setup.machine import Setup
 from modelbay.onboarding.setup.steps import Given, Preview, SetupQuestion, Step

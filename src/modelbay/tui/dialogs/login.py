@@ -15,9 +15,9 @@ from textual.widgets import Static
 from modelbay.catalog.summary import counted
 from modelbay.credentials.approval import typed
 from modelbay.credentials.oauth import Code
+from modelbay.draft import model_tables, vertex_draft
 from modelbay.onboarding import add as adding
 from modelbay.onboarding import remove as removal
-from modelbay.onboarding.draft import model_tables, vertex_draft
 from modelbay.onboarding.login import device as logging_in
 from modelbay.onboarding.login import key as key_login
 from modelbay.onboarding.login.device import Google, LoggedIn, Platform

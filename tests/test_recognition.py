@@ -3,9 +3,9 @@
 import msgspec
 import pytest
 
+from modelbay.draft import azure_draft, draft, vertex_draft, with_key
 from modelbay.errors import ConfigError
-from modelbay.onboarding.draft import azure_draft, draft, vertex_draft, with_key
-from modelbay.onboarding.recognition import recognize, recognize_content, recognize_text, suggested_id
+from modelbay.recognition import recognize, recognize_content, recognize_text, suggested_id
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,12 @@ from modelbay.config.schema import Config, ProviderEntry, Table, key_text
 from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
 from modelbay.errors import ConfigError, MissingCredential
-from modelbay.onboarding.fields import ProviderFields
-from modelbay.onboarding.recognition import NATIVE, Recognized, recognize, suggested_id
 from modelbay.origin import origin
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import endpoint_at
 from modelbay.providers.upstream import Upstream, upstream
 from modelbay.providers.vendor import Preset
+from modelbay.recognition import NATIVE, Recognized, recognize, suggested_id
 
 DEPLOYMENT = re.compile(r"(/openai)?/deployments/([^/]+)")
 _NOWHERE = Path("config.toml")
@@ -142,17 +141,6 @@ def standalone_config(config: Config, made: Draft) -> Config:
         config, exists=True, providers={}, models={}, default_model=None, default_provider=None, problems=[], unknown=[]
     )
     return joined(bare, made)[0]
-
-
-def form_draft(form: ProviderFields) -> Draft:
-    """The entry for a valid form. The form's base URL may be a full endpoint or the URL of a list of models."""
-    found = recognize(form.base_url)
-    protocol = form.api or found.protocol or "openai_chat"
-    table: Table = {"type": TYPE_OF[protocol], "name": form.name, "base_url": found.url or form.base_url}
-    if form.headers:
-        table["custom_headers"] = {row.key: row.value for row in form.headers}
-    models = [row.id for row in form.models] or found.models
-    return Draft(form.id, table, presets.by_host(host_of(form.base_url)), models)
 
 
 def protocol_of(type: str) -> Protocol:
