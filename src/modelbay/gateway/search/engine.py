@@ -13,7 +13,6 @@ from modelbay.providers.search_backends import (
     SearchEndpoint,
     asks_for_key,
     read_key_again,
-    search_backends,
     search_endpoint,
 )
 from modelbay.secrecy import redact
@@ -71,8 +70,7 @@ class SearchEngine:
         most = self._most(hosted)
         if self._mcp is not None:
             return await self._mcp.search(endpoint, query, hosted, most)
-        row = search_backends()[self.settings.backend]
-        return await search_http(self._transport, row, endpoint, query, hosted, most)
+        return await search_http(self._transport, endpoint, self.settings, query, hosted, most)
 
     def _failed(self, error: SearchFailed) -> SearchOutcome:
         LOG.warning("search with %s failed: %s", self.settings.backend, redact(str(error)))

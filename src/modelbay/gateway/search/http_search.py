@@ -3,13 +3,14 @@
 from typing import Any
 from urllib.parse import urlencode
 
+from modelbay.config.schema import SearchSettings
 from modelbay.conversation import Json
 from modelbay.errors import MalformedReply, ModelbayError
 from modelbay.gateway.search.found_pages import EXTRACT, page_of
 from modelbay.json_text import decode, encode
 from modelbay.protocols.hosted_search import ErrorCode, FoundPage, HostedSearch
 from modelbay.protocols.shapes import objects
-from modelbay.providers.search_backends import SearchBackend, SearchEndpoint
+from modelbay.providers.search_backends import SearchBackend, SearchEndpoint, search_backends
 from modelbay.transport import Limits, Request, Transport
 
 REPLY_BYTES = 4 * 2**20
@@ -32,18 +33,24 @@ def limits_of(seconds: float) -> Limits:
 
 
 async def search_http(
-    transport: Transport, row: SearchBackend, endpoint: SearchEndpoint, query: str, hosted: HostedSearch, most: int
+    transport: Transport,
+    endpoint: SearchEndpoint,
+    settings: SearchSettings,
+    query: str,
+    hosted: HostedSearch,
+    most: int,
 ) -> list[FoundPage]:
     """The pages that a back end finds.
 
     Raises:
         SearchFailed: there is no usable reply.
     """
+    row = search_backends()[settings.backend]
     if row.longest and len(query) > row.longest:
         raise SearchFailed(
             f"the query has {len(query)} characters; at most {row.longest} are allowed", "query_too_long"
         )
-    request = _request(row, endpoint, _parameters(row, query, hosted, most))
+    request = _request(row, endpoint, _parameters(row, query, hosted, most), limits_of(settings.timeout))
     try:
         async with await transport.send(request) as response:
             body = await response.read()
@@ -112,15 +119,10 @@ def _at(value: Json, place: str) -> Json:
     return value
 
 
-def _request(row: SearchBackend, endpoint: SearchEndpoint, fields: dict[str, Any]) -> Request:
+def _request(row: SearchBackend, endpoint: SearchEndpoint, fields: dict[str, Any], limits: Limits) -> Request:
     headers = {"Accept": "application/json", "User-Agent": "modelbay", **endpoint.headers}
     if row.method == "POST":
-        return Request(
-            "POST", endpoint.url, {"Content-Type": "application/json", **headers}, encode(fields), LIMITS
-        )  # fmt: skip
+        posted = {"Content-Type": "application/json", **headers}
+        return Request("POST", endpoint.url, posted, encode(fields), limits)
     mark = "&" if "?" in endpoint.url else "?"
-    return Request("GET", f"{endpoint.url}{mark}{urlencode(fields)}", headers, None, LIMITS)
-
-
-LIMITS = limits_of(60.0)
-"""The engine ends a search earlier."""
+    return Request("GET", f"{endpoint.url}{mark}{urlencode(fields)}", headers, None, limits)

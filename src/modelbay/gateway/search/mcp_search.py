@@ -12,7 +12,7 @@ from modelbay.config.schema import SearchSettings
 from modelbay.conversation import Json
 from modelbay.errors import MalformedReply, ModelbayError
 from modelbay.gateway.search.found_pages import EXTRACT, page_of, pages_in, pages_in_text
-from modelbay.gateway.search.http_search import LIMITS, SearchFailed, failure
+from modelbay.gateway.search.http_search import SearchFailed, failure, limits_of
 from modelbay.json_text import decode, encode
 from modelbay.protocols.hosted_search import FoundPage, HostedSearch
 from modelbay.protocols.shapes import mapping, objects, word
@@ -45,6 +45,7 @@ class McpSearch:
     def __init__(self, transport: Transport, settings: SearchSettings) -> None:
         self._transport = transport
         self._settings = settings
+        self._limits = limits_of(settings.timeout)
         self._headers: dict[str, str] = {}
         """The headers of the session; empty if there is none."""
         self._tool: dict[str, Any] = {}
@@ -71,7 +72,7 @@ class McpSearch:
         """End the session. Errors are ignored: the server ends it anyway."""
         headers, self._headers = self._headers, {}
         if "Mcp-Session-Id" in headers:
-            request = Request("DELETE", endpoint.url, {**endpoint.headers, **headers}, None, LIMITS)
+            request = Request("DELETE", endpoint.url, {**endpoint.headers, **headers}, None, self._limits)
             with suppress(ModelbayError, TimeoutError):
                 async with timeout(_END_SECONDS), await self._transport.send(request) as response:
                     await response.read()
@@ -128,7 +129,7 @@ class McpSearch:
             **endpoint.headers,
             **self._headers,
         }
-        request = Request("POST", endpoint.url, headers, encode(message), LIMITS)
+        request = Request("POST", endpoint.url, headers, encode(message), self._limits)
         async with await self._transport.send(request) as response:
             # 404 by the specification; servers made with the TypeScript SDK answer 400
             if response.status in (400, 404) and "Mcp-Session-Id" in self._headers:
