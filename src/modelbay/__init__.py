@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Turn,
         user,
     )
+    from modelbay.default_hub import complete, run, stream
     from modelbay.errors import ModelbayError
     from modelbay.events import (
         Failed,
@@ -74,12 +75,16 @@ __all__ = [
     "Warned",
     "__version__",
     "collect",
+    "complete",
+    "run",
+    "stream",
     "user",
 ]
 
 _HOMES = {
     "conversation": "Annotation Conversation Media OutputFormat Reasoning Refusal Settings Text Thinking Tool ToolCall "
     "ToolChoice ToolResult Turn user",
+    "default_hub": "complete run stream",
     "errors": "ModelbayError",
     "events": "Failed Finished PartAnnotated PartDelta PartEnded PartStarted Reply Started UsageReported Warned collect",
     "hub": "Hub",
@@ -95,3 +100,7 @@ def __getattr__(name: str) -> Any:
         if name in names.split():
             return getattr(import_module(f"modelbay.{module}"), name)
     raise AttributeError(f"module 'modelbay' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,7 +1,7 @@
 """The entry that adding a provider will write, prepared before the provider is called and before anything is written."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
@@ -129,6 +129,52 @@ def direct_draft(url: str, protocol: Protocol | None = None, key: str | None = N
         kind = found.kind if found.document is None else "base"
         made = draft(replace(found, kind=kind), id, protocol=protocol)
     return with_key(made, key)
+
+
+def draft_in_code(
+    provider: str | None,
+    *,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    protocol: Protocol | None = None,
+    headers: Mapping[str, str] | None = None,
+    id: str | None = None,
+) -> Draft:
+    """The entry for a provider that a program describes: a vendor's name or a base URL, or both.
+
+    Raises:
+        TypeError: neither is given.
+        ConfigError: there is no such vendor, the URL cannot be that of a provider, or the vendor needs more than these values.
+        MissingCredential: the vendor requires an API key.
+    """
+    if provider is None and base_url is None:
+        raise TypeError("pass the name of a provider, or base_url")
+    if provider is None:
+        made = direct_draft(base_url or "", protocol)
+    else:
+        found = recognize(provider)
+        if found.kind not in ("vendor", "local") or found.preset is None:
+            raise ConfigError(
+                f"{found.title} needs more than a name and a key", hint="add it to config.toml: `modelbay provider add`"
+            )
+        made = draft(found, found.preset.id, base_url=base_url, protocol=protocol)
+    if id is not None:
+        made = replace(made, id=id)
+    table = {**made.table, "custom_headers": dict(headers)} if headers else made.table
+    if api_key is not None:
+        return replace(
+            made, table=_with({name: word for name, word in table.items() if name != "auth"}, api_key=api_key)
+        )
+    made = replace(made, table={name: word for name, word in table.items() if name != "auth"})
+    if not asks_for_key(made):
+        return made
+    if made.preset is None or provider is None:  # a server of its own often needs none
+        return replace(made, table={**made.table, "auth": "none"})
+    variable = f"{made.preset.id.upper().replace('-', '_')}_API_KEY"
+    raise MissingCredential(
+        f"{made.preset.name} requires an API key",
+        hint=f'pass api_key=…, or api_key="{{env:{variable}}}" to read it from a variable',
+    )
 
 
 def standalone_config(config: Config, made: Draft) -> Config:

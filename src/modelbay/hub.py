@@ -9,7 +9,7 @@ transport sends it once, and the response becomes events.
 """
 
 from asyncio import TaskGroup, to_thread
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from modelbay import prompt as prompts
 from modelbay.config.load import load
 from modelbay.config.schema import Config, Problem, key_text
-from modelbay.conversation import Conversation, Reasoning, Turn
+from modelbay.conversation import Conversation, Protocol, Reasoning, Turn
 from modelbay.deadline import Deadline
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError, ModelbayError
@@ -84,6 +84,62 @@ class Hub:
             ConfigError: the file cannot be read or parsed.
         """
         return cls(load(Path(path) if path is not None else None, trusted=path is not None))
+
+    @classmethod
+    def of(
+        cls,
+        provider: str | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        protocol: Protocol | None = None,
+        headers: Mapping[str, str] | None = None,
+        model: str | None = None,
+    ) -> Self:
+        """The hub of one provider that the program describes, without a config file: `Hub.of("anthropic", api_key=KEY)`.
+
+        `provider`: the name of a vendor. `base_url`: the URL of another server, or of an endpoint such as
+        `https://…/v1/messages`. `protocol`: default, as the URL or the vendor tells. `api_key`: the key, or a reference such as
+        `{env:NAME}`. `headers` are sent with each request. `model`: the default model.
+
+        Every model of the provider can be called by its ID.
+
+        Raises:
+            TypeError: neither `provider` nor `base_url` is given.
+            ConfigError: there is no such vendor, or the values do not describe a provider.
+            MissingCredential: the vendor requires an API key.
+        """
+        hub = cls(Config(path=Path("the program"), exists=False, trusted=True, names_are_ids=True))
+        id = hub.add(provider, base_url=base_url, api_key=api_key, protocol=protocol, headers=headers)
+        hub.config.default_provider = id
+        hub.config.default_model = f"{id}/{model}" if model is not None else None
+        return hub
+
+    def add(
+        self,
+        provider: str | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        protocol: Protocol | None = None,
+        headers: Mapping[str, str] | None = None,
+        id: str | None = None,
+    ) -> str:
+        """Add a provider to this hub, not to its file. Its models are `ID/model-id`. Returns the ID: by default that of the vendor,
+        or one that follows from the host. The arguments, and what is raised, are those of `of`.
+
+        Raises:
+            ConfigError: the hub has a provider with this ID already.
+        """
+        from modelbay.draft import as_entry, draft_in_code
+
+        made = draft_in_code(provider, base_url=base_url, api_key=api_key, protocol=protocol, headers=headers, id=id)
+        if made.id in self.config.providers:
+            raise ConfigError(f'the hub has a provider "{made.id}" already', hint="pass another id")
+        entry = as_entry(self.config, made.id, made.table)
+        upstream(self.config, entry)
+        self.config.providers[made.id] = entry
+        return made.id
 
     async def __aenter__(self) -> Self:
         await self._ready()

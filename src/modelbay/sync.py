@@ -6,7 +6,7 @@ It has the same methods. The event loop runs in its own thread, so any number of
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from modelbay import hub, reply_stream, tool_run
 from modelbay.config.schema import Config, Problem
-from modelbay.conversation import Turn
+from modelbay.conversation import Protocol, Turn
 from modelbay.errors import Disconnected, HubClosed, ModelbayError
 from modelbay.events import Event, Reply
 from modelbay.model import Model
@@ -124,6 +124,51 @@ class Hub:
             ConfigError: the file cannot be read or parsed.
         """
         return cls(hub.Hub.open(path).config)
+
+    @classmethod
+    def of(
+        cls,
+        provider: str | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        protocol: Protocol | None = None,
+        headers: Mapping[str, str] | None = None,
+        model: str | None = None,
+    ) -> Self:
+        """The hub of one provider that the program describes, without a config file: `Hub.of("anthropic", api_key=KEY)`.
+
+        `provider`: the name of a vendor. `base_url`: the URL of another server, or of an endpoint such as
+        `https://…/v1/messages`. `protocol`: default, as the URL or the vendor tells. `api_key`: the key, or a reference such as
+        `{env:NAME}`. `headers` are sent with each request. `model`: the default model.
+
+        Every model of the provider can be called by its ID.
+
+        Raises:
+            TypeError: neither `provider` nor `base_url` is given.
+            ConfigError: there is no such vendor, or the values do not describe a provider.
+            MissingCredential: the vendor requires an API key.
+        """
+        made = hub.Hub.of(provider, base_url=base_url, api_key=api_key, protocol=protocol, headers=headers, model=model)
+        return cls(made.config)
+
+    def add(
+        self,
+        provider: str | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        protocol: Protocol | None = None,
+        headers: Mapping[str, str] | None = None,
+        id: str | None = None,
+    ) -> str:
+        """Add a provider to this hub, not to its file. Its models are `ID/model-id`. Returns the ID: by default that of the vendor,
+        or one that follows from the host. The arguments, and what is raised, are those of `of`.
+
+        Raises:
+            ConfigError: the hub has a provider with this ID already.
+        """
+        return self._hub.add(provider, base_url=base_url, api_key=api_key, protocol=protocol, headers=headers, id=id)
 
     def __enter__(self) -> Self:
         self._run(self._hub.__aenter__())

@@ -400,6 +400,9 @@ class Config(Struct, kw_only=True):
     """Default model: an alias, or `provider/model-id`."""
     default_provider: str | None = None
     """Provider of models that name neither a provider nor an address."""
+    names_are_ids: bool = False
+    """Whether any other name is the ID of a model of `default_provider`, as for a provider that a program describes. Never in the
+    file."""
     thinking: ThinkingDefaults = field(default_factory=ThinkingDefaults)
     chat: ChatSettings = field(default_factory=ChatSettings)
     network: Network | None = Network()
@@ -475,6 +478,8 @@ class Config(Struct, kw_only=True):
             provider, _, wire_id = asked.partition("/")
             if wire_id and provider in self.providers:
                 found = ModelEntry(alias=asked, provider=provider, model=wire_id, configured=False)
+            elif self.names_are_ids and self.default_provider is not None:
+                found = ModelEntry(alias=asked, provider=self.default_provider, model=asked, configured=False)
         if found is None:
             raise self._no_model(asked)
         return found

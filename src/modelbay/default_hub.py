@@ -1,0 +1,39 @@
+"""Calls without a hub of one's own: `modelbay.complete("Why is the sky blue?")`. They use the default configuration.
+
+The hub is opened by the first call. It stays open until the program ends, and does not see later changes of config.toml.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Unpack
+
+from modelbay.events import Reply
+from modelbay.prompt import Ask, Prompt
+from modelbay.sync import Hub, ReplyStream, ToolRun
+
+
+@cache
+def default_hub() -> Hub:
+    """The hub of the default configuration. Raises what `Hub.open` raises."""
+    return Hub.open()
+
+
+def complete(prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Reply:
+    """The complete reply of a model of the default configuration: see `Hub.complete`."""
+    return default_hub().complete(prompt, model=model, **settings)
+
+
+def stream(prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> ReplyStream:
+    """A reply that is read while it arrives, of a model of the default configuration: see `Hub.stream`."""
+    return default_hub().stream(prompt, model=model, **settings)
+
+
+def run(
+    prompt: Prompt,
+    *,
+    model: str | Sequence[str] | None = None,
+    max_steps: int = 10,
+    **settings: Unpack[Ask],
+) -> ToolRun:
+    """A conversation in which a model of the default configuration calls functions: see `Hub.run`."""
+    return default_hub().run(prompt, model=model, max_steps=max_steps, **settings)

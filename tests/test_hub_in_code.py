@@ -1,0 +1,144 @@
+"""Hubs of providers that a program describes, and calls without a hub of one's own."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import modelbay
+from modelbay import Hub, errors, sync
+from modelbay.conversation import Protocol
+from modelbay.json_text import decode
+from modelbay.simulator import Simulator
+from modelbay.simulator.config_entries import config_text
+
+MODEL = "sim-text"
+QUESTION = "Why is the sky blue?"
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    with Simulator(key="sk-of-the-program") as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("path", "protocol"),
+    [
+        ("/v1", None),
+        ("/v1/chat/completions", None),
+        ("/v1/responses", None),
+        ("/v1/messages", None),
+        ("/v1", "openai_responses"),
+        ("", "anthropic"),
+        ("/v1beta", "google"),
+    ],
+)
+async def test_a_provider_is_described_by_its_url(simulator: Simulator, path: str, protocol: Protocol | None) -> None:
+    async with Hub.of(base_url=simulator.url + path, api_key="sk-of-the-program", protocol=protocol) as hub:
+        reply = await hub.complete(QUESTION, model=MODEL)
+    assert QUESTION in reply.text
+
+
+async def test_any_id_of_a_model_can_be_called_and_one_is_the_default(simulator: Simulator) -> None:
+    simulator.journal.clear()
+    url = f"{simulator.url}/v1"
+    async with Hub.of(base_url=url, api_key="sk-of-the-program", model=MODEL, headers={"X-Team": "blue"}) as hub:
+        await hub.complete(QUESTION)
+        with pytest.raises(errors.NotFound):
+            await hub.complete(QUESTION, model=f"maker/{MODEL}")
+    assert [decode(entry.body)["model"] for entry in simulator.journal] == [MODEL, f"maker/{MODEL}"]
+    assert [entry.headers["x-team"] for entry in simulator.journal] == ["blue", "blue"]
+
+
+async def test_a_hub_can_have_several_providers(simulator: Simulator) -> None:
+    async with Hub.of(base_url=f"{simulator.url}/v1", api_key="sk-of-the-program") as hub:
+        other = hub.add(base_url=f"{simulator.url}/v1/messages", api_key="sk-of-the-program", id="other")
+        reply = await hub.complete(QUESTION, model=f"other/{MODEL}")
+        assert (other, reply.provider) == ("other", "other")
+        assert hub.model(f"other/{MODEL}").protocol == "anthropic"
+        with pytest.raises(errors.ConfigError, match='the hub has a provider "other" already'):
+            hub.add(base_url=f"{simulator.url}/v1", id="other")
+
+
+async def test_a_key_can_be_a_reference(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY_OF_THE_TEST", "sk-of-the-program")
+    async with Hub.of(base_url=f"{simulator.url}/v1", api_key="{env:KEY_OF_THE_TEST}") as hub:
+        assert QUESTION in (await hub.complete(QUESTION, model=MODEL)).text
+    async with Hub.of(base_url=f"{simulator.url}/v1", api_key="wrong") as hub:
+        with pytest.raises(errors.AuthenticationFailed):
+            await hub.complete(QUESTION, model=MODEL)
+
+
+@pytest.mark.parametrize(
+    ("name", "protocol"), [("anthropic", "anthropic"), ("DeepSeek", "openai_chat"), ("openai", None)]
+)
+def test_a_vendor_is_described_by_its_name(name: str, protocol: str | None) -> None:
+    hub = Hub.of(name, api_key="sk-of-the-program")
+    [entry] = hub.config.providers.values()
+    assert entry.id == name.lower()
+    assert protocol is None or hub.model("any-model").protocol == protocol
+
+
+def test_a_vendor_at_another_address_keeps_its_dialect() -> None:
+    hub = Hub.of("deepseek", base_url="http://127.0.0.1:9/v1", api_key="sk-of-the-program")
+    [entry] = hub.config.providers.values()
+    assert (entry.id, entry.base_url, entry.dialect) == ("deepseek", "http://127.0.0.1:9/v1", "deepseek")
+
+
+def test_a_local_server_needs_no_key() -> None:
+    assert Hub.of("ollama").config.providers["ollama"].base_url
+
+
+def test_a_description_that_does_not_suffice_is_refused() -> None:
+    with pytest.raises(TypeError, match="pass the name of a provider, or base_url"):
+        Hub.of()
+    with pytest.raises(errors.ConfigError, match='unknown provider "anthropc"') as unknown:
+        Hub.of("anthropc")
+    assert "anthropic" in str(unknown.value.hint)
+    with pytest.raises(errors.MissingCredential, match="Anthropic requires an API key") as missing:
+        Hub.of("anthropic")
+    assert missing.value.hint == 'pass api_key=…, or api_key="{env:ANTHROPIC_API_KEY}" to read it from a variable'
+    with pytest.raises(errors.ConfigError, match="Vertex AI needs more than a name and a key"):
+        Hub.of("vertexai", api_key="sk-of-the-program")
+    with pytest.raises(errors.UnknownModel):
+        Hub.of("ollama").model()
+
+
+def test_the_key_of_a_hub_is_not_shown() -> None:
+    hub = Hub.of("anthropic", api_key="sk-of-the-program")
+    assert "sk-of-the-program" not in f"{hub.config!r} {hub.config.providers!r}"
+
+
+def test_the_blocking_hub_is_made_in_the_same_ways(simulator: Simulator) -> None:
+    with sync.Hub.of(base_url=f"{simulator.url}/v1", api_key="sk-of-the-program", model=MODEL) as hub:
+        hub.add(base_url=f"{simulator.url}/v1/messages", api_key="sk-of-the-program", id="other")
+        assert hub.complete(QUESTION).text == hub.complete(QUESTION, model=f"other/{MODEL}").text
+
+
+def test_the_shortest_program_has_two_lines(simulator: Simulator, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(config_text(simulator.url, "sk-of-the-program"))
+    program = f"""
+import modelbay
+print(modelbay.complete("{QUESTION}").text)
+print("".join(modelbay.stream("{QUESTION}").text))
+print(modelbay.run("{QUESTION}").reply().text)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"MODELBAY_HOME": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.stdout.count(QUESTION) == 3
+    assert ran.stderr == ""
+
+
+def test_the_names_of_the_library_are_listed() -> None:
+    assert {"Hub", "Tool", "complete", "stream", "ToolRan"} <= set(dir(modelbay))
+    for name in dir(modelbay):
+        assert getattr(modelbay, name) is not None
