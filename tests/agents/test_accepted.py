@@ -40,6 +40,8 @@ ALONE = {
     "DISABLE_TELEMETRY": "1",
     "DISABLE_ERROR_REPORTING": "1",
     "DISABLE_AUTOUPDATER": "1",
+    "CLINE_NO_AUTO_UPDATE": "1",
+    "CLINE_SESSION_BACKEND_MODE": "local",  # otherwise Cline starts a server that stays
     "GEMINI_CLI_TRUST_WORKSPACE": "true",  # otherwise Gemini CLI does not read its file of variables
 }
 """Environment variables that stop the agents from using the network."""
