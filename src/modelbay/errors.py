@@ -113,9 +113,12 @@ class MissingCredential(ConfigError):
 
 
 class FileError(ConfigError):
-    """`other_path`: the same operation may succeed with a file in another folder."""
+    """`other_path`: the same operation may succeed with a file in another folder. `changed`: another program changed the file
+    between reading and writing.
+    """
 
     other_path = False
+    changed = False
 
 
 class UnreadableFile(FileError):

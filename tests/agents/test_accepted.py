@@ -144,7 +144,7 @@ def export(desk: Desk, name: str, *arguments: str) -> None:
     """Exports to an agent's file, by hand if modelbay does not change it."""
     agent = by_name(name)
     if agent.changes_file:
-        desk.done("export", name, *arguments, "--write")
+        desk.done("configure", name, *arguments)
     else:
         file = agent.files()[-1]
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -86,7 +86,7 @@ def test_settings_of_another_url_are_removed(desk: Desk):
     desk.file.write_text(CONFIG)
     old = entry(baseUrl="https://old.example/v1", apiKey="sk-old", headers={"X-A": "sk-old"}, timeout=1)
     file = desk.write(OWN, old)
-    desk.done("export", "cline", "other", "--write")
+    desk.done("configure", "cline", "other")
     text = file.read_text()
     assert "sk-old" not in text
     assert json.loads(text)["providers"]["openai-compatible"]["settings"]["timeout"] == 1

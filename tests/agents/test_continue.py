@@ -73,4 +73,4 @@ def test_an_export_is_printed_as_a_whole_file(desk: Desk):
         ],
     }
     assert "copy these lines into it" in run.err
-    assert desk("export", "continue", "acme", "--write").code == 2
+    assert desk("configure", "continue", "acme").code == 2

@@ -134,7 +134,7 @@ def test_an_exported_value_is_not_expanded_to_another_one(desk: Desk, key: str, 
 def test_another_file_with_a_key_for_the_same_provider_is_an_error(desk: Desk):
     desk.file.write_text(CONFIG.replace("KEY", "sk-0123456789", 1))
     desk.write(STATE, text(acme={"api_key": KEY}))
-    run = desk("export", "crush", "acme", "--write", "--keys")
+    run = desk("configure", "crush", "acme", "--keys")
     assert run.code == 1
     assert "sets a key for the provider acme: Crush would send it to the new URL" in run.err
     assert not (desk.user / OWN).exists()
@@ -144,7 +144,7 @@ def test_files_and_scripts_that_override_the_entry_are_reported(desk: Desk):
     desk.file.write_text(CONFIG.replace("KEY", "sk-0123456789", 1))
     desk.write(STATE, json.dumps({"models": {"large": {"provider": "x", "model": "y"}}}))
     desk.write(".config/crush/crushrc", "")
-    run = desk("export", "crush", "acme", "--write", "--keys")
+    run = desk("configure", "crush", "acme", "--keys")
     assert "overrides models.large" in run.err
     assert "crushrc is run after this file, and may override it" in run.err
 

@@ -68,7 +68,7 @@ def test_an_export_is_printed_and_never_written(desk: Desk):
     assert "copy these lines into it" in run.err
     assert "set GEMINI_API_KEY to the key of acme" in run.err
     assert 'set security.auth.selectedType to "gemini-api-key" in DESK/user/.gemini/settings.json' in run.err
-    run = desk("export", "gemini", "acme", "--write")
+    run = desk("configure", "gemini", "acme")
     assert (run.code, list(desk.user.iterdir())) == (2, [])
 
 

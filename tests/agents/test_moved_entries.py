@@ -1,4 +1,4 @@
-"""An export over an entry with another URL, for agents whose entries are in lists: nothing of the old URL stays."""
+"""`modelbay configure` over an entry with another URL, for agents whose entries are in lists: nothing of the old URL stays."""
 
 import json
 from typing import Any
@@ -52,7 +52,7 @@ def test_settings_of_the_old_url_are_removed_and_others_stay(desk: Desk, name: s
     path, data = FILES[name]
     text = json.dumps(data, indent=indent).replace("URL", "https://old.example/v1")
     file = desk.write(path, "// mine\n" + text)
-    run = desk("export", name, "acme", "--write")
+    run = desk("configure", name, "acme")
     assert run.code == 0, run.err
     after = file.read_text()
     assert WAS not in after and "OLD_KEY" not in after and "old.example" not in after
@@ -66,5 +66,5 @@ def test_valid_settings_of_the_same_url_stay(desk: Desk, name: str):
     desk.file.write_text(CONFIG)
     path, data = FILES[name]
     file = desk.write(path, json.dumps(data).replace("URL", "https://new.example/v1"))
-    desk.done("export", name, "acme", "--write")
+    desk.done("configure", name, "acme")
     assert '"X-Key"' in file.read_text()

@@ -85,7 +85,7 @@ def test_a_key_is_not_written_for_a_variable_that_another_url_uses(desk: Desk):
     )
     old = {"modelProviders": {"openai": [{**MODEL, "envKey": "ACME_API_KEY"}]}}
     file = desk.write(".qwen/settings.json", json.dumps(old))
-    run = desk("export", "qwen", "acme", "--write", "--keys")
+    run = desk("configure", "qwen", "acme", "--keys")
     assert run.code == 1
     assert "uses the variable ACME_API_KEY for another URL" in run.err
     assert json.loads(file.read_text()) == old

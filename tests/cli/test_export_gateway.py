@@ -74,7 +74,7 @@ def written(desk: Desk, name: str) -> dict[str, Any]:
 
 
 def test_kimi_code_has_a_protocol_per_model_and_the_key_itself(desk: Desk) -> None:
-    desk.done("export", "kimi", "--gateway", "--write")
+    desk.done("configure", "kimi", "--gateway")
     text = (desk.user / WRITTEN["kimi"]).read_text()
     key = ClientKeys().local_key()
     assert text.replace(key, "KEY") == snapshot("""\
@@ -112,10 +112,8 @@ base_url = "http://127.0.0.1:8484"
 @pytest.mark.parametrize("name", ["kilo", "opencode"])
 def test_kilo_and_opencode_have_a_package_per_protocol_and_read_the_key_from_its_file(desk: Desk, name: str) -> None:
     run = desk("export", name, "--gateway")
-    assert (
-        run.err
-        == f"for DESK/user/{WRITTEN[name]}; pass --write to write it\ntry it: {name} run -m modelbay/acme/large Hello\n"
-    )
+    write = f"to write it: modelbay configure {name} --gateway"
+    assert run.err == f"for DESK/user/{WRITTEN[name]}; {write}\ntry it: {name} run -m modelbay/acme/large Hello\n"
     data = parsed(name, run.out)
     assert data["model"] == "modelbay/acme/large"
     entry = data["provider"]["modelbay"]
@@ -192,7 +190,7 @@ def test_everything_else_in_the_agents_file_stays(desk: Desk, name: str) -> None
         old = '{"version": 1, "modes": {}, "providers": {"openrouter": {"settings": {"provider": "openrouter"}}}}'
     path = desk.write(WRITTEN[name], old)
     before = parsed(name, old)
-    run = desk("export", name, "--gateway", "--write")
+    run = desk("configure", name, "--gateway")
     assert run.code == 0, run.err
     after = written(desk, name)
     for key, value in before.items():
@@ -200,10 +198,11 @@ def test_everything_else_in_the_agents_file_stays(desk: Desk, name: str) -> None
             assert after[key].items() >= value.items()
         else:
             assert after[key] == value  # the agent's own default model too
-    assert Path(f"{path}.bak").read_text() == old
     if sys.platform != "win32":
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert desk("export", name, "--gateway", "--write").out == f"Already up to date: DESK/user/{WRITTEN[name]}\n"
+    assert desk("configure", name, "--gateway").out == f"Already up to date: DESK/user/{WRITTEN[name]}\n"
+    desk.done("configure", name, "--undo")
+    assert path.read_text() == old
 
 
 @pytest.mark.parametrize("name", NAMES)

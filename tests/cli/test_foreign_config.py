@@ -140,7 +140,7 @@ def test_an_export_does_not_pass_a_foreign_reference_on(desk: Desk, host: Site, 
     type = {"kilo": "openai", "codex": "openai_responses", "claude": "anthropic"}[agent]
     file = Path(foreign(desk, host, PLACES["api_key"]))
     file.write_text(file.read_text().replace('"openai"', f'"{type}"'))
-    run = desk("export", agent, "evil", "--write", "--config", str(file))
+    run = desk("configure", agent, "evil", "--config", str(file))
     assert run.code == 1
     assert "is not from modelbay's home" in run.err
     assert not list(desk.user.rglob("*.json")) + list(desk.user.rglob("config.toml"))

@@ -57,6 +57,10 @@ class ExportedEntry(Struct, frozen=True):
     """Settings that are valid for one URL only."""
     alternatives: tuple[Keys, ...] = ()
     """Those secrets of which the agent uses only one, such as a key and the name of a variable with the key."""
+    credentials: tuple[Keys, ...] = ()
+    """Those secrets that authenticate. They are restored together with the address. Empty: all `secrets`."""
+    group: Keys | None = None
+    """The path of the entry whose address or credential this one uses: both are restored together. None: its own path."""
 
 
 def _no_entries(data: Table) -> list[ExportedEntry]:
@@ -93,6 +97,8 @@ class ExportedConfig(Struct):
     """Returns the reasons why the agent would not use the entries: in the changed file, its other files, or the environment.
     Raises ConfigError if another file has a credential for an entry, and the credential belongs to another URL.
     """
+    beside: "dict[Path, ExportedConfig]" = field(default_factory=dict)
+    """Further files of the agent, such as one with keys. All are written in one transaction."""
 
 
 class ImportSource(Struct, frozen=True, kw_only=True):

@@ -224,7 +224,13 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
         for group in groups:
             exported.settings["Providers", group.id] = _entry(provider, group, key)
             exported.entries.append(
-                ExportedEntry(("Providers", group.id), _destination, (), (*KEY_SETTINGS, ("transformer",)))
+                ExportedEntry(
+                    ("Providers", group.id),
+                    _destination,
+                    (("api_base_url",),),
+                    (*KEY_SETTINGS, ("transformer",)),
+                    credentials=KEY_SETTINGS,
+                )
             )
         _notes(provider)
         default = provider.default_model or (provider.models[0] if provider.models else None)

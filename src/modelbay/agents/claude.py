@@ -47,6 +47,7 @@ VERTEX_URL, VERTEX_PROJECT, VERTEX_REGION = (
 )
 KEY_SETTINGS = (("env", KEY), ("env", TOKEN), ("apiKeyHelper",))
 """The settings for the key. It uses only one of them."""
+CREDENTIALS = (*KEY_SETTINGS, ("env", HEADERS))
 ADDRESS = (("env", URL), ("env", VERTEX_URL))
 BOUND_TO_URL = (
     *KEY_SETTINGS,
@@ -363,7 +364,9 @@ def _reference(helper: str) -> str:
 
 
 def _write(providers: list[ExportedProvider]) -> ExportedConfig:
-    exported = ExportedConfig("json", entries=[ExportedEntry((), _destination, ADDRESS, BOUND_TO_URL, KEY_SETTINGS)])
+    exported = ExportedConfig(
+        "json", entries=[ExportedEntry((), _destination, ADDRESS, BOUND_TO_URL, KEY_SETTINGS, CREDENTIALS)]
+    )
     exported.problems = _problems
     provider, *others = providers
     if others:

@@ -54,6 +54,7 @@ FIELDS: list[Field] = [
 ]
 KEY_SETTINGS: tuple[Keys, ...] = (("settings", "apiKey"), ("settings", "auth"))
 SECRETS: tuple[Keys, ...] = (*KEY_SETTINGS, ("settings", "headers"), ("settings", "model"), ("settings", "aws"))
+CREDENTIALS: tuple[Keys, ...] = (*KEY_SETTINGS, ("settings", "headers"), ("settings", "aws"))
 WRITTEN = "2026-01-01T00:00:00.000Z"
 """The time of an entry that is written. Cline requires one, and does not use it."""
 
@@ -188,7 +189,9 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
             "tokenSource": "manual",
         }
         exported.entries.append(
-            ExportedEntry(("providers", name), _destination, (("settings", "baseUrl"),), SECRETS, KEY_SETTINGS)
+            ExportedEntry(
+                ("providers", name), _destination, (("settings", "baseUrl"),), SECRETS, KEY_SETTINGS, CREDENTIALS
+            )
         )
         if not exported.command or provider.default_model:
             exported.default_model["lastUsedProvider",] = name

@@ -37,6 +37,9 @@ SECRETS: tuple[Keys, ...] = (
     ("model_catalog_url",),
 )  # fmt: skip
 """Settings that belong to one URL."""
+ADDRESS: tuple[Keys, ...] = (("base_url",), ("aws",))
+"""Settings of an entry that decide the destination of its calls."""
+CREDENTIALS: tuple[Keys, ...] = (*KEY_SETTINGS, ("http_headers",), ("env_http_headers",), ("query_params",))
 PROFILE_KEYS = ("model", "model_provider")
 
 
@@ -300,7 +303,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
     for provider in providers:
         id = provider.id if presets.by_id(provider.id) is None else f"{provider.id}-modelbay"
         exported.entries.append(
-            ExportedEntry(("model_providers", id), _destination, (("aws",),), SECRETS, KEY_SETTINGS)
+            ExportedEntry(("model_providers", id), _destination, ADDRESS, SECRETS, KEY_SETTINGS, CREDENTIALS)
         )
         if id != provider.id:
             provider.note(f"exported as {id}: {AGENT.title} reserves the ID {provider.id}")

@@ -86,6 +86,7 @@ KEPT = ("name", "type", "base_url", "models", "disable")
 """The user's settings that stay if a project's file can change the URL."""
 KEY_SETTINGS: tuple[Keys, ...] = (("api_key",), ("oauth",), *auth_headers("extra_headers"))
 SECRETS: tuple[Keys, ...] = (*KEY_SETTINGS, ("extra_headers",), ("extra_body",), ("provider_options",), ("auth",))
+CREDENTIALS: tuple[Keys, ...] = (*KEY_SETTINGS, ("extra_headers",), ("auth",))
 CLOUD_WHY = "modelbay does not read its project and region from environment variables"
 
 
@@ -289,7 +290,9 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
         for group in groups:
             exported.settings["providers", group.id] = _entry(provider, group, exported)
             exported.entries.append(
-                ExportedEntry(("providers", group.id), _destination, (("base_url",),), SECRETS, KEY_SETTINGS)
+                ExportedEntry(
+                    ("providers", group.id), _destination, (("base_url",),), SECRETS, KEY_SETTINGS, CREDENTIALS
+                )
             )
         default = provider.default_model or (provider.models[0] if provider.models else None)
         if default is not None and (not exported.command or provider.default_model):

@@ -111,6 +111,44 @@ def set_value(text: str, path: Keys, value: Any, lists: NamedLists = NO_LISTS) -
     return mark + changed
 
 
+def text_at(text: str, path: Keys, lists: NamedLists = NO_LISTS) -> str | None:
+    """The text of the value at a path; None if there is none.
+
+    Raises:
+        ValueError: the text is not valid.
+    """
+    text = text.removeprefix("\ufeff")
+    if _at(as_tables(decode(text), lists), path) is MISSING:
+        return None
+    node = _found(text, path, lists)
+    return text[node.start : node.end]
+
+
+def set_text(text: str, path: Keys, exact: str, lists: NamedLists = NO_LISTS) -> str:
+    """The text with a value at a path that is written as `exact`, such as `text_at` returned.
+
+    Raises:
+        ConfigError: a value on the path is not an object.
+        ValueError: the text is not valid.
+    """
+    value = as_tables(decode(exact), lists, path)
+    if isinstance(_at(as_tables(decode(text), lists), path), dict):
+        text = set_value(text, path, None, lists)  # an object is replaced, not merged
+    text = set_value(text, path, value, lists)
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    text = text.removeprefix(mark)
+    node = _found(text, path, lists)
+    return mark + text[: node.start] + exact + text[node.end :]
+
+
+def _found(text: str, path: Keys, lists: NamedLists) -> _Node:
+    """The value at a path, which must exist. Of duplicate keys, the last one counts."""
+    node = _object(text, _skip(text, 0), lists)
+    for key in path:
+        node = next(member.value for member in reversed(node.members or []) if member.key == key)
+    return node
+
+
 def remove(text: str, path: Keys, lists: NamedLists = NO_LISTS) -> str:
     """The text without the member at a path, if there is one. Its line and the comment on that line are removed too.
     Items of `lists` are addressed by their names.
@@ -133,10 +171,7 @@ def remove(text: str, path: Keys, lists: NamedLists = NO_LISTS) -> str:
 
 
 def _removed(text: str, path: Keys, lists: NamedLists) -> str:
-    node = _object(text, _skip(text, 0), lists)
-    for key in path[:-1]:
-        node = next(member.value for member in reversed(node.members or []) if member.key == key)
-    members = node.members or []
+    members = _found(text, path[:-1], lists).members or []
     number = max(number for number, member in enumerate(members) if member.key == path[-1])
     member = members[number]
     end = member.comma if member.comma >= 0 else member.value.end

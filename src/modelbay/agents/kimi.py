@@ -42,6 +42,7 @@ KEY_SETTINGS: tuple[Keys, ...] = (("api_key",), ("api_key_env",), ("oauth",), *a
 """The settings for a key. Kimi Code refuses an entry with two of them."""
 SECRETS: tuple[Keys, ...] = (*KEY_SETTINGS, ("env",), ("custom_headers",), ("source",))
 """Settings that belong to one URL."""
+CREDENTIALS: tuple[Keys, ...] = (*KEY_SETTINGS, ("env",), ("custom_headers",))
 MODEL_ADDRESS: tuple[Keys, ...] = (("base_url",), ("provider_id",), ("name",), ("protocol",))
 MODEL_SECRETS: tuple[Keys, ...] = (("api_key",), ("oauth",))
 MODEL_VARIABLE = "KIMI_MODEL_NAME"
@@ -213,9 +214,10 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
     exported.problems = lambda file, data: _problems()
     for provider in providers:
         exported.settings["providers", provider.id] = _entry(provider)
-        exported.entries.append(ExportedEntry(("providers", provider.id), _destination, ADDRESS, SECRETS, KEY_SETTINGS))
+        here = ("providers", provider.id)
+        exported.entries.append(ExportedEntry(here, _destination, ADDRESS, SECRETS, KEY_SETTINGS, CREDENTIALS))
         for model in provider.models:
-            exported.entries.append(ExportedEntry(("models", model.alias), _unknown, MODEL_ADDRESS, MODEL_SECRETS))
+            exported.entries.append(_model_settings(model.alias, provider.id, MODEL_ADDRESS))
             exported.settings["models", model.alias] = _model_entry(provider, model)
         default = provider.default_model or (provider.models[0] if provider.models else None)
         if default is not None and (not exported.command or provider.default_model):
@@ -252,12 +254,17 @@ def _related(exported: ExportedConfig, data: Table) -> list[ExportedEntry]:
         if keys[0] == "providers" and isinstance(table, dict)
     }
     moved = [id for id in new if isinstance(old.get(id), dict) and _destination(old[id]) != _destination(new[id])]
-    return [
-        ExportedEntry(("models", alias), _unknown, (("base_url",),), MODEL_SECRETS)
+    of = {
+        alias: model.get("provider_id") or model.get("provider") or data.get("default_provider")
         for alias, model in models.items()
         if isinstance(model, dict) and ("models", alias) not in exported.settings
-        if (model.get("provider_id") or model.get("provider") or data.get("default_provider")) in moved
-    ]
+    }
+    return [_model_settings(alias, id, (("base_url",),)) for alias, id in of.items() if id in moved]
+
+
+def _model_settings(alias: str, provider: str, address: tuple[Keys, ...]) -> ExportedEntry:
+    """The entry of a model, which uses the credential of its provider."""
+    return ExportedEntry(("models", alias), _unknown, address, MODEL_SECRETS, group=("providers", provider))
 
 
 def _problems() -> list[str]:

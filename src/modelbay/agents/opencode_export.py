@@ -50,7 +50,17 @@ def exported_config(program: Program, providers: list[ExportedProvider]) -> Expo
     """The program's configuration for these providers."""
     exported = ExportedConfig("json", new_file={("$schema",): program.schema})
     ids = [provider.id for provider in providers]
-    exported.entries = [ExportedEntry(("provider", id), _destination, ADDRESS, SECRETS, KEY_SETTINGS) for id in ids]
+    exported.entries = [
+        ExportedEntry(
+            ("provider", id),
+            _destination,
+            ADDRESS,
+            SECRETS,
+            KEY_SETTINGS,
+            (*CREDENTIALS, ("env",), ("models", ANY, "headers")),
+        )
+        for id in ids
+    ]
     exported.problems = lambda file, data: _problems(program, exported, file, data)
     logins = read_logins(program.logins, keys=True)
     for provider in providers:

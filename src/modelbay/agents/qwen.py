@@ -308,6 +308,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
             exported.settings["env", name] = value
         elif provider.key and provider.reference[0] != "env":
             exported.variables[name] = provider.id
+        exported.entries.append(ExportedEntry(("env", name), _unknown, (), (), credentials=((),), group=("env", name)))
         headers = provider.headers()
         groups = provider.groups(ENDINGS)
         for group in groups:
@@ -321,6 +322,8 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
                         _destination,
                         (("baseUrl",),),
                         (("envKey",), ("generationConfig",)),
+                        credentials=(("envKey",), ("generationConfig", "customHeaders")),
+                        group=("env", name),
                     )
                 )
         default = provider.default_model or (provider.models[0] if provider.models else None)
@@ -341,6 +344,10 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
 def _destination(table: Table) -> str | None:
     """The destination of a model's calls as comparable text; None if unknown."""
     return origin_text(table.get("baseUrl"))
+
+
+def _unknown(table: Table) -> None:
+    """The destination of a variable. It is unknown from the variable alone."""
 
 
 def _problems(exported: ExportedConfig, data: Table) -> list[str]:

@@ -1,51 +1,27 @@
-"""Write an exported configuration to an agent's file: comments are kept, and the old content is saved to a backup file.
+"""The text of an agent's file with an exported configuration: comments are kept. Pure: no files.
 
 An entry contains a URL and settings that belong to this URL: a key, headers, parameters. If a new entry has another URL, all of
 these are removed, or the agent would send them to the new host. If the URL is the same, valid settings are kept. Of settings of
 which the agent uses only one (a key, the name of a variable, a program that prints a key), the new one replaces the others.
 """
 
-import codecs
 import copy
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from modelbay.agents import jsonc, variables, yaml_text
 from modelbay.agents.agent import ExportedConfig, ExportedEntry
+from modelbay.agents.file_text import value_at
 from modelbay.agents.findings import leaves
 from modelbay.agents.named_lists import ANY, NamedLists, as_lists, as_tables
 from modelbay.config.schema import Table
 from modelbay.config.toml.document import MISSING, TomlDocument
 from modelbay.config.toml.scan import Keys
 from modelbay.config.toml.values import path_text, plain
-from modelbay.errors import ConfigError, FileError
-from modelbay.storage import files
-from modelbay.storage.cache import Cache
-
-BACKUP = ".bak"
-LOCKS = "exports"
-"""The cache folder of the locks."""
-WAIT = 10.0
-"""Seconds to wait for another process that exports to the same file."""
-
-
-class ExportResult(Struct, frozen=True):
-    """The result of writing to a file."""
-
-    path: Path
-    backup: Path | None
-    """The file with the old content; None if the file is new or was not changed."""
-    changed: bool
-    kept: list[str]
-    """Settings for the default model that were not changed."""
-    changes: list[str]
-    """Values that were replaced or removed."""
-    problems: list[str]
-    """Reasons why the agent would not use the entries."""
+from modelbay.errors import ConfigError
 
 
 def render(exported: ExportedConfig) -> str:
@@ -54,7 +30,7 @@ def render(exported: ExportedConfig) -> str:
         return yaml_text.encode(as_lists(_settings_of(exported), exported.lists))
     if exported.format == "env":
         return variables.render({keys[0]: str(value) for keys, value in exported.settings.items()})
-    return _with(exported, "", "").text
+    return new_content(exported, "", "").text
 
 
 def merged(exported: ExportedConfig, text: str, name: str) -> str:
@@ -64,7 +40,7 @@ def merged(exported: ExportedConfig, text: str, name: str) -> str:
         ConfigError: the text is not valid, or has other types of values.
     """
     try:
-        return _with(exported, text, name).text
+        return new_content(exported, text, name).text
     except (ValueError, RecursionError) as error:
         raise ConfigError(
             f"{name} is not valid: {error}", hint=f"fix {name} in an editor, then try again", file=name
@@ -79,59 +55,20 @@ def _settings_of(exported: ExportedConfig) -> Table:
     return data
 
 
-def write_file(exported: ExportedConfig, path: Path) -> ExportResult:
-    """Writes an exported configuration to an agent's file. Other content does not change; only the owner can read the file.
-
-    Raises:
-        ConfigError: the file is not valid, has other types of values, or cannot be written.
-    """
-    try:
-        target = files.target_of(path)
-        # The lock is in modelbay's cache, so that the agent's folder has no file that the agent does not know.
-        with files.locked(Cache().path(LOCKS, str(target)), WAIT):
-            files.sweep(target)
-            return _write(exported, path, target)
-    except ConfigError as error:
-        if error.hint is None or (isinstance(error, FileError) and error.other_path):
-            error.hint = f"check that you may read and write {path} and its folder"
-        raise
-
-
-def _write(exported: ExportedConfig, path: Path, target: Path) -> ExportResult:
-    old = files.content_of(target)
-    try:
-        before = (old or b"").decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not UTF-8 text", hint=f"save {path} as UTF-8 text", file=str(path)) from None
-    try:
-        new = _with(exported, before, str(path))
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(
-            f"{path} is not valid: {error}", hint=f"fix {path} in an editor, then try again", file=str(path)
-        ) from None
-    problems = exported.problems(path, new.data)
-    if new.text == before:
-        return ExportResult(path, None, False, new.kept, [], problems)
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    backup = None
-    if old is not None:
-        backup = _free(path.with_name(path.name + BACKUP))
-        files.replace(backup, None, old)
-    mark = codecs.BOM_UTF8 if (old or b"").startswith(codecs.BOM_UTF8) else b""
-    files.replace(target, old, mark + new.text.encode())
-    return ExportResult(path, backup, True, new.kept, new.changes, problems)
-
-
-class _NewContent(Struct):
+class NewContent(Struct):
     """The content of a file after the export."""
 
     text: str
     data: Table
     kept: list[str]
+    """Settings for the default model that were not changed."""
     changes: list[str]
+    """Values that were replaced or removed."""
+    related: list[ExportedEntry]
+    """Entries that are not written, but depend on one that is."""
 
 
-def _with(exported: ExportedConfig, text: str, name: str) -> _NewContent:
+def new_content(exported: ExportedConfig, text: str, name: str) -> NewContent:
     """The content of a file with the exported configuration merged into it.
 
     Raises:
@@ -144,7 +81,7 @@ def _with(exported: ExportedConfig, text: str, name: str) -> _NewContent:
     data = tomllib.loads(text) if exported.format == "toml" else as_tables(jsonc.decode(text), lists)
     if not isinstance(data, dict):
         raise ConfigError(f"{name} is not a JSON object", hint=f"fix {name} in an editor, then try again", file=name)
-    current = {keys: _at(data, keys) for keys in exported.default_model}
+    current = {keys: value_at(data, keys) for keys in exported.default_model}
     others = {keys: value for keys, value in current.items() if value not in (MISSING, exported.default_model[keys])}
     settings = {
         **({} if text.strip() else exported.new_file),
@@ -156,7 +93,8 @@ def _with(exported: ExportedConfig, text: str, name: str) -> _NewContent:
     for keys, value in settings.items():
         expected = _merged(expected, keys, value)
     written = [path for keys, value in settings.items() for path in _leaves(keys, value)]
-    entries = (*exported.entries, *exported.related(data))
+    related = exported.related(data)
+    entries = (*exported.entries, *related)
     removed = [path for entry in entries for path in _stale(entry, data, written, expected)]
     for path in removed:
         expected = _without(expected, path)
@@ -168,10 +106,10 @@ def _with(exported: ExportedConfig, text: str, name: str) -> _NewContent:
     again = tomllib.loads(after) if exported.format == "toml" else as_tables(jsonc.decode(after), lists)
     if not jsonc.same(again, as_tables(as_lists(expected, lists), lists)):
         raise ConfigError(
-            f"{name} cannot be changed safely", hint="run the command without --write, and edit the file", file=name
+            f"{name} cannot be changed safely", hint="run `modelbay export`, and edit the file", file=name
         )
     kept = [f"{'.'.join(keys)} stays {json.dumps(value, ensure_ascii=False)}" for keys, value in others.items()]
-    return _NewContent(after, again, kept, list(_changes(data, again)))
+    return NewContent(after, again, kept, list(_changes(data, again)), related)
 
 
 def _leaves(keys: Keys, value: Any) -> list[Keys]:
@@ -217,7 +155,7 @@ def _whole(removed: list[Keys], data: Any) -> list[Keys]:
     found: list[Keys] = []
     for path in removed:
         data, whole = _without(data, path), path
-        while len(whole) > 1 and _at(data, whole[:-1]) is MISSING:
+        while len(whole) > 1 and value_at(data, whole[:-1]) is MISSING:
             whole = whole[:-1]
         found = [other for other in found if other[: len(whole)] != whole]
         found.append(whole)
@@ -243,26 +181,9 @@ def _builtin_types(value: Any) -> Any:
     return str.__str__(value) if isinstance(value, str) else value
 
 
-def _at(data: Any, keys: Keys) -> Any:
-    for key in keys:
-        if not isinstance(data, dict) or key not in data:
-            return MISSING
-        data = data[key]
-    return data
-
-
-def _free(path: Path) -> Path:
-    """The first of `path`, `path.2`, `path.3` … that does not exist."""
-    number, free = 1, path
-    while free.exists():
-        number += 1
-        free = path.with_name(f"{path.name}.{number}")
-    return free
-
-
 def _stale(entry: ExportedEntry, data: Table, written: Iterable[Keys], after: Table) -> list[Keys]:
     """The paths to remove from an entry. `written`: the paths that are set; `after`: the file's data with them."""
-    old, new = _at(data, entry.path), _at(after, entry.path)
+    old, new = value_at(data, entry.path), value_at(after, entry.path)
     if not isinstance(old, dict) or not isinstance(new, dict):
         return []
     depth = len(entry.path)
@@ -271,16 +192,16 @@ def _stale(entry: ExportedEntry, data: Table, written: Iterable[Keys], after: Ta
     patterns = list(entry.address)
     if before is None or before != now:
         patterns += entry.secrets
-    if any(_matches(path, pattern) for path in kept for pattern in entry.alternatives):
+    if any(matches(path, pattern) for path in kept for pattern in entry.alternatives):
         patterns += entry.alternatives
-    removed = [path for path in leaves(old, ()) if path not in kept and any(_matches(path, one) for one in patterns)]
+    removed = [path for path in leaves(old, ()) if path not in kept and any(matches(path, one) for one in patterns)]
     return [(*entry.path, *path) for path in removed if path]
 
 
 def _changes(before: Table, after: Table) -> Iterator[str]:
     """A line for each value that is replaced or removed, without the old value, which may be secret."""
     for path in leaves(before, ()):
-        old, new = _at(before, path), _at(after, path)
+        old, new = value_at(before, path), value_at(after, path)
         if new is MISSING:
             yield f"{path_text(path)} was removed"
         elif old != new and not (old in ({}, None) and isinstance(new, dict)):
@@ -295,11 +216,11 @@ def _only(entry: Table, kept: set[Keys]) -> Table:
             table = result
             for key in path[:-1]:
                 table = table.setdefault(key, {})
-            table[path[-1]] = _at(entry, path)
+            table[path[-1]] = value_at(entry, path)
     return result
 
 
-def _matches(path: Keys, pattern: Keys) -> bool:
+def matches(path: Keys, pattern: Keys) -> bool:
     return len(path) >= len(pattern) and all(
         wanted in (ANY, key) or (bool(at) and path[at - 1].endswith("headers") and wanted == key.lower())
         for at, (key, wanted) in enumerate(zip(path, pattern, strict=False))

@@ -1,5 +1,6 @@
 """`modelbay export`: providers for a coding agent."""
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +10,7 @@ from modelbay.cli import terminal
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 
 if TYPE_CHECKING:
-    from modelbay.agents.agent import Agent
+    from modelbay.agents.agent import Agent, ExportedConfig
     from modelbay.agents.exported import ExportedProvider
     from modelbay.config.schema import Config
 
@@ -19,52 +20,44 @@ if TYPE_CHECKING:
 @click.argument("providers", nargs=-1, metavar="[PROVIDER...]")
 @click.option("--gateway", is_flag=True, help="Export the gateway with all models, instead of providers.")
 @click.option("--keys", is_flag=True, help="Include API keys that the agent cannot read by reference.")
-@click.option("--write", is_flag=True, help="Write to the agent's file, and save its previous content next to it.")
 @pass_settings
-def export(
-    settings: GlobalOptions, /, agent: str, providers: tuple[str, ...], gateway: bool, keys: bool, write: bool
-) -> None:
+def export(settings: GlobalOptions, /, agent: str, providers: tuple[str, ...], gateway: bool, keys: bool) -> None:
     """Print the entries for PROVIDER in the configuration of the coding agent AGENT.
 
     A key stays a reference if the agent supports it. Otherwise the entry names an environment variable.
 
     With --gateway, the agent uses every configured model through modelbay's gateway, with the key of the client "local". An agent
-    that does not support references gets this key itself with --write.
+    that does not support references gets this key itself with --keys.
     """
     from modelbay.agents import by_name
-    from modelbay.agents.write import render, write_file
+    from modelbay.agents.write import render
     from modelbay.config.load import load
 
     if gateway == bool(providers):
         raise click.UsageError("pass either PROVIDER or --gateway", click.get_current_context())
-    config = load(settings.config)
     to = by_name(agent)
-    exported = to.write(
-        [_gateway(config, to, with_keys=keys or write)]
-        if gateway
-        else _providers(config, to, providers, with_keys=keys)
+    exported = exported_config(load(settings.config), to, providers, with_keys=keys)
+    terminal.write(render(exported), whole=True)
+    named = " ".join(map(quote, providers)) or "--gateway"
+    write = f"to write it: modelbay configure {agent} {named}" if to.changes_file else "copy these lines into it"
+    terminal.note(f"for {to.files()[-1]}; {write}")
+    note_use(exported, to)
+
+
+def exported_config(config: "Config", to: "Agent", providers: tuple[str, ...], *, with_keys: bool) -> "ExportedConfig":
+    """The agent's configuration for these providers, or for the gateway if there are none."""
+    prepared = (
+        _providers(config, to, providers, with_keys=with_keys)
+        if providers
+        else [_gateway(config, to, with_keys=with_keys)]
     )
-    file = to.files()[-1]
-    if write and not to.changes_file:
-        raise click.UsageError(
-            f"modelbay does not change {file}: copy the printed lines into it", click.get_current_context()
-        )
-    if write:
-        result = write_file(exported, file)
-        terminal.write(f"{'Written to' if result.changed else 'Already up to date:'} {file}\n")
-        if result.backup:
-            terminal.write(f"Previous content saved to {result.backup}\n")
-        for change in result.changes:
-            terminal.note(change)
-        for problem in result.problems:
-            terminal.warning(problem)
-        for kept in result.kept:
-            terminal.note(f"{kept}, as set in {to.title}")
-    else:
-        terminal.write(render(exported), whole=True)
-        terminal.note(f"for {file}; {'pass --write to write it' if to.changes_file else 'copy these lines into it'}")
+    return to.write(prepared)
+
+
+def note_use(exported: "ExportedConfig", to: "Agent") -> None:
+    """Prints the variables to set, settings that are not exported, and the command that starts the agent."""
     for name, id in exported.variables.items():
-        terminal.note(f"set {name} to the key of {id} before you start {to.title}, or export with --keys")
+        terminal.note(f"set {name} to the key of {id} before you start {to.title}, or pass --keys")
     for note in exported.notes:
         terminal.warning(note)
     if exported.command:

@@ -28,9 +28,11 @@ Shown = list[tuple[str, str]]
 
 def unified(before: str, after: str, name: str) -> str:
     """The diff between two TOML texts; empty if they are equal."""
-    if before == after:
-        return ""
-    old, new = _shown(before), _shown(after)
+    return "" if before == after else compared(_shown(before), _shown(after), name)
+
+
+def compared(old: Shown, new: Shown, name: str) -> str:
+    """The diff between two lists of lines, which are compared unmasked."""
     matcher = SequenceMatcher(None, [line for line, _ in old], [line for line, _ in new])
     lines = [f"--- {name}", f"+++ {name}"]
     for group in matcher.get_grouped_opcodes(3):

@@ -159,17 +159,34 @@ def replace(path: Path, old: bytes | None, new: bytes) -> None:
                 file.flush()
                 _adopt(descriptor, path)
                 os.fsync(descriptor)
-            if content_of(path) != old:
-                raise FileError(
-                    f"{path} was changed by another program in the meantime; nothing was written",
-                    hint="try again",
-                    file=str(path),
-                )
+            _check_unchanged(path, old)
             os.replace(name, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(name)
             raise
+        _sync_folder(path.parent)
+
+
+def create_folder(path: Path) -> None:
+    """Creates a folder that only the owner can read, unless it exists.
+
+    Raises:
+        ConfigError: it cannot be created.
+    """
+    with _told(path / "file"):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def remove(path: Path, old: bytes) -> None:
+    """Deletes a file, under its lock, so that it stays deleted after a power cut.
+
+    Raises:
+        ConfigError: it cannot be deleted, or a program that ignores locks changed it since it was read as `old`.
+    """
+    with _told(path):
+        _check_unchanged(path, old)
+        path.unlink()
         _sync_folder(path.parent)
 
 
@@ -185,6 +202,17 @@ def check_room(path: Path, size: int) -> None:
             file.write(bytes(size))
             file.flush()
             os.fsync(file.fileno())
+
+
+def _check_unchanged(path: Path, old: bytes | None) -> None:
+    if content_of(path) != old:
+        failure = FileError(
+            f"{path} was changed by another program in the meantime; nothing was written",
+            hint="try again",
+            file=str(path),
+        )
+        failure.changed = True
+        raise failure
 
 
 def _adopt(descriptor: int, path: Path) -> None:

@@ -107,6 +107,26 @@ class TomlDocument:
             value = value[key]
         return value
 
+    def text_at(self, path: Keys) -> str | None:
+        """The text of the value at a path; None if there is none. A table with headers is returned as an inline table."""
+        value = self.get(path)
+        if value is MISSING:
+            return None
+        home = self._home(path)
+        exact = values.part(home[1].value, path[len(home[0].full(home[1])) :]) if home else None
+        return exact or text_of(value)
+
+    def set_text(self, path: Keys, exact: str) -> None:
+        """Writes a value whose text is known, such as one that `text_at` returned.
+
+        Raises:
+            ConfigError: the path goes through a value that is not a table.
+        """
+        self.set(path, values.read(exact))
+        if home := self._home(path):
+            block, line = home
+            line.value = values.with_part(line.value, path[len(block.full(line)) :], exact, self.newline)
+
     def set(self, path: Keys, value: Any, after: str | None = None) -> None:
         """Writes a value. An existing table changes key by key. `after` names the table that a new one follows.
 

@@ -109,6 +109,29 @@ def read(text: str) -> Any:
     return tomllib.loads(f"value = {text}")["value"]
 
 
+def part(text: str, keys: Keys) -> str | None:
+    """The text of a value inside an inline table; None if it has no text of its own."""
+    if not keys:
+        return text
+    for item in Brackets(text, "").items:
+        depth = len(item.keys)
+        if item.keys == keys[:depth]:
+            return part(item.value, keys[depth:])
+    return None
+
+
+def with_part(text: str, keys: Keys, exact: str, newline: str) -> str:
+    """An inline table in which the value at `keys` is written as `exact`, if it has a text of its own."""
+    if not keys:
+        return exact
+    inside = Brackets(text, newline)
+    for item in inside.items:
+        depth = len(item.keys)
+        if item.keys == keys[:depth]:
+            item.value = with_part(item.value, keys[depth:], exact, newline)
+    return str(inside)
+
+
 def put(text: str, keys: Keys, value: object, newline: str) -> str:
     """An inline table with the value set at `keys`."""
     inside = Brackets(text, newline)

@@ -1,4 +1,4 @@
-"""`modelbay export --write` into a file with an existing entry: settings for another URL are removed."""
+"""`modelbay configure` of a file with an existing entry: settings for another URL are removed."""
 
 import json
 import tomllib
@@ -119,7 +119,7 @@ def read(file: Path) -> dict[str, Any]:
 def test_settings_for_another_url_are_removed_and_reported(desk: Desk, agent: str, made: Any, keys: bool):
     file = write(desk, agent, made(OLD))
     before = read(file)
-    run = desk("export", agent, ID[agent], "--write", *(["--keys"] if keys else []))
+    run = desk("configure", agent, ID[agent], *(["--keys"] if keys else []))
     assert run.code == 0, run.err
     assert WAS not in file.read_text()
     assert WAS not in run.out + run.err
@@ -143,7 +143,7 @@ def test_settings_for_the_same_url_are_kept(desk: Desk, agent: str, made: Any):
         return  # a reference is written, of which one counts
     if agent == "codex":
         return  # a variable's name is written
-    desk.done("export", agent, ID[agent], "--write")
+    desk.done("configure", agent, ID[agent])
     assert WAS in file.read_text()
 
 
@@ -166,7 +166,7 @@ def at(data: Any, path: tuple[str, ...]) -> Any:
 )  # fmt: skip
 def test_only_the_new_one_of_exclusive_settings_is_kept(desk: Desk, agent: str, text: str, gone: list[str]):
     file = write(desk, agent, text)
-    run = desk("export", agent, ID[agent], "--write", "--keys")
+    run = desk("configure", agent, ID[agent], "--keys")
     for name in gone:
         assert f"{name} was removed" in run.err
     assert "X-Team" not in text or "blue" in file.read_text()
@@ -181,35 +181,35 @@ def test_an_old_url_that_would_still_apply_is_removed(desk: Desk):
     entry = json.loads(kilo(OLD))
     entry["provider"]["chat"]["models"]["m"]["provider"] = {"api": f"{OLD}/v2"}
     file = write(desk, "kilo", json.dumps(entry))
-    desk.done("export", "kilo", "chat", "--write", "--keys")
+    desk.done("configure", "kilo", "chat", "--keys")
     assert OLD not in file.read_text()
 
 
 def test_a_model_of_the_old_url_does_not_get_the_new_key(desk: Desk):
     own = f'[models.own]\nprovider = "chat"\nmodel = "m"\nbase_url = "{OLD}/v2"\n'
     file = write(desk, "kimi", kimi(OLD, own))
-    desk.done("export", "kimi", "chat", "--write", "--keys")
+    desk.done("configure", "kimi", "chat", "--keys")
     assert OLD not in file.read_text()
     file = write(desk, "kimi", kimi(NEW, own))  # a model's own URL is kept if the user set it
-    desk.done("export", "kimi", "chat", "--write", "--keys")
+    desk.done("configure", "kimi", "chat", "--keys")
     assert OLD in file.read_text()
 
 
 def test_a_credential_in_another_file_of_the_agent_is_an_error(desk: Desk):
     other = desk.write(".config/kilo/config.json", kilo(OLD, headers={"X-Team": WAS}))
     file = desk.write(".config/kilo/kilo.json", "{}")
-    run = desk("export", "kilo", "chat", "--write", "--keys")
+    run = desk("configure", "kilo", "chat", "--keys")
     assert run.code == 1
     assert "config.json sets provider.chat.options.headers.X-Team for another URL" in run.err
     assert (file.read_text(), WAS in run.err) == ("{}", False)
     other.write_text(kilo(NEW, headers={"X-Team": WAS}))
-    desk.done("export", "kilo", "chat", "--write", "--keys")
+    desk.done("configure", "kilo", "chat", "--keys")
 
 
 @pytest.mark.parametrize("agent", ["kilo", "opencode"])
 def test_the_key_of_a_login_with_the_same_name_is_not_used(desk: Desk, agent: str):
     desk.write(f".local/share/{agent}/auth.json", json.dumps({"bare": {"type": "api", "key": WAS}}))
-    run = desk("export", agent, "bare", "--write")
+    run = desk("configure", agent, "bare")
     assert read(file_of(desk, agent))["provider"]["bare"]["options"]["apiKey"] == "none"
     assert "its key is not used" in run.err
 
@@ -233,7 +233,7 @@ HINDRANCES = [
 @pytest.mark.parametrize(("agent", "text", "said"), HINDRANCES)
 def test_a_setting_that_prevents_the_agent_from_using_it_is_reported(desk: Desk, agent: str, text: str, said: str):
     write(desk, agent, text)
-    assert said in desk("export", agent, ID[agent], "--write", "--keys").err
+    assert said in desk("configure", agent, ID[agent], "--keys").err
 
 
 @pytest.mark.parametrize(
@@ -248,24 +248,24 @@ def test_environment_variables_are_considered(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, agent: str, name: str, said: str
 ):
     monkeypatch.setenv(name, "1")
-    assert said in desk("export", agent, ID[agent], "--write", "--keys").err
+    assert said in desk("configure", agent, ID[agent], "--keys").err
 
 
 def test_project_settings_are_considered(desk: Desk):
     desk.write("project/.claude/settings.json", '{"env": {"ANTHROPIC_BASE_URL": "https://other.example"}}')
-    run = desk("export", "claude", "claude", "--write", "--keys")
+    run = desk("configure", "claude", "claude", "--keys")
     assert ".claude/settings.json overrides env.ANTHROPIC_BASE_URL" in run.err
 
 
 def test_a_moved_entry_sends_no_old_secret_to_its_new_server(desk: Desk):
-    """A server at the new URL records the request that Kimi Code's tables describe after the export."""
+    """A server at the new URL records the request that Kimi Code's tables describe after it."""
     with Simulator() as simulator, site(simulator) as server:
         server.calls["/v1/chat/completions"] = "/v1/chat/completions"
         server.model = "sim-echo"
         desk.file.write_text(CONFIG.replace(NEW, server.url))
         headers = f'api_key = "{WAS}"\ncustom_headers = {{ X-Team = "{WAS}" }}'
         file = write(desk, "kimi", kimi(OLD, headers))
-        desk.done("export", "kimi", "chat", "--write", "--keys")
+        desk.done("configure", "kimi", "chat", "--keys")
         desk.file.write_text(file.read_text())
         desk.done("ask", "-m", "chat/m", "Hello")
         assert WAS not in repr([(one.target, one.headers) for one in server.asked])
