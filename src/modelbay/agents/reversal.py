@@ -68,8 +68,8 @@ def restored(all_present: list[Present], journal: AgentJournal) -> list[Restored
     Raises:
         ConfigError: a text cannot be changed safely.
     """
-    blocked = _blocked(all_present, journal)
-    return [_restored(present, journal, blocked) for present in all_present]
+    groups = _groups(all_present, journal)
+    return [_restored(present, journal, groups) for present in all_present]
 
 
 def _state(present: Present, setting: ChangedSetting, journal: AgentJournal) -> State:
@@ -93,9 +93,14 @@ class _Group(Struct):
     foreign: list[tuple[Present, Keys, bool]] = field(default_factory=list)
     """Those that have values of the user or the agent; true for an address."""
 
+    @property
+    def blocked(self) -> bool:
+        """Whether they cannot be restored together."""
+        return self.pending and bool(self.foreign)
 
-def _blocked(all_present: list[Present], journal: AgentJournal) -> dict[Keys, _Group]:
-    """The groups that cannot be restored together."""
+
+def _groups(all_present: list[Present], journal: AgentJournal) -> dict[Keys, _Group]:
+    """The groups of settings in an agent's files, by their paths."""
     groups: dict[Keys, _Group] = {}
     for present in all_present:
         recorded = {one.path: one for one in present.record.settings}
@@ -111,7 +116,7 @@ def _blocked(all_present: list[Present], journal: AgentJournal) -> dict[Keys, _G
                 group.pending = group.pending or state == "ours"
                 if state == "other" and not _within(path, recorded, present, journal):
                     group.foreign.append((present, path, of_path == "address"))
-    return {key: group for key, group in groups.items() if group.pending and group.foreign}
+    return groups
 
 
 def _within(path: Keys, recorded: dict[Keys, ChangedSetting], present: Present, journal: AgentJournal) -> bool:
@@ -122,18 +127,19 @@ def _within(path: Keys, recorded: dict[Keys, ChangedSetting], present: Present, 
     )
 
 
-def _restored(present: Present, journal: AgentJournal, blocked: dict[Keys, _Group]) -> Restored:
+def _restored(present: Present, journal: AgentJournal, groups: dict[Keys, _Group]) -> Restored:
     record = present.record
-    result = Restored(present.text, present.data, [], _blocking(present, blocked), None)
+    result = Restored(present.text, present.data, [], _blocking(present, groups), None)
     edits: dict[Keys, str | None] = {}
     rest: list[ChangedSetting] = []
     pruned: dict[Keys, str | None] = {}
     for setting in record.settings:
         state = _state(present, setting, journal)
         owner = _owner(setting.path, record.entries)
-        if owner is not None and owner.group in blocked:
-            rest.append(_held(setting, owner, state, blocked[owner.group], edits))
-        elif state == "ours" or (state == "removed" and _belongs_to_restored(setting, present, journal)):
+        group = groups[owner.group] if owner is not None else _Group()
+        if owner is not None and group.blocked:
+            rest.append(_held(setting, owner, state, group, edits))
+        elif state == "ours" or (state == "removed" and group.pending and owner and role(owner, setting.path)):
             if setting.old is not None:  # an item of a list that was removed since is created with its name
                 names = record.syntax.names_of(setting.path)
                 missing = [(path, name) for path, name in names if value_at(present.data, path) is MISSING]
@@ -144,14 +150,15 @@ def _restored(present: Present, journal: AgentJournal, blocked: dict[Keys, _Grou
     expected = _expected(present.data, edits, record, pruned)
     result.text, result.data = _text(present, journal, edits, expected, pruned)
     if rest:
-        held = [entry for entry in record.entries if entry.group in blocked]
+        held = [entry for entry in record.entries if groups[entry.group].blocked]
         tables = [one for one in record.tables if isinstance(value_at(result.data, one.path), dict)]
         result.rest = replace(record, settings=rest, tables=tables, entries=held, texts=[])
     return result
 
 
-def _blocking(present: Present, blocked: dict[Keys, _Group]) -> list[Keys]:
-    return [path for group in blocked.values() for file, path, _ in group.foreign if file is present]
+def _blocking(present: Present, groups: dict[Keys, _Group]) -> list[Keys]:
+    blocked = [group for group in groups.values() if group.blocked]
+    return [path for group in blocked for file, path, _ in group.foreign if file is present]
 
 
 def _owner(path: Keys, entries: Iterable[BoundSettings]) -> BoundSettings | None:
@@ -169,20 +176,6 @@ def _held(
         return setting
     edits[setting.path] = None
     return replace(setting, ours=list(dict.fromkeys([*setting.ours, ABSENT])))
-
-
-def _belongs_to_restored(setting: ChangedSetting, present: Present, journal: AgentJournal) -> bool:
-    """Whether a setting is part of an address and credential of which another part is restored."""
-    entries = present.record.entries
-    owner = _owner(setting.path, entries)
-    if owner is None or role(owner, setting.path) is None:
-        return False
-    beside = [entry for entry in entries if entry.group == owner.group]
-    return any(
-        _state(present, one, journal) == "ours"
-        for one in present.record.settings
-        if any(role(entry, one.path) for entry in beside)
-    )
 
 
 def _expected(data: Any, edits: dict[Keys, str | None], record: ConfiguredFile, pruned: dict[Keys, str | None]) -> Any:

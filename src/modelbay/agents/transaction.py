@@ -7,7 +7,7 @@ The journal is written before the files, and deleted after them. Several changes
 import codecs
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -101,7 +101,7 @@ def configure(agent: Agent, exported: ExportedConfig, *, dry_run: bool = False) 
         before = journals.read(agent.id)
         journal = before or _new_journal()
         planned = _plan(wanted, journal)
-        _sweep(planned)
+        _sweep(one.content.path for one in planned)
         if any(one.changed for one in planned):
             _write(agent, planned, before, journal)
         return [one.change for one in planned]
@@ -123,7 +123,7 @@ def undo(agent: Agent, *, dry_run: bool = False) -> Undone | None:
         undone, planned, rest = _plan_undo(agent, journal)
         if dry_run:
             return undone
-        _sweep(planned)
+        _sweep(Path(one.path) for one in journal.files)
         if rest is not None:
             # a credential that is removed must be known as modelbay's change before it is removed
             journals.store(agent.id, _with_more_ours(journal, rest))
@@ -149,10 +149,10 @@ def _locked(agent: Agent, run: Callable[[], T]) -> T:
     raise AssertionError("the last attempt returns or raises")
 
 
-def _sweep(planned: list[_Planned]) -> None:
-    """Removes what killed processes left in the agent's folders."""
-    for one in planned:
-        files.sweep(one.content.target)
+def _sweep(paths: Iterable[Path]) -> None:
+    """Removes what killed processes left beside the agent's files."""
+    for path in paths:
+        files.sweep(files.target_of(path))
 
 
 def _new_journal() -> AgentJournal:
