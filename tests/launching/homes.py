@@ -9,6 +9,7 @@ _FAMILY: dict[str, Any] = {
     "model": "mine/m",
     "small_model": "mine/m",
     "permission": "allow",
+    "agent": {"build": {"model": "mine/m"}, "code": {"model": "mine/m"}},
     "provider": {
         "mine": {
             "npm": "@ai-sdk/openai-compatible",

@@ -31,14 +31,15 @@ def file(made: LaunchPlan, path: str) -> Any:
     return next(json.loads(render(file.content)) for file in made.files if file.path == path)
 
 
-@pytest.mark.parametrize("agent", ["opencode", "kilo"])
-def test_opencode_and_kilo_get_a_configuration_that_overrides_their_files(agent: str) -> None:
+@pytest.mark.parametrize(("agent", "main"), [("opencode", "build"), ("kilo", "code")])
+def test_opencode_and_kilo_get_a_configuration_that_overrides_their_files(agent: str, main: str) -> None:
     program = programs()[agent]
     small = MODEL.replace("models.m", "models.tiny").replace("large", "small")
     target = gateway_target(program, chosen(PROVIDER + MODEL + small, small="tiny"), URL, Hidden(KEY))
     made = plan(program, target, FOLDER)
     said = json.loads(made.environment.pop(f"{agent.upper()}_CONFIG_CONTENT"))
     assert (said["model"], said["small_model"]) == ("modelbay/m", "modelbay/tiny")
+    assert said["agent"] == {main: {"model": "modelbay/m"}, "plan": {"model": "modelbay/m"}}
     provider = said["provider"]["modelbay"]
     assert provider["options"] == {"baseURL": V1, "apiKey": "{env:MODELBAY_AGENT_KEY}"}
     assert provider["models"]["m"]["limit"]["context"] == 200_000
