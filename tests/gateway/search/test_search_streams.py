@@ -108,6 +108,16 @@ async def test_a_model_that_searches_without_end_must_answer(tmp_path: Path) -> 
     assert [body.get("tool_choice") for body in model.bodies] == [None, None, None, "none", "none"]
 
 
+async def test_a_model_that_never_answers_is_stopped(tmp_path: Path) -> None:
+    model = ScriptedModel("openai_chat")
+    model.replies = [[search(str(number), f"call_{number}")] for number in range(9)]
+    with searching(tmp_path, model, settings="max_uses = 1") as (gateway, engine):
+        _, _, data = await call(gateway.url, "/v1/messages", asked())
+    assert engine.queries == ["0"]
+    assert len(model.bodies) == 3
+    assert json.loads(data)["stop_reason"] == "end_turn"
+
+
 async def test_after_some_minutes_the_model_gets_no_further_searches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,8 @@ class SearchLoop:
         self._searches: list[FinishedSearch] = []
         self._texts: list[Text] = []
         """The texts of the reply."""
+        self.refusing = 0
+        """Steps in which the model could not search any more."""
         self._keys = 0
         """The next key of a part of the reply."""
         self._usage: Usage | None = None
@@ -164,6 +166,7 @@ class SearchLoop:
             # a tool that must be called has been called
             settings = replace(settings, tool_choice=ToolChoice("auto", parallel=choice.parallel))
         if self._uses >= self._most or asyncio.get_running_loop().time() >= self._until:
+            self.refusing += 1
             settings = self._without_tool(settings)
         turns = [*conversation.turns, Turn("assistant", step.parts), results]
         return replace(conversation, turns=turns, settings=settings)
@@ -241,7 +244,9 @@ class SearchLoop:
             self._usage = total
         return UsageReported(replace(total, web_searches=self._uses))
 
-    def finished(self, end: Finished) -> Finished:
+    def finished(self, end: Finished, *, has_calls: bool) -> Finished:
+        if end.reason == "tool_calls" and not has_calls:  # the model searches although it cannot any more
+            end = replace(end, reason="stop", native=None)
         return self._form.finished(end, self._searches, self._texts)
 
 
@@ -282,7 +287,8 @@ class Step:
     def is_last(self) -> bool:
         """Whether the reply ends with this step: there is no search, the client has calls to answer, or the model was stopped."""
         stopped = self.end is None or self.end.reason not in ("tool_calls", "stop")
-        return not self.searches or self.has_calls or stopped
+        # some servers ignore that no tool may be called
+        return not self.searches or self.has_calls or stopped or self._of.refusing > 1
 
     def feed(self, events: list[Event]) -> list[Event]:
         """The events for the client."""
@@ -351,7 +357,7 @@ class Step:
             yield self._of.shown_results(self.searches)
         usage = self._of.total(self._usage, ended=True)
         if self.is_last:
-            yield [usage, self._of.finished(self.end)]
+            yield [usage, self._of.finished(self.end, has_calls=self.has_calls)]
         else:
             yield [usage]
 
