@@ -277,4 +277,4 @@ class IncompleteReply(ReplyError):
 
 
 class TooManySteps(ReplyError):
-    pass
+    retryable = False

@@ -229,7 +229,7 @@ def test_the_list_has_the_version_of_each_installed_agent_and_the_tested_one(des
     assert rows["codex"]["installed"] is False
     assert rows["codex"]["path"] is None
     text = desk("launch", "--list", **path).out
-    assert f"claude  2.3.4          tested with {rows['claude']['verified_version']}" in text
+    assert f"claude 2.3.4 tested with {rows['claude']['verified_version']} " in " ".join(text.split())
     assert "not installed" in text
     assert "npm install --global @openai/codex" in text
 
