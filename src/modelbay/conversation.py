@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeAlias
 from msgspec import Struct, field
 
 from modelbay.file_content import MediaKind, content_at
-from modelbay.signatures import Signature
+from modelbay.functions import Signature
 
 Json: TypeAlias = Any
 """A value as returned by `json_text.decode`."""

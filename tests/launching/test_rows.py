@@ -7,12 +7,12 @@ import pytest
 
 from modelbay.agents.write import render
 from modelbay.conversation import Protocol
+from modelbay.launching.launch_target import gateway_target
 from modelbay.launching.plan import LaunchPlan, plan
 from modelbay.launching.program import programs
-from modelbay.launching.target import gateway_target
 from modelbay.secrecy import Hidden
 from tests.launching.targets import KEY, URL, launch_model, launch_target
-from tests.launching.test_target import MODEL, PROVIDER, chosen
+from tests.launching.test_launch_target import MODEL, PROVIDER, chosen
 
 FOLDER = "/private/launch"
 MAIN, SMALL = launch_model("deep/seek", 128_000, "high"), launch_model("tiny", 32_000)

@@ -71,8 +71,8 @@ def launch(
 def _run(settings: GlobalOptions, program: "AgentProgram", arguments: tuple[str, ...], options: dict[str, Any]) -> int:
     from modelbay.config.load import load
     from modelbay.launching.launch import AgentLaunch
+    from modelbay.launching.launch_target import GatewayReason, chosen_models, direct_target
     from modelbay.launching.shared_gateway import GatewayStart
-    from modelbay.launching.target import GatewayReason, chosen_models, direct_target
 
     executable = _executable(program)
     config = load(settings.config)

@@ -10,11 +10,11 @@ from modelbay.gateway.variables import PROXIES
 from modelbay.launching import private_folder, shared_gateway
 from modelbay.launching.agent_process import run_agent
 from modelbay.launching.held_file import HeldFile
+from modelbay.launching.launch_target import ChosenModels, gateway_target
 from modelbay.launching.launches import Launches, LaunchesChange
 from modelbay.launching.plan import LaunchPlan, LaunchTarget, plan
 from modelbay.launching.program import AgentProgram
 from modelbay.launching.shared_gateway import GatewayStart, ProvedGateway
-from modelbay.launching.target import ChosenModels, gateway_target
 from modelbay.secrecy import Hidden
 from modelbay.storage.paths import inherited_environment
 

@@ -7,9 +7,9 @@ import pytest
 
 from modelbay.config.load import parse
 from modelbay.errors import UnknownModel
+from modelbay.launching.launch_target import ChosenModels, GatewayReason, chosen_models, direct_target, gateway_target
 from modelbay.launching.plan import LaunchTarget
 from modelbay.launching.program import AgentProgram, read
-from modelbay.launching.target import ChosenModels, GatewayReason, chosen_models, direct_target, gateway_target
 from modelbay.secrecy import Hidden
 from tests.launching.test_program import ROW
 
