@@ -175,7 +175,7 @@ def killed(run: Callable[[], object], number: int, *, every_call: bool = False) 
 
         def count(frame: object, event: str, called: Any) -> None:
             nonlocal left
-            if every_call or (event in ("c_call", "c_return") and called.__name__ in CALLS):
+            if every_call or (event in ("c_call", "c_return") and _changes_files(called)):
                 left -= 1
                 if left < 0:
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -187,6 +187,12 @@ def killed(run: Callable[[], object], number: int, *, every_call: bool = False) 
             os._exit(0)
     _, status = os.waitpid(child, 0)
     return os.WIFSIGNALED(status)
+
+
+def _changes_files(called: Any) -> bool:
+    """Whether a built-in function is one of `CALLS`, and not a method of strings of the same name."""
+    of_os = called.__module__ in ("posix", "nt") or type(called.__self__).__module__ == "_io"
+    return of_os and called.__name__ in CALLS
 
 
 def starts(agent: str) -> list[str | None]:

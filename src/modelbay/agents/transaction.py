@@ -263,8 +263,7 @@ def _write(agent: Agent, planned: list[_Planned], before: AgentJournal | None, j
     """Writes the journal, then the files. If one cannot be written, the files before it get their old content again."""
     new = {one.record.path: one.record for one in planned}
     others = [one for one in journal.files if one.path not in new and Path(one.path).exists()]
-    old_texts = {path: known.texts for path in new if (known := journal.file(path))}
-    both = [replace(one, texts=[*one.texts, *old_texts.get(path, [])]) for path, one in new.items()]
+    both = [_for_both(one, journal.file(one.path)) for one in new.values()]
     journals.store(agent.id, replace(journal, files=[*others, *both]))
     written: list[_Planned] = []
     try:
@@ -278,6 +277,15 @@ def _write(agent: Agent, planned: list[_Planned], before: AgentJournal | None, j
             journals.store(agent.id, before)
         raise
     journals.store(agent.id, replace(journal, files=[*others, *new.values()]))
+
+
+def _for_both(new: ConfiguredFile, old: ConfiguredFile | None) -> ConfiguredFile:
+    """A record that is valid before and after the file is written: it also has the settings that no longer differ then."""
+    if old is None:
+        return new
+    known = {one.path for one in new.settings}
+    more = [one for one in old.settings if one.path not in known]
+    return replace(new, settings=[*new.settings, *more], texts=[*new.texts, *old.texts])
 
 
 def _put(one: _Planned) -> None:
