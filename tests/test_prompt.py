@@ -20,6 +20,7 @@ from modelbay import (
     Text,
     Thinking,
     Tool,
+    ToolCall,
     ToolChoice,
     ToolResult,
     Turn,
@@ -29,7 +30,7 @@ from modelbay import (
 from modelbay.config.load import parse
 from modelbay.config.schema import Config
 from modelbay.conversation import Annotation, Provenance
-from modelbay.errors import ModelbayError, TimedOut, UnreadableFile
+from modelbay.errors import MalformedReply, ModelbayError, TimedOut, UnreadableFile
 from modelbay.events import Failed
 from modelbay.prompt import Ask
 from modelbay.routing.retry import Policy
@@ -421,3 +422,11 @@ async def test_a_file_that_cannot_be_read_is_an_error_before_anything_is_sent(tm
             await hub.complete("Hi", model="chat", files=[tmp_path / "missing"])
     assert isinstance(caught.value, ModelbayError)
     assert bodies == []
+
+
+def test_the_input_of_a_call_is_its_arguments_as_a_value() -> None:
+    assert ToolCall(name="f", arguments='{"city": "Hamburg"}').input == {"city": "Hamburg"}
+    assert ToolCall(name="f").input == {}
+    assert ToolCall(name="f", arguments="*** Begin", format="text").input == "*** Begin"
+    with pytest.raises(MalformedReply):
+        _ = ToolCall(name="f", arguments='{"city"').input

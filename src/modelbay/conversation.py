@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from modelbay.file_content import MediaKind, content_at
 from modelbay.functions import Signature
+from modelbay.json_text import decode
 
 Json: TypeAlias = Any
 """A value as returned by `json_text.decode`."""
@@ -115,12 +116,21 @@ class ToolCall(Part, tag="tool_call", omit_defaults=True):
     """Arguments as received; "" means none. Serializing them again would change key order and numbers, and break prompt
     caches."""
     id: str | None = None
-    input: Literal["json", "text"] = "json"
+    format: Literal["json", "text"] = "json"
     """Format of `arguments`: JSON, or free text for a freeform tool."""
     cut: bool = False
     """Whether free text is truncated, so that the call must not be run. Truncated JSON shows it itself."""
     namespace: str | None = None
     """Namespace of the tool (Responses)."""
+
+    @property
+    def input(self) -> Json:
+        """The arguments as a value: an object, or the text of a freeform tool.
+
+        Raises:
+            MalformedReply: they are not JSON.
+        """
+        return self.arguments if self.format == "text" else decode(self.arguments or "{}")
 
 
 class ToolResult(Part, tag="tool_result", omit_defaults=True):

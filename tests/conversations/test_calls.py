@@ -440,7 +440,7 @@ def test_a_freeform_call():
     conversation = Conversation(
         [
             ASK,
-            called(ToolCall(name="patch", id="call_1", arguments="*** Begin", input="text")),
+            called(ToolCall(name="patch", id="call_1", arguments="*** Begin", format="text")),
             answered(ToolResult(call_id="call_1", parts=[Text(text="done")])),
         ],
     )

@@ -68,7 +68,7 @@ def parts() -> st.SearchStrategy[AnyPart]:
             name=words | texts,
             arguments=texts | json_objects.map(json.dumps),
             id=st.none() | words,
-            input=st.sampled_from(["json", "text"]),
+            format=st.sampled_from(["json", "text"]),
             **carried,
         ),
         st.builds(Media, kind=st.just("image"), url=st.just("https://example.com/a.png"), **carried),

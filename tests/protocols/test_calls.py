@@ -260,7 +260,7 @@ def test_the_streamed_arguments_equal_those_of_the_finished_call() -> None:
 )
 def test_half_of_the_arguments_is_seen(arguments: str, cut_off: bool) -> None:
     assert is_cut(ToolCall(name="f", arguments=arguments)) is cut_off
-    assert not is_cut(ToolCall(name="f", arguments=arguments, input="text"))
+    assert not is_cut(ToolCall(name="f", arguments=arguments, format="text"))
 
 
 HALF = '{"city":"Be'

@@ -264,7 +264,7 @@ def test_other_calls_of_the_reply_stay_as_they_are():
     restorer = Restorer({"apply_patch": ToolName("apply_patch", kind="freeform")})
     look = PartEnded(1, ToolCall(name="look", arguments='{"input":"x"}'))
     assert restorer.feed(look) == [look]
-    given = PartEnded(2, ToolCall(name="apply_patch", arguments='{"input":"x"}', input="text"))
+    given = PartEnded(2, ToolCall(name="apply_patch", arguments='{"input":"x"}', format="text"))
     assert restorer.feed(given) == [given]  # a provider that has freeform tools after all
 
 

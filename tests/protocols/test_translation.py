@@ -164,7 +164,7 @@ def calls(reply: Reply) -> list[Any]:
     """Name and arguments; text for a freeform tool counts as the object that other protocols need."""
     found = []
     for call in reply.tool_calls:
-        arguments = call.arguments if call.input == "json" else json.dumps({"input": call.arguments})
+        arguments = call.arguments if call.format == "json" else json.dumps({"input": call.arguments})
         found.append((call.name, json.loads(arguments or "{}")))
     return found
 

@@ -304,7 +304,7 @@ def _text(parts: list[AnyPart]) -> str:
 def _call_text(call: ToolCall) -> str:
     """A call without its ID, and its arguments without their format: clients encode them again."""
     try:
-        arguments = decode(call.arguments or "{}") if call.input == "json" else {"input": call.arguments}
+        arguments = decode(call.arguments or "{}") if call.format == "json" else {"input": call.arguments}
     except MalformedReply:
         arguments = None
     if not isinstance(arguments, dict):  # some clients receive invalid arguments like this

@@ -20,7 +20,7 @@ _MAYBE_NONE = {word[:length] for word in _NO_ARGUMENTS for length in range(len(w
 
 def is_cut(call: ToolCall) -> bool:
     """Whether a call's arguments are truncated. Such a call must not be run."""
-    if call.input == "text":
+    if call.format == "text":
         return call.cut
     scan = _Scan()
     scan.feed(call.arguments)

@@ -45,7 +45,7 @@ class StreamedCall:
         """Add arguments; None for a delta without any."""
         if fragment is not None and fragment != "":
             self._begun = True
-            text = self._raw(fragment) if self.part.input == "text" else self._arguments.feed(fragment)
+            text = self._raw(fragment) if self.part.format == "text" else self._arguments.feed(fragment)
             if text:
                 self._held.append(text)
         if self._begun and self.named:
@@ -75,7 +75,7 @@ class StreamedCall:
 
     def close(self, assembly: "Assembly") -> None:
         """End the call."""
-        if self.part.input != "text" and (text := self._arguments.close()):
+        if self.part.format != "text" and (text := self._arguments.close()):
             self._held.append(text)
         if self.named or self._begun or self.part.id:
             self.open(assembly)

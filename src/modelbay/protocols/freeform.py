@@ -63,7 +63,7 @@ def _grammar(form: Extra | None) -> str | None:
 
 def as_function_call(call: ToolCall) -> ToolCall:
     """A call of a freeform tool as a call of the function."""
-    return replace(call, arguments=encode({_NAME: call.arguments}).decode(), input="json", cut=False)
+    return replace(call, arguments=encode({_NAME: call.arguments}).decode(), format="json", cut=False)
 
 
 class CallText:

@@ -108,9 +108,9 @@ class Restorer:
         part.name, part.namespace = known.name, known.namespace
         if known.kind == "search":
             part.native = tool_search.CALL
-        if known.kind != "freeform" or part.input == "text":
+        if known.kind != "freeform" or part.format == "text":
             return [event]
-        part.input = "text"
+        part.format = "text"
         if type(event) is PartStarted:
             self._texts[event.key] = CallText()
             return [event]
@@ -290,7 +290,7 @@ class _Names:
     def _of_function(self, part: AnyPart, turn: Turn) -> AnyPart:
         """A call of a tool that is sent as a function, or its result, as those of a function."""
         if type(part) is ToolCall:
-            if part.input == "text" and not self._freeform:
+            if part.format == "text" and not self._freeform:
                 return freeform.as_function_call(part)
             if part.native == tool_search.CALL and not self._namespaces:
                 return tool_search.as_function_call(part)

@@ -70,7 +70,7 @@ class Survey:
                         self.namespaces = True
                     if part.native == CALL:
                         self.searches = True
-                    if part.input == "text":  # type: ignore[union-attr]
+                    if part.format == "text":  # type: ignore[union-attr]
                         self.texts = True
                     if part.cache is not None:
                         self.marked_calls = True

@@ -253,7 +253,7 @@ def _relevance(tool: Tool, prompt: str) -> int:
 def _call(tool: Tool, prompt: str, turn: int) -> ToolCall:
     if tool.kind == "freeform":
         text = example(_TEXT, prompt, turn)["input"]
-        return ToolCall(name=tool.name, arguments=text, input="text")
+        return ToolCall(name=tool.name, arguments=text, format="text")
     schema = tool.schema if isinstance(tool.schema, dict) else {}
     arguments = example({"type": "object", **schema}, prompt, turn)
     return ToolCall(name=tool.name, arguments=msgspec.json.encode(arguments).decode())

@@ -253,7 +253,7 @@ def test_arguments_are_always_an_object(arguments, args):
 
 
 def test_text_for_a_freeform_tool_is_its_input():
-    part = contents(user("go"), model_turn(call("1", arguments="*** patch", input="text")))[1]["parts"][0]
+    part = contents(user("go"), model_turn(call("1", arguments="*** patch", format="text")))[1]["parts"][0]
     assert part["functionCall"]["args"] == {"input": "*** patch"}
 
 

@@ -160,7 +160,7 @@ def test_a_freeform_call_holds_text():
     begin = {"tool_calls": [{"index": 0, "id": "a", "type": "custom", "custom": {"name": "patch", "input": "*** Be"}}]}
     more = {"tool_calls": [{"index": 0, "custom": {"input": "gin"}}]}
     (found,) = read(chunk(begin), chunk(more)).tool_calls
-    assert (found.name, found.arguments, found.input) == ("patch", "*** Begin", "text")
+    assert (found.name, found.arguments, found.format) == ("patch", "*** Begin", "text")
 
 
 def test_the_older_function_call_is_a_call_without_an_id():

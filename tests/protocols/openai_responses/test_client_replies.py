@@ -165,7 +165,7 @@ def test_a_reply_echoed_by_its_client_is_the_reply():
     parts = [
         Thinking(texts=["Short"], summary=True, opaque="enc"),
         Text(text="Hi", extra={"item.": {"phase": "commentary"}}),
-        ToolCall(name="sql", arguments="SELECT", id="c1", input="text"),
+        ToolCall(name="sql", arguments="SELECT", id="c1", format="text"),
         ToolCall(name="look", arguments='{"b":1, "a":2.0}', id="c2", namespace="fs"),
     ]
     conversation = RESPONSES.parse_request(Call("", {"input": output(*parts), "store": False}))
@@ -229,7 +229,7 @@ PARTS: list[AnyPart] = [
     Text(text="Let me "),
     Text(text="look.", annotations=[Annotation("url", url="https://example.com", start=0, end=4)]),
     ToolCall(name="look", arguments='{"at":1}', id="c1", opaque="sig", origin=GEMINI),
-    ToolCall(name="sql", arguments="SELECT 1", id="c2", input="text"),
+    ToolCall(name="sql", arguments="SELECT 1", id="c2", format="text"),
     Media(kind="image", data="AAAA", media_type="image/png"),
 ]
 REPLY = Reply("resp_1", "m", PARTS, Finished("tool_calls"), Usage(input=3, output=4))

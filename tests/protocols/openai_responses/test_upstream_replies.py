@@ -262,7 +262,7 @@ def test_every_kind_of_item_is_a_part():
     ]  # fmt: skip
     assert [part.summary for part in reply.parts if isinstance(part, Thinking)] == [True, False]
     assert reply.parts[4].extra == {"item.": {"phase": "final_answer"}}
-    assert [(part.input, part.arguments) for part in reply.tool_calls] == [("text", "SELECT"), ("json", "{}")]
+    assert [(part.format, part.arguments) for part in reply.tool_calls] == [("text", "SELECT"), ("json", "{}")]
     assert reply.tool_calls[1].namespace == "fs"
     assert reply.finish and reply.finish.reason == "tool_calls"
 

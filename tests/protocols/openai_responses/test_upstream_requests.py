@@ -150,7 +150,7 @@ def test_every_tool_choice_has_its_form(choice, written):
 
 
 def test_a_custom_call_and_its_result_are_custom_items():
-    call = ToolCall(name="sql", arguments="SELECT 1", id="c", input="text")
+    call = ToolCall(name="sql", arguments="SELECT 1", id="c", format="text")
     result = ToolResult(call_id="c", parts=[Text(text="1")])
     turns = [user("Go"), Turn("assistant", [call]), Turn("tool", [result])]
     assert asked(*turns, dialect=OPENAI).body["input"][1:] == [

@@ -204,7 +204,7 @@ class _Writer:
             carried("annotations", NAME, self.report)
         if isinstance(part, Text):
             return Text(text=part.text, cache=part.cache)
-        return ToolCall(name=part.name, arguments=part.arguments, input=part.input, cache=part.cache)
+        return ToolCall(name=part.name, arguments=part.arguments, format=part.format, cache=part.cache)
 
     def _call(self, part: ToolCall) -> dict[str, Any] | None:
         block = render_block(self._plain(part), self.ids[id(part)])

@@ -242,7 +242,7 @@ def input_json(call: ToolCall | ServerToolCall) -> Json:
     """
     if not call.arguments.strip():
         return {}
-    if getattr(call, "input", "json") == "text":
+    if getattr(call, "format", "json") == "text":
         return {"input": call.arguments}
     try:
         decode_as(call.arguments, dict)

@@ -156,7 +156,7 @@ class StreamRenderer:
         before = self._written()
         self._part = part
         # the text of a freeform tool becomes an object when it is complete
-        self._streams = type(part) is not ToolCall or part.input == "json"
+        self._streams = type(part) is not ToolCall or part.format == "json"
         head = f'{{"type":"content_block_delta","index":{self._index},"delta":{{"type":"{delta}","{field}":'
         self._delta = b"event: content_block_delta\ndata: " + head.encode()
         return before + _sse("content_block_start", {"index": self._index, "content_block": block})

@@ -365,7 +365,7 @@ class _Writer:
         mine = self.parts.mine(call)
         item = render_part(replace(call, id=written_id), True) if mine else None
         item = item or {"functionCall": render_call(call, written_id, False)}
-        if "_raw" in item["functionCall"].get("args", {}) and call.input == "json":
+        if "_raw" in item["functionCall"].get("args", {}) and call.format == "json":
             self.report.append(
                 Warned(f"the arguments of the call of `{call.name}` are not a JSON object: sent as `_raw`")
             )

@@ -289,7 +289,7 @@ def render_call(call: ToolCall, id: str | None, mine: bool) -> Fields:
 
 def arguments_object(call: ToolCall) -> Fields:
     """The arguments as the object that Gemini requires; text or invalid JSON is put into one."""
-    if call.input == "text":
+    if call.format == "text":
         return {"input": call.arguments}
     try:
         value = decode(call.arguments or "{}")

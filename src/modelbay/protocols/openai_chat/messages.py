@@ -322,7 +322,7 @@ class _Writer:
     def _call(self, call: ToolCall) -> dict[str, Any]:
         mine = self.same if call.origin is None else belongs(call, NAME, self.dialect.vendor, self.model.family)
         written = self.ids[id(call)]
-        if not call.arguments and call.input == "json" and not self.same:
+        if not call.arguments and call.format == "json" and not self.same:
             call = replace(call, arguments="{}")
         return render_tool_call(call, written, mine)
 

@@ -283,7 +283,7 @@ def parse_tool_call(item: dict[str, Any]) -> ToolCall:
     known = ["id", "type", "function", "extra_content"]
     if kind == "custom" and isinstance(item.get("custom"), dict):
         body = item["custom"]
-        call = ToolCall(name=word(body.get("name")) or "", arguments=word(body.get("input")) or "", input="text")
+        call = ToolCall(name=word(body.get("name")) or "", arguments=word(body.get("input")) or "", format="text")
         known.append("custom")
     else:
         body = mapping(item.get("function"))
@@ -348,7 +348,7 @@ def split_signature(extra_content: Json) -> tuple[str | None, Extra | None]:
 
 def render_tool_call(call: ToolCall, id: str | None, with_state: bool = True) -> dict[str, Any]:
     item: dict[str, Any] = {} if id is None else {"id": id}
-    if call.input == "text":
+    if call.format == "text":
         item["type"], item["custom"] = "custom", {"name": call.name, "input": call.arguments}
     else:
         item["type"], item["function"] = "function", {"name": call.name, "arguments": call.arguments}

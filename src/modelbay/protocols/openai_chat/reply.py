@@ -237,7 +237,7 @@ def render_message(reply: Reply) -> dict[str, Any]:
             case ToolCall():
                 calls = message.setdefault("tool_calls", [])
                 id = part.id or made_id("call_", reply.id, len(calls))
-                whole = part if part.arguments or part.input == "text" else replace(part, arguments="{}")
+                whole = part if part.arguments or part.format == "text" else replace(part, arguments="{}")
                 calls.append(render_tool_call(whole, id, _is_ours(part)))
             case Media(native="audio"):
                 message["audio"] = {"data": part.data, **(part.extra or {})}

@@ -358,7 +358,7 @@ class _Calls:
         if name := shown(body.get("name")):  # "" on continuations (Mistral); repeated in every delta (OpenRouter)
             call.name(name)
         if item.get("type") == "custom":
-            part.input = "text"
+            part.format = "text"
         signature, rest = split_signature(item.get("extra_content"))
         part.opaque = signature or part.opaque
         extra = without(item, "id", "type", "index", "function", "custom", "extra_content")

@@ -181,7 +181,7 @@ class StreamRenderer:
             case ToolCall():
                 if not event.text:
                     return b""
-                field = b'"custom":{"input":' if part.input == "text" else b'"function":{"arguments":'
+                field = b'"custom":{"input":' if part.format == "text" else b'"function":{"arguments":'
                 before = b'"tool_calls":[{"index":%d,%b' % (self._calls[event.key], field)
                 return self._framed(event.key, before, event.text, b"}}]")
             case Thinking() if _is_ours(part) and part.native not in ("thinking", "thinking=", DETAILS):
@@ -247,7 +247,7 @@ class StreamRenderer:
         if _is_ours(part) and (part.opaque is not None or part.extra):
             item = render_tool_call(ToolCall(opaque=part.opaque, extra=part.extra), None)
             del item["type"], item["function"]
-        if key in self._silent and part.input == "json":
+        if key in self._silent and part.format == "json":
             item["function"] = {"arguments": "{}"}  # clients parse JSON in the text they received
         return item
 

@@ -145,7 +145,7 @@ def _parse_call(item: dict[str, Any], freeform: bool) -> ToolCall:
     field = "input" if freeform else "arguments"
     call = ToolCall(name=shown(item.get("name")), arguments=arguments_text(item.get(field)))
     call.id = word(item.get("call_id")) or None
-    call.input = "text" if freeform else "json"
+    call.format = "text" if freeform else "json"
     call.namespace = word(item.get("namespace"))
     call.extra = without(item, "call_id", "name", field, *(("namespace",) if call.namespace else ()), *_ITEM)
     return call
@@ -242,7 +242,7 @@ def own(part: Part) -> Extra:
 def render_call(call: ToolCall, call_id: str) -> dict[str, Any]:
     if call.native == tool_search.CALL:
         return {"type": call.native, "call_id": call_id, **_BY_CLIENT, "arguments": _search_arguments(call)}
-    kind, field = ("custom_tool_call", "input") if call.input == "text" else ("function_call", "arguments")
+    kind, field = ("custom_tool_call", "input") if call.format == "text" else ("function_call", "arguments")
     space = {} if call.namespace is None else {"namespace": call.namespace}
     return {"type": kind, "call_id": call_id, "name": call.name, **space, field: call.arguments}
 

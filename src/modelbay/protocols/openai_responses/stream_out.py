@@ -224,11 +224,11 @@ class StreamRenderer:
                 item = {"id": self._id(part, "tsc"), **render_call(part, self._call_id(part)), "status": "in_progress"}
                 return out + self._add(item | {"arguments": {}})  # which have no deltas
             case ToolCall():
-                prefix = "ctc" if part.input == "text" else "fc"
+                prefix = "ctc" if part.format == "text" else "fc"
                 item = {"id": self._id(part, prefix), **render_call(part, self._call_id(part)), "status": "in_progress"}
-                field = "input" if part.input == "text" else "arguments"
+                field = "input" if part.format == "text" else "arguments"
                 item[field] = ""
-                kind = "custom_tool_call_input" if part.input == "text" else "function_call_arguments"
+                kind = "custom_tool_call_input" if part.format == "text" else "function_call_arguments"
                 out += self._add(item | (own(part) if _ours(part) else {}))
                 where = {"item_id": item["id"], "output_index": len(self._output)}
                 self._open_text(f"response.{kind}.delta", where)

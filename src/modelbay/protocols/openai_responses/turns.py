@@ -131,7 +131,7 @@ class _Writer:
             self.ids[id(part)]
             for turn in conversation.turns
             for part in turn.parts
-            if isinstance(part, ToolCall) and part.input == "text"
+            if isinstance(part, ToolCall) and part.format == "text"
         }
         self.instructions: list[str] = []
         self.items: list[dict[str, Any]] = []
@@ -286,7 +286,7 @@ class _Writer:
             item = self._result(turn, part)
         elif isinstance(part, ToolCall):
             item = render_call(part, self.ids[id(part)])
-            if not self.same and part.input == "json" and part.native != tool_search.CALL:
+            if not self.same and part.format == "json" and part.native != tool_search.CALL:
                 item["arguments"] = part.arguments or "{}"
             if self._mine(part):
                 item |= own(part)
