@@ -353,11 +353,10 @@ def check_secrets(agent: str, count: int) -> None:
 def pairs(data: dict[str, Any]) -> set[tuple[str, str]]:
     """Each URL of a file with each secret of the same entry."""
     found: set[tuple[str, str]] = set()
-    entries = [data.get("env")] + [
-        entry
-        for name in ("providers", "provider", "model_providers", "Providers")
-        for entry in data.get(name, {}).values()
-    ]
+    entries = [data.get("env")]
+    for name in ("providers", "provider", "model_providers", "Providers"):
+        held = data.get(name) or {}
+        entries += held.values() if isinstance(held, dict) else held
     for entry in entries:
         texts = [at(entry, path) for path in leaves(entry, ())] if isinstance(entry, dict) else []
         urls = [text for text in texts if isinstance(text, str) and "://" in text]
