@@ -7,7 +7,6 @@ separate home folder, connect only to this machine, and have a time limit.
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import time
@@ -20,6 +19,7 @@ from modelbay.agents import NAMES, by_name
 from modelbay.gateway.clients import ClientKeys
 from modelbay.simulator import Simulator
 from tests.agents.desk import Desk
+from tests.agents.presence import needs
 from tests.gateway.running import RunningGateway
 
 KEY = "sk-agents-0123456789"
@@ -164,8 +164,7 @@ def exported(desk: Desk, simulator: Simulator, request: pytest.FixtureRequest, m
     """The name of an agent with an exported provider."""
     name: str = request.param
     monkeypatch.setenv("SIM_KEY", KEY)
-    if shutil.which(COMMANDS.get(name, name)) is None:
-        pytest.skip(f"{name} is not installed; `make agents` installs it and runs this test")
+    needs(COMMANDS.get(name, name))
     desk.file.write_text(CONFIG.replace("SIM/", f"{simulator.url}/").replace('"SIM"', f'"{simulator.url}"'))
     export(desk, name, PROVIDER[name], "--keys")
     return name
@@ -175,8 +174,7 @@ def exported(desk: Desk, simulator: Simulator, request: pytest.FixtureRequest, m
 def keyless_agent(desk: Desk, request: pytest.FixtureRequest) -> Iterator[str]:
     """The name of an agent with an exported provider that needs no key."""
     name: str = request.param
-    if shutil.which(COMMANDS.get(name, name)) is None:
-        pytest.skip(f"{name} is not installed; `make agents` installs it and runs this test")
+    needs(COMMANDS.get(name, name))
     with Simulator() as here:
         text = CONFIG.replace("SIM/", f"{here.url}/").replace('"SIM"', f'"{here.url}"')
         desk.file.write_text("\n".join(line for line in text.splitlines() if not line.startswith("api_key")))
@@ -190,8 +188,7 @@ def through_gateway(
 ) -> Iterator[tuple[str, str]]:
     """The name of an agent with the exported gateway, whose default model has one of the providers; and its alias."""
     name, upstream = request.param
-    if shutil.which(COMMANDS.get(name, name)) is None:
-        pytest.skip(f"{name} is not installed; `make agents` installs it and runs this test")
+    needs(COMMANDS.get(name, name))
     monkeypatch.setenv("SIM_KEY", KEY)
     text = CONFIG.replace("SIM/", f"{simulator.url}/").replace('"SIM"', f'"{simulator.url}"')
     desk.file.write_text(f'default_model = "{upstream}/sim"\n{text}')

@@ -7,7 +7,6 @@ only to this machine, and have a time limit.
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import pytest
 
 from modelbay.launching.program import programs
 from modelbay.simulator import Simulator
+from tests.agents.presence import needs
 from tests.agents.test_accepted import ALONE, QUIET
 from tests.gateway.running import PROTOCOLS, config_text
 from tests.launching.homes import HOMES
@@ -116,8 +116,7 @@ class AgentRoom:
 @pytest.fixture
 def room(request: pytest.FixtureRequest, simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> AgentRoom:
     command = programs()[request.param].command
-    if shutil.which(command) is None:
-        pytest.skip(f"{command} is not installed; `make agents` installs it and runs this test")
+    needs(command)
     # the simulator calls tools whose names are in the prompt, and the name of this test would be
     return AgentRoom(tmp_path_factory.mktemp("room"), request.param, simulator)
 
