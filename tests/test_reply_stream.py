@@ -110,7 +110,7 @@ async def test_a_reply_whose_stream_was_closed_is_incomplete(config: Path) -> No
 async def test_an_error_before_the_reply_has_no_parts(config: Path) -> None:
     async with Hub.open(config) as hub:
         with pytest.raises(errors.UnknownModel) as caught:
-            await hub.stream(QUESTION, model="nobody").reply()
+            await hub.stream(QUESTION, model="unknown").reply()
     assert caught.value.reply is None
 
 
