@@ -517,3 +517,24 @@ async def test_a_request_that_needs_a_repair_is_translated(tmp_path: Path) -> No
         assert status == 200
         del tool["function"]["strict"]  # type: ignore[attr-defined]
         assert json.loads(upstream.journal.last.body) == {**body, "model": "sim-1", "stream": False}
+
+
+def test_a_parameter_inside_another_one_is_removed_if_the_provider_rejects_it() -> None:
+    call = passed(
+        '{"model":"m","reasoning":{"effort":"low","x":1}}', "openai_responses", unsupported=["reasoning.effort"]
+    )
+    assert call.encode() == b'{"model":"maker/model-1","reasoning":{"x":1}}'
+    assert told(call) == ["reasoning.effort"]
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+def test_a_limit_of_thousands_of_digits_is_an_error_of_the_client(protocol: str) -> None:
+    name = codec(protocol).PASS.limits[0]
+    digits = "9" * 5_000
+    text = (
+        f'{{"generationConfig":{{"maxOutputTokens":{digits}}}}}'
+        if "." in name
+        else f'{{"{name}":{digits},"model":"m"}}'
+    )
+    with pytest.raises(BadRequest, match="not valid JSON"):
+        passed(text, protocol, max_output_tokens=100)

@@ -265,8 +265,11 @@ class _PassPlan:
         self._adds_limit = model.output_tokens_explicit
         self._edited = set(_LIMITS if dialect.max_tokens_parameter else ()) - {dialect.max_tokens_parameter}
         self._edited |= set(_SEEDS if dialect.seed_parameter else ()) - {dialect.seed_parameter}
-        self._edited |= set(dialect.unsupported) | (set() if dialect.include_usage else {"stream_options"})
-        self._edited |= {spelling for name in rules.limits if "." in name for spelling in spellings(name.split(".")[0])}
+        self._edited |= set() if dialect.include_usage else {"stream_options"}
+        nested = [name for name in rules.limits if "." in name]
+        self._edited |= {
+            spelling for name in (*dialect.unsupported, *nested) for spelling in spellings(name.split(".")[0])
+        }
 
     def only_names_model(self, members: dict[str, Raw], *, generates: bool) -> bool:
         """Whether the name of the model is all that changes in a body with these members."""
@@ -279,7 +282,12 @@ class _PassPlan:
         asked = [bytes(members[name]) for name in self._limits if name in members]
         if not asked:
             return not self._adds_limit
-        return self._most is None or all(most.isdigit() and int(most) <= self._most for most in asked)
+        return self._most is None or all(_is_count(most) and int(most) <= self._most for most in asked)
+
+
+def _is_count(written: bytes) -> bool:
+    """Whether a value in JSON is a whole number of usual length: Python does not convert one of thousands of digits."""
+    return written.isdigit() and len(written) < 20
 
 
 _plans: WeakKeyDictionary[Target, _PassPlan] = WeakKeyDictionary()
