@@ -8,12 +8,12 @@ import msgspec
 
 from bench.clock import side_by_side
 from bench.table import ratio, table
+from modelbay.calling.target import Target, Targets
 from modelbay.config.load import parse
 from modelbay.dialect import PLAIN
 from modelbay.gateway.passing import ClientBody
 from modelbay.protocols.codec import codec
 from modelbay.secrecy import StreamRedactor, register
-from modelbay.target import Target, Targets
 
 CONFIG = """
 [providers.acme]

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
         collect,
     )
     from modelbay.hub import Hub
+    from modelbay.library.tool_run import ToolRan
     from modelbay.model import Cost, Model
-    from modelbay.tool_run import ToolRan
     from modelbay.usage import Usage
 
 __version__ = "0.1.0"
@@ -89,7 +89,7 @@ _HOMES = {
     "events": "Failed Finished PartAnnotated PartDelta PartEnded PartStarted Reply Started UsageReported Warned collect",
     "hub": "Hub",
     "model": "Cost Model",
-    "tool_run": "ToolRan",
+    "library.tool_run": "ToolRan",
     "usage": "Usage",
 }
 """Where each name lives; its module is imported when the name is first asked for, so that `import modelbay` is quick."""

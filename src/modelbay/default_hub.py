@@ -8,7 +8,7 @@ from functools import cache
 from typing import Unpack
 
 from modelbay.events import Reply
-from modelbay.prompt import Ask, Prompt
+from modelbay.library.prompt import Ask, Prompt
 from modelbay.sync import Hub, ReplyStream, ToolRun
 
 

@@ -17,36 +17,36 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from msgspec.structs import replace
 
-from modelbay import prompt as prompts
+from modelbay.calling.fallback import ModelCall
+from modelbay.calling.opened import Sending
+from modelbay.calling.provider_client import ProviderClient
+from modelbay.calling.target import Target, Targets
 from modelbay.config.load import load
 from modelbay.config.schema import Config, Problem, key_text
 from modelbay.conversation import Conversation, Protocol, Reasoning, Turn
-from modelbay.deadline import Deadline
 from modelbay.dialect import Dialect
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.events import Event, PartDelta, Reply, Warned, collect, failure
-from modelbay.fallback import ModelCall
 from modelbay.hints import About, explain
-from modelbay.line import ProviderClient
+from modelbay.library import prompt as prompts
+from modelbay.library.deadline import Deadline
+from modelbay.library.prompt import Ask, Prompt, checked
+from modelbay.library.reply_stream import ReplyStream
+from modelbay.library.tool_run import ToolRun
+from modelbay.library.typed_output import output_type
 from modelbay.logs import LOG
 from modelbay.model import Model
-from modelbay.opened import Sending
-from modelbay.prompt import Ask, Prompt, checked
 from modelbay.protocols import efforts
 from modelbay.protocols.codec import add_settings, codec
 from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
-from modelbay.reply_stream import ReplyStream
 from modelbay.routing.retry import Policy
-from modelbay.target import Target, Targets
-from modelbay.tool_run import ToolRun
-from modelbay.typed_output import output_type
 from modelbay.usage import Usage
 
 if TYPE_CHECKING:
+    from modelbay.calling.recording import Recorder
     from modelbay.catalog.lists.discovery import Discovery
     from modelbay.catalog.lookup import Catalog
-    from modelbay.recording import Recorder
 
 
 class Hub:
@@ -155,7 +155,7 @@ class Hub:
     def record(self) -> "Recorder":
         """Start recording all exchanges with providers, without secrets. Returns the recorder; write its `lines` to a
         file for `modelbay replay`."""
-        from modelbay.recording import Recorder
+        from modelbay.calling.recording import Recorder
 
         self._line.recorder = Recorder()
         return self._line.recorder
@@ -366,8 +366,8 @@ class Hub:
             self._loaded = True
 
     def _load(self) -> None:
+        import modelbay.calling.media
         import modelbay.catalog.lists.discovery
-        import modelbay.media
         import modelbay.transport  # noqa: F401
 
         for provider in self.config.providers.values():

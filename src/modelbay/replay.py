@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from modelbay.calling.recording import error_of
 from modelbay.conversation import Conversation, Json, Protocol, Provenance
 from modelbay.conversion import convert
 from modelbay.dialect import PLAIN, Dialect
@@ -24,7 +25,6 @@ from modelbay.protocols.codec import codec
 from modelbay.protocols.form import Form, web_page
 from modelbay.protocols.sse import Decoder, encode
 from modelbay.providers.presets import by_host
-from modelbay.recording import error_of
 from modelbay.usage import Usage
 
 Row: TypeAlias = dict[str, Json]

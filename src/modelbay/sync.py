@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from weakref import WeakSet
 
-from modelbay import hub, reply_stream, tool_run
+from modelbay import hub
 from modelbay.config.schema import Config, Problem
 from modelbay.conversation import Protocol, Turn
 from modelbay.errors import Disconnected, HubClosed, ModelbayError
 from modelbay.events import Event, Reply
+from modelbay.library import reply_stream, tool_run
+from modelbay.library.prompt import Ask, Prompt
 from modelbay.model import Model
-from modelbay.prompt import Ask, Prompt
 from modelbay.usage import Usage
 
 if TYPE_CHECKING:
+    from modelbay.calling.recording import Recorder
     from modelbay.catalog.lists.discovery import Discovery
     from modelbay.catalog.lookup import Catalog
-    from modelbay.recording import Recorder
 
 T = TypeVar("T")
 

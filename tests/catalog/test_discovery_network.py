@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.catalog.lists.discovery import Discovery, discover
 from modelbay.config.load import parse
 from modelbay.errors import AuthenticationFailed, ConnectFailed, MalformedReply, ModelbayError, Redirected
-from modelbay.line import ProviderClient
 from modelbay.model import Cost
 from modelbay.simulator import Simulator
 from tests.faults.calls import answers, unused_port

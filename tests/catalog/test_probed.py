@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from modelbay.calling.target import Targets
 from modelbay.catalog.facts import Facts
 from modelbay.catalog.knowledge import fitted
 from modelbay.catalog.lists.discovery import Discovery
@@ -17,7 +18,6 @@ from modelbay.model import Model
 from modelbay.providers.upstream import Upstream, upstream
 from modelbay.storage.cache import Cache
 from modelbay.storage.probes import Observation, ProbeStore
-from modelbay.target import Targets
 
 ACME = '[providers.p]\ntype = "{type}"\nbase_url = "https://acme.example/v1"\n{more}[models.m]\nprovider = "p"\nmodel = "{id}"\n'
 YES, NO, UNKNOWN = "yes", "no", "unknown"

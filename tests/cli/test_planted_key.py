@@ -213,7 +213,7 @@ def test_no_command_shows_a_secret_that_a_server_quotes(
     bay: Inside, echo: Echo, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     user = echo.url.replace("//", f"//me:{PASSWORD}@")
-    monkeypatch.setattr("modelbay.opening.sleep", at_once)
+    monkeypatch.setattr("modelbay.calling.opening.sleep", at_once)
     monkeypatch.setattr("modelbay.credentials.tokens.ATTEMPTS", 1)
     if kind == "answers":
         echo.pages = {"/api.json": registry(echo.url), "/catalog.json": registry(echo.url), "/v1/models": listed}

@@ -63,9 +63,9 @@ def test_insecure_tls_prints_a_warning(modelbay: Command):
 
 def test_a_traceback_has_no_key(modelbay: Command):
     (modelbay.home / "sitecustomize.py").write_text(
-        "import modelbay.line\n"
+        "import modelbay.calling.provider_client\n"
         "def fail(endpoint, *_): raise RuntimeError(str(endpoint.sent_headers()))\n"
-        "modelbay.line._request = fail\n"
+        "modelbay.calling.provider_client._request = fail\n"
     )
     ended = modelbay("ask", "--verbose", "Hi", PYTHONPATH=str(modelbay.home))
     assert "Traceback" in ended.err

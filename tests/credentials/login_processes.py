@@ -53,7 +53,7 @@ REFRESH = """
 import asyncio
 from modelbay.config.load import load
 from modelbay.origin import origin
-from modelbay.line import ProviderClient
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.providers.logins import login_of
 
 async def main():

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.config.schema import Config
 from modelbay.credentials.oauth import Code, Device, Flow, Refused, TokenSet, log_in, refreshed
 from modelbay.credentials.tokens import FileStore, Login, Tokens
 from modelbay.errors import AuthenticationFailed
-from modelbay.line import ProviderClient
 from modelbay.simulator import Simulator
 from tests.cli.command import Command
 from tests.credentials.test_oauth import Time, kept

@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from modelbay.calling.target import Target, Targets
 from modelbay.config.load import parse
 from modelbay.config.schema import Config
-from modelbay.target import Target, Targets
 
 TYPES = {
     "openai_chat": "openai",

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from modelbay.calling.recording import Recorder
 from modelbay.conversation import Provenance, Thinking
 from modelbay.logs import LOG
 from modelbay.protocols.opaque import seal
 from modelbay.providers.own_vendors import BUILT_IN_ONLY
 from modelbay.providers.vendor import built_in
-from modelbay.recording import Recorder
 from tests.faults.proxies import http_proxy
 from tests.faults.raw_server import Client, RawServer, Received, reply
 from tests.gateway.raw import RawClient, RawResponse, head, post

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from modelbay.calling.target import Target
 from modelbay.conversation import Conversation, Media, Settings, Text, Tool, Turn, user
 from modelbay.gateway.learned_counts import LearnedCounts
 from modelbay.gateway.state_table import StateTable
 from modelbay.simulator import Simulator
-from modelbay.target import Target
 from tests.gateway.running import RunningGateway, running
 from tests.gateway.targets import target_of
 from tests.gateway.test_app import call

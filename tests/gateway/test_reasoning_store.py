@@ -21,6 +21,7 @@ import pytest
 from msgspec.structs import replace
 
 from modelbay import Hub
+from modelbay.calling.target import Target, Targets
 from modelbay.config.load import load, parse
 from modelbay.conversation import (
     AnyPart,
@@ -41,7 +42,6 @@ from modelbay.gateway.state_table import DAY, StateTable
 from modelbay.protocols.codec import Call, codec
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
-from modelbay.target import Target, Targets
 from tests.gateway.targets import target_of
 from tests.tool_loop_clients import CLIENTS, HABITS, PROTOCOLS, Responses, history, returned_state
 

@@ -8,11 +8,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from modelbay.calling.target import Targets
 from modelbay.catalog.lookup import probed_endpoint
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.storage.probes import Observation, ProbeStore
-from modelbay.target import Targets
 from tests.fault_config import LONG
 from tests.faults.raw_server import Client, RawServer, chunk, head
 from tests.gateway.running import KEY, RunningGateway, config_text, running

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from modelbay.calling.recording import Recorder
 from modelbay.config.load import load
 from modelbay.errors import ConfigError
 from modelbay.gateway.access_log import JsonLines
 from modelbay.gateway.clients import ClientKeys
 from modelbay.gateway.gateway import Gateway
 from modelbay.logs import LOG
-from modelbay.recording import Recorder
 from modelbay.serving.routes import MOUNTS, ROWS, STATUS, RouteRow
 from modelbay.simulator import Simulator
 from tests.gateway.raw import RawClient, RawResponse, head, post

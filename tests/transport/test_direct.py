@@ -386,7 +386,7 @@ async def test_a_call_on_a_kept_connection_needs_no_task_and_no_timer():
 
 
 def test_aiohttp_is_not_imported_without_a_proxy():
-    script = "import modelbay.transport, modelbay.line, sys; print('aiohttp' in sys.modules)"
+    script = "import modelbay.transport, modelbay.calling.provider_client, sys; print('aiohttp' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
     assert ran.stdout == "False\n"
 

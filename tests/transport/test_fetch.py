@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from modelbay import Media, user
+from modelbay.calling.media import MediaTools, ready
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.config.load import parse
 from modelbay.config.schema import Config, Network, Tls
 from modelbay.conversation import Conversation
 from modelbay.dialect import PLAIN
 from modelbay.errors import ConfigError, ConnectFailed, MalformedReply, ModelbayError, Redirected, TimedOut
-from modelbay.line import ProviderClient
-from modelbay.media import MediaTools, ready
 from modelbay.onboarding.sources import catalogs, manifests, registries
 from modelbay.origin import origin
 from modelbay.publishing.inspection import ChatCheck, check_hosted

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.config.proxies import Proxies, Proxy
 from modelbay.config.schema import Config, Network, ProviderEntry, Tls
 from modelbay.errors import (
@@ -20,7 +21,6 @@ from modelbay.errors import (
     ServerError,
     TimedOut,
 )
-from modelbay.line import ProviderClient
 from modelbay.providers.endpoint import models_endpoint
 from modelbay.transport import Limits, Transport
 from tests.faults.calls import SECRET, SHORT, answers, fetch, post, told, unused_port

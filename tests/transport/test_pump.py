@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
+from modelbay.calling.recording import Recorder
 from modelbay.dialect import PLAIN
 from modelbay.errors import IncompleteReply, TimedOut
 from modelbay.origin import origin
 from modelbay.providers.endpoint import Endpoint
-from modelbay.recording import Recorder
 from modelbay.transport import Limits, Response, Transport
 from modelbay.transport.response import REST
 from tests.fault_config import LONG

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from modelbay import line
+from modelbay.calling import provider_client as line
 from modelbay.catalog.lists import discovery
 from modelbay.credentials import oauth
 from modelbay.onboarding import local_servers

@@ -20,8 +20,8 @@ from modelbay.events import Event, Reply, collect
 from modelbay.hints import title
 from modelbay.hub import Hub
 from modelbay.json_text import encode
+from modelbay.library.prompt import Ask
 from modelbay.model import Model
-from modelbay.prompt import Ask
 from modelbay.replay import outcome
 from modelbay.secrecy import redact
 from modelbay.storage import files

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from modelbay.calling.target import Target
 from modelbay.conversation import Json
 from modelbay.protocols.codec import Call
 from modelbay.providers.adaptation import Adaptation
 from modelbay.providers.unknown_fields import ANYWHERE, MARK
-from modelbay.target import Target
 
 REJECTED = f"{ANYWHERE}{MARK}.ttl"
 """The place in the lesson of a provider that rejected a time."""

@@ -15,13 +15,13 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from modelbay.calling.opened import Sending
+from modelbay.calling.target import Target
 from modelbay.credentials.credential import AUTH_HEADERS, Credential, is_key
 from modelbay.gateway.client_request import ClientRequest
-from modelbay.opened import Sending
 from modelbay.origin import origin
 from modelbay.providers.upstream import Upstream
 from modelbay.secrecy import Hidden
-from modelbay.target import Target
 
 KEY = "x-modelbay-key"
 """The header for the client's key, if another header has the login. Lower case."""

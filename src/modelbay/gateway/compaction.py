@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from modelbay.calling.target import Target
 from modelbay.conversation import Conversation, Provenance, Text, Thinking, ToolChoice, Turn, UnknownPart, user
 from modelbay.errors import IncompleteReply, Unsupported
 from modelbay.events import Event, Failed, Finished, PartAnnotated, PartDelta, PartEnded, PartStarted
@@ -18,10 +19,9 @@ from modelbay.gateway.passing import ClientBody
 from modelbay.gateway.revision import Revision
 from modelbay.json_text import decode, encode
 from modelbay.protocols.opaque import seal, unseal
-from modelbay.target import Target
 
 if TYPE_CHECKING:
-    from modelbay.opened import Opened
+    from modelbay.calling.opened import Opened
 
 _TRIGGER = "compaction_trigger"
 _ITEMS = ("compaction", "compaction_summary")

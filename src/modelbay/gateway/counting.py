@@ -1,5 +1,7 @@
 """Token counts: the provider's own, or an estimate."""
 
+from modelbay.calling.opened import Sending
+from modelbay.calling.target import Target
 from modelbay.errors import ModelbayError
 from modelbay.gateway import client_login, headers
 from modelbay.gateway.client_request import ClientRequest
@@ -8,9 +10,7 @@ from modelbay.gateway.responder import Responder
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
 from modelbay.json_text import encode
-from modelbay.opened import Sending
 from modelbay.serving.replies import JSON, token_count
-from modelbay.target import Target
 
 
 class TokenCount:

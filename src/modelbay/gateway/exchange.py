@@ -7,6 +7,10 @@ from uuid import uuid4
 from msgspec import Struct
 from msgspec.structs import replace
 
+from modelbay.calling.opened import Consume, Opened, Sending
+from modelbay.calling.opening import Opening
+from modelbay.calling.provider_client import adapted
+from modelbay.calling.target import Target
 from modelbay.conversation import Conversation, ServerToolCall, Thinking
 from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, Unsupported
 from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, UsageReported, Warned, collect
@@ -22,15 +26,11 @@ from modelbay.gateway.revision import Revision
 from modelbay.gateway.search.search_loop import SearchLoop, made_by_model, with_searches
 from modelbay.gateway.stores import Stores
 from modelbay.json_text import decode
-from modelbay.line import adapted
-from modelbay.opened import Consume, Opened, Sending
-from modelbay.opening import Opening
 from modelbay.protocols.limits import within_output_limit
 from modelbay.providers.unknown_fields import HEADER
 from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
 from modelbay.serving.replies import JSON
-from modelbay.target import Target
 from modelbay.usage import Usage
 
 POLICY = Policy(attempts=3, cap=2.0, patience=5.0)

@@ -18,18 +18,18 @@ from weakref import WeakKeyDictionary
 
 from msgspec import Raw
 
+from modelbay.calling.provider_client import adapted
+from modelbay.calling.target import Target
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import BadRequest, MalformedReply
 from modelbay.events import Warned
 from modelbay.json_members import ObjectText, RepeatedName, rewritten, with_value
 from modelbay.json_text import decode, encode, members
-from modelbay.line import adapted
 from modelbay.protocols.codec import GROUPS, Call, PassRules, spellings
 from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.limits import output_clamped, output_limit, reduced_budget
 from modelbay.protocols.shapes import whole_number
 from modelbay.providers.adaptation import Adaptation, adapt
-from modelbay.target import Target
 
 _CREDENTIALS = frozenset(("key", "api_key", "access_token", "oauth_token"))
 """Query parameters that authenticate a client. They are not sent on."""

@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from modelbay.calling.target import Target
 from modelbay.conversation import (
     AnyPart,
     Conversation,
@@ -39,7 +40,6 @@ from modelbay.events import Reply
 from modelbay.gateway.state_table import DAY, Found, State, StateTable
 from modelbay.json_text import decode, decode_as, encode
 from modelbay.protocols import opaque
-from modelbay.target import Target
 
 _REASONING, _SIGNATURE = "reasoning", "signature"
 """The kinds of rows: state of a reply by its place, and origins of signatures by their digest."""

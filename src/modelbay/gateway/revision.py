@@ -6,6 +6,8 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
+from modelbay.calling.provider_client import ProviderClient
+from modelbay.calling.target import Target, Targets
 from modelbay.catalog.facts import day
 from modelbay.catalog.lookup import Catalog
 from modelbay.config.schema import Config, GatewaySettings
@@ -13,10 +15,8 @@ from modelbay.errors import ConfigError
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.names import ModelNames
 from modelbay.gateway.search.engine import SearchEngine
-from modelbay.line import ProviderClient
 from modelbay.serving.codex_models import list_tag
 from modelbay.serving.model_lists import ModelList
-from modelbay.target import Target, Targets
 from modelbay.transport import Transport
 
 

@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from modelbay.calling.opened import Sending
+from modelbay.calling.target import Target
 from modelbay.errors import AuthenticationFailed, BadRequest, ModelbayError, ProviderError, RequestTooLarge
 from modelbay.gateway import headers
 from modelbay.gateway.client_request import ClientRequest
@@ -16,15 +18,13 @@ from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.gateway.responder import Responder
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
-from modelbay.opened import Sending
 from modelbay.protocols.codec import Call
 from modelbay.protocols.form import form_of, web_page
 from modelbay.serving.http_request import ClientLeft
 from modelbay.serving.routes import Route
-from modelbay.target import Target
 
 if TYPE_CHECKING:
-    from modelbay.opened import AnyResponse
+    from modelbay.calling.opened import AnyResponse
 
 _OPENAI = frozenset(("openai_chat", "openai_responses"))
 _EVENTS = "text/event-stream"

@@ -5,6 +5,7 @@ from asyncio import to_thread
 
 from msgspec.structs import replace
 
+from modelbay.calling.target import Target
 from modelbay.config.schema import GatewaySettings
 from modelbay.conversation import Conversation, Extra
 from modelbay.errors import NotFound
@@ -17,7 +18,6 @@ from modelbay.gateway.response_store import ResolvedRequest, ResponseStore, may_
 from modelbay.gateway.search.search_loop import with_earlier_searches
 from modelbay.gateway.state_table import StateTable
 from modelbay.protocols.shapes import whole_number
-from modelbay.target import Target
 
 
 class Stores:

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl
 
+from modelbay.calling.target import Target
 from modelbay.errors import ModelbayError, ProviderError
 from modelbay.gateway import client_login, headers
 from modelbay.gateway.catalogs import catalog
@@ -29,7 +30,6 @@ from modelbay.serving.paths import is_plain
 from modelbay.serving.refusals import ErrorResponse
 from modelbay.serving.replies import JSON
 from modelbay.serving.routes import STATUS, TABLE, Action, Route, protocol_of
-from modelbay.target import Target
 
 FORMS: frozenset[Action] = frozenset(("images", "audio"))
 """Actions whose requests may be multipart forms."""

@@ -10,6 +10,7 @@ from modelbay.agents.agent import ExportedConfig
 from modelbay.agents.exported import NO_KEY, ExportedProvider
 from modelbay.agents.exporting import exported_provider
 from modelbay.agents.gateway_provider import ID, gateway_provider
+from modelbay.calling.target import Target, Targets
 from modelbay.config.schema import Config, ModelEntry
 from modelbay.errors import ModelbayError, UnknownModel, Unsupported
 from modelbay.gateway.passing import edited_fields
@@ -21,7 +22,6 @@ from modelbay.providers import urls
 from modelbay.providers.endpoint import SCHEMES, Endpoint, endpoint
 from modelbay.providers.upstream import upstream
 from modelbay.secrecy import REFERENCE, Hidden
-from modelbay.target import Target, Targets
 
 _ADDED = frozenset(("anthropic-version", "accept", "content-type", "user-agent"))
 """Headers that every client of a protocol sends on its own."""

@@ -27,9 +27,9 @@ from modelbay.errors import (
 )
 from modelbay.events import Event, Reply, collect
 from modelbay.hub import Hub
+from modelbay.library.prompt import Ask, Prompt
 from modelbay.onboarding.deep_plan import CostEstimate
 from modelbay.onboarding.model_checks import LONGEST, WORD, Check, ModelChecks, refused
-from modelbay.prompt import Ask, Prompt
 from modelbay.providers.upstream import Upstream
 from modelbay.storage.probes import ProbeRecord
 from modelbay.usage import Usage

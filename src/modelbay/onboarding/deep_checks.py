@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from msgspec.structs import replace
 
+from modelbay.calling.target import Targets
 from modelbay.conversation import (
     Conversation,
     OutputFormat,
@@ -51,7 +52,6 @@ from modelbay.onboarding.pictures import COLORS
 from modelbay.providers.adaptation import OUTPUT_TOKENS
 from modelbay.providers.upstream import Upstream
 from modelbay.storage.lessons import LessonBook
-from modelbay.target import Targets
 from modelbay.usage import Usage
 
 ENOUGH = 200

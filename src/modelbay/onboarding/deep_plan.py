@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from modelbay.calling.target import Target, Targets
 from modelbay.catalog.lists.entry import Kind
 from modelbay.catalog.lists.entry_facts import kind_of
 from modelbay.catalog.lookup import Catalog, probed_endpoint
@@ -14,7 +15,6 @@ from modelbay.config.schema import Config, ModelEntry
 from modelbay.errors import ConfigError, UnknownModel
 from modelbay.providers.upstream import upstream
 from modelbay.storage.probes import ProbedEndpoint
-from modelbay.target import Target, Targets
 from modelbay.usage import Usage
 
 LONG = 6_000

@@ -6,6 +6,7 @@ from time import time
 
 from msgspec import Struct, field
 
+from modelbay.calling.target import Targets
 from modelbay.config.schema import Config
 from modelbay.hub import Hub
 from modelbay.onboarding.deep_calls import Spent, Unbiased
@@ -14,7 +15,6 @@ from modelbay.onboarding.deep_plan import PlannedModel
 from modelbay.onboarding.model_checks import Check
 from modelbay.secrecy import redact
 from modelbay.storage.probes import Observation, ProbeStore
-from modelbay.target import Targets
 
 LONGEST_DETAIL = 500
 """Characters of a detail that are stored: servers put whole pages into errors."""

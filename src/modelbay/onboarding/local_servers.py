@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.catalog.lists.listing import parse_list
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import Config, Timeout
@@ -20,7 +21,6 @@ from modelbay.errors import (
     TimedOut,
 )
 from modelbay.json_text import decode
-from modelbay.line import ProviderClient
 from modelbay.origin import origin
 from modelbay.providers import presets
 from modelbay.providers.endpoint import models_endpoint

@@ -15,9 +15,9 @@ from modelbay.events import Event, PartDelta, Reply, collect
 from modelbay.hints import About, explain
 from modelbay.hub import Hub
 from modelbay.json_text import decode
+from modelbay.library.prompt import Ask, Prompt
 from modelbay.model import Capability
 from modelbay.onboarding.pictures import COLORS, names, picture
-from modelbay.prompt import Ask, Prompt
 from modelbay.storage.probes import TestResult
 
 LONGEST = 1024

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.catalog.facts import fill
 from modelbay.catalog.lists.discovery import Discovery, discover
 from modelbay.catalog.lists.entry import Listed
@@ -27,7 +28,6 @@ from modelbay.errors import (
 )
 from modelbay.hints import name_request
 from modelbay.json_text import decode
-from modelbay.line import ProviderClient
 from modelbay.model import Model
 from modelbay.providers import urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at

@@ -5,6 +5,7 @@ A check is "yes" or "no" only for an observed fact. Otherwise it is "unknown", w
 
 from collections.abc import AsyncIterator
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.catalog.lists.discovery import Discovery, discover
 from modelbay.catalog.lookup import Catalog
 from modelbay.config.schema import Config
@@ -20,7 +21,6 @@ from modelbay.errors import (
 )
 from modelbay.events import Reply
 from modelbay.hub import Hub
-from modelbay.line import ProviderClient
 from modelbay.onboarding.model_checks import WORD, Check, ModelChecks, counts, explained, replied
 from modelbay.providers.upstream import upstream
 from modelbay.storage.lessons import LessonBook

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct, field
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.catalog.facts import PROBE, day
 from modelbay.catalog.formats.manifest import DAY, LONGEST
 from modelbay.catalog.knowledge import fitted, model_facts
@@ -21,7 +22,6 @@ from modelbay.config.schema import MANIFEST, Config, ModelEntry, Network, Provid
 from modelbay.conversation import Extra, Json
 from modelbay.errors import AuthenticationFailed, ConfigError, MalformedReply, MissingCredential
 from modelbay.json_text import decode
-from modelbay.line import ProviderClient
 from modelbay.model import Capability, Cost, Model
 from modelbay.origin import origin
 from modelbay.providers import urls

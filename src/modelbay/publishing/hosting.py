@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from modelbay.calling.provider_client import USER_AGENT
 from modelbay.catalog.facts import day
 from modelbay.catalog.formats.manifest import parse_manifest, parse_models
 from modelbay.config.schema import Config
@@ -20,7 +21,6 @@ from modelbay.conversation import Extra
 from modelbay.credentials.network import transport_of
 from modelbay.errors import ConfigError, ModelbayError, NotFound, RequestTooLarge
 from modelbay.json_text import decode
-from modelbay.line import USER_AGENT
 from modelbay.origin import origin
 from modelbay.providers import urls
 from modelbay.serving import refusals

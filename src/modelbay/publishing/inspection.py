@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from modelbay.calling.provider_client import USER_AGENT
 from modelbay.catalog.formats import manifest as manifest_format
 from modelbay.catalog.models_dev.live import Exchange, ModelsDev
 from modelbay.config.schema import Config, ProviderEntry
@@ -24,7 +25,6 @@ from modelbay.errors import (
 )
 from modelbay.events import Event, Warned, collect
 from modelbay.hub import Hub
-from modelbay.line import USER_AGENT
 from modelbay.origin import Origin, origin
 from modelbay.protocols.failures import summary, text_of
 from modelbay.providers import urls

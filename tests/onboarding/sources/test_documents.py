@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.config.load import parse
 from modelbay.errors import ConnectFailed, ModelbayError, ProviderError
-from modelbay.line import ProviderClient
 from modelbay.onboarding.sources.documents import check_reachable, fetch, without_key
 from modelbay.origin import origin
 from modelbay.providers.endpoint import Endpoint, endpoint_at

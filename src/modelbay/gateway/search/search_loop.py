@@ -15,6 +15,10 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from modelbay.calling.opened import Consume, Opened, Sending
+from modelbay.calling.opening import Opening
+from modelbay.calling.provider_client import ProviderClient
+from modelbay.calling.target import Target
 from modelbay.conversation import (
     AnyPart,
     Conversation,
@@ -42,9 +46,6 @@ from modelbay.events import (
     collect,
 )
 from modelbay.gateway.search.engine import SearchEngine
-from modelbay.line import ProviderClient
-from modelbay.opened import Consume, Opened, Sending
-from modelbay.opening import Opening
 from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.hosted_search import (
     NAME,
@@ -59,7 +60,6 @@ from modelbay.protocols.hosted_search import (
     search_form,
 )
 from modelbay.routing.retry import Policy
-from modelbay.target import Target
 from modelbay.usage import Usage
 
 SECONDS = 300.0

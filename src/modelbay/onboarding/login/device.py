@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit, apply
 from modelbay.config.entries import provider_entry
@@ -20,7 +21,6 @@ from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.credentials.oauth import Code, TokenSet
 from modelbay.credentials.system_keyring import NoKeyring
 from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential, ModelbayError
-from modelbay.line import ProviderClient
 from modelbay.onboarding import remove as removal
 from modelbay.onboarding.sources import managed
 from modelbay.onboarding.sources.managed import LoginModels

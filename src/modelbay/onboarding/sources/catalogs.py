@@ -13,6 +13,7 @@ from shlex import quote
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.catalog.formats.registry import why_refused
 from modelbay.catalog.lists.entry import Gaps
 from modelbay.catalog.lists.entry_facts import status_of
@@ -29,7 +30,6 @@ from modelbay.conversation import Extra, Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT, has_auth_header
 from modelbay.draft import Draft, as_entry, azure_draft, host_of, serves_without_key, with_key
 from modelbay.errors import ConfigError, ModelbayError, SourceError
-from modelbay.line import ProviderClient
 from modelbay.model import Model
 from modelbay.onboarding import key_storage
 from modelbay.onboarding.choose_models import settle_default

@@ -8,12 +8,12 @@ from collections.abc import Collection
 
 from msgspec import Struct
 
+from modelbay.calling.provider_client import USER_AGENT, ProviderClient
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
 from modelbay.errors import ModelbayError, SourceError
 from modelbay.hints import About, explain
 from modelbay.json_text import decode
-from modelbay.line import USER_AGENT, ProviderClient
 from modelbay.origin import Origin, is_open, origin
 from modelbay.protocols.failures import provider_error, summary, text_of
 from modelbay.providers.endpoint import Endpoint

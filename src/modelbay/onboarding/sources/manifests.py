@@ -20,6 +20,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay import recognition
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.catalog.facts import fill
 from modelbay.catalog.formats.manifest import (
     FAILED,
@@ -40,7 +41,6 @@ from modelbay.config.schema import MANIFEST, Config, Table
 from modelbay.conversation import Json
 from modelbay.draft import Draft, asks_for_key, host_of, joined, with_key
 from modelbay.errors import ConfigError, ModelbayError, ProviderError, SourceError
-from modelbay.line import ProviderClient
 from modelbay.model import Model
 from modelbay.onboarding import key_storage
 from modelbay.onboarding.choose_models import settle_default

@@ -2,13 +2,13 @@
 
 from msgspec import Struct, to_builtins
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.catalog.facts import Facts
 from modelbay.catalog.lists.discovery import Discovery, discover
 from modelbay.catalog.lookup import Catalog, Seen
 from modelbay.catalog.names import renamed
 from modelbay.config.edit import Edit
 from modelbay.config.schema import Config, ProviderEntry, Table
-from modelbay.line import ProviderClient
 from modelbay.onboarding.sources import merge as merging
 from modelbay.onboarding.sources.answer import LIST, SourceUpdate
 from modelbay.onboarding.sources.merge import Memory, Ownership, WrittenProvider

@@ -14,10 +14,10 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.line import ProviderClient
 from modelbay.onboarding.sources.answer import LIST, LOGIN, SourceUpdate
 from modelbay.onboarding.sources.merge import WrittenProvider
 from modelbay.onboarding.sources.own_list import of_list

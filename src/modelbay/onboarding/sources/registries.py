@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.catalog.formats.registry import Registry, RegistryProvider, SkippedEntry, parse_registry
 from modelbay.catalog.names import folded
 from modelbay.config import changes
@@ -35,7 +36,6 @@ from modelbay.errors import (
     ProviderError,
     SourceError,
 )
-from modelbay.line import ProviderClient
 from modelbay.onboarding import key_storage
 from modelbay.onboarding.choose_models import settle_default
 from modelbay.onboarding.key_storage import KeyedEdit

@@ -4,11 +4,11 @@ from contextlib import suppress
 from functools import partial
 from shlex import quote
 
+from modelbay.calling.provider_client import ProviderClient
 from modelbay.config import changes
 from modelbay.config.edit import Edit
 from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError, MissingCredential, ModelbayError, SourceError
-from modelbay.line import ProviderClient
 from modelbay.onboarding.sources import catalogs, imported, managed, manifests, registries
 from modelbay.onboarding.sources import merge as merging
 from modelbay.onboarding.sources.answer import LOGIN, Move, SourceUpdate

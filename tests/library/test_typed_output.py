@@ -12,9 +12,9 @@ import pytest
 
 from modelbay import Hub, OutputFormat, errors, sync
 from modelbay.json_text import decode, encode
+from modelbay.library.typed_output import OutputType
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
-from modelbay.typed_output import OutputType
 from tests.faults.raw_server import Client, RawServer
 from tests.test_hub import HEAD, chunked, hub_at, json_answer
 

@@ -12,7 +12,7 @@ from modelbay.conversion import plain
 from modelbay.errors import IncompleteReply, TooManySteps
 from modelbay.events import Event, Reply
 from modelbay.json_text import encode
-from modelbay.reply_stream import ReplyStream
+from modelbay.library.reply_stream import ReplyStream
 from modelbay.usage import Usage, sum_of
 
 

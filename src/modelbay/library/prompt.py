@@ -21,8 +21,8 @@ from modelbay.conversation import (
     Turn,
     user,
 )
+from modelbay.library.typed_output import output_type
 from modelbay.typed import Checker
-from modelbay.typed_output import output_type
 
 Prompt: TypeAlias = str | Conversation | Sequence[Turn]
 """The text of a question, the turns of a conversation, or a conversation with its own settings."""

@@ -12,9 +12,9 @@ from modelbay import Hub, Reply, Tool, ToolChoice, errors, sync
 from modelbay.conversation import Media, ToolResult
 from modelbay.events import Finished, PartDelta
 from modelbay.json_text import decode
+from modelbay.library.tool_run import ToolRan
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
-from modelbay.tool_run import ToolRan
 
 MODELS = ("openai_chat", "openai_responses", "anthropic", "google")
 ASKED = "Use the tools in parallel: the weather and the population of `Hamburg`"

@@ -32,7 +32,7 @@ from modelbay.config.schema import Config
 from modelbay.conversation import Annotation, Provenance
 from modelbay.errors import MalformedReply, ModelbayError, TimedOut, UnreadableFile
 from modelbay.events import Failed
-from modelbay.prompt import Ask
+from modelbay.library.prompt import Ask
 from modelbay.routing.retry import Policy
 from tests.faults.raw_server import Client, RawServer, Received
 from tests.test_hub import CHUNK, HEAD, chunked, json_answer, write_config
@@ -170,7 +170,7 @@ def test_every_setting_has_a_wrong_type_here() -> None:
 
 
 def test_every_setting_is_in_the_guide() -> None:
-    guide = Path(__file__).parents[1] / "docs" / "guides" / "library.md"
+    guide = Path(__file__).parents[2] / "docs" / "guides" / "library.md"
     page = guide.read_text().partition("## Settings")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page, re.MULTILINE)
     assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted([*Ask.__annotations__, "model"])

@@ -8,9 +8,9 @@ from unittest.mock import patch
 import pytest
 
 from modelbay import Conversation, Media, Text, ToolResult, Turn, user
+from modelbay.calling.media import MediaTools, ready
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import Unsupported
-from modelbay.media import MediaTools, ready
 from modelbay.origin import is_public
 from modelbay.transport import Transport
 from tests.faults.raw_server import Client, RawServer

@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from msgspec.structs import replace
 
+from modelbay.calling.opened import Opened, Sending
+from modelbay.calling.opening import Opening
+from modelbay.calling.provider_client import ProviderClient
+from modelbay.calling.target import Target
 from modelbay.errors import ModelbayError
 from modelbay.events import Warned
-from modelbay.line import ProviderClient
-from modelbay.opened import Opened, Sending
-from modelbay.opening import Opening
 from modelbay.routing.retry import Policy, moves_on
 from modelbay.secrecy import redact
-from modelbay.target import Target
 
 
 class ModelCall:

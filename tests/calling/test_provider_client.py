@@ -446,7 +446,7 @@ async def test_a_longer_idle_timeout_also_extends_the_wait_for_content(tmp_path:
         config.write_text(f"{base}timeout = {{ {timeout} }}\n")
         async with Hub.open(config) as hub:
             sending = await hub._prepare("p/m", "Hello", {}, stream=True)
-        from modelbay.line import _limits
+        from modelbay.calling.provider_client import _limits
 
         limits = _limits(sending.endpoint)
         found.append((limits.first_event, limits.content, limits.stream_bytes))

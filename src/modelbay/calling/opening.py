@@ -14,10 +14,10 @@ from time import time
 from msgspec import Struct, to_builtins
 
 from modelbay import logs
+from modelbay.calling.opened import Consume, Opened, Sending
+from modelbay.calling.provider_client import ProviderClient, adapted
 from modelbay.errors import BadRequest, MalformedReply, ModelbayError
 from modelbay.events import Warned
-from modelbay.line import ProviderClient, adapted
-from modelbay.opened import Consume, Opened, Sending
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, preview_lessons, stop_thinking
 from modelbay.providers.unknown_fields import without_previews
 from modelbay.routing.retry import Attempts, Policy, decide, heed

@@ -5,13 +5,13 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
 
+from modelbay.calling.fallback import ModelCall
+from modelbay.calling.target import Target
 from modelbay.conversation import Media, Refusal, ServerToolCall, Text, Thinking, ToolCall
-from modelbay.deadline import Deadline
 from modelbay.errors import TimedOut
 from modelbay.events import Event, Failed, PartDelta, PartKind, PartStarted, Reply, Warned
-from modelbay.fallback import ModelCall
-from modelbay.partial_json import begun
-from modelbay.target import Target
+from modelbay.library.deadline import Deadline
+from modelbay.library.partial_json import begun
 
 KINDS: dict[type, PartKind] = {
     Text: "text",

@@ -7,14 +7,14 @@ from traceback import TracebackException
 import pytest
 
 from modelbay import errors
+from modelbay.calling.opened import HELD_BYTES, Opened, Sending
+from modelbay.calling.opening import Opening
+from modelbay.calling.provider_client import ProviderClient
+from modelbay.calling.target import Targets
 from modelbay.config.load import load
 from modelbay.conversation import Conversation, user
 from modelbay.events import Event, Failed, Finished, PartDelta
-from modelbay.line import ProviderClient
-from modelbay.opened import HELD_BYTES, Opened, Sending
-from modelbay.opening import Opening
 from modelbay.routing.retry import Policy
-from modelbay.target import Targets
 from tests.faults.raw_server import Client, RawServer, Script, chunk, head, reply
 
 SSE = head(200, "Content-Type: text/event-stream", chunked=True)

@@ -14,6 +14,9 @@ from weakref import WeakSet
 from msgspec.structs import asdict, replace
 
 from modelbay import logs
+from modelbay.calling.input_check import check_input, media_of
+from modelbay.calling.opened import Sending
+from modelbay.calling.target import Target
 from modelbay.config.schema import Config
 from modelbay.conversation import Conversation
 from modelbay.credentials.approval import is_foreign
@@ -31,8 +34,6 @@ from modelbay.errors import (
 )
 from modelbay.events import Warned
 from modelbay.hints import About, Face, explain
-from modelbay.input_check import check_input, media_of
-from modelbay.opened import Sending
 from modelbay.origin import origin as origin_of
 from modelbay.protocols.codec import Codec, add_settings, codec
 from modelbay.providers.adaptation import Adaptation, adapt
@@ -41,10 +42,9 @@ from modelbay.providers.logins import login_of
 from modelbay.routing.retry import Attempts, Policy, heed
 from modelbay.secrecy import HiddenBytes, masked_url, without_frames
 from modelbay.storage.lessons import LessonBook
-from modelbay.target import Target
 
 if TYPE_CHECKING:  # the HTTP client is imported only when something is sent
-    from modelbay.recording import RecordedResponse, Recorder
+    from modelbay.calling.recording import RecordedResponse, Recorder
     from modelbay.transport import Limits, Request, Response, Transport
 
     AnyResponse = Response | RecordedResponse
@@ -181,7 +181,7 @@ class ProviderClient:
 
     async def with_media(self, conversation: Conversation, target: Target) -> Conversation:
         """The conversation with its media converted for the provider."""
-        from modelbay import media
+        from modelbay.calling import media
 
         async def upload(path: str, body: bytes, kind: str) -> bytes:
             endpoint = await self.endpoint(target, path, stream=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeAlias
 from msgspec import Struct, field
 
 from modelbay import logs
+from modelbay.calling.target import Target
 from modelbay.errors import ModelbayError
 from modelbay.events import Event, Failed, Finished, shows
 from modelbay.protocols.codec import Call
@@ -16,13 +17,12 @@ from modelbay.protocols.form import Unasked, form_of, web_page
 from modelbay.protocols.names import Restorer
 from modelbay.providers.endpoint import Endpoint
 from modelbay.routing.retry import Attempts
-from modelbay.target import Target
 
 if TYPE_CHECKING:  # the HTTP client is imported only when something is sent
     from collections.abc import AsyncGenerator
 
+    from modelbay.calling.recording import RecordedResponse
     from modelbay.protocols.codec import StreamParser
-    from modelbay.recording import RecordedResponse
     from modelbay.transport import Response
 
     AnyResponse: TypeAlias = Response | RecordedResponse

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from modelbay import Hub, Reply, collect, errors, hub, reply_stream, sync, tool_run
+from modelbay import Hub, Reply, collect, errors, hub, sync
 from modelbay.events import PartDelta, PartEnded
+from modelbay.library import reply_stream, tool_run
 from modelbay.model import Cost
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
