@@ -13,7 +13,7 @@ from tests.servers import SENTENCE
 from tests.servers.llamacpp import LlamaServer
 from tests.test_hub import write_config
 
-GUIDE = ROOT / "docs" / "guides" / "library.md"
+GUIDE = ROOT / "docs" / "guides" / "python.md"
 
 
 SETTING = """

@@ -170,7 +170,7 @@ def test_every_setting_has_a_wrong_type_here() -> None:
 
 
 def test_every_setting_is_in_the_guide() -> None:
-    guide = Path(__file__).parents[2] / "docs" / "guides" / "library.md"
+    guide = Path(__file__).parents[2] / "docs" / "guides" / "python.md"
     page = guide.read_text().partition("## Settings")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page, re.MULTILINE)
     assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted([*Ask.__annotations__, "model"])
