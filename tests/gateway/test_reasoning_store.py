@@ -38,10 +38,10 @@ from modelbay.dialect import PLAIN
 from modelbay.events import Reply, collect
 from modelbay.gateway.reasoning_store import ReasoningStore
 from modelbay.gateway.response_store import ResponseStore
-from modelbay.gateway.state_table import DAY, StateTable
 from modelbay.protocols.codec import Call, codec
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
+from modelbay.storage.state_table import DAY, StateTable
 from tests.gateway.targets import target_of
 from tests.tool_loop_clients import CLIENTS, HABITS, PROTOCOLS, Responses, history, returned_state
 
@@ -520,7 +520,7 @@ def test_an_error_is_logged_again_after_the_file_worked(
 WRITER = """
 import sys
 from pathlib import Path
-from modelbay.gateway.state_table import State, StateTable
+from modelbay.storage.state_table import State, StateTable
 table = StateTable(Path(sys.argv[1]), days=30, max_bytes=10_000_000)
 table._file.wait = 60
 for number in range(50):

@@ -13,10 +13,10 @@ import pytest
 from modelbay import Hub
 from modelbay.errors import BadRequest, NotFound, StoreError
 from modelbay.gateway.response_store import ResolvedRequest, ResponseStore
-from modelbay.gateway.state_table import DAY, StateTable
 from modelbay.protocols.codec import Call, codec
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
+from modelbay.storage.state_table import DAY, StateTable
 from tests.tool_loop_clients import PROTOCOLS
 
 Body = dict[str, Any]
@@ -447,7 +447,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from modelbay.gateway.response_store import ResponseStore
-from modelbay.gateway.state_table import StateTable
+from modelbay.storage.state_table import StateTable
 table = StateTable(Path(sys.argv[1]), days=30, max_bytes=10_000_000)
 table._file.wait = 60
 store, previous = ResponseStore(table), None

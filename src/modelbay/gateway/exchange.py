@@ -12,13 +12,13 @@ from modelbay.calling.opening import Opening
 from modelbay.calling.provider_client import adapted
 from modelbay.calling.target import Target
 from modelbay.conversation import Conversation, ServerToolCall, Thinking
+from modelbay.counting.learned_counts import Expected
 from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, Unsupported
 from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, UsageReported, Warned, collect
 from modelbay.gateway import cache_ttl, client_login, headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.compaction import Compaction, compacted, compaction, may_compact, with_summaries
 from modelbay.gateway.framing import PassedStream, RenderedStream, failure_array, failure_event
-from modelbay.gateway.learned_counts import Expected
 from modelbay.gateway.passing import ClientBody, changed_text, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
 from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, may_refer, with_reasoning

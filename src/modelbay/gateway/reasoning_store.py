@@ -37,9 +37,9 @@ from modelbay.conversation import (
 )
 from modelbay.errors import MalformedReply, StoreError
 from modelbay.events import Reply
-from modelbay.gateway.state_table import DAY, Found, State, StateTable
 from modelbay.json_text import decode, decode_as, encode
 from modelbay.protocols import opaque
+from modelbay.storage.state_table import DAY, Found, State, StateTable
 
 _REASONING, _SIGNATURE = "reasoning", "signature"
 """The kinds of rows: state of a reply by its place, and origins of signatures by their digest."""

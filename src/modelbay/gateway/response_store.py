@@ -14,10 +14,10 @@ from msgspec import Struct, field
 
 from modelbay.conversation import Extra, Json
 from modelbay.errors import BadRequest, NotFound, ProviderError, StoreError
-from modelbay.gateway.state_table import ClientStates, State, StateTable
 from modelbay.json_text import decode, decode_as, encode
 from modelbay.protocols.openai_responses.references import is_own, is_own_reasoning
 from modelbay.serving.replies import input_page
+from modelbay.storage.state_table import ClientStates, State, StateTable
 
 _RESPONSE, _ITEM, _ID, _CONVERSATION = "response", "item", "item_id", "conversation"
 """The kinds of rows: a response by its ID, an item by its digest, the digest of an output item by the item's ID, and a

@@ -8,16 +8,16 @@ from msgspec.structs import replace
 from modelbay.calling.target import Target
 from modelbay.config.schema import GatewaySettings
 from modelbay.conversation import Conversation, Extra
+from modelbay.counting.learned_counts import Expected, LearnedCounts
 from modelbay.errors import NotFound
 from modelbay.events import Reply
 from modelbay.gateway.client_request import ClientRequest
-from modelbay.gateway.learned_counts import Expected, LearnedCounts
 from modelbay.gateway.passing import changed_text
 from modelbay.gateway.reasoning_store import ReasoningStore
 from modelbay.gateway.response_store import ResolvedRequest, ResponseStore, may_refer, refers
 from modelbay.gateway.search.search_loop import with_earlier_searches
-from modelbay.gateway.state_table import StateTable
 from modelbay.protocols.shapes import whole_number
+from modelbay.storage.state_table import StateTable
 
 
 class Stores:

@@ -13,12 +13,12 @@ from modelbay.gateway import client_login, headers
 from modelbay.gateway.catalogs import catalog
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.compaction import as_reply
-from modelbay.gateway.counting import TokenCount
 from modelbay.gateway.exchange import Exchange
 from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import InProgress
 from modelbay.gateway.responder import Responder
 from modelbay.gateway.side_call import SideCall
+from modelbay.gateway.token_count import TokenCount
 from modelbay.json_text import encode
 from modelbay.logs import LOG
 from modelbay.protocols.codec import codec

@@ -16,10 +16,10 @@ from msgspec import Struct, field
 
 from modelbay.calling.target import Target
 from modelbay.conversation import Conversation, Media, Text
+from modelbay.counting.token_estimates import FACTORS, Estimate, estimate
 from modelbay.errors import MalformedReply, StoreError
-from modelbay.gateway.state_table import State, StateTable
-from modelbay.gateway.token_estimates import FACTORS, Estimate, estimate
 from modelbay.json_text import decode_as, encode
+from modelbay.storage.state_table import State, StateTable
 
 _UNCERTAIN = {
     "base": 30.0, "system": 3.0, "turn": 3.0, "tools": 100.0, "chat_tools": 40.0, "tool": 10.0, "property": 6.0,

@@ -11,8 +11,8 @@ import pytest
 from modelbay import replay
 from modelbay.catalog.knowledge import known
 from modelbay.conversation import Conversation, Media, ServerToolCall, ServerToolResult, ToolResult
+from modelbay.counting.learned_counts import LearnedCounts
 from modelbay.events import collect
-from modelbay.gateway.learned_counts import LearnedCounts
 from modelbay.protocols.codec import Call, codec
 from tests.corpus import exchanges
 from tests.gateway.targets import target_of

@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelbay.gateway.media_lengths import seconds
+from modelbay.counting.media_lengths import seconds
 
 
 def wave(rate: int) -> bytes:

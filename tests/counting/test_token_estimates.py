@@ -20,9 +20,9 @@ from modelbay.conversation import (
     Turn,
     user,
 )
+from modelbay.counting.image_sizes import image_size
+from modelbay.counting.token_estimates import estimate
 from modelbay.dialect import Dialect
-from modelbay.gateway.image_sizes import image_size
-from modelbay.gateway.token_estimates import estimate
 from modelbay.model import Model
 from tests.processor_time import check_growth
 

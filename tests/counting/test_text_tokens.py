@@ -2,8 +2,8 @@
 
 import pytest
 
-from modelbay.gateway import text_tokens as text_tokens_module
-from modelbay.gateway.text_tokens import text_tokens
+from modelbay.counting import text_tokens as text_tokens_module
+from modelbay.counting.text_tokens import text_tokens
 
 COUNTED = [
     (

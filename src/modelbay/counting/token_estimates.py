@@ -32,10 +32,10 @@ from modelbay.conversation import (
     UnknownPart,
 )
 from modelbay.conversion import convert
+from modelbay.counting.image_sizes import image_size
+from modelbay.counting.media_lengths import seconds
+from modelbay.counting.text_tokens import text_tokens
 from modelbay.dialect import PLAIN, Dialect
-from modelbay.gateway.image_sizes import image_size
-from modelbay.gateway.media_lengths import seconds
-from modelbay.gateway.text_tokens import text_tokens
 from modelbay.json_text import encode
 from modelbay.model import Model
 from modelbay.protocols.documents import plain_text
