@@ -83,6 +83,31 @@ async def test_cancelling_ends_all_calls(tmp_path: Path) -> None:
     assert len(server.requests) == 2
 
 
+async def test_an_exception_in_progress_ends_all_calls_and_is_raised_as_it_is(tmp_path: Path) -> None:
+    sent, gone = asyncio.Event(), asyncio.Event()
+
+    async def script(client: Client) -> None:
+        while True:
+            if b"slow" not in (await client.request()).body:
+                await sent.wait()
+                choice = {"index": 0, "message": {"content": "yes"}, "finish_reason": "stop"}
+                await client.send(json_answer("200 OK", encode({"id": "c1", "choices": [choice]})))
+                continue
+            sent.set()
+            await client.hangup()
+            gone.set()
+
+    def progress(place: int, reply: Reply) -> None:
+        raise LookupError(place) from KeyError("cause")
+
+    async with RawServer(script) as server, hub_at(tmp_path, server.url) as hub:
+        with pytest.raises(LookupError, match="1") as caught:
+            await hub.map(["slow", "quick"], progress=progress)
+        async with asyncio.timeout(60):
+            await gone.wait()
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
 async def test_the_blocking_hub_maps_too(tmp_path: Path) -> None:
     server = Server()
     async with RawServer(server.script) as running:

@@ -295,7 +295,8 @@ class Hub:
         """The replies to many prompts, in their order, with at most `limit` calls at a time.
 
         A call that fails does not end the others: its reply has the error in `error`, and the parts that arrived. `progress` is
-        called with the place of each prompt whose call has ended, and the reply. The other arguments are those of `stream`.
+        called with the place of each prompt whose call has ended, and the reply; an exception in it ends all calls, and is raised.
+        The other arguments are those of `stream`.
 
         Raises:
             TypeError, ValueError: immediately, for an unknown setting or an invalid value; nothing was sent.
@@ -316,9 +317,15 @@ class Hub:
                 if progress is not None:
                     progress(place, replies[place])
 
-        async with TaskGroup() as group:
-            for _ in range(min(limit, len(asked))):
-                group.create_task(work())
+        failed: BaseException | None = None
+        try:
+            async with TaskGroup() as group:
+                for _ in range(min(limit, len(asked))):
+                    group.create_task(work())
+        except BaseExceptionGroup as errors:
+            failed = errors.exceptions[0]
+        if failed is not None:  # raised out here, so that the group is not its context
+            raise failed
         return replies
 
     def run(
@@ -347,9 +354,9 @@ class Hub:
         begun = prompts.conversation(prompt, prompts.with_open_files(settings))
         rest: Ask = {name: value for name, value in settings.items() if name in prompts.OF_THE_CALL}  # type: ignore[assignment]
 
-        def ask(turns: list[Turn]) -> ReplyStream:
+        def ask(turns: list[Turn], step: int) -> ReplyStream:
             choice = begun.settings.tool_choice
-            if len(turns) > len(begun.turns) and choice is not None and choice.mode in ("required", "tool"):
+            if step > 0 and choice is not None and choice.mode in ("required", "tool"):
                 begun.settings.tool_choice = replace(choice, mode=None, names=[], namespaces=[])
             return self.stream(replace(begun, turns=list(turns)), model=model, **rest)
 

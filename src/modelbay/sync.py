@@ -284,7 +284,8 @@ class Hub:
         """The replies to many prompts, in their order, with at most `limit` calls at a time.
 
         A call that fails does not end the others: its reply has the error in `error`, and the parts that arrived. `progress` is
-        called with the place of each prompt whose call has ended, and the reply. The other arguments are those of `stream`.
+        called with the place of each prompt whose call has ended, and the reply; an exception in it ends all calls, and is raised.
+        The other arguments are those of `stream`.
 
         Raises:
             TypeError, ValueError: immediately, for an unknown setting or an invalid value; nothing was sent.
@@ -415,10 +416,13 @@ class ToolRun:
 
     @property
     def turns(self) -> list[Turn]:
+        """The conversation so far: the prompt, and the replies and results after it. If the run ended early, the calls of
+        functions without a result have one that says so."""
         return self._run.turns
 
     @property
     def steps(self) -> list[Reply]:
+        """The replies so far."""
         return self._run.steps
 
     @property
@@ -437,6 +441,7 @@ class ToolRun:
         Raises:
             ModelbayError: a reply did not start, or failed.
             TooManySteps: the model still calls tools after `max_steps` replies.
+            IncompleteReply: the run was closed before its last reply.
         """
         return self._runner().run(self._run.reply())
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from modelbay import Hub, Reply, Tool, ToolChoice, errors, sync
-from modelbay.conversation import Media, ToolResult
+from modelbay.conversation import Media, ToolResult, user
 from modelbay.events import Finished, PartDelta
 from modelbay.json_text import decode
 from modelbay.library.tool_run import ToolRan
+from modelbay.protocols.repair import INTERRUPTED
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
 
@@ -150,9 +151,64 @@ async def test_a_run_ends_after_its_last_allowed_reply(config: Path) -> None:
         run = hub.run("Use the weather tool for `Hamburg` in 3 steps", tools=[get_weather], max_steps=2)
         with pytest.raises(errors.TooManySteps, match="after 2 replies") as caught:
             await run
+        with pytest.raises(errors.TooManySteps, match="after 2 replies"):
+            await run
+        assert (await hub.complete([*run.turns, user("Answer without tools")])).text
     assert len(ran) == 1
     assert caught.value.reply.tool_calls
     assert caught.value.hint == "increase `max_steps`"
+    assert [texts(found) for found in results(run.turns)] == ["sunny", INTERRUPTED]
+
+
+async def test_a_run_that_failed_raises_its_error_again(config: Path) -> None:
+    async with Hub.open(config) as hub:
+        run = hub.run("Hi", tools=[get_weather], model="unknown")
+        for _ in range(2):
+            with pytest.raises(errors.UnknownModel):
+                await run
+
+
+async def test_a_run_that_is_cancelled_in_its_functions_keeps_the_results_so_far(config: Path, model: str) -> None:
+    waiting = asyncio.Event()
+
+    async def get_weather(city: str) -> str:
+        await waiting.wait()
+        await asyncio.sleep(3600)
+        return "sunny"
+
+    async def get_population(city: str) -> int:
+        waiting.set()
+        return 5
+
+    async with Hub.open(config) as hub:
+        run = hub.run(ASKED, tools=[get_weather, get_population], model=model)
+        reading = asyncio.create_task(run.reply())
+        await waiting.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        with pytest.raises(errors.IncompleteReply, match="closed before its last reply"):
+            await run
+        assert (await hub.complete([*run.turns, user("Go on")], model=model)).text
+    assert {(found.name, texts(found)) for found in results(run.turns)} == {
+        ("get_weather", INTERRUPTED),
+        ("get_population", "5"),
+    }
+
+
+async def test_a_function_whose_own_task_was_cancelled_is_an_error_for_the_model(config: Path) -> None:
+    async def get_weather(city: str) -> str:
+        task = asyncio.create_task(asyncio.sleep(3600))
+        task.cancel()
+        await task
+        return "sunny"
+
+    async with Hub.open(config) as hub:
+        run = hub.run("Use the weather tool for `Hamburg`", tools=[get_weather])
+        assert (await run).text
+    assert [(texts(found), found.is_error) for found in results(run.turns)] == [("the function was cancelled", True)]
 
 
 async def test_a_tool_without_a_function_ends_the_run_with_its_call(config: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from modelbay.calling.fallback import ModelCall
 from modelbay.calling.target import Target
 from modelbay.conversation import Media, Refusal, ServerToolCall, Text, Thinking, ToolCall
-from modelbay.errors import TimedOut
+from modelbay.errors import ModelbayError, TimedOut
 from modelbay.events import Event, Failed, PartDelta, PartKind, PartStarted, Reply, Warned
 from modelbay.library.deadline import Deadline
 from modelbay.library.partial_json import begun
@@ -99,6 +99,8 @@ class ReplyStream:
         """
         async for _ in self._events:
             pass
+        if self._record.error is not None:
+            raise self._record.error
         return self._whole()
 
     def _whole(self) -> Reply:
@@ -124,6 +126,8 @@ class _Record:
         self.target: Target | None = None
         self.events: list[Event] = []
         """Without the pieces of parts."""
+        self.error: ModelbayError | None = None
+        """Why the reply did not start."""
         self._kinds: dict[int, PartKind] = {}
 
     def add(self, events: list[Event]) -> None:
@@ -138,9 +142,13 @@ class _Record:
 
 async def _read(call: ModelCall, record: _Record, timeout: float | None) -> AsyncGenerator[Event, None]:
     deadline = Deadline(timeout)
-    while isinstance(step := await deadline.within(call.step()), Warned):
-        record.events.append(step)
-        yield step
+    try:
+        while isinstance(step := await deadline.within(call.step()), Warned):
+            record.events.append(step)
+            yield step
+    except ModelbayError as error:
+        record.error = error
+        raise
     record.target = call.target
     async with step as opened:
         try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
+from itertools import zip_longest
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -9,10 +10,11 @@ from msgspec import Struct
 
 from modelbay.conversation import AnyPart, Media, Text, Tool, ToolCall, ToolResult, Turn
 from modelbay.conversion import plain
-from modelbay.errors import IncompleteReply, TooManySteps
+from modelbay.errors import IncompleteReply, ModelbayError, TooManySteps
 from modelbay.events import Event, Reply
 from modelbay.json_text import encode
 from modelbay.library.reply_stream import ReplyStream
+from modelbay.protocols.repair import INTERRUPTED
 from modelbay.usage import Usage, sum_of
 
 
@@ -34,18 +36,26 @@ class ToolRun:
     """
 
     def __init__(
-        self, turns: list[Turn], tools: Sequence[Tool], ask: Callable[[list[Turn]], ReplyStream], max_steps: int
+        self, turns: list[Turn], tools: Sequence[Tool], ask: Callable[[list[Turn], int], ReplyStream], max_steps: int
     ) -> None:
-        """`ask` continues a conversation. Raises ValueError if two tools have one name."""
+        """`ask` continues a conversation after a number of replies. Raises ValueError if two tools have one name."""
         names = [tool.name for tool in tools]
         if repeated := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"several tools are called {repeated[0]}")
-        self.turns = turns
-        """The conversation so far: the prompt, and the replies and results after it."""
-        self.steps: list[Reply] = []
-        """The replies so far."""
+        self._work = _Work(turns, dict(zip(names, tools, strict=True)), ask, max_steps)
         # it does not refer to this run: a loop that is left drops it, and with it the connection, at once
-        self._events = _read(turns, self.steps, dict(zip(names, tools, strict=True)), ask, max_steps)
+        self._events = self._work.events()
+
+    @property
+    def turns(self) -> list[Turn]:
+        """The conversation so far: the prompt, and the replies and results after it. If the run ended early, the calls of
+        functions without a result have one that says so."""
+        return self._work.turns
+
+    @property
+    def steps(self) -> list[Reply]:
+        """The replies so far."""
+        return self._work.steps
 
     @property
     def usage(self) -> Usage:
@@ -65,10 +75,13 @@ class ToolRun:
         Raises:
             ModelbayError: a reply did not start, or failed.
             TooManySteps: the model still calls tools after `max_steps` replies.
+            IncompleteReply: the run was closed before its last reply.
         """
         async for _ in self._events:
             pass
-        if not self.steps or (self.turns[-1].role == "tool"):
+        if self._work.error is not None:
+            raise self._work.error
+        if not self._work.whole:
             raise IncompleteReply("the run was closed before its last reply")
         return self.steps[-1]
 
@@ -94,40 +107,82 @@ class ToolRun:
         await self.aclose()
 
 
-async def _read(
-    turns: list[Turn],
-    steps: list[Reply],
-    tools: dict[str, Tool],
-    ask: Callable[[list[Turn]], ReplyStream],
-    max_steps: int,
-) -> AsyncGenerator[RunEvent, None]:
-    while True:
-        async with ask(turns) as stream:
-            async for event in stream:
-                yield event
-            reply = await stream.reply()
-        steps.append(reply)
-        turns.append(reply.turn())
-        calls = reply.tool_calls
-        if not calls or any(call.name in tools and tools[call.name].function is None for call in calls):
-            return
-        if len(steps) >= max_steps:
-            error = TooManySteps(f"the model still calls tools after {max_steps} replies", hint="increase `max_steps`")
-            error.reply = reply
-            raise error
-        results = await asyncio.gather(*(_result(call, tools.get(call.name)) for call in calls))
-        turns += [Turn("tool", [result]) for result in results]
-        for call, result in zip(calls, results, strict=True):
-            yield ToolRan(call, result)
+class _Work:
+    """The work of a run, and what it has led to."""
+
+    def __init__(
+        self, turns: list[Turn], tools: dict[str, Tool], ask: Callable[[list[Turn], int], ReplyStream], max_steps: int
+    ) -> None:
+        self.turns = turns
+        self.steps: list[Reply] = []
+        self.whole = False
+        """Whether the last reply has arrived."""
+        self.error: ModelbayError | None = None
+        """The error that ended the run."""
+        self._tools = tools
+        self._ask = ask
+        self._max_steps = max_steps
+
+    async def events(self) -> AsyncGenerator[RunEvent, None]:
+        try:
+            while True:
+                async with self._ask(self.turns, len(self.steps)) as stream:
+                    async for event in stream:
+                        yield event
+                    reply = await stream.reply()
+                self.steps.append(reply)
+                self.turns.append(reply.turn())
+                calls = reply.tool_calls
+                if not calls or any(call.name in self._tools and not self._runs(call) for call in calls):
+                    self.whole = True
+                    return
+                for call, result in zip(calls, await self._results(calls), strict=True):
+                    yield ToolRan(call, result)
+        except ModelbayError as error:
+            self.error = error
+            raise
+
+    def _runs(self, call: ToolCall) -> bool:
+        """Whether a function answers the call."""
+        return call.name in self._tools and self._tools[call.name].function is not None
+
+    async def _results(self, calls: list[ToolCall]) -> list[ToolResult]:
+        """The results of the calls of a reply, which are added to the turns, even if the run ends here."""
+        running: list[asyncio.Task[ToolResult]] = []
+        try:
+            if len(self.steps) >= self._max_steps:
+                raise _too_many(self._max_steps, self.steps[-1])
+            running = [asyncio.create_task(_result(call, self._tools.get(call.name))) for call in calls]
+            return await asyncio.gather(*running)
+        finally:
+            for call, task in zip_longest(calls, running):
+                ended = task is not None and task.done() and not task.cancelled() and task.exception() is None
+                self.turns.append(Turn("tool", [task.result() if ended else _no_result(call)]))
+
+
+def _too_many(most: int, reply: Reply) -> TooManySteps:
+    error = TooManySteps(f"the model still calls tools after {most} replies", hint="increase `max_steps`")
+    error.reply = reply
+    return error
+
+
+def _no_result(call: ToolCall) -> ToolResult:
+    return ToolResult(call_id=call.id, name=call.name, parts=[Text(text=INTERRUPTED)], is_error=True)
 
 
 async def _result(call: ToolCall, tool: Tool | None) -> ToolResult:
     """The result of a call. An error of the function, or in its arguments, is the result: the model can react to it."""
     failed: bool | None = None
+    parts: list[AnyPart]
     try:
         if tool is None or tool.function is None:
             raise LookupError(f"there is no tool called {call.name}")
         parts = _parts(await tool.function.call(call.arguments))
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        parts, failed = [Text(text="the function was cancelled")], True  # it waited for a task of its own that was
     except Exception as error:  # noqa: BLE001  the functions are the program's own
         parts, failed = [Text(text=f"{type(error).__name__}: {error}".removesuffix(": "))], True
     return ToolResult(call_id=call.id, name=call.name, parts=parts, is_error=failed)
