@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from modelbay.calling.recording import error_of
-from modelbay.conversation import Conversation, Json, Protocol, Provenance
+from modelbay.conversation import Conversation, Json, Protocol, Provenance, ToolCall
 from modelbay.conversion import convert
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError
@@ -176,11 +176,16 @@ def outcome(reply: Reply) -> Row:
         "text": reply.text,
         "thinking": reply.thinking,
         "refusal": reply.refusal,
-        "tool_calls": [{"id": call.id, "name": call.name, "arguments": call.arguments} for call in reply.tool_calls],
+        "tool_calls": [call_words(call) for call in reply.tool_calls],
         "finish": _finish(reply),
         "usage": None if reply.usage is None else usage_counts(reply.usage),
         "error": None if reply.error is None else error_words(reply.error),
     }
+
+
+def call_words(call: ToolCall) -> Row:
+    """A tool call as plain values. `arguments` is the text that the model wrote, usually JSON."""
+    return {"id": call.id, "name": call.name, "arguments": call.arguments}
 
 
 def _finish(reply: Reply) -> str:

@@ -10,17 +10,18 @@ import click
 
 from modelbay import threads
 from modelbay.chat.bill import bill
-from modelbay.cli import terminal, texts
+from modelbay.cli import ask_options, terminal, texts
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.conversation import Media
-from modelbay.errors import ConfigError, ModelbayError, UnreadableFile
+from modelbay.errors import ConfigError, MalformedReply, ModelbayError, TimedOut, UnreadableFile
 from modelbay.events import Event, Reply, collect
 from modelbay.hints import title
 from modelbay.hub import Hub
 from modelbay.json_text import encode
 from modelbay.library.prompt import Ask
+from modelbay.library.typed_output import object_text
 from modelbay.model import Model
 from modelbay.replay import outcome
 from modelbay.secrecy import redact
@@ -43,7 +44,38 @@ from modelbay.storage import files
 )
 @click.option("--effort", metavar="EFFORT", help="Reasoning effort: off, minimal, low, medium, high, xhigh or max.")
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Maximum output tokens.")
-@click.option("--temperature", type=texts.Temperature(), metavar="T", help="Sampling temperature.")
+@click.option("--temperature", type=texts.Finite(), metavar="T", help="Sampling temperature.")
+@click.option("--top-p", type=texts.Finite(max=1), metavar="P", help="Nucleus sampling, 0 to 1.")
+@click.option("--stop", type=texts.Prose(), multiple=True, metavar="TEXT", help="Stop sequence. Repeatable.")
+@click.option(
+    "--schema",
+    "output_format",
+    type=ask_options.Schema(),
+    metavar="FILE|JSON",
+    help="JSON Schema of the answer. Only the answer's JSON is printed.",
+)
+@click.option(
+    "--tool",
+    "tools",
+    type=ask_options.Tools(),
+    multiple=True,
+    metavar="FILE",
+    help="File with a tool, or a list of tools. Tool calls are printed as lines of JSON, and not run. Repeatable.",
+)
+@click.option(
+    "--option",
+    "others",
+    type=ask_options.KeyValue(),
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another setting, such as seed=7 or extra_body.top_a=0.2. Repeatable.",
+)
+@click.option(
+    "--timeout",
+    type=texts.Finite(min_open=True),
+    metavar="SECONDS",
+    help="Timeout of the whole call, with all attempts and the answer.",
+)
 @click.option("--no-stream", is_flag=True, help="Disable streaming.")
 @click.option(
     "--record",
@@ -63,13 +95,16 @@ def ask(
     `git diff | modelbay ask "What does this change?"`.
     """
     model, as_json, no_stream = options.pop("model"), options.pop("as_json"), options.pop("no_stream")
+    others = options.pop("others")
     direct = Direct.of(model, options)  # it may read its key from standard input
     question = _question(prompt)
     if not question and not attached:
         raise click.UsageError("missing prompt", click.get_current_context())
     options["files"] = [attached_file(source) for source in attached]
+    options["tools"] = ask_options.joined(options["tools"])
+    asked = ask_options.with_options(cast(Ask, options), question, others)
     terminal.show_logs(settings)
-    asking = Asking(direct, question, cast(Ask, options), stream=not no_stream, quiet=as_json)
+    asking = Asking(direct, question, asked, stream=not no_stream, quiet=as_json)
     asking.record = record is not None
     reply = threads.run(asking.run(settings))
     if as_json:
@@ -112,7 +147,7 @@ class Asking:
         self._ask = ask
         self._stream = stream
         self._quiet = quiet
-        self._display = Display(quiet=quiet)
+        self._display = Display(quiet=quiet, hold=bool(ask.get("output_format")), calls=bool(ask.get("tools")))
         self._events: list[Event] = []
         self._model: Model | None = None
         self._cost: float | None = None
@@ -133,8 +168,12 @@ class Asking:
                 if reply.parts or reply.usage:
                     self._display.stopped(reply)
                     self._display.note(bill(self._model, reply.usage, perf_counter() - start, self._cost))
+                if self._ask.get("output_format") and reply.error is None and not reply.tool_calls:
+                    self._print_json(reply)
         except ModelbayError as error:
             reply = collect(self._events)
+            if isinstance(error, TimedOut) and error.stage == "call":
+                error.hint = "increase --timeout"
             reply.error = self._direct.explained(terminal.explained(error, settings))
         return reply
 
@@ -174,6 +213,16 @@ class Asking:
                 f"no configuration at {hub.config.path}",
                 hint="connect a provider with `modelbay provider add`, or use another file with --config FILE",
             )
+
+    def _print_json(self, reply: Reply) -> None:
+        """Writes the JSON of an answer whose schema was given."""
+        try:
+            text = object_text(reply).decode()
+        except MalformedReply as error:
+            reply.error = error
+            return
+        if not self._quiet:
+            terminal.write(f"{text}\n", whole=True)
 
     async def _answer(self, hub: Hub) -> Reply:
         with terminal.waiting(f"waiting for {self._name or 'the model'}", hidden=self._quiet) as arrived:

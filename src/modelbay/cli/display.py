@@ -5,6 +5,8 @@ import sys
 from modelbay.cli import terminal
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall
 from modelbay.events import Event, PartDelta, PartEnded, PartStarted, Reply, Warned
+from modelbay.json_text import encode
+from modelbay.replay import call_words
 
 STOPPED = {
     "length": "maximum output tokens reached; allow more with --max-tokens N",
@@ -17,10 +19,13 @@ STOPPED = {
 
 
 class Display:
-    """`quiet`: only warnings are written; the caller prints the answer."""
+    """`quiet`: only warnings are written; the caller prints the answer. `hold`: the caller prints its text. `calls`: tool calls
+    are lines of JSON on stdout."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, hold: bool = False, calls: bool = False) -> None:
         self._quiet = quiet
+        self._hold = hold
+        self._calls = calls
         self._parts: dict[int, AnyPart] = {}
         self._line = ""
         """The output with an unfinished line: "out", "thinking" or ""."""
@@ -77,6 +82,8 @@ class Display:
                 self._turn_to("thinking")
                 terminal.note(text, end="")
             case Text() | Refusal():
+                if self._hold:
+                    return
                 self._turn_to("out")
                 terminal.write(text, whole=True)
             case _:
@@ -91,6 +98,9 @@ class Display:
 
     def _end_of(self, part: AnyPart) -> None:
         match part:
+            case ToolCall() if self._calls and not self._quiet:
+                self.end_line()
+                terminal.write_line(encode(call_words(part)))
             case ToolCall():
                 self.note(f"tool call: {part.name} {part.arguments}".rstrip())
             case ServerToolCall():

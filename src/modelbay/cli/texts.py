@@ -47,13 +47,13 @@ class Prose(click.ParamType[Any]):
         return text
 
 
-class Temperature(click.FloatRange):
-    """A sampling temperature of 0 or more. NaN and infinity are rejected, since JSON does not have them."""
+class Finite(click.FloatRange):
+    """A number of 0 or more. NaN and infinity are rejected, since JSON does not have them."""
 
     name = "float"
 
-    def __init__(self) -> None:
-        super().__init__(min=0)
+    def __init__(self, max: float | None = None, *, min_open: bool = False) -> None:
+        super().__init__(min=0, max=max, min_open=min_open)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         number = super().convert(value, param, ctx)

@@ -8,7 +8,7 @@ from modelbay.conversation import OutputFormat
 from modelbay.conversion import TypeForm
 from modelbay.errors import MalformedReply
 from modelbay.events import Reply
-from modelbay.json_text import unfenced
+from modelbay.json_text import decode, encode, members, unfenced
 from modelbay.protocols.schema.words import rebuilt
 
 WRAPPED = "value"
@@ -46,12 +46,42 @@ class OutputType:
             MalformedReply: it is not; `reply` of the error is the reply.
         """
         try:
-            found = self._read(unfenced(reply.text.strip().encode()))
+            found = self._read(_written(reply))
             return found[WRAPPED] if self._wraps else found
         except (ValueError, KeyError) as error:
-            failure = MalformedReply(f"the answer is not {self.name}: {_reason(reply, error)}")
-            failure.reply = reply
-            raise failure from None
+            raise _failure(reply, self.name, error) from None
+
+
+def object_text(reply: Reply) -> bytes:
+    """The answer as a JSON object, as the model wrote it, without a code fence around it. Near-JSON is written again.
+
+    Raises:
+        MalformedReply: it is not an object; `reply` of the error is the reply.
+    """
+    text = _written(reply).strip()
+    try:
+        members(text)
+    except MalformedReply:
+        pass
+    else:
+        return text
+    try:
+        value = decode(text)
+    except MalformedReply as error:
+        raise _failure(reply, "JSON", error) from None
+    if not isinstance(value, dict):
+        raise _failure(reply, "a JSON object", TypeError(f"it is of type {type(value).__name__}"))
+    return encode(value)
+
+
+def _written(reply: Reply) -> bytes:
+    return unfenced(reply.text.strip().encode())
+
+
+def _failure(reply: Reply, wanted: str, error: Exception) -> MalformedReply:
+    failure = MalformedReply(f"the answer is not {wanted}: {_reason(reply, error)}")
+    failure.reply = reply
+    return failure
 
 
 def _reason(reply: Reply, error: Exception) -> str:
