@@ -165,11 +165,11 @@ class Asking:
                 reply = await self._answer(hub)
                 if reply.usage is not None:
                     self._cost = hub.cost(self._model, reply.usage)
+                if self._ask.get("output_format") and reply.error is None and not reply.tool_calls:
+                    self._print_json(reply)
                 if reply.parts or reply.usage:
                     self._display.stopped(reply)
                     self._display.note(bill(self._model, reply.usage, perf_counter() - start, self._cost))
-                if self._ask.get("output_format") and reply.error is None and not reply.tool_calls:
-                    self._print_json(reply)
         except ModelbayError as error:
             reply = collect(self._events)
             if isinstance(error, TimedOut) and error.stage == "call":
