@@ -101,7 +101,8 @@ def ask(
     if not question and not attached:
         raise click.UsageError("missing prompt", click.get_current_context())
     options["files"] = [attached_file(source) for source in attached]
-    options["tools"] = ask_options.joined(options["tools"])
+    options["tools"] = ask_options.joined(options["tools"]) or None
+    options["stop"] = options["stop"] or None
     asked = ask_options.with_options(cast(Ask, options), question, others)
     terminal.show_logs(settings)
     asking = Asking(direct, question, asked, stream=not no_stream, quiet=as_json)

@@ -93,21 +93,21 @@ def joined(given: Iterable[list[Tool]]) -> list[Tool]:
     return tools
 
 
-class Option(NamedTuple):
-    """One `--option`."""
+class Override(NamedTuple):
+    """One `--option KEY=VALUE`."""
 
     path: list[str]
     """The setting, and its member."""
     value: Any
 
 
-class KeyValue(click.ParamType[Option]):
+class KeyValue(click.ParamType[Override]):
     """`KEY=VALUE`. The value is JSON, or else a text."""
 
     name = "text"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Option:
-        if isinstance(value, Option):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Override:
+        if isinstance(value, Override):
             return value
         key, equals, text = str(value).partition("=")
         key = key.strip()
@@ -125,10 +125,10 @@ class KeyValue(click.ParamType[Option]):
             read = MODES.get(text)
             if read is None:
                 self.fail(f"tool_choice must be one of: {', '.join(MODES)}.", param, ctx)
-        return Option([setting, member] if dot else [setting], read)
+        return Override([setting, member] if dot else [setting], read)
 
 
-def with_options(ask: Ask, prompt: Prompt, options: Iterable[Option]) -> Ask:
+def with_options(ask: Ask, prompt: Prompt, options: Iterable[Override]) -> Ask:
     """The settings of a call with those of `--option`.
 
     Raises:
