@@ -80,6 +80,7 @@ def hub(tmp_path: Path) -> Hub:
         ("modalities", "Settings(modalities=…)"),
         ("headers", 'did you mean "extra_headers"?'),
         ("max_retries", 'did you mean "retries"?'),
+        ("n", "a call has one reply; for several replies, call hub.map([prompt] * 3)"),
         ("xyz", "must be one of system, files, tools, "),
     ],
 )
@@ -88,6 +89,14 @@ async def test_an_unknown_setting_is_refused_with_the_nearest_name(hub: Hub, nam
         await hub.complete("Hi", **{name: 1})  # type: ignore[arg-type]
     assert f'"{name}" is not a setting of a call' in str(caught.value)
     assert said in str(caught.value)
+
+
+async def test_several_replies_of_one_call_are_refused(hub: Hub) -> None:
+    with pytest.raises(
+        ValueError, match=r"settings\.n must be 1: a call has one reply; for several replies, call hub\.map"
+    ):
+        hub.stream(Conversation([user("Hi")], Settings(n=2)))
+    hub.stream(Conversation([user("Hi")], Settings(n=1)))
 
 
 WRONG: list[tuple[str, object, str]] = [

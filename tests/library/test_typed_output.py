@@ -60,25 +60,37 @@ def model(config: Path, request: pytest.FixtureRequest) -> str:
     return str(found[0])
 
 
-NOT_OF_ANTHROPIC = (Place, Box, dict[str, int])
-"""Types whose schema has fixed positions, refers to itself, or allows any name: Anthropic guarantees none of these."""
+IN_THE_PROMPT = (Place, Box, dict[str, int])
+"""Types whose schema has fixed positions, refers to itself, or allows any name: Anthropic has no output format for these."""
 
 
 @pytest.mark.parametrize("wanted", [City, Place, Box, list[City], Literal["spam", "ham"], int, dict[str, int], Options])
 async def test_the_answer_is_a_value_of_the_type(config: Path, model: str, wanted: Any) -> None:
     async with Hub.open(config) as hub:
-        if hub.model(model).protocol == "anthropic" and wanted in NOT_OF_ANTHROPIC:
-            with pytest.raises(
-                errors.Unsupported, match=r"`output_format.json_schema` cannot be expressed in anthropic"
-            ):
-                await hub.complete("Describe `Hamburg`", model=model, output=wanted)
-            return
         reply = await hub.complete("Describe `Hamburg`", model=model, output=wanted)
         streamed = await hub.stream("Describe `Hamburg`", model=model, output=wanted).reply()
     assert reply.value == streamed.value
     assert reply.value is not None
+    asked_by_prompt = hub.model(model).protocol == "anthropic" and wanted in IN_THE_PROMPT
+    assert any("sent as part of the system prompt" in one.message for one in reply.warnings) == asked_by_prompt
     if isinstance(wanted, type):
         assert isinstance(reply.value, dict if wanted is Options else wanted)
+
+
+async def test_a_schema_in_the_prompt_follows_the_system_prompt_of_the_call(config: Path, simulator: Simulator) -> None:
+    simulator.journal.clear()
+    async with Hub.open(config) as hub:
+        model = next(one.alias for one in hub.models() if one.protocol == "anthropic")
+        run = hub.run(
+            "Use the weather tool for `Hamburg`", tools=[get_weather], system="Be brief.", output=Box, model=model
+        )
+        reply = await run
+    assert isinstance(reply.value, Box)
+    for entry in simulator.journal:
+        asked = decode(entry.body)
+        assert "output_config" not in asked or "format" not in asked["output_config"]
+        assert str(asked["system"]).count("Answer with JSON that matches this JSON Schema") == 1
+        assert "Be brief." in str(asked["system"])
 
 
 async def test_the_model_is_asked_for_every_field(config: Path, simulator: Simulator) -> None:

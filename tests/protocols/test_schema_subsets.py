@@ -187,11 +187,25 @@ def test_limits_that_anthropic_cannot_enforce_are_said_in_words():
     ]
 
 
-def test_an_output_format_that_anthropic_cannot_express_is_refused_by_name():
-    form = OutputFormat("json_schema", schema=MAP)
-    with pytest.raises(Unsupported, match="allows properties that it does not name") as refused:
-        codec("anthropic").render_request(Conversation([user("Go")], Settings(output_format=form)), ABLE, PLAIN)
-    assert refused.value.setting == "output_format.json_schema"
+def test_an_output_format_that_anthropic_cannot_express_is_part_of_the_system_prompt():
+    form = OutputFormat("json_schema", schema=MAP, strict=True)
+    call = codec("anthropic").render_request(Conversation([user("Go")], Settings(output_format=form)), ABLE, PLAIN)
+    assert "output_config" not in call.body
+    assert call.body["system"].startswith("Answer with JSON that matches this JSON Schema:\n{")
+    assert [warning.message for warning in call.warnings] == [
+        "`output_format` is sent as part of the system prompt: its schema allows properties that it does not name"
+    ]
+
+
+def test_limits_in_an_output_format_do_not_move_it_into_the_system_prompt():
+    schema = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 1}}, "required": ["a"]}
+    form = OutputFormat("json_schema", schema=schema)
+    call = codec("anthropic").render_request(Conversation([user("Go")], Settings(output_format=form)), ABLE, PLAIN)
+    assert "system" not in call.body
+    assert call.body["output_config"]["format"]["schema"]["properties"]["a"] == {
+        "type": "integer",
+        "description": "minimum: 1",
+    }
 
 
 def test_a_schema_that_is_missing_is_json_of_any_kind():

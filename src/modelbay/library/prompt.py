@@ -102,6 +102,8 @@ COPIED = {
 LISTS = ("tools", "stop")
 OF_THE_CALL = ("output", "effort", "thinking_budget", "extra_body", "extra_headers", "timeout", "retries")
 """Settings that a conversation does not have."""
+SEVERAL = "a call has one reply; for several replies, call hub.map([prompt] * 3)"
+"""Half of the protocols have no parameter for several replies."""
 TURN = 'user("…") or Turn("assistant", [Text(text="…")])'
 EXAMPLES: dict[Any, str] = {
     Turn: TURN,
@@ -130,6 +132,8 @@ def checked(prompt: object, model: object, settings: Ask) -> Ask:
     # a client's request was parsed leniently; its provider decides whether it is valid
     parsed = isinstance(prompt, Conversation) and prompt.protocol is not None
     (_PARSED if parsed else _CHECKER).check(prompt, Prompt, "prompt")
+    if isinstance(prompt, Conversation) and not parsed and (prompt.settings.n or 1) > 1:
+        raise ValueError(f"prompt.settings.n must be 1: {SEVERAL}")
     _CHECKER.check(model, str | Sequence[str] | None, "model")
     if not isinstance(model, str) and model is not None and not model:
         raise ValueError("model must not be an empty list")
@@ -192,6 +196,8 @@ def _asking(turns: list[Turn]) -> int | None:
 
 
 def _unknown(name: str) -> str:
+    if name == "n":
+        return f'"n" is not a setting of a call: {SEVERAL}'
     if name in Settings.__struct_fields__ and name not in COPIED.values():
         return (
             f'"{name}" is not a setting of a call yet; pass it in a conversation: '

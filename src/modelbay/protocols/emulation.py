@@ -13,6 +13,7 @@ from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.protocols.dispositions import Disposition, disposition
 from modelbay.protocols.ids import answered_calls
+from modelbay.protocols.schema import refused_output
 
 _INSTRUCTIONS = {"anthropic": "system", "openai_responses": "instructions", "google": "systemInstruction"}
 """The `native` of a system prompt that is a field of its own."""
@@ -29,7 +30,7 @@ def emulated(
         if not dialect.parallel_tool_calls and disposition("tool_choice.parallel", protocol) is Disposition.MAPPED:
             settings = _without_parallel(settings, report)
     if settings.output_format is not None:
-        settings = _with_format(settings, settings.output_format, protocol, dialect, texts)
+        settings = _with_format(settings, protocol, dialect, texts, report, same=same)
     if not dialect.parallel_call_history:
         turns = one_by_one(turns, report)
     if texts:
@@ -157,10 +158,19 @@ def _split(step: list[Turn], answering: list[Turn], answers: dict[int, ToolCall]
 # --- output ------------------------------------------------------------------------------------------------------------
 
 
-def _with_format(settings: Settings, form: OutputFormat, protocol: str, dialect: Dialect, texts: list[str]) -> Settings:
+def _with_format(
+    settings: Settings, protocol: str, dialect: Dialect, texts: list[str], report: list[Warned], *, same: bool
+) -> Settings:
     """The settings without an output format that the target does not support: the system prompt has the schema."""
+    form = settings.output_format
+    if form is None or form.kind == "text":
+        return settings
     has_schema = form.kind == "json_schema" and isinstance(form.schema, dict)
-    if form.kind == "text" or (dialect.json_schema if has_schema else dialect.json_mode):
+    if has_schema and dialect.json_schema and not same and (why := refused_output(form.schema, protocol)):
+        report.append(
+            Warned(f"`output_format` is sent as part of the system prompt: its schema {why}", "output_format")
+        )
+    elif dialect.json_schema if has_schema else dialect.json_mode:
         return settings
     if has_schema:  # Z.ai and others have only JSON mode
         schema = msgspec.json.encode(form.schema).decode()

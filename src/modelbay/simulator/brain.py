@@ -1,7 +1,7 @@
 """The brain: from a conversation to the events of an answer. It is pure and deterministic.
 
 It repeats the question, counts the files, thinks if a reasoning effort is set, calls tools that the prompt is about, and quotes
-their results. Words in the prompt control it:
+their results. A system prompt that contains a JSON Schema for the answer gets one. Words in the prompt control it:
 
     parallel        two calls at once              SIM_REFUSE   refuses to answer
     in 3 steps      calls, three times in a row    SIM_FILTER   a content filter stops the answer
@@ -16,8 +16,10 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
-from modelbay.conversation import AnyPart, Conversation, Extra, Reasoning, Refusal, Text, Thinking, Tool, ToolCall
+from modelbay.conversation import AnyPart, Conversation, Extra, Json, Reasoning, Refusal, Text, Thinking, Tool, ToolCall
+from modelbay.errors import MalformedReply
 from modelbay.events import Event, FinishReason, UsageReported
+from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
 from modelbay.simulator.examples import example
 from modelbay.simulator.reading import Reading, acknowledge, read, text_of
@@ -40,6 +42,8 @@ _TEXT = {"type": "object", "properties": {"input": {"type": "string"}}}
 """The schema of a freeform tool that is sent as a function: both are called with the same text."""
 _SENTENCES = {"minimal": 1, "low": 2, "high": 6, "xhigh": 9, "max": 11}
 """The number of sentences of thinking, by effort."""
+_SCHEMA_ASKED = re.compile(r"^Answer with JSON that matches this JSON Schema:\s*(\{.*\})\s*$", re.MULTILINE)
+"""The words in a system prompt for an output format without a parameter."""
 _PIECE = re.compile(r"\s*\S+|\s+")
 
 
@@ -163,14 +167,26 @@ def _reply(conversation: Conversation, reading: Reading, facts: SimulatedModel) 
     calls = _calls(conversation, reading, facts)
     if calls:
         return SimulatedReply([*calls], "tool_calls")
-    form = conversation.settings.output_format
-    if form is not None and form.kind != "text":
-        schema = _ANSWER if form.schema is None else form.schema
+    schema = _output_schema(conversation)
+    if schema is not None:
         return SimulatedReply([Text(text=msgspec.json.encode(example(schema, reading.prompt)).decode())])
     text = _text(reading, facts)
     if "SIM_FILTER" in reading.prompt:
         return SimulatedReply([Text(text=text[: len(text) // 2])], "content_filter")
     return SimulatedReply([Text(text=text)])
+
+
+def _output_schema(conversation: Conversation) -> Json:
+    """The schema of the output, which the request or the system prompt contains; None for a text."""
+    form = conversation.settings.output_format
+    if form is not None and form.kind != "text":
+        return _ANSWER if form.schema is None else form.schema
+    system = "\n".join(turn.text for turn in conversation.turns if turn.role in ("system", "developer"))
+    found = _SCHEMA_ASKED.search(system)
+    try:
+        return decode(found[1]) if found else None
+    except MalformedReply:
+        return None
 
 
 def _text(reading: Reading, facts: SimulatedModel) -> str:

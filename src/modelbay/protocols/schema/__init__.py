@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from modelbay.conversation import Json, OutputFormat, Tool
 from modelbay.dialect import Dialect
 from modelbay.events import Warned
-from modelbay.protocols.dispositions import refused
 from modelbay.protocols.schema.folding import object_root
 from modelbay.protocols.schema.known import Fitted, FittingCache, content_of, schemas_in
 from modelbay.protocols.schema.openapi import json_schema, openapi
@@ -47,7 +46,7 @@ class Subset(Struct, frozen=True):
     object_output: bool = False
     """The output must be an object (OpenAI); otherwise any type is allowed."""
     strict_output: bool = False
-    """Output formats are always strict (Anthropic)."""
+    """Output formats are always strict (Anthropic): a schema that cannot be is sent as part of the system prompt."""
 
 
 _OPENAI = Subset(
@@ -156,8 +155,6 @@ class Fitting(Struct):
         try:
             return closed(schema, rules), strict
         except NotStrict as why:
-            if subset.strict_output:
-                raise refused("output_format.json_schema", self.protocol, f"its schema {why}") from None
             if strict:
                 self._warn(f"`strict` is not sent for the output format: its schema {why}", "output_format")
             return schema, None
@@ -185,6 +182,18 @@ class Fitting(Struct):
 
     def _warn(self, message: str, setting: str) -> None:
         self.report.append(Warned(message, setting))
+
+
+def refused_output(schema: Schema, protocol: str) -> str | None:
+    """Why the protocol has no output format with this schema, as the end of a sentence; None if it has."""
+    subset = SUBSETS[protocol]
+    if not subset.strict_output or subset.strict is None:
+        return None
+    try:
+        closed(relaxed(_fitted(schema, subset), _BOUNDS), subset.strict)
+    except NotStrict as why:
+        return str(why)
+    return None
 
 
 def _fitted(schema: Schema, subset: Subset) -> Schema:
@@ -242,4 +251,4 @@ def _with_items(node: Json) -> Json:
     return rebuilt({**node, "items": {}} if _lacks_items(node) else node, _with_items)
 
 
-__all__ = ["SUBSETS", "Fitting", "Subset", "inlined", "json_schema", "openapi", "typed"]
+__all__ = ["SUBSETS", "Fitting", "Subset", "inlined", "json_schema", "openapi", "refused_output", "typed"]
