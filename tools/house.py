@@ -16,6 +16,7 @@ from tools.quotes import stale
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "modelbay"
 PRESETS = PACKAGE / "providers" / "presets"
+CODE = ("src", "tests", "bench", "tools", "integrations")
 
 FILE_LINES = 600
 FUNCTION_LINES = 60
@@ -35,7 +36,7 @@ def broken(path: Path, vendors: set[str]) -> Iterator[tuple[int, str]]:
         yield 1, f"`{vague.pop()}` is vague: name the module after its subject"
     for node in ast.walk(ast.parse(source, path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from too_large(node, data=path.is_relative_to(ROOT / "tests"))
+            yield from too_large(node, data="tests" in path.relative_to(ROOT).parts)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == ROOT_ERROR and path.is_relative_to(PACKAGE):
             yield (
                 node.lineno,
@@ -60,15 +61,21 @@ def not_plain(root: Path, english: English) -> Iterator[str]:
     """Forbidden phrases in all texts, with their places."""
     for path in texts(root):
         name = path.relative_to(root).as_posix()
-        for line, fault in english.faults(path, data=name.startswith("tests/")):
+        for line, fault in english.faults(path, data="tests" in path.relative_to(root).parts):
             yield f"{name}:{line}: {fault}"
 
 
 def texts(root: Path) -> list[Path]:
     """The files whose English is checked: code, data of the package, and the documentation that is not generated."""
-    code = (path for top in ("src", "tests", "bench", "tools") for path in (root / top).rglob("*.py"))
+    code = (path for top in CODE for path in (root / top).rglob("*.py"))
     pages = (path for path in (root / "docs").rglob("*.md") if path.parent.name != "reference")
-    found = {*code, *(root / "src").rglob("*.toml"), *root.glob("*.md"), *pages}
+    found = {
+        *code,
+        *(root / "src").rglob("*.toml"),
+        *root.glob("*.md"),
+        *pages,
+        *(root / "integrations").glob("*/*.md"),
+    }
     return sorted(found - {root / "docs" / "catalog.md"})
 
 
@@ -87,7 +94,7 @@ def repeated_classes(package: Path, shared: set[str]) -> Iterator[str]:
 def main() -> int:
     rules = tomllib.loads((ROOT / "tools" / "house.toml").read_text(encoding="utf-8"))
     vendors = {preset.stem for preset in PRESETS.glob("*.toml")} - PROTOCOLS - TYPES
-    files = sorted(path for top in ("src", "tests", "bench", "tools") for path in (ROOT / top).rglob("*.py"))
+    files = sorted(path for top in CODE for path in (ROOT / top).rglob("*.py"))
     faults = [
         f"{path.relative_to(ROOT)}:{line}: {fault}" for path in files for line, fault in sorted(broken(path, vendors))
     ]

@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> None:
     runtime = arguments[:1] == ["--runtime"]
     venv = ROOT / (arguments[1] if runtime else ".venv")
     what = "the packages that modelbay needs to run" if runtime else "all packages for working on modelbay"
-    size = "140 MB" if runtime else "760 MB"
+    size = "140 MB" if runtime else "1.3 GB"
     with_it = "uv" if has_uv() else "pip"
     print(f"Making {venv.name} with {with_it}: {what} (about {size}; once, in this folder only)", flush=True)
     (with_uv if with_it == "uv" else with_pip)(venv, runtime=runtime)

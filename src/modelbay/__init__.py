@@ -37,6 +37,8 @@ if TYPE_CHECKING:
         collect,
     )
     from modelbay.hub import Hub
+    from modelbay.library.part_state import state_of, with_state
+    from modelbay.library.prompt import Ask, Prompt
     from modelbay.library.tool_run import ToolRan
     from modelbay.model import Cost, Model
     from modelbay.usage import Usage
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Annotation",
+    "Ask",
     "Conversation",
     "Cost",
     "Failed",
@@ -57,6 +60,7 @@ __all__ = [
     "PartDelta",
     "PartEnded",
     "PartStarted",
+    "Prompt",
     "Reasoning",
     "Refusal",
     "Reply",
@@ -77,8 +81,10 @@ __all__ = [
     "collect",
     "complete",
     "run",
+    "state_of",
     "stream",
     "user",
+    "with_state",
 ]
 
 _HOMES = {
@@ -89,6 +95,8 @@ _HOMES = {
     "events": "Failed Finished PartAnnotated PartDelta PartEnded PartStarted Reply Started UsageReported Warned collect",
     "hub": "Hub",
     "model": "Cost Model",
+    "library.part_state": "state_of with_state",
+    "library.prompt": "Ask Prompt",
     "library.tool_run": "ToolRan",
     "usage": "Usage",
 }

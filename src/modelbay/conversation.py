@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
 from msgspec import Struct, field
+from msgspec.structs import asdict
 
-from modelbay.file_content import MediaKind, content_at
+from modelbay.file_content import MediaKind, content_at, content_from
 from modelbay.functions import Signature
-from modelbay.json_text import decode
+from modelbay.json_text import decode, encode
 
 Json: TypeAlias = Any
 """A value as returned by `json_text.decode`."""
@@ -97,15 +98,17 @@ class Media(Part, tag="media", omit_defaults=True):
             UnreadableFile: it does not exist, is empty or too large (50 MB, a video 100 MB, a text 4 MB), or is not of a kind that
                 models accept.
         """
-        found = content_at(source)
-        return cls(
-            kind=found.kind,
-            url=found.url,
-            data=found.data,
-            text=found.text,
-            media_type=found.media_type,
-            name=found.name,
-        )
+        return cls(**asdict(content_at(source)))
+
+    @classmethod
+    def of(cls, source: bytes | str, media_type: str | None = None, *, name: str | None = None) -> Self:
+        """The file of these bytes, or at an http(s) URL, which the provider fetches, or modelbay for it, or in a data URL.
+        `media_type`, such as "image/png", is needed if neither the first bytes nor the suffix of the URL show the type.
+
+        Raises:
+            UnreadableFile: it is not such a URL, or not of a kind that models accept.
+        """
+        return cls(**asdict(content_from(source, media_type, name)))
 
 
 class ToolCall(Part, tag="tool_call", omit_defaults=True):
@@ -131,6 +134,11 @@ class ToolCall(Part, tag="tool_call", omit_defaults=True):
             MalformedReply: they are not JSON.
         """
         return self.arguments if self.format == "text" else decode(self.arguments or "{}")
+
+    @classmethod
+    def of(cls, name: str, input: Json, id: str | None = None) -> Self:
+        """The call of a function with these arguments."""
+        return cls(name=name, arguments=encode(input).decode(), id=id)
 
 
 class ToolResult(Part, tag="tool_result", omit_defaults=True):

@@ -2,12 +2,13 @@
 
 import os
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from pathlib import Path
 from typing import Literal, TypeAlias
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from modelbay.errors import UnreadableFile
 
@@ -100,6 +101,37 @@ def content_of(data: bytes, name: str) -> FileContent:
             raise UnreadableFile(f"{name} is not UTF-8 text", hint="convert it to UTF-8") from None
     media_type = _type(data, name)
     return FileContent(kind=media_kind(media_type), data=b64encode(data).decode(), media_type=media_type, name=name)
+
+
+def content_from(source: bytes | str, media_type: str | None, name: str | None) -> FileContent:
+    """A file from its bytes, or at a URL: http(s), which is not fetched, or data. `media_type`, such as "image/png", is the type
+    that the caller knows.
+
+    Raises:
+        UnreadableFile: it is empty, not such a URL, not of a kind that models accept, or a text that is not UTF-8.
+    """
+    if isinstance(source, str):
+        if re.match(r"https?://", source, re.IGNORECASE):
+            found = content_at(source)
+            kind = media_kind(media_type) if media_type else found.kind
+            return replace(found, kind=kind, media_type=media_type or found.media_type, name=name or found.name)
+        try:
+            head, comma, body = source.partition(",")
+            if not comma or not head.lower().startswith("data:"):
+                raise ValueError
+            parameters = head[5:].split(";")
+            is_base64 = parameters[-1].strip().lower() == "base64"
+            data = b64decode(body, validate=True) if is_base64 else unquote_to_bytes(body)
+        except ValueError:
+            raise UnreadableFile("a file must be bytes, or have an http(s) or data URL") from None
+        return content_from(data, media_type or parameters[0].strip() or "text/plain", name)
+    if not source:
+        raise UnreadableFile(f"{name or 'the file'} is empty")
+    if not media_type or media_type.startswith("text/"):
+        found = content_of(source, name or "the file")
+        return replace(found, media_type=media_type or found.media_type, name=name)
+    by_content = _type(source, "") or media_type
+    return FileContent(kind=media_kind(by_content), data=b64encode(source).decode(), media_type=by_content, name=name)
 
 
 def media_kind(media_type: str | None) -> MediaKind:
