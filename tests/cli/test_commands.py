@@ -53,6 +53,7 @@ Commands:
   serve      Run the gateway: every configured model, for programs that speak
              any protocol.
   simulate   Run a simulated provider on this machine.
+  trust      Use the models that a project's file .modelbay.toml pins.
 
   Exit codes:
     0    success

@@ -12,7 +12,7 @@ from modelbay.agents.config_files import read_json, read_logins
 from modelbay.agents.exported import NO_KEY, ExportedProvider, origin_text, refused
 from modelbay.agents.findings import KEY_IN_HEADER, KEY_NOT_COPIED, NOT_COPIED, ConfigLayer, MergedConfig
 from modelbay.agents.importing import check, may_run, without_query
-from modelbay.agents.trust import NO_KEYS, changed_by_project, remove_user_settings
+from modelbay.agents.project_files import NO_KEYS, changed_by_project, remove_user_settings
 from modelbay.config.provider_types import TYPES
 from modelbay.config.schema import Table
 from modelbay.credentials.credential import LOCATION, PROJECT

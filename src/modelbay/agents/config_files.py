@@ -7,6 +7,7 @@ from modelbay.agents import jsonc, yaml_text
 from modelbay.agents.findings import ConfigLayer, MergedConfig
 from modelbay.config.schema import Table
 from modelbay.errors import ConfigError
+from modelbay.storage.paths import repository_root
 
 BARE = re.compile(r'(?<=[:\[,])(\s*)(\{(?:env|file):[^{}"]*\})')
 """A reference without quotes. The agents insert its value before they parse the JSON."""
@@ -127,5 +128,4 @@ def project_folders() -> list[Path]:
     """The folders from the repository's root to the current folder; only the current folder if there is no repository."""
     here = Path.cwd()
     above = [here, *here.parents]
-    depth = next((number for number, folder in enumerate(above) if (folder / ".git").exists()), 0)
-    return above[depth::-1]
+    return above[above.index(repository_root(here) or here) :: -1]

@@ -28,7 +28,7 @@ from modelbay.agents.exported import ExportedGroup, ExportedProvider, auth_heade
 from modelbay.agents.findings import ConfigLayer, MergedConfig
 from modelbay.agents.importing import check, may_run
 from modelbay.agents.named_lists import ANY, NamedLists, as_tables
-from modelbay.agents.trust import NO_KEYS, changed_by_project, remove_user_settings
+from modelbay.agents.project_files import NO_KEYS, changed_by_project, remove_user_settings
 from modelbay.catalog.lookup import Catalog
 from modelbay.config.schema import ModelEntry, Table
 from modelbay.config.toml.scan import Keys

@@ -18,7 +18,7 @@ from modelbay.agents.opencode_family import (
     VERTEX,
     Program,
 )
-from modelbay.agents.trust import NO_KEYS, changed_by_project, remove_user_settings
+from modelbay.agents.project_files import NO_KEYS, changed_by_project, remove_user_settings
 from modelbay.catalog.lookup import Catalog
 from modelbay.config.provider_types import TYPE_OF, protocol_of_type
 from modelbay.config.schema import Table

@@ -5,6 +5,8 @@ from fnmatch import translate
 from pathlib import Path
 from typing import NamedTuple
 
+from modelbay.storage.paths import repository_root
+
 LONGEST = 2**20
 """Maximum number of bytes that are read from a `.gitignore` file."""
 
@@ -23,9 +25,8 @@ class Ignored:
 
     def __init__(self, folder: Path) -> None:
         self._rules: list[_Rule] = []
-        above = [folder, *folder.parents]
-        repository = next((at for at, one in enumerate(above) if (one / ".git").exists()), None)
-        top = above[repository or 0]
+        repository = repository_root(folder)
+        top = repository or folder
         self._at = folder.relative_to(top).parts
         """The folder, from the top of its repository."""
         if repository is not None:

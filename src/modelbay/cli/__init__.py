@@ -32,6 +32,7 @@ COMMANDS = {
     "replay": "Parse recorded exchanges again, without the provider.",
     "serve": "Run the gateway: every configured model, for programs that speak any protocol.",
     "simulate": "Run a simulated provider on this machine.",
+    "trust": "Use the models that a project's file .modelbay.toml pins.",
 }
 """Commands and their lines in `--help`. Module and function have the command's name, or `import_` for a Python keyword."""
 

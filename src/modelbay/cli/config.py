@@ -2,9 +2,12 @@
 
 import click
 
+from modelbay.catalog.summary import counted
 from modelbay.cli import Noun, terminal
+from modelbay.cli.project import project_config
 from modelbay.cli.terminal import FAILED, GlobalOptions, pass_settings
 from modelbay.config.load import load
+from modelbay.config.schema import Config
 from modelbay.storage.paths import config_file
 
 
@@ -25,7 +28,8 @@ def show_path(settings: GlobalOptions, /) -> None:
 def check_config(settings: GlobalOptions, /) -> int:
     """Print errors in the configuration and in your vendor files, with their lines and fixes. Nothing is sent.
 
-    The exit code is 1 if an entry cannot be used. An unknown key is only a warning.
+    The exit code is 1 if an entry cannot be used. An unknown key is only a warning. The models that a trusted project pins are
+    checked too.
     """
     from modelbay.onboarding.config_check import checkup
     from modelbay.providers import presets
@@ -41,7 +45,15 @@ def check_config(settings: GlobalOptions, /) -> int:
         counts = f"providers: {len(read.providers)}, models: {len(read.models)}"
         counts += f", own vendors: {', '.join(vendor.id for vendor in vendors)}" * bool(vendors)
         terminal.note(f"{read.path} is valid: {counts}")
+    _check_pins(read)
     return FAILED if problems else 0
+
+
+def _check_pins(read: Config) -> None:
+    if (pins := project_config(read).pins) is not None:
+        for pin in pins.pins.values():
+            pins.entry(pin, read)
+        terminal.note(f"{pins.path} is valid, and pins {counted(len(pins.pins), 'model')}")
 
 
 @config.command("approve")

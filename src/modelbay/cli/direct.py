@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from modelbay.cli import key_input
 from modelbay.cli.adding import API_NAMES
+from modelbay.cli.project import project_config
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.conversation import Protocol
@@ -65,9 +66,12 @@ class Direct(Struct):
         return cls(made, f"{made.id}/{model}")
 
     def config(self, file: Path | None) -> Config:
-        """The configuration. With a provider on the command line, it contains only this provider and the file's `[network]`."""
+        """The configuration, with the model that the project pins as default if the command line names none. With a provider on
+        the command line, it contains only this provider and the file's `[network]`."""
         config = load(file)
-        return standalone_config(config, self.made) if self.made is not None else config
+        if self.made is not None:
+            return standalone_config(config, self.made)
+        return config if self.model else project_config(config).checked()
 
     def known(self, config: Config) -> Collection[str]:
         """The provider IDs that a hint can name: those of the file."""

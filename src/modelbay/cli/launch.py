@@ -1,16 +1,21 @@
 """`modelbay launch`: a coding agent with a model."""
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from modelbay.cli import suggestions, terminal
 from modelbay.cli.columns import write_rows
+from modelbay.cli.project import project_config
 from modelbay.cli.terminal import CommandFailed, GlobalOptions, pass_settings
+from modelbay.project_pins import MODEL, SMALL_MODEL
 from modelbay.storage.paths import STDIN
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from modelbay.config.schema import Config
     from modelbay.launching.installed import InstalledAgent
     from modelbay.launching.launch import AgentLaunch
     from modelbay.launching.plan import LaunchTarget
@@ -76,11 +81,8 @@ def _run(settings: GlobalOptions, program: "AgentProgram", arguments: tuple[str,
 
     executable = _executable(program)
     config = load(settings.config)
-    small = options["small"]
-    if small and not program.names_small:
-        terminal.warning(f"{program.title} has no setting for a model for small tasks; --small is ignored")
-        small = None
-    chosen = chosen_models(config, options["model"], small)
+    names = _names(program, config, options["model"], options["small"])
+    chosen = chosen_models(config, names.model, names.small)
     direct = None if options["gateway"] else direct_target(program, chosen)
     why = ""
     if isinstance(direct, GatewayReason):
@@ -90,14 +92,47 @@ def _run(settings: GlobalOptions, program: "AgentProgram", arguments: tuple[str,
     wanted = GatewayStart(config, settings.config, settings.approvals)
     made = AgentLaunch(program, executable, chosen, arguments, direct, wanted)
     try:
-        return made.run(lambda target: _started(made, target, why))
+        return made.run(lambda target: _started(made, target, why, names.project))
     except OSError as error:
         raise CommandFailed(f"cannot start {executable}: {error.strerror or error}") from None
 
 
-def _started(made: "AgentLaunch", target: "LaunchTarget", why: str) -> None:
+class _Names(NamedTuple):
+    """The names of the models for an agent; None: the default model, and the same model for small tasks."""
+
+    model: str | None
+    small: str | None
+    project: "Path | None" = None
+    """The project's file that pins one of them."""
+
+
+def _names(program: "AgentProgram", config: "Config", model: str | None, small: str | None) -> _Names:
+    """The models of the command line, or else those that the project pins. If the command line names the model, the project's model
+    for small tasks is not used: the user did not choose its provider."""
+    if small and not program.names_small:
+        terminal.warning(f"{program.title} has no setting for a model for small tasks; --small is ignored")
+        small = None
+    pins = None if model else project_config(config).pins
+    if pins is None:
+        return _Names(model, small)
+    main, minor = pins.of(MODEL, program.id), None if small else pins.of(SMALL_MODEL, program.id)
+    if minor and not program.names_small:
+        if minor.keys != (SMALL_MODEL,):  # for this agent, not for all that have the setting
+            terminal.warning(
+                f"{program.title} has no setting for a model for small tasks; {pins.place(minor)} is ignored"
+            )
+        minor = None
+    used = [pin for pin in (main, minor) if pin is not None]
+    for pin in used:
+        pins.entry(pin, config)
+    return _Names(main.model if main else None, minor.model if minor else small, pins.path if used else None)
+
+
+def _started(made: "AgentLaunch", target: "LaunchTarget", why: str, project: "Path | None") -> None:
     where = "through the gateway" if target.through_gateway else f"directly at {made.chosen.main.entry.provider}"
     terminal.note(f"{made.program.title} with {made.chosen.main.entry.alias}, {where}{f': {why}' if why else ''}")
+    if project is not None:
+        terminal.note(f"model pinned by {project}")
     for note in made.program.notes:
         terminal.note(note)
 

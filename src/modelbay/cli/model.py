@@ -7,6 +7,7 @@ import click
 
 from modelbay.cli import Noun, terminal
 from modelbay.cli.adding import show_diff
+from modelbay.cli.project import note_pin, project_config
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.errors import ConfigError, UnknownModel
@@ -25,10 +26,10 @@ def model() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def list_models(settings: GlobalOptions, /, provider: str | None, as_json: bool) -> None:
-    """List the configured models."""
+    """List the configured models. The default model is marked with `*`."""
     from modelbay.cli import model_show
 
-    model_show.list_models(load(settings.config), provider, as_json=as_json)
+    model_show.list_models(project_config(load(settings.config)), provider, as_json=as_json)
 
 
 @model.command("search")
@@ -56,7 +57,12 @@ def show_model(settings: GlobalOptions, /, name: str | None, as_json: bool) -> N
     """Show the facts about a model with their sources. Without NAME, shows the default model."""
     from modelbay.cli import model_show
 
-    model_show.show_model(load(settings.config), name, as_json=as_json)
+    config = load(settings.config)
+    if name is None:
+        made = project_config(config)
+        config = made.checked()
+        note_pin(made)
+    model_show.show_model(config, name, as_json=as_json)
 
 
 @model.command("default")
@@ -64,17 +70,19 @@ def show_model(settings: GlobalOptions, /, name: str | None, as_json: bool) -> N
 @click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @pass_settings
 def default_model(settings: GlobalOptions, /, name: str | None, dry_run: bool) -> None:
-    """Set the default model. Without NAME, print it."""
+    """Set the default model in config.toml. Without NAME, print the default model, which a project can pin."""
     from modelbay.catalog.lookup import Catalog
     from modelbay.config import changes
     from modelbay.config.edit import apply
     from modelbay.providers.upstream import upstream
 
     config = load(settings.config)
+    made = project_config(config)
     if name is None:
-        if config.default_model is None:
+        if made.config.default_model is None:
             raise ConfigError("no default model is set", hint="set one with `modelbay model default NAME`")
-        terminal.write(f"{config.default_model}\n")
+        terminal.write(f"{made.config.default_model}\n")
+        note_pin(made)
         return
     entry = config.model(name)
     provider = config.provider_of(entry)
@@ -85,6 +93,7 @@ def default_model(settings: GlobalOptions, /, name: str | None, dry_run: bool) -
         seen = Catalog().seen(upstream(config, provider, entry))
         if seen is not None and seen.models and not {entry.model, entry.identity} & seen.models.keys():
             terminal.warning(f"{provider.id} does not list {entry.model}")
+    note_pin(made)
 
 
 @model.command("set")

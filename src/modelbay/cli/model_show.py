@@ -14,11 +14,13 @@ from modelbay.catalog.search import search
 from modelbay.catalog.summary import counted, facts, prices, size
 from modelbay.cli import terminal
 from modelbay.cli.columns import write_rows
+from modelbay.cli.project import note_pin
 from modelbay.config.schema import MANIFEST, Config
-from modelbay.errors import ConfigError
+from modelbay.errors import ConfigError, UnknownModel
 from modelbay.hub import Hub
 from modelbay.model import Cost, Model
 from modelbay.onboarding.probe import listed
+from modelbay.project_pins import PinnedConfig
 from modelbay.providers.upstream import upstream
 from modelbay.storage.probes import ProbedEndpoint, ProbeRecord
 
@@ -56,7 +58,8 @@ class FoundModel(Struct):
     raw: dict[str, Any] | None = None
 
 
-def list_models(config: Config, provider: str | None, *, as_json: bool) -> None:
+def list_models(made: PinnedConfig, provider: str | None, *, as_json: bool) -> None:
+    config = made.config
     hub = Hub(config)
     for problem in hub.problems:
         terminal.warning(str(problem))
@@ -64,15 +67,23 @@ def list_models(config: Config, provider: str | None, *, as_json: bool) -> None:
         config.provider(provider)
     models = [model for model in hub.models() if provider in (None, model.provider)]
     if as_json:
-        terminal.write_json({"models": [as_table(model) for model in models], "default_model": config.default_model})
+        pinned_by = str(made.pins.path) if made.pins is not None and made.default is not None else None
+        terminal.write_json(
+            {
+                "models": [as_table(model) for model in models],
+                "default_model": config.default_model,
+                "default_model_pinned_by": pinned_by,
+            }
+        )
         return
     if not models:
         terminal.note("No models configured; add a provider with `modelbay provider add`")
         return
+    default = _default_alias(config)
     write_rows(
         [
             (
-                f"{'*' if model.alias == config.default_model else ' '} {model.alias}",
+                f"{'*' if model.alias == default else ' '} {model.alias}",
                 model.provider,
                 "" if model.alias == f"{model.provider}/{model.id}" else model.id,
                 facts(model),
@@ -80,6 +91,14 @@ def list_models(config: Config, provider: str | None, *, as_json: bool) -> None:
             for model in models
         ]
     )
+    note_pin(made)
+
+
+def _default_alias(config: Config) -> str | None:
+    try:
+        return config.model().alias
+    except UnknownModel:
+        return None
 
 
 def search_models(config: Config, words: str, limit: int, *, as_json: bool) -> None:

@@ -82,9 +82,27 @@ def owned_content(path: Path, most: int) -> bytes:
         FileError: it is not a regular file, has more than `most` bytes, cannot be read, or another user can change it. The
             message is without the path, which is in `file`.
     """
+    return _limited_content(path, most, owned=True)
+
+
+def unlinked_content(path: Path, most: int) -> bytes:
+    """The bytes of a file that is not a symbolic link, of any owner.
+
+    Raises:
+        FileError: it is a link, is not a regular file, has more than `most` bytes, or cannot be read. The message is without the
+            path, which is in `file`.
+    """
+    if path.is_symlink():
+        raise FileError("a symbolic link", hint="replace it with a file", file=str(path))
+    return _limited_content(path, most, owned=False)
+
+
+def _limited_content(path: Path, most: int, *, owned: bool) -> bytes:
+    # without O_NONBLOCK, opening a FIFO waits for its writer; without O_NOFOLLOW, a link could replace the file after the look
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    flags |= 0 if owned else getattr(os, "O_NOFOLLOW", 0)
     try:
-        # without O_NONBLOCK, opening a FIFO waits for its writer
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(path, flags)
     except OSError as error:
         raise FileError(
             f"cannot be read: {error.strerror}",
@@ -95,7 +113,7 @@ def owned_content(path: Path, most: int) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise FileError("not a regular file", hint="replace it with a file", file=str(path))
-        if (problem := trust_problem(path, status)) is not None:
+        if owned and (problem := trust_problem(path, status)) is not None:
             raise FileError(problem[0], hint=problem[1], file=str(path))
         with open(descriptor, "rb", closefd=False) as file:
             data = file.read(most + 1)

@@ -76,3 +76,16 @@ def user_config_dir() -> Path:
 def user_data_dir() -> Path:
     """The folder where they keep data, such as keys of logins: `$XDG_DATA_HOME`."""
     return expanded(environment("XDG_DATA_HOME") or "~/.local/share")
+
+
+def user_home() -> Path | None:
+    """The user's home folder, without symbolic links; None if it is unknown."""
+    try:
+        return Path("~").expanduser().resolve()
+    except RuntimeError:
+        return None
+
+
+def repository_root(folder: Path) -> Path | None:
+    """The root of the Git repository that a folder is in; None if it is in none. A worktree has a file `.git`."""
+    return next((one for one in (folder, *folder.parents) if os.path.lexists(one / ".git")), None)

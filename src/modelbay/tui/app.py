@@ -15,7 +15,7 @@ from textual.filter import LineFilter
 
 from modelbay.chat.attachments import dragged
 from modelbay.chat.chat import Chat
-from modelbay.errors import ConfigError
+from modelbay.errors import ConfigError, UnknownModel
 from modelbay.onboarding import choose_models as choosing
 from modelbay.onboarding.choose_models import checked, level, levels
 from modelbay.onboarding.login import device as logging_in
@@ -183,13 +183,13 @@ class ModelbayApp(ConversationCommands):
         if self.state.missing:
             self.state.gone()
             return
-        model = self.state.chat.model
+        model, ignored = self.state.chat.model, self.state.project.ignored
         try:
             await self.state.reload()
         except ConfigError as error:
             self.state.say(f"Could not reload config.toml; the previous configuration stays active: {error.message}")
         else:
-            if self.state.chat.model == model:
+            if self.state.chat.model == model and self.state.project.ignored in ("", ignored):
                 self.state.say("Reloaded config.toml: another program changed it")
 
     # --- commands ---
@@ -379,11 +379,25 @@ class ModelbayApp(ConversationCommands):
             await self._continue(self._conversation)
         for problem in self.state.hub.problems + self.state.config.unknown:
             await self.chat_screen.transcript.warn(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
+        await self._show_project()
         if self.state.config.models:
             return
         while (choice := await self.push_screen_wait(Welcome(self.state.config))) is not None:
             if await self._run_choice(choice):
                 return
+
+    async def _show_project(self) -> None:
+        """Says which model the project pins, or why its file is ignored."""
+        project = self.state.project
+        if project.ignored:
+            await self.chat_screen.transcript.warn(project.ignored)
+        try:
+            project.checked()
+        except UnknownModel as error:
+            await self.chat_screen.transcript.fail(error)
+        else:
+            if reason := project.reason:
+                await self.chat_screen.transcript.note(reason)
 
     async def _continue(self, conversation: int) -> None:
         """Continues a stored conversation, with the model of `--model` if it was given."""

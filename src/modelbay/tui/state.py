@@ -16,6 +16,7 @@ from modelbay.config.schema import Config
 from modelbay.errors import ConfigError, ModelbayError
 from modelbay.hub import Hub
 from modelbay.model import Model
+from modelbay.project_pins import PinnedConfig, pinned
 from modelbay.simulator.config_entries import config_text
 from modelbay.tui.preferences import PreferenceFile
 
@@ -33,6 +34,8 @@ class AppState:
     def __init__(self, path: Path | None, model: str | None) -> None:
         self._path = path
         self._stamp: object = None
+        self.project: PinnedConfig
+        """The configuration with the models that the project of the working directory pins."""
         self.config: Config = self._load()
         self.hub = Hub(self.config)
         self._users: list[Hub] = []
@@ -60,7 +63,8 @@ class AppState:
     def _load(self) -> Config:
         config = load(self._path, report=False)
         self._stamp = _stamp(config.path)
-        return config
+        self.project = pinned(config)
+        return self.project.config
 
     async def reload(self) -> None:
         """Reads config.toml again after a change.
@@ -69,7 +73,10 @@ class AppState:
             ConfigError: the file is invalid; the previous configuration stays active.
         """
         self._stamp = _stamp(self.config.path)
+        before = self.project.ignored
         config = await to_thread(self._load)
+        if self.project.ignored not in ("", before):
+            self.say(self.project.ignored)
         if self.trial is not None:
             trial, self.trial = self.trial, None
             await to_thread(trial.stop)
