@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         Turn,
         user,
     )
-    from modelbay.default_hub import complete, run, stream
+    from modelbay.default_hub import complete, embed, run, stream
+    from modelbay.embedding import Embeddings
     from modelbay.errors import ModelbayError
     from modelbay.events import (
         Failed,
@@ -49,6 +50,7 @@ __all__ = [
     "Ask",
     "Conversation",
     "Cost",
+    "Embeddings",
     "Failed",
     "Finished",
     "Hub",
@@ -80,6 +82,7 @@ __all__ = [
     "__version__",
     "collect",
     "complete",
+    "embed",
     "run",
     "state_of",
     "stream",
@@ -90,7 +93,8 @@ __all__ = [
 _HOMES = {
     "conversation": "Annotation Conversation Media OutputFormat Reasoning Refusal Settings Text Thinking Tool ToolCall "
     "ToolChoice ToolResult Turn user",
-    "default_hub": "complete run stream",
+    "default_hub": "complete embed run stream",
+    "embedding": "Embeddings",
     "errors": "ModelbayError",
     "events": "Failed Finished PartAnnotated PartDelta PartEnded PartStarted Reply Started UsageReported Warned collect",
     "hub": "Hub",

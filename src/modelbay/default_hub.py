@@ -3,11 +3,13 @@
 The hub is opened by the first call. It stays open until the program ends, and does not see later changes of config.toml.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Unpack
 
+from modelbay.embedding import Embeddings
 from modelbay.events import Reply
+from modelbay.library.embedding_settings import EmbeddingSettings
 from modelbay.library.prompt import Ask, Prompt
 from modelbay.sync import Hub, ReplyStream, ToolRun
 
@@ -37,3 +39,8 @@ def run(
 ) -> ToolRun:
     """A conversation in which a model of the default configuration calls functions: see `Hub.run`."""
     return default_hub().run(prompt, model=model, max_steps=max_steps, **settings)
+
+
+def embed(texts: str | Iterable[str], *, model: str | None = None, **settings: Unpack[EmbeddingSettings]) -> Embeddings:
+    """The vectors of one text or of many, by an embedding model of the default configuration: see `Hub.embed`."""
+    return default_hub().embed(texts, model=model, **settings)

@@ -132,6 +132,25 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     adaptive_thinking: bool = True
     """Anthropic: accepts `thinking: {type: "adaptive"}`. If false, a token budget is sent."""
 
+    # embeddings
+    embedding_texts: int = 100
+    """Maximum number of texts in a request for embeddings. More texts are sent in several requests."""
+    embedding_tokens: int = 300_000
+    """Maximum number of tokens of all texts in a request for embeddings. modelbay estimates the tokens."""
+    dimensions_parameter: Literal["dimensions", "output_dimension"] = "dimensions"
+    """Name of the parameter for the length of vectors; Mistral and Voyage use `output_dimension`."""
+    input_type_parameter: str | None = None
+    """Name of the parameter for the purpose of vectors: `input_type` (Cohere, Voyage, NVIDIA), `task` (Jina). Default: the vendor
+    has none."""
+    input_types: dict[str, str] = field(default_factory=dict)
+    """The vendor's names of purposes, if they differ: `{"query": "search_query"}` (Cohere)."""
+    base64_vectors: bool = False
+    """Sends vectors in Base64, which is a third of the size of numbers."""
+    embedding_method: Literal["batchEmbedContents", "predict"] = "batchEmbedContents"
+    """Gemini: method for embeddings. Vertex AI's models that are not Gemini have `predict`."""
+    embedding_config: bool = False
+    """Gemini: expects the settings of embeddings in `embedContentConfig` (Vertex AI), instead of beside the content."""
+
     # replies
     think_tags: bool = False
     """Replies contain thinking as `<think>` tags in the text."""

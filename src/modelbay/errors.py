@@ -42,8 +42,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-Operation: TypeAlias = Literal["ask", "list", "fetch", "login", "token", "upload"]
-"""The failed operation: asking a model, listing models, fetching a document, logging in, getting a token, uploading."""
+Operation: TypeAlias = Literal["ask", "embed", "list", "fetch", "login", "token", "upload"]
+"""The failed operation: asking a model, embedding texts, listing models, fetching a document, logging in, getting a token,
+uploading."""
 
 
 class ModelbayError(Exception):

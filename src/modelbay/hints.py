@@ -200,8 +200,21 @@ _UPLOAD: dict[type[ModelbayError], HintRow] = {
     ReplyError: HintRow("Upload Failed", "check base_url: the response is not the answer to an upload", MOVE),
     MalformedReply: HintRow("Upload Failed", "check base_url: the response is not the answer to an upload", MOVE),
 }
+_EMBED: dict[type[ModelbayError], HintRow] = {
+    NotFound: HintRow("Model Not Found", "use an embedding model, and check its ID and base_url", LISTED),
+    BadRequest: HintRow(
+        "Bad Request", "use an embedding model, and remove the setting that the provider rejects", LISTED
+    ),
+    PermissionDenied: HintRow(
+        "Permission Denied", "use an embedding model, and check the permissions of the API key", KEY
+    ),
+    ContextOverflow: HintRow("Text Too Long", "divide the text, or use a model for longer texts", LISTED),
+    RequestTooLarge: HintRow("Text Too Long", "divide the text, or use a model for longer texts", LISTED),
+    MalformedReply: HintRow("Unexpected Results", "use an embedding model, and check base_url and type", TEST),
+}
 OPERATIONS: dict[Operation, dict[type[ModelbayError], HintRow]] = {
     "ask": {},
+    "embed": _EMBED,
     "list": _LIST,
     "fetch": _FETCH,
     "login": _LOGIN,

@@ -25,11 +25,13 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config, Problem, key_text
 from modelbay.conversation import Conversation, Protocol, Reasoning, Turn
 from modelbay.dialect import Dialect
-from modelbay.errors import ConfigError, ModelbayError
+from modelbay.embedding import EmbeddingRequest, Embeddings
+from modelbay.errors import ConfigError, ModelbayError, Unsupported
 from modelbay.events import Event, PartDelta, Reply, Warned, collect, failure
 from modelbay.hints import About, explain
 from modelbay.library import prompt as prompts
 from modelbay.library.deadline import Deadline
+from modelbay.library.embedding_settings import EmbeddingSettings, embedding_request
 from modelbay.library.prompt import Ask, Prompt, checked
 from modelbay.library.reply_stream import ReplyStream
 from modelbay.library.tool_run import ToolRun
@@ -362,6 +364,52 @@ class Hub:
 
         return ToolRun(list(begun.turns), begun.settings.tools or [], ask, max_steps)
 
+    # --- embeddings ---
+
+    async def embed(
+        self, texts: str | Iterable[str], *, model: str | None = None, **settings: Unpack[EmbeddingSettings]
+    ) -> Embeddings:
+        """The vectors of one text or of many, in their order: `(await hub.embed(texts, model="small")).vectors`.
+
+        Many texts are sent in several requests, at most 8 at a time. If one fails, the call fails. `model` is an embedding model:
+        its alias or `provider/model-id`; default: the default model. The settings are those of `EmbeddingSettings`: `dimensions`,
+        `input_type`, `user`, `extra_body`, `extra_headers`, `timeout` and `retries`.
+
+        Raises:
+            TypeError, ValueError: an unknown setting, an invalid value or an empty text; nothing was sent.
+            Unsupported: the model's protocol does not have embeddings; nothing was sent.
+            ModelbayError: there are no vectors, such as because a text is too long.
+        """
+        asked = embedding_request(texts, model, settings)
+        return await Deadline(settings.get("timeout")).within(self._embed(asked, model, settings))
+
+    async def _embed(self, asked: EmbeddingRequest, model: str | None, settings: EmbeddingSettings) -> Embeddings:
+        from modelbay.calling.embedding_call import EmbeddingCall
+
+        target = await self._target(model)
+        headers = dict(settings.get("extra_headers") or {})
+        try:
+            call = EmbeddingCall(self._line, target, asked, self._policy(settings.get("retries")), headers)
+        except Unsupported as error:
+            error.hint = self._embedding_advice() or error.hint
+            raise explain(error, About(target.upstream.provider.id, self.config.path)) from None
+        found = await call.run()
+        found.__dict__["priced"] = partial(self.cost, target.model)
+        return found
+
+    def _embedding_advice(self) -> str | None:
+        """Which models or providers of the configuration have embeddings."""
+        from modelbay.catalog.lists.entry_facts import kind_of
+
+        models = [alias for alias, entry in self.config.models.items() if kind_of({}, entry.identity) == "embedding"]
+        if models:
+            return f"use an embedding model, such as {', '.join(models[:5])}"
+        providers: list[str] = []
+        for id, provider in self.config.providers.items():
+            with suppress(ConfigError):  # it is invalid, as `problems` reports
+                providers += [id] if codec(upstream(self.config, provider).protocol).EMBEDDINGS is not None else []
+        return f"use an embedding model, as PROVIDER/MODEL_ID, of {', '.join(providers[:5])}" if providers else None
+
     # --- preparing a call ---
 
     async def _ready(self) -> None:
@@ -387,16 +435,13 @@ class Hub:
             return await self._prepare(name, prompt, ask, stream=stream)
 
         names = [model] if model is None or isinstance(model, str) else model
-        return ModelCall(self._line, names, prepare, self._policy(ask))
+        return ModelCall(self._line, names, prepare, self._policy(ask.get("retries")))
 
     async def _prepare(self, name: str | None, prompt: Prompt, ask: Ask, *, stream: bool) -> Sending:
-        entry = self.config.model(name)
+        self.config.model(name)  # an unknown name is an error before files are read
         if prompts.has_paths(ask):
             ask = await to_thread(prompts.with_open_files, ask)
-        await self._ready()
-        if not self._targets.knows(entry):
-            await to_thread(self._targets.of, entry)  # may read model lists from disk
-        target = self._targets.of(entry)
+        target = await self._target(name)
         conversation = self._conversation(prompt, ask, target.model, target.upstream.dialect)
         conversation.stream = stream
         sending = await self._line.ready(conversation, target)
@@ -404,9 +449,16 @@ class Hub:
         add_settings(sending.call.body, ask.get("extra_body") or {})
         return sending
 
-    def _policy(self, ask: Ask) -> Policy | None:
+    async def _target(self, name: str | None) -> Target:
+        """The target of a name. Raises what `model` raises."""
+        entry = self.config.model(name)
+        await self._ready()
+        if not self._targets.knows(entry):
+            await to_thread(self._targets.of, entry)  # may read model lists from disk
+        return self._targets.of(entry)
+
+    def _policy(self, retries: int | None) -> Policy | None:
         """The retries of a call; None for the usual ones."""
-        retries = ask.get("retries")
         return None if retries is None else replace(self._line.policy, attempts=retries + 1)
 
     def _conversation(self, prompt: Prompt, ask: Ask, model: Model, dialect: Dialect) -> Conversation:

@@ -15,9 +15,11 @@ from weakref import WeakSet
 from modelbay import hub
 from modelbay.config.schema import Config, Problem
 from modelbay.conversation import Protocol, Turn
+from modelbay.embedding import Embeddings
 from modelbay.errors import Disconnected, HubClosed, ModelbayError
 from modelbay.events import Event, Reply
 from modelbay.library import reply_stream, tool_run
+from modelbay.library.embedding_settings import EmbeddingSettings
 from modelbay.library.prompt import Ask, Prompt
 from modelbay.model import Model
 from modelbay.usage import Usage
@@ -313,6 +315,22 @@ class Hub:
             TooManySteps: likewise, if the model still calls tools after `max_steps` replies.
         """
         return ToolRun(self._hub.run(prompt, model=model, max_steps=max_steps, **settings), self._running)
+
+    def embed(
+        self, texts: str | Iterable[str], *, model: str | None = None, **settings: Unpack[EmbeddingSettings]
+    ) -> Embeddings:
+        """The vectors of one text or of many, in their order: `(await hub.embed(texts, model="small")).vectors`.
+
+        Many texts are sent in several requests, at most 8 at a time. If one fails, the call fails. `model` is an embedding model:
+        its alias or `provider/model-id`; default: the default model. The settings are those of `EmbeddingSettings`: `dimensions`,
+        `input_type`, `user`, `extra_body`, `extra_headers`, `timeout` and `retries`.
+
+        Raises:
+            TypeError, ValueError: an unknown setting, an invalid value or an empty text; nothing was sent.
+            Unsupported: the model's protocol does not have embeddings; nothing was sent.
+            ModelbayError: there are no vectors, such as because a text is too long.
+        """
+        return self._run(self._hub.embed(texts, model=model, **settings))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:

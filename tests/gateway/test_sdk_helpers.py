@@ -237,23 +237,44 @@ def test_an_unknown_model_is_not_found_by_any_sdk(clients: dict[str, Any]) -> No
         clients["google"].models.get(model="antropic")
 
 
+WITH_EMBEDDINGS = [protocol for protocol in PROTOCOLS if protocol != "anthropic"]
+
+
 @pytest.mark.parametrize("encoding", ["float", "base64", None])
-@pytest.mark.parametrize("upstream", ["openai_chat", "openai_responses"])
-def test_embeddings_of_openai_s_providers(clients: dict[str, Any], upstream: str, encoding: str | None) -> None:
+@pytest.mark.parametrize("upstream", WITH_EMBEDDINGS)
+def test_embeddings_of_every_provider_with_openai_s_sdk(
+    clients: dict[str, Any], upstream: str, encoding: str | None
+) -> None:
     asked: dict[str, Any] = {"encoding_format": encoding} if encoding else {}
-    found = clients["openai_chat"].embeddings.create(model=upstream, input=["a", "b"], **asked)
+    found = clients["openai_chat"].embeddings.create(model=upstream, input=["a", "b"], dimensions=32, **asked)
     lengths = [len(item.embedding) for item in found.data]
-    assert lengths == ([1368] * 2 if encoding == "base64" else [256] * 2)
+    assert lengths == ([172] * 2 if encoding == "base64" else [32] * 2)
+    assert [item.index for item in found.data] == [0, 1]
 
 
-def test_embeddings_of_google_s_provider(clients: dict[str, Any]) -> None:
-    found = clients["google"].models.embed_content(model="google", contents=["a", "b"])
-    assert [len(item.values) for item in found.embeddings] == [256, 256]
+@pytest.mark.parametrize("upstream", WITH_EMBEDDINGS)
+def test_embeddings_of_every_provider_with_google_s_sdk(clients: dict[str, Any], upstream: str) -> None:
+    config = types.EmbedContentConfig(output_dimensionality=32, task_type="RETRIEVAL_QUERY")
+    found = clients["google"].models.embed_content(model=upstream, contents=["a", "b"], config=config)
+    assert [len(item.values) for item in found.embeddings] == [32, 32]
 
 
-def test_embeddings_are_not_translated(clients: dict[str, Any]) -> None:
-    with pytest.raises(openai.BadRequestError, match="not translated"):
+def test_more_texts_than_the_provider_accepts_in_a_request_are_embedded(clients: dict[str, Any]) -> None:
+    texts = [f"text {number}" for number in range(300)]
+    found = clients["openai_chat"].embeddings.create(model="google", input=texts)
+    alone = clients["openai_chat"].embeddings.create(model="google", input=texts[299])
+    assert found.data[299].embedding == alone.data[0].embedding
+
+
+def test_a_provider_without_embeddings_is_an_error_of_the_client(clients: dict[str, Any]) -> None:
+    with pytest.raises(openai.BadRequestError, match="does not make embeddings") as caught:
         clients["openai_chat"].embeddings.create(model="anthropic", input="a")
+    assert caught.value.param == "model"
+
+
+def test_tokens_are_not_translated_into_texts(clients: dict[str, Any]) -> None:
+    with pytest.raises(openai.BadRequestError, match="input"):
+        clients["openai_chat"].embeddings.create(model="google", input=[1, 2, 3])
 
 
 # --- token counts ------------------------------------------------------------------------------------------------------

@@ -54,9 +54,9 @@ def price(
 
 def flat(cost: Cost, usage: Usage) -> Decimal | None:
     """Dollars from one price per bucket. A bucket without its own price costs as much as input."""
-    if cost.input is None or cost.output is None:
+    if cost.input is None or (cost.output is None and usage.output_total):
         return None
-    into, out = Decimal(str(cost.input)), Decimal(str(cost.output))
+    into, out = Decimal(str(cost.input)), Decimal(str(cost.output or 0))
     read = into if cost.cache_read is None else Decimal(str(cost.cache_read))
     write = into if cost.cache_write is None else Decimal(str(cost.cache_write))
     total = (

@@ -1,4 +1,4 @@
-"""Embeddings in the encoding that a client asked for.
+"""Whether embeddings are translated, and their encoding if they are not.
 
 OpenAI's SDKs ask for base64 unless told otherwise, and decode a string as 32-bit floats. Some providers ignore the field
 and return numbers.
@@ -10,9 +10,18 @@ from base64 import b64encode
 
 from msgspec import Raw
 
+from modelbay.calling.target import Target
 from modelbay.errors import MalformedReply
+from modelbay.gateway.client_request import ClientRequest
 from modelbay.json_members import ObjectText, RepeatedName
 from modelbay.json_text import decode_as, encode
+
+
+def is_translated(request: ClientRequest, target: Target) -> bool:
+    """Whether the provider does not have the client's form of requests for embeddings."""
+    theirs, ours = request.codec.EMBEDDINGS, target.codec.EMBEDDINGS
+    gemini, dialect = target.upstream.protocol == "google", target.upstream.dialect
+    return theirs is not ours or (gemini and (dialect.embedding_method == "predict" or dialect.embedding_config))
 
 
 def as_asked(reply: bytes, encoding_format: str | None) -> bytes:

@@ -1,16 +1,17 @@
 """Calls other than those of a model's answer: embeddings, images, audio, reranking, moderation, legacy completions. They are
-sent on to the model's provider, whose protocol must be the client's; they are not translated."""
+sent on to the model's provider, whose protocol must be the client's; only embeddings are translated."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from modelbay.calling.embedding_call import EmbeddingCall
 from modelbay.calling.opened import Sending
 from modelbay.calling.target import Target
 from modelbay.errors import AuthenticationFailed, BadRequest, ModelbayError, ProviderError, RequestTooLarge
 from modelbay.gateway import headers
 from modelbay.gateway.client_request import ClientRequest
-from modelbay.gateway.embeddings import as_asked
+from modelbay.gateway.embeddings import as_asked, is_translated
 from modelbay.gateway.exchange import COMMENT
 from modelbay.gateway.forms import UploadForm
 from modelbay.gateway.framing import WholeEvents, failure_event
@@ -21,6 +22,7 @@ from modelbay.gateway.stores import Stores
 from modelbay.protocols.codec import Call
 from modelbay.protocols.form import form_of, web_page
 from modelbay.serving.http_request import ClientLeft
+from modelbay.serving.replies import JSON
 from modelbay.serving.routes import Route
 
 if TYPE_CHECKING:
@@ -53,6 +55,9 @@ class SideCall:
         request = self._request
         body = ClientBody(request.body, request.codec.PASS)
         target = await self._found(request.route.model or body.model)
+        if request.route.action == "embed" and is_translated(request, target):
+            await self._embed(target)
+            return
         path = self._path(target)
         whole = await self._stores.whole(request, await self._revision.keeper(target, request))
         if whole is not request:
@@ -62,6 +67,22 @@ class SideCall:
         sending = Sending(target, call, await self._revision.providers.endpoint(target, path, stream=False))
         asked = body.encoding_format if request.route.action == "embed" else None
         await self._relay(sending, self._revision.providers.respond(sending), asked)
+
+    async def _embed(self, target: Target) -> None:
+        """Answer a request for embeddings of a provider with another protocol."""
+        request, codec = self._request, self._request.codec.EMBEDDINGS
+        assert codec is not None, "a protocol without embeddings has no route for them"
+        asked = codec.parse_request(Call(request.target, request.fields(), request.headers))
+        call = EmbeddingCall(self._revision.providers, target, asked)
+        try:
+            reply = await call.run()
+        except ModelbayError as error:
+            self.error = error
+            raise
+        finally:
+            self.attempts = call.attempts
+        self._responder.whole(200, codec.render_reply(reply, asked), [JSON, *self.fields()])
+        self.finished = True
 
     async def upload(self, body: AsyncGenerator[bytes, None]) -> None:
         """Answer a request with a multipart form, which is sent on while it arrives. Raises what `run` and `body` raise."""

@@ -17,6 +17,7 @@ import msgspec
 
 from modelbay.conversation import Conversation, Json, Provenance
 from modelbay.dialect import Dialect
+from modelbay.embedding import EmbeddingRequest, Embeddings
 from modelbay.errors import ProviderError
 from modelbay.events import Event, Reply, Warned
 from modelbay.json_members import rewritten
@@ -129,12 +130,40 @@ class StreamRenderer(Protocol):
         """The bytes to send for one event; may be empty."""
 
 
+class EmbeddingCodec(Protocol):
+    """The part of a protocol that is about embeddings."""
+
+    def render_request(self, asked: EmbeddingRequest, model: Model, dialect: Dialect) -> Call:
+        """The call that asks `model` for the vectors of all texts. There are no more than `dialect.embedding_texts`."""
+
+    def parse_reply(self, body: bytes, count: int) -> Embeddings:
+        """The vectors of `count` texts, in the order of the texts.
+
+        Raises:
+            MalformedReply: the body does not have one vector for each text.
+            ProviderError: the body is an error.
+        """
+
+    def parse_request(self, call: Call) -> EmbeddingRequest:
+        """The request in a client's call.
+
+        Raises:
+            Unsupported: the body is invalid, or has other input than texts.
+        """
+
+    def render_reply(self, reply: Embeddings, asked: EmbeddingRequest) -> bytes: ...
+
+
 class Codec(Protocol):
     """A protocol. `dialect` describes deviations of the provider; clients are assumed to have none."""
 
     @property
     def PASS(self) -> PassRules:
         """Rules for requests that are passed on."""
+
+    @property
+    def EMBEDDINGS(self) -> EmbeddingCodec | None:
+        """None if the protocol does not have embeddings."""
 
     def render_request(self, conversation: Conversation, model: Model, dialect: Dialect) -> Call:
         """The call that asks `model` to continue the conversation.

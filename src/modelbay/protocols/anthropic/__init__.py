@@ -7,7 +7,11 @@ from modelbay.protocols.anthropic.request import parse_request, render_request
 from modelbay.protocols.anthropic.stream_in import stream_parser
 from modelbay.protocols.anthropic.stream_out import stream_renderer
 
+EMBEDDINGS = None
+"""The protocol has none."""
+
 __all__ = [
+    "EMBEDDINGS",
     "PASS",
     "parse_error",
     "parse_reply",

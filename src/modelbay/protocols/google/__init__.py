@@ -1,5 +1,6 @@
 """Gemini's generateContent, for the Gemini API and Vertex AI."""
 
+from modelbay.protocols.google import embeddings as EMBEDDINGS
 from modelbay.protocols.google.errors import parse_error, render_error
 from modelbay.protocols.google.pass_rules import PASS
 from modelbay.protocols.google.reply import parse_reply, render_reply
@@ -8,6 +9,7 @@ from modelbay.protocols.google.stream_in import stream_parser
 from modelbay.protocols.google.stream_out import stream_renderer
 
 __all__ = [
+    "EMBEDDINGS",
     "PASS",
     "parse_error",
     "parse_reply",

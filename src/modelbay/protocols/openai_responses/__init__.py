@@ -1,5 +1,6 @@
 """OpenAI Responses."""
 
+from modelbay.protocols import openai_embeddings as EMBEDDINGS
 from modelbay.protocols.openai_errors import parse_error, render_error
 from modelbay.protocols.openai_responses.pass_rules import PASS
 from modelbay.protocols.openai_responses.reply import parse_reply, render_reply
@@ -8,6 +9,7 @@ from modelbay.protocols.openai_responses.stream_in import stream_parser
 from modelbay.protocols.openai_responses.stream_out import stream_renderer
 
 __all__ = [
+    "EMBEDDINGS",
     "PASS",
     "parse_error",
     "parse_reply",
