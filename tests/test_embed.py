@@ -18,6 +18,7 @@ from modelbay.routing.retry import Policy
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
 from tests.faults.raw_server import Client, RawServer
+from tests.servers.llamacpp import LlamaServer
 from tests.test_hub import json_answer
 
 LONG = 60.0
@@ -209,6 +210,35 @@ async def test_the_timeout_covers_all_batches() -> None:
         with pytest.raises(errors.TimedOut) as caught:
             await hub.embed(["a"] * 1000, timeout=0.05)
     assert caught.value.stage == "call"
+
+
+# --- a real server
+
+
+def llama_config(folder: Path, url: str) -> Path:
+    file = folder / "config.toml"
+    file.write_text(f'[providers.llama]\ntype = "openai"\ndialect = "llamacpp"\nbase_url = "{url}"\n')
+    return file
+
+
+async def test_a_real_server_makes_embeddings(llamacpp_embedding: LlamaServer, tmp_path: Path) -> None:
+    async with Hub.open(llama_config(tmp_path, llamacpp_embedding.openai)) as hub:
+        found = await hub.embed(["The sky", "is blue"] * 100, model="llama/tiny")
+        assert {len(vector) for vector in found.vectors} == {found.dimensions}
+        assert found.model == "tiny"
+        assert found.usage is not None
+        assert found.usage.total > 200
+        with pytest.raises(errors.ContextOverflow, match=r"texts\[1\]: .* too large to process") as caught:
+            await hub.embed(["The sky", "a " * 5000], model="llama/tiny")
+        assert (caught.value.limit, caught.value.attempts) == (512, 1)
+        with pytest.raises(errors.MalformedReply, match="instead of 2"):
+            await hub.embed("The sky", model="llama/tiny", dimensions=2)
+
+
+async def test_a_real_chat_server_refuses_embeddings(llamacpp: LlamaServer, tmp_path: Path) -> None:
+    async with Hub.open(llama_config(tmp_path, llamacpp.openai)) as hub:
+        with pytest.raises(errors.ProviderError, match="does not support embeddings"):
+            await hub.embed("The sky", model="llama/tiny")
 
 
 # --- settings

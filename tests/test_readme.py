@@ -4,10 +4,12 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from modelbay.simulator import Simulator
 from tests.pages import README, ROOT
 from tests.servers import SENTENCE
 from tests.servers.llamacpp import LlamaServer
@@ -37,6 +39,13 @@ def programs(page: Path) -> list[str]:
     ]
 
 
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    """A server of embeddings: the tiny model has none."""
+    with Simulator(aliases={"text-embedding-3-small": "sim-1"}) as running:
+        yield running
+
+
 PROGRAMS = [(page.name, number) for page in (README, GUIDE) for number in range(len(programs(page)))]
 
 
@@ -46,9 +55,12 @@ def test_the_first_program_of_a_page_is_short() -> None:
 
 
 @pytest.mark.parametrize(("name", "number"), PROGRAMS)
-def test_the_python_of_a_page_runs_and_answers(llamacpp: LlamaServer, tmp_path: Path, name: str, number: int) -> None:
+def test_the_python_of_a_page_runs_and_answers(
+    llamacpp: LlamaServer, simulator: Simulator, tmp_path: Path, name: str, number: int
+) -> None:
     code = programs(README if name == README.name else GUIDE)[number]
-    write_config(tmp_path, llamacpp.url)
+    openai = f'[providers.openai]\ntype = "openai"\nbase_url = "{simulator.url}/v1"'
+    write_config(tmp_path, llamacpp.url, openai)
     ran = subprocess.run(
         [sys.executable, "-c", code],
         env={"MODELBAY_HOME": str(tmp_path)},
@@ -58,8 +70,8 @@ def test_the_python_of_a_page_runs_and_answers(llamacpp: LlamaServer, tmp_path: 
         timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
-    # the tiny model knows one sentence, and for a schema one city
-    assert any(words in ran.stdout for words in (SENTENCE, "weather", "Paris"))
+    # the tiny model knows one sentence, and for a schema one city; a vector has 256 dimensions
+    assert any(words in ran.stdout for words in (SENTENCE, "weather", "Paris", "256 Usage"))
 
 
 def test_the_toml_of_the_readme_is_a_configuration_without_problems(tmp_path: Path) -> None:

@@ -50,6 +50,13 @@ def llamacpp_thinking(server_logs: Path) -> Iterator[LlamaServer]:
 
 
 @pytest.fixture(scope="session")
+def llamacpp_embedding(server_logs: Path) -> Iterator[LlamaServer]:
+    """The tiny model, which makes embeddings: vectors of zeros."""
+    with skipping_where_unavailable(), llama_server(server_logs / "llamacpp_embedding.log", embed=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def llamacpp_locked(server_logs: Path) -> Iterator[LlamaServer]:
     """The same as `llamacpp`, but it requires its `api_key`."""
     log = server_logs / "llamacpp_locked.log"

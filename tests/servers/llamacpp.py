@@ -1,9 +1,9 @@
 """llama.cpp's own HTTP server, from the wheel `xllamacpp`, with the tiny model: as a process of its own.
 
-    python -m tests.servers.llamacpp [--think] [--api-key KEY] [--port 8080]
+    python -m tests.servers.llamacpp [--think] [--embed] [--api-key KEY] [--port 8080]
 
 runs it by hand until Ctrl-D or Ctrl-C. It serves /v1/chat/completions, /v1/responses, /v1/messages
-(with count_tokens), /v1/completions and /v1/models.
+(with count_tokens), /v1/completions, /v1/models and with --embed /v1/embeddings.
 """
 
 import argparse
@@ -40,12 +40,12 @@ class LlamaServer:
 
 
 @contextmanager
-def llama_server(log: Path, *, think: bool = False, api_key: str = "") -> Iterator[LlamaServer]:
+def llama_server(log: Path, *, think: bool = False, embed: bool = False, api_key: str = "") -> Iterator[LlamaServer]:
     """Run the server while the context lasts; one with an `api_key` refuses requests that do not carry it."""
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
         raise Unavailable(f"llama.cpp's server needs the packages {', '.join(missing)} of the group `dev`")
     command = [sys.executable, "-m", "tests.servers.llamacpp"]
-    command += ["--think"] * think + ["--api-key", api_key] * bool(api_key)
+    command += ["--think"] * think + ["--embed"] * embed + ["--api-key", api_key] * bool(api_key)
     with running(command, log=log) as url:
         yield LlamaServer(url, api_key or None)
 
@@ -77,6 +77,9 @@ def serve(options: argparse.Namespace) -> None:
     parameters.n_parallel = SLOTS
     parameters.n_ctx = CONTEXT
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+    if options.embed:
+        parameters.embedding = True
+        parameters.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     parameters.sampling.temp = 0.0  # without a temperature, each request gets the same answer
     parameters.use_jinja = True
     parameters.endpoint_slots = True
@@ -96,6 +99,7 @@ def main() -> None:
     options.add_argument("--port", type=int, default=0, help="the port on loopback; the system chooses by default")
     options.add_argument("--api-key", default="", help="refuse requests that do not carry this key")
     options.add_argument("--think", action="store_true", help="serve the model that reasons before it speaks")
+    options.add_argument("--embed", action="store_true", help="serve embeddings")
     serve(options.parse_args())
 
 

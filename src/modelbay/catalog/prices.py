@@ -54,7 +54,7 @@ def price(
 
 def flat(cost: Cost, usage: Usage) -> Decimal | None:
     """Dollars from one price per bucket. A bucket without its own price costs as much as input."""
-    if cost.input is None or (cost.output is None and usage.output_total):
+    if cost.input is None or (cost.output is None and (usage.output != 0 or usage.reasoning)):
         return None
     into, out = Decimal(str(cost.input)), Decimal(str(cost.output or 0))
     read = into if cost.cache_read is None else Decimal(str(cost.cache_read))

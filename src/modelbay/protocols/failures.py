@@ -111,6 +111,10 @@ def spoken(error: E, protocol: str) -> E:
     return error
 
 
+_TOO_LONG = re.compile(r"input \(\d+ tokens\) is too large to process")
+"""llama.cpp's server answers 500 to a text that is too long to embed."""
+
+
 def _class(status: int | None, message: str, words: tuple[str | None, ...]) -> type[ProviderError]:
     named = [_BY_WORD[word] for word in words if word in _BY_WORD]
     finer = next((kind for kind in named if kind in _FINER), None)
@@ -138,6 +142,8 @@ def _by_text(message: str, kind: type[ProviderError]) -> type[ProviderError]:
     if kind is RateLimited:
         return QuotaExhausted if _QUOTA.search(message) else RateLimited
     if kind is ServerError:
+        if _TOO_LONG.search(message):
+            return ContextOverflow
         return Overloaded if "overload" in message.lower() else ServerError
     if kind in (BadRequest, RequestTooLarge, ProviderError) and overflow(message):
         return ContextOverflow

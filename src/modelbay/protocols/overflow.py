@@ -45,6 +45,7 @@ _WORDINGS = (
     rf"prompt token count of {_TOKENS} exceeds the limit of {_LIMIT}",
     # llama.cpp
     rf"(?:request \({_TOKENS} tokens\)|request) exceeds the available context size(?: \({_LIMIT} tokens\))?",
+    rf"input \({_TOKENS} tokens\) is too large to process.{{0,80}}?batch size\W+{_LIMIT}",
     # LM Studio, Ollama
     rf"keep the first {_TOKENS} tokens.{{0,120}}?context length of only {_LIMIT}",
     r"greater than the context length|prompt too long; exceeded (?:max )?context length",

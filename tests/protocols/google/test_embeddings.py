@@ -55,7 +55,7 @@ def test_vertex_ai_gets_what_the_official_sdk_sends(tmp_path: Path, url: str, se
     config = {"task_type": "RETRIEVAL_QUERY", "output_dimensionality": 2, "auto_truncate": False}
     contents = [types.Content(parts=[types.Part(text=text)]) for text in ("a", "b")]
     texts = contents if model == "gemini-embedding-2" else ["a", "b"]
-    client.models.embed_content(model=model, contents=texts, config=config)  # type: ignore[arg-type]
+    client.models.embed_content(model=model, contents=texts, config=config)
     with hub_of(tmp_path, url, "vertexai", "/v1beta1") as hub:
         found = hub.embed(["a", "b"], model=f"g/{model}", input_type="query", dimensions=2)
     (theirs, body), ours = seen
@@ -76,7 +76,7 @@ def _whole(content: Any) -> Any:
 def test_the_gemini_api_gets_what_the_official_sdk_sends(tmp_path: Path, url: str, seen: Seen) -> None:
     client = genai.Client(api_key="k", http_options={"base_url": url, "api_version": "v1beta"})
     config = {"task_type": "RETRIEVAL_DOCUMENT", "output_dimensionality": 2}
-    client.models.embed_content(model="gemini-embedding-001", contents=["a", "b"], config=config)  # type: ignore[arg-type]
+    client.models.embed_content(model="gemini-embedding-001", contents=["a", "b"], config=config)
     with hub_of(tmp_path, url, "google-genai", "") as hub:
         hub.embed(["a", "b"], model="g/gemini-embedding-001", input_type="document", dimensions=2, user="u")
     (theirs, body), ours = seen
