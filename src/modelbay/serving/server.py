@@ -10,6 +10,7 @@ import socket
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import Any, TypeAlias
@@ -137,7 +138,7 @@ class HttpServer:
 
     def stop(self) -> None:
         """Stops a started server, and returns when it has stopped."""
-        self._server.should_exit = True
+        self._server.stop_now()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -164,6 +165,24 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self.server_state = _State()
         self._drain = drain
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping = asyncio.Event()
+
+    def stop_now(self) -> None:
+        """Ends the server, from another thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def main_loop(self) -> None:
+        """uvicorn's own would end a tick later: a program's tests may start and stop hundreds of servers."""
+        self._loop = asyncio.get_running_loop()
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), 0.1)
 
     async def on_tick(self, counter: int) -> bool:
         self.server_state.now = now = monotonic()  # type: ignore[attr-defined]
