@@ -13,7 +13,7 @@ from modelbay.serving import refusals
 from modelbay.serving.asgi import TRANSPORT, Message, Receive, Send, body_of, disconnected, respond
 from modelbay.serving.callers import Callers
 from modelbay.serving.routes import protocol_of
-from modelbay.simulator.journal import Entry, Journal
+from modelbay.simulator.journal import Journal, ReceivedRequest
 from modelbay.simulator.responses import Cut, Pause, SimulatedResponse
 from modelbay.simulator.simulated_provider import Incoming, SimulatedProvider
 
@@ -41,10 +41,11 @@ class SimulatorApp:
         if body is None:
             return
         incoming = Incoming(scope["method"], path, query, headers, body)
-        entry = Entry(incoming.method, incoming.target, headers, body)
+        entry = ReceivedRequest(incoming.method, incoming.target, headers, body)
         self._journal.add(entry)
         outcome = self._provider.handle(incoming)
         entry.protocol, entry.model, entry.fault = outcome.protocol, outcome.model, outcome.fault
+        entry.parsed, entry.scripted = incoming.conversation, str(outcome.scripted) if outcome.scripted else None
         gone = asyncio.ensure_future(disconnected(receive))
         try:
             sender = _Sender(scope, send, entry, gone)
@@ -60,7 +61,7 @@ class SimulatorApp:
 
 
 class _Sender:
-    def __init__(self, scope: Message, send: Send, entry: Entry, gone: "asyncio.Future[None]") -> None:
+    def __init__(self, scope: Message, send: Send, entry: ReceivedRequest, gone: "asyncio.Future[None]") -> None:
         self._scope = scope
         self._send = send
         self._entry = entry

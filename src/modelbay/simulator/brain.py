@@ -57,6 +57,8 @@ class SimulatedReply(Struct):
     """Tokens of hidden thinking."""
     top_logprobs: int | None = None
     """The number of alternatives for each token; None if log probabilities were not requested."""
+    thoughts: str = ""
+    """The thinking before the parts, which becomes a part if it is visible."""
 
     def usage(self, prompt: Usage, others: "Sequence[SimulatedReply]" = ()) -> Usage:
         """The usage of the whole exchange. `others`: the other choices."""
@@ -71,19 +73,24 @@ def answer(
     traits: ProtocolTraits,
     secret: bytes = SECRET,
     choice: int = 1,
+    scripted: SimulatedReply | None = None,
 ) -> SimulatedReply:
-    """`choice`: the number of the reply, if the request asked for several."""
+    """`choice`: the number of the reply, if the request asked for several. `scripted`: the reply that a test decided on."""
     reading = read(conversation)
     prefix = Prefix.of(conversation, traits.protocol, secret)
-    result = _reply(conversation, reading, facts)
-    if choice > 1 and conversation.settings.output_format is None:
-        for part in result.parts[-1:]:
-            if type(part) is Text:
-                part.text += f" This is choice {choice}."
-    thought = thinks(conversation, facts)
+    result = scripted or _reply(conversation, reading, facts)
+    if scripted is None:
+        if choice > 1 and conversation.settings.output_format is None:
+            for part in result.parts[-1:]:
+                if type(part) is Text:
+                    part.text += f" This is choice {choice}."
+        if thinks(conversation, facts):
+            result.thoughts = _thoughts(reading, (conversation.settings.reasoning or Reasoning()).effort)
+    thought = bool(result.thoughts)
     if thought:
         _add_thinking(result, conversation, reading, traits)
-    result = _apply_limits(result, conversation, traits)
+    if scripted is None:
+        result = _apply_limits(result, conversation, traits)
     _name_calls_and_sign(result, prefix, traits, thought=thought)
     if not traits.gives_state(conversation.settings.extra):
         for part in result.parts:
@@ -291,8 +298,7 @@ def thinks(conversation: Conversation, facts: SimulatedModel) -> bool:
 
 def _add_thinking(answer: SimulatedReply, conversation: Conversation, reading: Reading, traits: ProtocolTraits) -> None:
     """Adds thinking before the reply: visible, redacted or only counted, depending on the request and the protocol."""
-    reasoning = conversation.settings.reasoning or Reasoning()
-    text = _thoughts(reading, reasoning.effort)
+    reasoning, text = conversation.settings.reasoning or Reasoning(), answer.thoughts
     if "SIM_REDACT" in reading.prompt and traits.redacted:
         answer.parts.insert(0, Thinking(native=traits.redacted))
         answer.unseen = tokens(text)

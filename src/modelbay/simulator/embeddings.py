@@ -3,9 +3,9 @@
 import math
 import struct
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from typing import Any
+from typing import TypeAlias
 
 from modelbay.conversation import Extra, Json
 from modelbay.simulator.error_messages import bad_request
@@ -31,8 +31,20 @@ def vector(text: str, dimensions: int) -> list[float]:
     return list(struct.unpack(f"<{dimensions}f", struct.pack(f"<{dimensions}f", *(number / length for number in sums))))
 
 
-def openai_embeddings(body: Extra, model: str) -> Extra:
-    """The response to a request for embeddings in OpenAI's form.
+Vectors: TypeAlias = Sequence[Sequence[float]]
+
+
+def embedded_texts(body: Extra) -> list[str]:
+    """The texts that a request asks to embed, in either form. Texts that are not valid are left out."""
+    if "input" in body:
+        given = body["input"]
+        return [item for item in (given if isinstance(given, list) else [given]) if isinstance(item, str)]
+    requests = body.get("requests")
+    return [text for one in (requests if isinstance(requests, list) else [body]) for text in _google_texts(one)]
+
+
+def openai_embeddings(body: Extra, model: str, scripted: Vectors | None = None) -> Extra:
+    """The response to a request for embeddings in OpenAI's form. `scripted`: the vectors, one for each text.
 
     Raises:
         ProviderError: the request is not valid.
@@ -51,7 +63,8 @@ def openai_embeddings(body: Extra, model: str) -> Extra:
             param="encoding_format",
             code="invalid_value",
         )
-    vectors = [vector(text, _dimensions(body.get("dimensions"), protocol, "dimensions")) for text in texts]
+    dimensions = _dimensions(body.get("dimensions"), protocol, "dimensions")
+    vectors = _vectors(texts, dimensions, protocol, scripted)
     data = [
         {"object": "embedding", "index": index, "embedding": _base64(numbers) if form == "base64" else numbers}
         for index, numbers in enumerate(vectors)
@@ -60,28 +73,51 @@ def openai_embeddings(body: Extra, model: str) -> Extra:
     return {"object": "list", "data": data, "model": model, "usage": {"prompt_tokens": count, "total_tokens": count}}
 
 
-def google_embeddings(body: Extra) -> Extra:
-    """The response to `embedContent`, or with `requests` to `batchEmbedContents`.
+def google_embeddings(body: Extra, scripted: Vectors | None = None) -> Extra:
+    """The response to `embedContent`, or with `requests` to `batchEmbedContents`. `scripted`: the vectors, one for each text.
 
     Raises:
         ProviderError: the request is not valid.
     """
     requests = body.get("requests")
-    if isinstance(requests, list):
-        return {"embeddings": [_google(one if isinstance(one, dict) else {}) for one in requests]}
-    return {"embedding": _google(body)}
+    asked = requests if isinstance(requests, list) else [body]
+    texts = [_google_text(one) for one in asked]
+    sizes = [_dimensions(_google_dimensions(one), "google", "outputDimensionality") for one in asked]
+    if scripted is None:
+        vectors: Vectors = [vector(text, size) for text, size in zip(texts, sizes, strict=True)]
+    else:
+        vectors = _vectors(texts, DIMENSIONS, "google", scripted)
+    made = [{"values": numbers} for numbers in vectors]
+    return {"embeddings": made} if isinstance(requests, list) else {"embedding": made[0]}
 
 
-def _google(request: Extra) -> dict[str, Any]:
-    content = request.get("content")
-    parts = content.get("parts") if isinstance(content, dict) else None
-    texts = [part["text"] for part in parts or () if isinstance(part, dict) and isinstance(part.get("text"), str)]
+def _google_text(request: Json) -> str:
+    texts = _google_texts(request)
     if not texts:
         raise bad_request("google", "content: at least one part with a text is required")
+    return " ".join(texts)
+
+
+def _google_texts(request: Json) -> list[str]:
+    content = request.get("content") if isinstance(request, dict) else None
+    parts = content.get("parts") if isinstance(content, dict) else None
+    return [part["text"] for part in parts or () if isinstance(part, dict) and isinstance(part.get("text"), str)]
+
+
+def _google_dimensions(request: Json) -> Json:
+    if not isinstance(request, dict):
+        return None
     config = request.get("embedContentConfig")
     asked = request if not isinstance(config, dict) else {**request, **config}
-    wanted = asked.get("outputDimensionality", asked.get("output_dimensionality"))
-    return {"values": vector(" ".join(texts), _dimensions(wanted, "google", "outputDimensionality"))}
+    return asked.get("outputDimensionality", asked.get("output_dimensionality"))
+
+
+def _vectors(texts: list[str], dimensions: int, protocol: str, scripted: Vectors | None) -> Vectors:
+    if scripted is None:
+        return [vector(text, dimensions) for text in texts]
+    if len(scripted) != len(texts):
+        raise bad_request(protocol, f"the scripted reply has {len(scripted)} vectors for {len(texts)} texts")
+    return scripted
 
 
 def _texts(given: Json) -> Iterator[str]:
@@ -106,6 +142,6 @@ def _dimensions(asked: Json, protocol: str, name: str) -> int:
     return asked
 
 
-def _base64(numbers: list[float]) -> str:
+def _base64(numbers: Sequence[float]) -> str:
     """The numbers in 32 bits each, little-endian: the form that official SDKs request."""
     return b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()

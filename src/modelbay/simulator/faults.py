@@ -85,8 +85,8 @@ class FaultyRequest(Struct):
         answer.headers |= headers or {}
         return answer
 
-    def halves(self) -> tuple[list[Step], Iterator[Step]]:
-        """The steps up to the first content, and the steps after it."""
+    def halves(self, pieces: int = 1) -> tuple[list[Step], Iterator[Step]]:
+        """The steps up to the first `pieces` of content, and the steps after them."""
         if not self.stream:
             body = self.body()
             return [body[: len(body) // 2]], iter([body[len(body) // 2 :]])
@@ -97,6 +97,8 @@ class FaultyRequest(Struct):
         for event in events:
             first.append(renderer.feed(event))
             if type(event) is PartDelta and first[-1]:
+                pieces -= 1
+            if pieces <= 0:
                 break
         return first, (data for event in events if (data := renderer.feed(event)))
 
@@ -232,6 +234,11 @@ def _cut_before(request: FaultyRequest) -> SimulatedResponse:
     """Resets the connection before the headers. `close` closes it instead, `head` sends the headers first."""
     head: list[Step] = [b"", Pause(0.01)] if request.spec.argument == "head" else []
     return request.answer(head, [Cut(reset=request.spec.argument == "")])
+
+
+def _cut_after(request: FaultyRequest) -> SimulatedResponse:
+    first, _ = request.halves(int(request.spec.number(3)))
+    return request.answer(first, [Cut()])
 
 
 def _cut_after_first(request: FaultyRequest) -> SimulatedResponse:
@@ -460,6 +467,7 @@ FAULTS: dict[str, FaultRow] = {
         _cut_before, "connection reset before the headers; N: `close` closes instead, `head` sends the headers first"
     ),
     "cut-after-first": FaultRow(_cut_after_first, "connection closed after the first token; N: `reset` resets instead"),
+    "cut-after": FaultRow(_cut_after, "connection closed after three words of the answer; N: number of words"),
     "malformed-chunk": FaultRow(_malformed, "broken JSON in a chunk or in the body"),
     "error-in-200": FaultRow(_error_in_200, "an error after the first token, status 200; N: 429, 500, 503, 529, quota"),
     "error-first": FaultRow(_error_first, "an error before the first token, status 200; N: 429, 500, 503, 529, quota"),

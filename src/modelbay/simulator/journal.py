@@ -9,15 +9,17 @@ from concurrent.futures import TimeoutError as FutureTimeout
 
 import msgspec
 
-from modelbay.conversation import Json
+from modelbay.conversation import Conversation, Json
 from modelbay.json_text import decode
 from modelbay.serving.keys import HEADERS, query_without_key
+from modelbay.simulator.reading import read
 
 _SECRET_HEADERS = frozenset((*HEADERS, "proxy-authorization", "cookie"))
 
 
-class Entry:
-    """One request. Keys are masked in `headers` and removed from `target`. `key`: the name of the header that contained a key."""
+class ReceivedRequest:
+    """A request that the simulator received. Keys are masked in `headers` and removed from `target`. `key`: the name of the header
+    that contained a key. Header names are in lower case."""
 
     def __init__(self, method: str, target: str, headers: dict[str, str], body: bytes = b"") -> None:
         self.time = time.monotonic()
@@ -30,6 +32,9 @@ class Entry:
         self.protocol: str | None = None
         self.model: str | None = None
         self.fault: str | None = None
+        self.scripted: str | None = None
+        """The scripted reply in words, if the request got one."""
+        self.parsed: Conversation | None = None
         self.status: int | None = None
         self.sent = 0
         """Bytes of the response body that were passed to the network."""
@@ -41,7 +46,29 @@ class Entry:
 
     def __repr__(self) -> str:
         state = "disconnected" if self.disconnected else "ended" if self.ended else "running"
-        return f"<Entry {self.method} {self.target} {self.status} {state}>"
+        return f"<ReceivedRequest {self.method} {self.target} {self.status} {state}>"
+
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation that the request asked a reply to, in modelbay's form, which is the same for all protocols.
+
+        Raises:
+            ValueError: the request did not ask for a reply, or was not valid.
+        """
+        if self.parsed is None:
+            raise ValueError(f"{self.method} {self.path} has no conversation")
+        return self.parsed
+
+    @property
+    def prompt(self) -> str:
+        """The last prompt of the user; "" if the request has none."""
+        return read(self.parsed).prompt if self.parsed is not None else ""
+
+    @property
+    def system(self) -> str:
+        """The system prompt; "" if the request has none."""
+        turns = self.parsed.turns if self.parsed is not None else []
+        return "\n".join(turn.text for turn in turns if turn.role in ("system", "developer"))
 
     @property
     def json(self) -> Json:
@@ -61,7 +88,7 @@ class Entry:
         if not self._over.done():
             self._over.set_result(None)
 
-    async def wait_over(self, timeout: float = 60.0) -> "Entry":
+    async def wait_over(self, timeout: float = 60.0) -> "ReceivedRequest":
         """Waits until the response is complete or the client has disconnected; see `ended` and `disconnected`.
 
         Raises:
@@ -70,7 +97,7 @@ class Entry:
         await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._over)), timeout)
         return self
 
-    def wait_over_sync(self, timeout: float = 60.0) -> "Entry":
+    def wait_over_sync(self, timeout: float = 60.0) -> "ReceivedRequest":
         try:
             self._over.result(timeout)
         except FutureTimeout:
@@ -82,28 +109,28 @@ class Journal:
     """The last requests, oldest first."""
 
     def __init__(self, limit: int = 1_000) -> None:
-        self._entries: deque[Entry] = deque(maxlen=limit)
+        self._entries: deque[ReceivedRequest] = deque(maxlen=limit)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: ReceivedRequest) -> None:
         self._entries.append(entry)
 
     def clear(self) -> None:
         self._entries.clear()
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[ReceivedRequest]:
         return iter(list(self._entries))
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __getitem__(self, index: int) -> Entry:
+    def __getitem__(self, index: int) -> ReceivedRequest:
         return list(self._entries)[index]
 
     @property
-    def last(self) -> Entry:
+    def last(self) -> ReceivedRequest:
         return self._entries[-1]
 
-    def calls(self) -> list[Entry]:
+    def calls(self) -> list[ReceivedRequest]:
         """The requests for a reply, without model lists and token counts."""
         return [entry for entry in self if entry.model is not None]
 

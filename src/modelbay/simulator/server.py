@@ -1,9 +1,8 @@
 """Runs the simulator on uvicorn: in its own thread for tests and programs, or in the foreground for a user."""
 
-import asyncio
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from modelbay.serving.callers import Callers
 from modelbay.serving.server import HttpServer, listen, url_of
@@ -45,7 +44,7 @@ class Simulator:
         """The base URL without a path."""
         return url_of(self.host, self.port)
 
-    def start(self) -> "Simulator":
+    def start(self) -> Self:
         """Starts the server. Raises OSError if the port is in use."""
         listener = listen(self.host, self.port)
         self.port = listener.getsockname()[1]
@@ -64,19 +63,21 @@ class Simulator:
         self.journal.clear()
         self.provider.reset()
 
-    def __enter__(self) -> "Simulator":
+    def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
-    async def __aenter__(self) -> "Simulator":
+    async def __aenter__(self) -> Self:
         return self.start()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await asyncio.to_thread(self.stop)
+        self.__exit__(kind, error, trace)  # takes no longer than the server's loop needs to close its connections
 
 
 def serve(

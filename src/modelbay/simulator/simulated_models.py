@@ -78,26 +78,35 @@ _TABLE = (
     SimulatedModel(_model("sim-o1", "Simulator O1", *_PLAIN, "always_thinking"), refuses_max_tokens=True),
 )  # fmt: skip
 
+_ANY = SimulatedModel(
+    _model("any", "Any model", *_PLAIN, "audio_in", "video_in", "document_in", context=10_000_000, output=1_000_000)
+)
+
 
 class SimulatedModels(Struct):
     """The models of one simulator, by ID."""
 
     by_id: dict[str, SimulatedModel] = field(default_factory=lambda: {facts.id: facts for facts in _TABLE})
+    any: bool = False
+    """Whether every unknown name refers to a model, which has all capabilities and large limits."""
 
     @classmethod
-    def with_aliases(cls, aliases: Mapping[str, str]) -> "SimulatedModels":
+    def with_aliases(cls, aliases: Mapping[str, str], any: bool = False) -> "SimulatedModels":
         """The models with additional names, such as `{"claude-sonnet-4-5": "sim-thinker"}`.
 
         Raises:
             KeyError: a name refers to an unknown model.
         """
-        models = cls()
+        models = cls(any=any)
         for alias, id in aliases.items():
-            facts = models.by_id[id]
-            models.by_id[alias] = replace(
-                facts, model=replace(facts.model, id=alias, name=f"{facts.model.name} ({alias})")
-            )
+            models.by_id[alias] = _called(alias, models.by_id[id])
         return models
 
     def find(self, id: str) -> SimulatedModel | None:
-        return self.by_id.get(id)
+        found = self.by_id.get(id)
+        return _called(id, _ANY) if found is None and id and self.any else found
+
+
+def _called(alias: str, facts: SimulatedModel) -> SimulatedModel:
+    """The model with another name."""
+    return replace(facts, model=replace(facts.model, id=alias, name=f"{facts.model.name} ({alias})"))

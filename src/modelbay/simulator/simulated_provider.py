@@ -5,13 +5,14 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from itertools import chain
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
 import msgspec
 from msgspec import Struct, field
 
-from modelbay.conversation import Conversation, Extra
+from modelbay.conversation import Conversation, Extra, user
 from modelbay.conversion import convert
 from modelbay.errors import MalformedReply, ModelbayError
 from modelbay.json_text import decode
@@ -32,13 +33,14 @@ from modelbay.serving.routes import (
     protocol_of,
 )
 from modelbay.simulator import brain, error_messages, faults, login_server, responses
-from modelbay.simulator.embeddings import google_embeddings, openai_embeddings
+from modelbay.simulator.embeddings import embedded_texts, google_embeddings, openai_embeddings
 from modelbay.simulator.form_fields import FormFields, form_of, is_form
 from modelbay.simulator.limitations import Limitations
 from modelbay.simulator.login_server import LoginServer, managed_form
 from modelbay.simulator.other_apis import APIS, ApiRequest
 from modelbay.simulator.request_rules import CheckedRequest, check
-from modelbay.simulator.responses import SimulatedResponse
+from modelbay.simulator.responses import Pause, SimulatedResponse
+from modelbay.simulator.script import Script, ScriptedReply
 from modelbay.simulator.signatures import SECRET
 from modelbay.simulator.simulated_exchange import SimulatedExchange
 from modelbay.simulator.simulated_models import DEFAULT, RELEASED, SimulatedModel, SimulatedModels
@@ -67,6 +69,8 @@ class Incoming(Struct):
     query: str
     headers: dict[str, str]
     body: bytes = b""
+    conversation: Conversation | None = None
+    """The conversation in the request, once it is parsed."""
 
     @property
     def target(self) -> str:
@@ -80,6 +84,7 @@ class Outcome(Struct):
     protocol: str
     model: str | None = None
     fault: str | None = None
+    scripted: ScriptedReply | None = None
 
 
 class SimulatorSettings(Struct):
@@ -95,12 +100,16 @@ class SimulatorSettings(Struct):
     """The secret for signatures. A simulator with another secret refuses them."""
     without: Collection[str] = ()
     """Features that the provider lacks: keys of `limitations.LIMITATIONS`, optionally with `=refuse`."""
+    any_model: bool = False
+    """Whether unknown models are accepted."""
+    strict: bool = False
+    """Whether requests without a scripted reply are refused."""
 
 
 class SimulatedProvider:
     def __init__(self, settings: SimulatorSettings) -> None:
         self.settings = settings
-        self.models = SimulatedModels.with_aliases(settings.aliases)
+        self.models = SimulatedModels.with_aliases(settings.aliases, settings.any_model)
         self.limitations = Limitations(settings.without)
         self.reset()
         self._actions: dict[str, Callable[[Incoming, Route, ProtocolTraits], Outcome]] = {
@@ -126,7 +135,8 @@ class SimulatedProvider:
         }
 
     def reset(self) -> None:
-        """Clears the prompt cache, the counts of faults, stored responses, uploaded files and logins."""
+        """Clears scripted replies, the prompt cache, the counts of faults, stored responses, uploaded files and logins."""
+        self.script = Script()
         self._stored = StoredResponses()
         self._cache = PromptCache()
         self._happened: Counter[str] = Counter()
@@ -151,6 +161,10 @@ class SimulatedProvider:
                 self._apply_fault(outcome, incoming, traits, (outcome.model or "").partition("!")[2])
         except ModelbayError as error:
             outcome.answer = responses.whole(*codec(protocol).render_error(error))
+            if route is not None and route.action == "generate" and incoming.conversation is not None:
+                outcome.model = incoming.conversation.model
+        if outcome.scripted is not None and outcome.scripted.first:
+            outcome.answer.steps = chain([Pause(outcome.scripted.first)], outcome.answer.steps)
         outcome.answer.headers.setdefault(traits.request_id, f"req_{uuid4().hex[:24]}")
         return outcome
 
@@ -178,7 +192,7 @@ class SimulatedProvider:
     def _generate(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
         speaker = codec(traits.protocol)
         call = self._call(incoming, route, traits)
-        conversation = self._conversation(call, route, traits, speaker)
+        conversation = self._conversation(incoming, call, route, traits, speaker)
         named = conversation.model or ""
         conversation.model, _, spec = named.partition("!")
         facts = self._facts(conversation.model, traits)
@@ -186,8 +200,16 @@ class SimulatedProvider:
         request = CheckedRequest(conversation, facts, traits, call, self._files.keys(), secret, stored.has_reasoning)
         self.limitations.apply(request)
         check(request)
+        scripted = self._scripted(conversation, traits)
         replies = [
-            brain.answer(conversation, facts, traits, secret, choice)
+            brain.answer(
+                conversation,
+                facts,
+                traits,
+                secret,
+                choice,
+                scripted.reply(conversation) if scripted is not None else None,
+            )
             for choice in range(1, (conversation.settings.n or 1) + 1)
         ]
         exchange = SimulatedExchange(
@@ -198,12 +220,12 @@ class SimulatedProvider:
             usage=self.limitations.counted(self._cache.count(conversation, facts.id, traits)),
             id=f"{traits.reply_id}{uuid4().hex[:24]}",
             created=int(time.time()),
-            pace=self.settings.pace,
+            pace=self.settings.pace if scripted is None or scripted.between is None else scripted.between,
             others=replies[1:],
         )
         if traits.protocol == PROTOCOL:
             exchange.echo = stored.echo(call.body)
-        outcome = Outcome(exchange.answer(), traits.protocol, named)
+        outcome = Outcome(exchange.answer(), traits.protocol, named, scripted=scripted)
         self._apply_fault(outcome, incoming, traits, spec, exchange)
         if outcome.fault is None and exchange.echo.get("store"):
             stored.keep(exchange, call.body)
@@ -217,8 +239,8 @@ class SimulatedProvider:
         spec: str = "",
         exchange: SimulatedExchange | None = None,
     ) -> None:
-        """Applies the fault that a request asks for."""
-        spec = spec or incoming.headers.get(FAULT_HEADER, "")
+        """Applies the fault that a request asks for, or that its scripted reply has."""
+        spec = spec or incoming.headers.get(FAULT_HEADER, "") or (outcome.scripted.fault if outcome.scripted else "")
         if not spec:
             return
         asked = faults.parse(spec)
@@ -233,18 +255,30 @@ class SimulatedProvider:
         subject = faults.FaultyRequest(asked, traits, incoming.target, outcome.model or "", outcome.answer, exchange)
         outcome.answer = faults.apply(subject)
 
+    def _scripted(
+        self, conversation: Conversation, traits: ProtocolTraits, *, embeds: bool = False
+    ) -> ScriptedReply | None:
+        """The scripted reply for a request, if there is one. Raises ProviderError if there must be one."""
+        scripted = self.script.take(conversation, embeds=embeds)
+        if scripted is None and self.settings.strict:
+            raise error_messages.bad_request(traits.protocol, self.script.refuse(conversation))
+        return scripted
+
     def _call(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Call:
         body = self._body(incoming, traits)
         if traits.protocol == PROTOCOL:
             body = self._stored.resolved(body)
         return Call(incoming.target, body, incoming.headers, stream=bool(route.stream or body.get("stream")))
 
-    def _conversation(self, call: Call, route: Route, traits: ProtocolTraits, speaker: Codec) -> Conversation:
+    def _conversation(
+        self, incoming: Incoming, call: Call, route: Route, traits: ProtocolTraits, speaker: Codec
+    ) -> Conversation:
         conversation = self._parse(call, traits, speaker)
         if route.model is not None:
             conversation.model = route.model
         if route.stream is not None:
             conversation.stream = route.stream
+        incoming.conversation = conversation
         if not conversation.model:
             raise error_messages.bad_request(traits.protocol, "you must provide a model parameter")
         return conversation
@@ -277,8 +311,14 @@ class SimulatedProvider:
     def _embed(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
         body = self._body(incoming, traits)
         named, facts = self._named(route, body, traits)
-        embedded = google_embeddings(body) if traits.protocol == "google" else openai_embeddings(body, facts.id)
-        return _json(embedded, traits, named)
+        asked = Conversation([user("\n".join(embedded_texts(body)))], model=named)
+        scripted = self._scripted(asked, traits, embeds=True)
+        vectors = scripted.vectors if scripted is not None else None
+        google = traits.protocol == "google"
+        embedded = google_embeddings(body, vectors) if google else openai_embeddings(body, facts.id, vectors)
+        outcome = _json(embedded, traits, named)
+        outcome.scripted = scripted
+        return outcome
 
     def _other(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
         """The APIs besides conversations. Their requests may be forms, because they contain files."""
@@ -311,13 +351,13 @@ class SimulatedProvider:
 
     def _compact(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
         call = self._call(incoming, route, traits)
-        conversation = self._conversation(call, route, traits, codec(traits.protocol))
+        conversation = self._conversation(incoming, call, route, traits, codec(traits.protocol))
         self._facts(conversation.model, traits)
         return _json(compacted(call.body, prompt_tokens(conversation), int(time.time())), traits, conversation.model)
 
     def _count(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
         call = self._call(incoming, route, traits)
-        conversation = self._conversation(call, route, traits, codec(traits.protocol))
+        conversation = self._conversation(incoming, call, route, traits, codec(traits.protocol))
         self._facts(conversation.model, traits)
         return _json(token_count(traits.protocol, prompt_tokens(conversation)), traits)
 
