@@ -17,7 +17,15 @@ PROGRAMS = [
     for path in PAGES
     for number, code in enumerate(re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL))
 ]
-COMMANDS = {path: re.findall(r"^(llm (?!install).*)$", path.read_text(), re.MULTILINE) for path in PAGES}
+COMMANDS = {
+    path: [
+        line
+        for block in re.findall(r"```sh\n(.*?)```", path.read_text(), re.DOTALL)
+        for line in block.splitlines()
+        if line.startswith("llm ") and not line.startswith("llm install ")
+    ]
+    for path in PAGES
+}
 CONFIG = """
 default_model = "claude"
 

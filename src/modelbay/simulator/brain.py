@@ -374,10 +374,10 @@ def _name_calls_and_sign(answer: SimulatedReply, prefix: Prefix, traits: Protoco
             if traits.signed == "thinking":
                 part.opaque = prefix.sign(*signed_text(part))
         elif traits.signed == "calls" and thought and not signed:
-            # only the first part of a step has a signature; that of a text includes the text
+            # only the first part of a step has a signature; that of a text, and of a refusal, which is one here, includes it
             signed = True
-            if type(part) is Text:
-                prefix.add("assistant", part)
+            if type(part) is Text or type(part) is Refusal:
+                prefix.add("assistant", Text(text=part.text))
                 part.opaque = prefix.sign(*signed_text(part))
                 continue
             part.opaque = prefix.sign(*signed_text(part))
