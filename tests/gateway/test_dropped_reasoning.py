@@ -81,19 +81,25 @@ async def test_tokens_are_counted_by_the_provider_or_estimated(gateway: Running,
     assert headers.get("x-modelbay-estimated") == (None if client == upstream else "true")
 
 
-async def test_reasoning_without_id_and_state_is_left_out(gateway: Running) -> None:
+@pytest.mark.parametrize(
+    ("reasoning", "call_id"),
+    [({}, {}), ({"id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}]}, {"id": "fc_1"})],
+    ids=["without ID", "not stored"],
+)
+async def test_reasoning_without_state_is_left_out_if_the_provider_cannot_know_it(
+    gateway: Running, reasoning: dict[str, Any], call_id: dict[str, Any]
+) -> None:
+    call = {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": '{"city":"Paris"}'}
     items = [
         {"role": "user", "content": QUESTION},
-        {"type": "reasoning", "summary": []},
-        {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": '{"city":"Paris"}'},
+        {"type": "reasoning", "summary": []} | reasoning,
+        call | call_id,
         {"type": "function_call_output", "call_id": "call_1", "output": "18 degrees"},
     ]
     tools = [{"type": "function", "name": "get_weather", "parameters": SCHEMA}]
     body = {"model": "openai_responses", "input": items, "tools": tools, "store": False}
     found = await answered(gateway, "/v1/responses", body)
     assert "18 degrees" in json.dumps(found["output"])
-    assert [item.get("type", "message") for item in gateway[1].journal.last.json["input"]] == [
-        "message",
-        "function_call",
-        "function_call_output",
-    ]
+    sent = gateway[1].journal.last.json["input"]
+    assert [item.get("type", "message") for item in sent] == ["message", "function_call", "function_call_output"]
+    assert "id" not in sent[1]

@@ -10,17 +10,20 @@ _REASONING = re.compile(rb'"type"\s*:\s*"reasoning"')
 
 
 def has_lost_reasoning(body: bytes) -> bool:
-    """Whether a body has reasoning without ID, state and content, which providers reject. Kimi Code and opencode send it."""
+    """Whether a body has reasoning that providers reject: without state and content, and with an ID only in a request that is not
+    stored. Kimi Code and opencode send it without an ID, and pi if it does not know that a model thinks."""
     if len(_REASONING.findall(body)) <= body.count(b'"encrypted_content"'):
         return False
     try:
-        items = decode(body).get("input")
+        request = decode(body)
+        items, stored = request.get("input"), request.get("store") is not False
     except (MalformedReply, AttributeError):
         return False
     return isinstance(items, list) and any(
         isinstance(item, dict)
         and item.get("type") == "reasoning"
-        and not (item.get("id") or item.get("encrypted_content") or item.get("content"))
+        and not (item.get("id") and stored)
+        and not (item.get("encrypted_content") or item.get("content"))
         for item in items
     )
 

@@ -121,6 +121,8 @@ class _Writer:
     ) -> None:
         self.same = conversation.protocol == NAME
         self.stored = self.same and conversation.settings.extra.get("store") is not False
+        self.lost_thinking = False
+        """Whether reasoning of the provider was left out. It knows by the ID of an item that reasoning belongs before it."""
         self.model = model
         self.dialect = dialect
         self.report = report
@@ -223,7 +225,9 @@ class _Writer:
         """ID, status and phase. An ID is valid only if the provider stores its replies."""
         if self.same and turn.item is not None:
             item = turn.item
-            return fields(ResponsesItem(None, item.status, item.phase) if is_own(item.id) else item)
+            return fields(
+                ResponsesItem(None, item.status, item.phase) if is_own(item.id) or self.lost_thinking else item
+            )
         if part is None or not self._mine(part):
             return {}
         item = item_of(part)
@@ -306,10 +310,11 @@ class _Writer:
     def _thinking(self, part: Thinking) -> dict[str, Any] | None:
         # OpenAI looks a summary up by its ID if it has no state, and finds nothing if replies are not stored. Some agents
         # remove the ID, too
-        unknown = not self.same or not part.item_id
+        unknown = not self.stored or not part.item_id
         lost = unknown and part.opaque is None and (part.summary or not part.texts)
         if lost or not self._mine(part):
             carried("thinking", NAME, self.report)
+            self.lost_thinking |= bool(part.item_id) and self._mine(part)
             return None
         return render_reasoning(part)
 
