@@ -28,6 +28,8 @@ max_context_size = 64_000
 [models.direct]
 provider = "messages"
 model = "sim-1"
+max_output_size = 32_000
+capabilities = ["thinking", "tool_use"]
 """
 
 

@@ -9,12 +9,14 @@ KEY = "sk-mb-0123456789abcdefghijklmnopqrstuvwxyz"
 URL = "http://127.0.0.1:8484"
 
 
-def launch_model(id: str, context: int | None = 128_000, effort: str | None = None) -> LaunchModel:
+def launch_model(
+    id: str, context: int | None = 128_000, effort: str | None = None, output: int | None = 8_192
+) -> LaunchModel:
     facts = Model(
         id=id,
         name=id.title(),
         max_context_tokens=context,
-        max_output_tokens=8_192,
+        max_output_tokens=output,
         capabilities={"thinking": True, "tool_use": True, "image_in": False},
     )
     return LaunchModel(id=id, key=id, facts=facts, effort=effort)

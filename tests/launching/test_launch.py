@@ -54,7 +54,7 @@ def test_an_agent_of_the_providers_protocol_calls_it_directly(desk: LaunchDesk) 
 def test_results_of_a_deep_test_decide_the_way_and_the_limits(desk: LaunchDesk) -> None:
     with Simulator(key=KEY, without=["tool-choice"]) as odd:
         entry = f'[providers.odd]\ntype = "anthropic"\nbase_url = "{odd.url}"\napi_key = "{KEY}"\n'
-        desk.configure(f'{entry}\n[models.odd]\nprovider = "odd"\nmodel = "sim-small"\n')
+        desk.configure(f'{entry}\n[models.odd]\nprovider = "odd"\nmodel = "sim-small"\nmax_output_size = 1_000\n')
         before = desk("launch", "claude", "-m", "odd", "--", "show", desk.file("before"))
         assert "directly at odd" in before.err
         assert desk("provider", "test", "odd", "--deep", "--yes").code == 0

@@ -17,7 +17,7 @@ URL = "http://127.0.0.1:4321"
 PROVIDER = (
     '[providers.acme]\ntype = "anthropic"\nbase_url = "https://api.acme.example"\napi_key = "sk-acme-0123456789"\n'
 )
-MODEL = '[models.m]\nprovider = "acme"\nmodel = "large"\nmax_context_size = 200_000\n'
+MODEL = '[models.m]\nprovider = "acme"\nmodel = "large"\nmax_context_size = 200_000\nmax_output_size = 8_000\n'
 
 
 def agent(**fields: Any) -> AgentProgram:
@@ -94,6 +94,22 @@ def test_an_agent_that_drops_thinking_needs_the_gateway_for_a_model_that_may_thi
 def test_a_key_that_may_change_needs_the_gateway(key: str, why: str) -> None:
     text = PROVIDER.replace('"sk-acme-0123456789"', key) + MODEL
     assert needs_gateway(agent(), chosen(text)) == why
+
+
+def test_an_agent_that_cannot_know_the_maximum_output_needs_the_gateway_which_learns_it() -> None:
+    unknown = '[models.m]\nprovider = "acme"\nmodel = "large"\n'
+    why = "the maximum output tokens of m are unknown, and the gateway learns them"
+    assert needs_gateway(agent(), chosen(PROVIDER + unknown)) == why
+    known = MODEL.replace("models.m", "models.known")
+    assert needs_gateway(agent(), chosen(PROVIDER + known + unknown, "known", "m")) == why
+    assert isinstance(direct_target(agent(), chosen(PROVIDER + unknown), required=True), LaunchTarget)
+
+
+@pytest.mark.parametrize(("fact", "needed"), [("", True), ("reasoning = false", False), ("reasoning = true", False)])
+def test_an_agent_that_cannot_know_whether_a_responses_model_thinks_needs_the_gateway(fact: str, needed: bool) -> None:
+    text = PROVIDER.replace('"anthropic"', '"openai_responses"') + MODEL.replace("large", "acme-7f3") + fact
+    why = "it is unknown whether m thinks, and the gateway corrects its reasoning" if needed else ""
+    assert needs_gateway(agent(protocols=["openai_responses"]), chosen(text)) == why
 
 
 def test_a_proxy_of_all_calls_needs_the_gateway() -> None:

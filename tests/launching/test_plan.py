@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from modelbay.agents.write import render
+from modelbay.conversation import Protocol
 from modelbay.launching.plan import LaunchPlan, LaunchTarget, plan
 from modelbay.launching.program import AgentProgram, programs, read
 from tests.launching.targets import KEY, URL, launch_model, launch_target
@@ -39,11 +40,21 @@ def test_claude_code_reads_its_settings_from_a_file_that_overrides_those_of_the_
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": "tiny",
         "ANTHROPIC_SMALL_FAST_MODEL": "tiny",
         "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "128000",
+        "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "8192",
         "CLAUDE_CODE_EFFORT_LEVEL": "high",
     }
     written = json.loads(render(made.files[0].content))["env"]
     assert written == dict.fromkeys(made.unset, "") | made.environment
     assert "ANTHROPIC_API_KEY" in made.unset
+
+
+@pytest.mark.parametrize(("limit", "told"), [(8_192, "8192"), (32_000, None), (64_000, None), (None, None)])
+def test_claude_code_requests_no_more_output_than_the_model_can_make_and_no_more_than_usual(
+    limit: int | None, told: str | None
+) -> None:
+    model = launch_model("m", output=limit)
+    made = plan(programs()["claude"], launch_target("anthropic", model), FOLDER)
+    assert made.environment.get("CLAUDE_CODE_MAX_OUTPUT_TOKENS") == told
 
 
 def test_the_name_of_a_model_shows_claude_code_a_window_of_a_million_tokens() -> None:
@@ -145,6 +156,21 @@ def test_a_table_or_a_member_of_a_table_is_repeated_for_each_model() -> None:
         "list": [{"id": "deep/seek", "window": 128_000}, {"id": "tiny", "window": 32_000}, {"id": "fixed"}],
         "table": {"deep/seek": {"name": "Deep/Seek"}, "tiny": {"name": "Tiny"}, "main": "tiny"},
     }
+
+
+@pytest.mark.parametrize(
+    ("limit", "budget"), [(None, 30_976), (8_192, 7_168), (32_000, 30_976), (32_001, None), (1_000, 999)]
+)
+def test_a_budget_for_thinking_in_messages_is_below_the_maximum_output(limit: int | None, budget: int | None) -> None:
+    fields: dict[str, Any] = {
+        "usual_output": 32_000,
+        "files": [{"path": "a.json", "content": {"id": "m", "budget": "{thinking_budget}"}}],
+    }
+    expected: dict[Protocol, dict[str, int]] = {"anthropic": {"budget": budget} if budget else {}, "openai_chat": {}}
+    for protocol, found in expected.items():
+        row = fields | {"protocols": [protocol]}
+        made = planned(row, launch_target(protocol, launch_model("m", output=limit)))
+        assert json.loads(render(made.files[0].content)) == {"id": "m"} | found
 
 
 def test_values_of_a_protocol_are_placeholders_of_the_row() -> None:

@@ -88,6 +88,11 @@ class AgentRoom:
         text = config_text(upstream.url, "sim-echo").replace(model, f"{model}\n{FACTS}")
         (self.modelbay / "config.toml").write_text(text)
 
+    def without_facts(self) -> None:
+        """Removes the facts about models, which are unknown for most servers that a user adds by their URL."""
+        config = self.modelbay / "config.toml"
+        config.write_text(config.read_text().replace(f"{FACTS}\n", ""))
+
     def launch(self, model: str, *options: str) -> "subprocess.CompletedProcess[str]":
         arguments = [word.replace("NOTE", str(self.note)) for word in TASKS[self.agent]]
         own = {"HOME": str(self.home), "MODELBAY_HOME": str(self.modelbay), "TERM": "dumb", "NO_PROXY": "127.0.0.1"}
@@ -135,6 +140,13 @@ def test_a_launched_agent_does_a_task_and_leaves_the_files_of_the_user_alone(roo
     assert room.hashes() == before
     assert not room.files_with((room.modelbay / "gateway" / "local-key").read_text().strip())
     assert not list((room.modelbay / "launches").glob("*.launch"))
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.parametrize("room", programs(), indirect=True)
+def test_a_launched_agent_does_a_task_with_a_model_about_which_nothing_is_known(room: AgentRoom, upstream: str) -> None:
+    room.without_facts()
+    has_done_the_task(room, room.launch(upstream))
 
 
 @pytest.mark.parametrize("room", DIRECT, indirect=True)

@@ -108,7 +108,11 @@ def test_qwen_code_gets_settings_that_override_those_of_a_project(protocol: Prot
     assert settings["fastModel"] == "tiny"
     main, small = settings["modelProviders"][type]
     assert (main["id"], main["baseUrl"], main["envKey"]) == ("deep/seek", url, "MODELBAY_AGENT_KEY")
-    assert main["generationConfig"] == {"contextWindowSize": 128_000, "samplingParams": {"max_tokens": 8_192}}
+    assert main["generationConfig"] == {
+        "contextWindowSize": 128_000,
+        "samplingParams": {"max_tokens": 8_192},
+        **({"reasoning": {"budget_tokens": 7_168}} if protocol == MESSAGES else {}),
+    }
     assert small["generationConfig"]["contextWindowSize"] == 32_000
 
 

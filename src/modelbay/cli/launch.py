@@ -83,7 +83,7 @@ def _run(settings: GlobalOptions, program: "AgentProgram", arguments: tuple[str,
     config = load(settings.config)
     names = _names(program, config, options["model"], options["small"])
     chosen = chosen_models(config, names.model, names.small)
-    direct = None if options["gateway"] else direct_target(program, chosen)
+    direct = None if options["gateway"] else direct_target(program, chosen, required=options["gateway"] is False)
     why = ""
     if isinstance(direct, GatewayReason):
         if options["gateway"] is False:

@@ -145,15 +145,21 @@ class GatewayReason(Struct, frozen=True):
         )
 
 
-def direct_target(program: AgentProgram, chosen: ChosenModels) -> LaunchTarget | GatewayReason:
-    """The provider of the chosen models, or why the agent needs the gateway.
+def direct_target(
+    program: AgentProgram, chosen: ChosenModels, *, required: bool = False
+) -> LaunchTarget | GatewayReason:
+    """The provider of the chosen models, or why the agent needs the gateway. `required`: whether the user forbids the gateway, also
+    if it is not known whether it is needed.
 
     Raises:
         MissingCredential: only the API key is missing.
         ConfigError: the key cannot be read.
     """
     try:
-        return _direct(program, chosen)
+        found = _direct(program, chosen)
+        if not required:
+            _check_facts(chosen)
+        return found
     except _GatewayNeeded as needed:
         which = chosen.small if needed.small else chosen.main
         return GatewayReason(which.entry.provider, str(needed))
@@ -226,6 +232,21 @@ def _changed(program: AgentProgram, config: Config, target: Target) -> list[str]
     if not usual.unsupported and "unsupported" in found:
         found.remove("unsupported")  # a rule of the model's family, which agents of its maker's protocol know
     return found
+
+
+def _check_facts(chosen: ChosenModels) -> None:
+    """Checks that an agent can be told about its models what it needs for requests that a provider accepts."""
+    for target in (chosen.main, chosen.small):
+        name, small = _name(target.entry), target is chosen.small and target is not chosen.main
+        if target.model.max_output_tokens is None:
+            # agents ask for 16,000 to 262,144 tokens then, and most providers reject more than the maximum
+            why = f"the maximum output tokens of {name} are unknown, and the gateway learns them"
+            raise _GatewayNeeded(why, small=small)
+        if target.upstream.protocol == "openai_responses" and target.model.can("thinking") is None:
+            # pi does not request the state of the reasoning then, and sends back its ID, which the provider does not know
+            raise _GatewayNeeded(
+                f"it is unknown whether {name} thinks, and the gateway corrects its reasoning", small=small
+            )
 
 
 def _endpoint(config: Config, target: Target) -> Endpoint:

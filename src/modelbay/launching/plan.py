@@ -20,6 +20,7 @@ from modelbay.launching.program import (
     ProtocolRow,
 )
 from modelbay.model import Model
+from modelbay.protocols.limits import reduced_budget
 from modelbay.providers import urls
 from modelbay.secrecy import Hidden
 
@@ -87,8 +88,9 @@ def plan(program: AgentProgram, target: LaunchTarget, folder: str) -> LaunchPlan
     """The plan for a target. `folder`: the path of the private folder."""
     row = program.by_protocol.get(target.protocol, ProtocolRow())
     facts = _facts(program, target, folder)
+    facts |= dict.fromkeys(name for other in program.by_protocol.values() for name in other.values)
     facts |= {name: _text(value, facts) for name, value in row.values.items()}
-    each = [_model_facts(program, model) for model in target.models]
+    each = [_model_facts(program, model, target.protocol) for model in target.models]
     result = LaunchPlan(unset=program.unset)
     for name, template in {**program.environment, **row.environment}.items():
         if (value := _text(template, facts)) is not None:
@@ -111,8 +113,8 @@ def plan(program: AgentProgram, target: LaunchTarget, folder: str) -> LaunchPlan
 
 def _facts(program: AgentProgram, target: LaunchTarget, folder: str) -> dict[str, object]:
     base = urls.versioned(target.base_url, target.protocol)
-    through, small = target.through_gateway, _model_facts(program, target.small)
-    main = _model_facts(program, target.model)
+    through, small = target.through_gateway, _model_facts(program, target.small, target.protocol)
+    main = _model_facts(program, target.model, target.protocol)
     return main | {
         "small": small["model"],
         "small_key": small["model_key"],
@@ -130,11 +132,12 @@ def _facts(program: AgentProgram, target: LaunchTarget, folder: str) -> dict[str
     }
 
 
-def _model_facts(program: AgentProgram, model: LaunchModel) -> dict[str, object]:
+def _model_facts(program: AgentProgram, model: LaunchModel, protocol: Protocol) -> dict[str, object]:
     """The facts about a model, by the names of `MODEL_PLACEHOLDERS`."""
     known = model.facts
     context = known.max_context_tokens or known.max_input_tokens
     is_long = program.long_context is not None and context is not None and context >= program.long_context
+    lower = known.max_output_tokens is not None and known.max_output_tokens < program.usual_output
     kinds = ["text", *(kind for kind, capability in _KINDS.items() if known.can(capability))]  # type: ignore[arg-type]
     found: dict[str, object] = {
         "model": f"{model.id}{program.long_suffix}" if is_long else model.id,
@@ -142,9 +145,11 @@ def _model_facts(program: AgentProgram, model: LaunchModel) -> dict[str, object]
         "model_name": known.name or model.id,
         "context": context,
         "output": known.max_output_tokens,
+        "lower_output": known.max_output_tokens if lower else None,
         "effort": model.effort,
         "efforts": known.efforts,
         "thinking": known.can("thinking"),
+        "thinking_budget": _thinking_budget(program, known) if protocol == "anthropic" else None,
         "tools": known.can("tool_use"),
         "images": known.can("image_in"),
         "input_kinds": kinds,
@@ -153,6 +158,12 @@ def _model_facts(program: AgentProgram, model: LaunchModel) -> dict[str, object]
     }
     assert found.keys() == MODEL_PLACEHOLDERS
     return found
+
+
+def _thinking_budget(program: AgentProgram, model: Model) -> int | None:
+    """See `thinking_budget` in `MODEL_PLACEHOLDERS`."""
+    most = model.max_output_tokens or program.usual_output
+    return reduced_budget(most) if most <= program.usual_output else None
 
 
 def _content(file: PlannedFileRow, target: LaunchTarget, facts: Facts, each: list[dict[str, object]]) -> ExportedConfig:

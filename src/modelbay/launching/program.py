@@ -25,14 +25,16 @@ KEY_VARIABLE = "MODELBAY_AGENT_KEY"
 """The environment variable with the key, for agents whose settings refer to a variable."""
 MODEL_PLACEHOLDERS = frozenset((
     "model", "model_key", "model_name", "context", "output", "effort", "efforts", "thinking", "tools", "images",
-    "input_kinds", "temperature", "capabilities",
+    "input_kinds", "temperature", "capabilities", "lower_output", "thinking_budget",
 ))  # fmt: skip
 """Facts about a model.
 
 model: its name in requests. model_key: its name in a file that `exporter` renders. model_name: its name for people. context,
 output: context window and maximum output tokens. effort: the reasoning effort that the user set. efforts: the efforts that it
 accepts. thinking, tools, images, temperature: whether it supports them. input_kinds: a list such as ["text", "image"].
-capabilities: the names of those that it has, such as "thinking,tool_use".
+capabilities: the names of those that it has, such as "thinking,tool_use". lower_output: the maximum output tokens if they are below
+the agent's `usual_output`. thinking_budget: for Anthropic Messages, a budget of tokens below the maximum output, or below
+`usual_output` if that is unknown; unknown if the model can make more than `usual_output`.
 """
 PLACEHOLDERS = MODEL_PLACEHOLDERS | frozenset((
     "small", "small_key", "provider", "base_url", "root_url", "catalog_url", "unlisted_context", "key", "bearer_key",
@@ -136,6 +138,8 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     long_context: int | None = None
     """Context window from which the name of a model gets `long_suffix`, in tokens."""
     long_suffix: str = ""
+    usual_output: int = 0
+    """The maximum output tokens that it requests of a model that it does not know; 0 if it requests none."""
     by_protocol: dict[Protocol, ProtocolRow] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """Limits that a user must know, shown by `launch`."""
