@@ -15,6 +15,8 @@ from tools.quotes import stale
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "modelbay"
+CODE = ("src", "tests", "bench", "tools", "examples")
+"""The folders with code."""
 PRESETS = PACKAGE / "providers" / "presets"
 CODE = ("src", "tests", "bench", "tools", "integrations")
 

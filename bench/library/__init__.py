@@ -1,0 +1,1 @@
+"""The cost of the Python library beside bare aiohttp and other libraries."""
