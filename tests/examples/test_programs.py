@@ -11,15 +11,13 @@ from typing import NamedTuple
 
 import pytest
 
-from modelbay.simulator.journal import Entry
-from modelbay.simulator.server import Simulator
+from modelbay.testing import ReceivedRequest, Simulator
 from tests.pages import ROOT
 
 EXAMPLES = ROOT / "examples"
 RUNNER = Path(__file__).with_name("runner.py")
 LIBRARIES = sorted(folder.name for folder in EXAMPLES.iterdir() if folder.is_dir())
 PROGRAMS = sorted(program.stem for program in (EXAMPLES / "modelbay").glob("*.py"))
-MODELS = {"gpt-5-mini": "sim-vision", "claude-haiku-4-5": "sim-thinker", "text-embedding-3-small": "sim-1"}
 KEY, WRONG = "sk-0123456789", "sk-9876543210"
 CONFIG = """
 default_model = "gpt"
@@ -68,12 +66,12 @@ class Runs(NamedTuple):
     """Runs of the programs of a library."""
 
     outputs: dict[str, str]
-    requests: list[Entry]
+    requests: list[ReceivedRequest]
 
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with Simulator(aliases=MODELS, key=KEY, pace=0.02) as running:
+    with Simulator(key=KEY, pace=0.02) as running:
         yield running
 
 
@@ -96,9 +94,7 @@ def run(library: str, simulator: Simulator, folder: Path, programs: list[str]) -
         env={
             "HOME": str(folder),
             "PATH": os.environ["PATH"],
-            "OPENAI_BASE_URL": f"{simulator.url}/v1",
-            "OPENAI_API_KEY": KEY,
-            "ANTHROPIC_BASE_URL": simulator.url,
+            **simulator.environment,
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise it waits for a list from the network
         },
         cwd=folder,
