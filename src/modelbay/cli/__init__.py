@@ -20,6 +20,7 @@ COMMANDS = {
     "config": "Locate and check config.toml; approve references of another file.",
     "configure": "Configure a coding agent to use your providers, or undo it.",
     "demo": "Show modelbay in action, without an account.",
+    "embed": "Turn texts into vectors.",
     "export": "Print providers as the configuration of a coding agent.",
     "import": "Import providers from a coding agent.",
     "key": "Store a provider's API key in the system's keyring.",

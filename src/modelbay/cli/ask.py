@@ -17,7 +17,6 @@ from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.conversation import Media
 from modelbay.errors import ConfigError, MalformedReply, ModelbayError, TimedOut, UnreadableFile
 from modelbay.events import Event, Reply, collect
-from modelbay.hints import title
 from modelbay.hub import Hub
 from modelbay.json_text import encode
 from modelbay.library.prompt import Ask
@@ -191,13 +190,7 @@ class Asking:
         """The answer for `--json`."""
         row = outcome(reply)
         if (error := reply.error) is not None:
-            row["error"] |= {
-                "title": title(error),
-                "provider": error.provider,
-                "request_id": error.request_id,
-                "attempts": error.attempts,
-                "hint": error.hint,
-            }
+            row["error"] = terminal.error_row(error)
         model = self._model
         return {
             **row,

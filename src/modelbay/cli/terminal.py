@@ -233,6 +233,21 @@ def report(failure: ModelbayError) -> None:
     error(f"{title(failure)}: {message}" if _has_title(failure) else message, failure.hint)
 
 
+def error_row(failure: ModelbayError) -> dict[str, Any]:
+    """An explained error for `--json`."""
+    from modelbay.hints import title
+    from modelbay.replay import error_words
+
+    return {
+        **error_words(failure),
+        "title": title(failure),
+        "provider": failure.provider,
+        "request_id": failure.request_id,
+        "attempts": failure.attempts,
+        "hint": failure.hint,
+    }
+
+
 def explained(failure: ModelbayError, settings: GlobalOptions) -> ModelbayError:
     """The error with the hint for the command line, which names only configured providers."""
     from modelbay.config.load import load
