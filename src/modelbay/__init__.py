@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         Turn,
         user,
     )
-    from modelbay.default_hub import complete, embed, run, stream
+    from modelbay.counting.provider_count import TokenCount
+    from modelbay.default_hub import complete, count, embed, run, stream
     from modelbay.embedding import Embeddings
     from modelbay.errors import ModelbayError
     from modelbay.events import (
@@ -70,6 +71,7 @@ __all__ = [
     "Started",
     "Text",
     "Thinking",
+    "TokenCount",
     "Tool",
     "ToolCall",
     "ToolChoice",
@@ -82,6 +84,7 @@ __all__ = [
     "__version__",
     "collect",
     "complete",
+    "count",
     "embed",
     "run",
     "state_of",
@@ -93,7 +96,8 @@ __all__ = [
 _HOMES = {
     "conversation": "Annotation Conversation Media OutputFormat Reasoning Refusal Settings Text Thinking Tool ToolCall "
     "ToolChoice ToolResult Turn user",
-    "default_hub": "complete embed run stream",
+    "counting.provider_count": "TokenCount",
+    "default_hub": "complete count embed run stream",
     "embedding": "Embeddings",
     "errors": "ModelbayError",
     "events": "Failed Finished PartAnnotated PartDelta PartEnded PartStarted Reply Started UsageReported Warned collect",

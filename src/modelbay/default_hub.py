@@ -5,13 +5,16 @@ The hub is opened by the first call. It stays open until the program ends, and d
 
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from modelbay.embedding import Embeddings
 from modelbay.events import Reply
 from modelbay.library.embedding_settings import EmbeddingSettings
 from modelbay.library.prompt import Ask, Prompt
 from modelbay.sync import Hub, ReplyStream, ToolRun
+
+if TYPE_CHECKING:
+    from modelbay.counting.provider_count import TokenCount
 
 
 @cache
@@ -28,6 +31,13 @@ def complete(prompt: Prompt, *, model: str | Sequence[str] | None = None, **sett
 def stream(prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> ReplyStream:
     """A reply that is read while it arrives, of a model of the default configuration: see `Hub.stream`."""
     return default_hub().stream(prompt, model=model, **settings)
+
+
+def count(
+    prompt: Prompt, *, model: str | Sequence[str] | None = None, estimate: bool = False, **settings: Unpack[Ask]
+) -> "TokenCount":
+    """The input tokens of a call to a model of the default configuration: see `Hub.count`."""
+    return default_hub().count(prompt, model=model, estimate=estimate, **settings)
 
 
 def run(

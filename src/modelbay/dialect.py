@@ -156,6 +156,9 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """Replies contain thinking as `<think>` tags in the text."""
     reasoning_in_output: bool = True
     """`completion_tokens` includes reasoning tokens (not at xAI)."""
+    nested_counts: bool = True
+    """Gemini: token counts accept a request with a system prompt or tools in `generateContentRequest` only. Vertex AI accepts its
+    members instead."""
     bare_counts: bool = False
     """Usage counts only the texts of a prompt: not the words that tools are described with to the model, and no thought
     signatures (Gemini on Vertex AI)."""

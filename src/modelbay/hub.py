@@ -42,13 +42,14 @@ from modelbay.protocols import efforts
 from modelbay.protocols.codec import add_settings, codec
 from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
-from modelbay.routing.retry import Policy
+from modelbay.routing.retry import Policy, moves_on
 from modelbay.usage import Usage
 
 if TYPE_CHECKING:
     from modelbay.calling.recording import Recorder
     from modelbay.catalog.lists.discovery import Discovery
     from modelbay.catalog.lookup import Catalog
+    from modelbay.counting.provider_count import TokenCount
 
 
 class Hub:
@@ -410,6 +411,59 @@ class Hub:
                 providers += [id] if codec(upstream(self.config, provider).protocol).EMBEDDINGS is not None else []
         return f"use an embedding model, as PROVIDER/MODEL_ID, of {', '.join(providers[:5])}" if providers else None
 
+    # --- counting tokens ---
+
+    async def count(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | Sequence[str] | None = None,
+        estimate: bool = False,
+        **settings: Unpack[Ask],
+    ) -> "TokenCount":
+        """The input tokens of a call, without making it: `(await hub.count("Why is the sky blue?", system="Be brief.")).tokens`.
+
+        Providers of Messages, Responses and Gemini count them. For others, and where the provider does not count a request, the
+        tokens are estimated, and `estimated` is true. An estimate is usually within a tenth. `estimate`: whether to estimate in any
+        case, without a request to the provider. The other arguments are those of `stream`. Of a list of models, the
+        first is asked that is available.
+
+        Raises:
+            TypeError, ValueError: an unknown setting or an invalid value; nothing was sent.
+            ModelbayError: the call cannot be prepared, or the provider rejects the credential, limits requests or does not respond.
+        """
+        settings = checked(prompt, model, settings)
+        models = [model] if model is None or isinstance(model, str) else model
+        return await Deadline(settings.get("timeout")).within(self._count_first(models, prompt, settings, estimate))
+
+    async def _count_first(
+        self, models: Sequence[str | None], prompt: Prompt, ask: Ask, estimate: bool
+    ) -> "TokenCount":
+        for name in models[:-1]:
+            try:
+                return await self._count(name, prompt, ask, estimate)
+            except ModelbayError as error:
+                if not moves_on(error):
+                    raise
+        return await self._count(models[-1], prompt, ask, estimate)
+
+    async def _count(self, name: str | None, prompt: Prompt, ask: Ask, estimate: bool) -> "TokenCount":
+        from modelbay.counting import provider_count
+        from modelbay.counting.token_estimates import estimate as estimated
+
+        target, conversation = await self._asked(name, prompt, ask)
+        if not estimate and (path := provider_count.count_path(target)) is not None:
+            endpoint = await provider_count.count_endpoint(self._line, target, path)
+            if endpoint is not None:
+                sending = await self._sending(target, conversation, ask)
+                counting = Sending(target, provider_count.count_call(sending.call, target, path), endpoint)
+                body = await provider_count.counted(self._line, counting, self._policy(ask.get("retries")))
+                if body is not None and (tokens := provider_count.tokens_in(body)) is not None:
+                    return provider_count.TokenCount(tokens, estimated=False)
+        to = target.upstream
+        found = await to_thread(estimated, conversation, target.model, to.protocol, to.dialect)
+        return provider_count.TokenCount(found.tokens, estimated=True)
+
     # --- preparing a call ---
 
     async def _ready(self) -> None:
@@ -438,12 +492,19 @@ class Hub:
         return ModelCall(self._line, names, prepare, self._policy(ask.get("retries")))
 
     async def _prepare(self, name: str | None, prompt: Prompt, ask: Ask, *, stream: bool) -> Sending:
+        target, conversation = await self._asked(name, prompt, ask)
+        conversation.stream = stream
+        return await self._sending(target, conversation, ask)
+
+    async def _asked(self, name: str | None, prompt: Prompt, ask: Ask) -> tuple[Target, Conversation]:
+        """The target of a name, and what it is asked. Raises what `model` raises."""
         self.config.model(name)  # an unknown name is an error before files are read
         if prompts.has_paths(ask):
             ask = await to_thread(prompts.with_open_files, ask)
         target = await self._target(name)
-        conversation = self._conversation(prompt, ask, target.model, target.upstream.dialect)
-        conversation.stream = stream
+        return target, self._conversation(prompt, ask, target.model, target.upstream.dialect)
+
+    async def _sending(self, target: Target, conversation: Conversation, ask: Ask) -> Sending:
         sending = await self._line.ready(conversation, target)
         sending.call.headers |= ask.get("extra_headers") or {}
         add_settings(sending.call.body, ask.get("extra_body") or {})

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from modelbay.calling.recording import Recorder
     from modelbay.catalog.lists.discovery import Discovery
     from modelbay.catalog.lookup import Catalog
+    from modelbay.counting.provider_count import TokenCount
 
 T = TypeVar("T")
 
@@ -331,6 +332,27 @@ class Hub:
             ModelbayError: there are no vectors, such as because a text is too long.
         """
         return self._run(self._hub.embed(texts, model=model, **settings))
+
+    def count(
+        self,
+        prompt: Prompt,
+        *,
+        model: str | Sequence[str] | None = None,
+        estimate: bool = False,
+        **settings: Unpack[Ask],
+    ) -> "TokenCount":
+        """The input tokens of a call, without making it: `(await hub.count("Why is the sky blue?", system="Be brief.")).tokens`.
+
+        Providers of Messages, Responses and Gemini count them. For others, and where the provider does not count a request, the
+        tokens are estimated, and `estimated` is true. An estimate is usually within a tenth. `estimate`: whether to estimate in any
+        case, without a request to the provider. The other arguments are those of `stream`. Of a list of models, the
+        first is asked that is available.
+
+        Raises:
+            TypeError, ValueError: an unknown setting or an invalid value; nothing was sent.
+            ModelbayError: the call cannot be prepared, or the provider rejects the credential, limits requests or does not respond.
+        """
+        return self._run(self._hub.count(prompt, model=model, estimate=estimate, **settings))
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:

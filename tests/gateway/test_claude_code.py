@@ -245,9 +245,7 @@ async def test_a_provider_of_an_older_protocol_is_asked_without_what_it_does_not
             assert len(upstream.requests) == before + 1, "it was learned"
             counted = await call(at.url, "/v1/messages/count_tokens?beta=true", sent, **headers)
             assert counted[0] == 200
-            assert ("x-modelbay-estimated" in counted[1]) == again, (
-                "a request that was rendered again is not counted there"
-            )
+            assert "x-modelbay-estimated" not in counted[1]
     last = [request for request in upstream.requests if not request.target.endswith("count_tokens")][-1]
     received = json.loads(last.body)
     assert not [name for name, sends in FIELDS.items() if sends(received)]

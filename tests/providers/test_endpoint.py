@@ -268,6 +268,12 @@ def test_claude_at_vertex_is_named_in_the_url(stream, method):
     assert not found.dialect.model_in_body
 
 
+def test_the_tokens_for_any_claude_at_vertex_are_counted_at_one_url():
+    config = config_of(f'type = "vertexai"\n{PLACE}', 'protocol = "anthropic"')
+    found = endpoint(config, config.models["m"], "/v1/messages/count_tokens")
+    assert found.url == f"{AT_PLACE}/anthropic/models/count-tokens:rawPredict"
+
+
 @pytest.mark.parametrize(
     ("provider", "protocol"),
     [(f'type = "vertexai"\n{PLACE}', "openai"), ('type = "vertexai"\napi_key = "k"', "anthropic")],

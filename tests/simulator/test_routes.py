@@ -207,7 +207,30 @@ def test_models_can_go_by_other_names(protocol: WireProtocol):
             {"model": "sim-1", "messages": [{"role": "user", "content": "Hello there"}]},
             "input_tokens",
         ),
+        (
+            "/v1beta/models/sim-1:countTokens",
+            {"generateContentRequest": {"model": "models/sim-1", "contents": [{"parts": [{"text": "Hello there"}]}]}},
+            "totalTokens",
+        ),
     ],
 )
 def test_tokens_are_counted(sim: Simulator, path: str, body: Any, count: str):
     assert call(sim.url + path, body, authorization=f"Bearer {KEY}").json[count] == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (
+            "/v1/messages/count_tokens",
+            {"model": "sim-1", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello there"}]},
+        ),
+        ("/v1/responses/input_tokens", {"model": "sim-1", "input": "Hello there", "max_output_tokens": 9}),
+        (
+            "/v1beta/models/sim-1:countTokens",
+            {"contents": [{"parts": [{"text": "Hello there"}]}], "systemInstruction": {"parts": [{"text": "Hello"}]}},
+        ),
+    ],
+)
+def test_a_count_refuses_fields_that_only_replies_have(sim: Simulator, path: str, body: Any):
+    assert call(sim.url + path, body, authorization=f"Bearer {KEY}").status == 400

@@ -13,12 +13,12 @@ from modelbay.gateway import client_login, headers
 from modelbay.gateway.catalogs import catalog
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.compaction import as_reply
+from modelbay.gateway.count_call import CountCall
 from modelbay.gateway.exchange import Exchange
 from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import InProgress
 from modelbay.gateway.responder import Responder
 from modelbay.gateway.side_call import SideCall
-from modelbay.gateway.token_count import TokenCount
 from modelbay.json_text import encode
 from modelbay.logs import LOG
 from modelbay.protocols.codec import codec
@@ -47,7 +47,7 @@ class Visit:
         self.client = ""
         """The name of the client whose key was used."""
         self.exchange: Exchange | SideCall | None = None
-        self._count: TokenCount | None = None
+        self._count: CountCall | None = None
         self.error: BaseException | None = None
         self.disconnected = False
         """Whether the client closed the connection before the end of the response."""
@@ -186,7 +186,7 @@ class Visit:
             case "compact" if (reply := await as_reply(self._revision, request)) is not None:
                 await self._exchange(reply)
             case "count":
-                self._count = TokenCount(self._revision, self._gateway.stores, request, self.responder)
+                self._count = CountCall(self._revision, self._gateway.stores, request, self.responder)
                 await self._count.run()
             case "embed" | "completions" | "images" | "audio" | "rerank" | "moderations" | "compact":
                 self.exchange = call = SideCall(self._revision, self._gateway.stores, request, self.responder)

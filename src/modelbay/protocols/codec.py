@@ -61,6 +61,8 @@ class PassRules(msgspec.Struct, frozen=True):
     """Fields that belong to a preview, by the beginning of its name in the header `anthropic-beta`."""
     freeform: re.Pattern[bytes] | None = None
     """Finds a freeform tool, a call of one or its result in a body; None if the protocol does not have such tools."""
+    counted: tuple[str, ...] = ()
+    """Members of a request for a reply that the action "count" accepts, too."""
     compaction: re.Pattern[bytes] | None = None
     """Finds the item that asks for a compaction of the conversation; None if the protocol does not have it."""
 

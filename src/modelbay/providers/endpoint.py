@@ -144,7 +144,9 @@ def _call_url(config: Config, upstream: Upstream, base: str, path: str, stream: 
             return urls.vertex_url(base, path.replace(f"/models/{wire_id}:", f"/models/{name}:", 1), upstream.place)
         if upstream.protocol == "anthropic" and upstream.place:
             method = "streamRawPredict" if stream else "rawPredict"
-            return urls.vertex_url(base, f"/models/{quote(name, safe='@')}", upstream.place, method)
+            counts = path.endswith("/count_tokens")  # for all models, whose names are in the body
+            model = "count-tokens" if counts else quote(name, safe="@")
+            return urls.vertex_url(base, f"/models/{model}", upstream.place, method)
         raise ConfigError(
             f'provider "{upstream.provider.id}" in {config.path} cannot serve "{wire_id}": Vertex AI supports '
             f"the protocols google and, with {PROJECT} and {LOCATION} set, anthropic",

@@ -39,6 +39,7 @@ from modelbay.simulator.limitations import Limitations
 from modelbay.simulator.login_server import LoginServer, managed_form
 from modelbay.simulator.other_apis import APIS, ApiRequest
 from modelbay.simulator.request_rules import CheckedRequest, check
+from modelbay.simulator.request_rules.fields import are_counted
 from modelbay.simulator.responses import Pause, SimulatedResponse
 from modelbay.simulator.script import Script, ScriptedReply
 from modelbay.simulator.signatures import SECRET
@@ -356,6 +357,7 @@ class SimulatedProvider:
         return _json(compacted(call.body, prompt_tokens(conversation), int(time.time())), traits, conversation.model)
 
     def _count(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
+        are_counted(Call(incoming.target, self._body(incoming, traits)), traits)
         call = self._call(incoming, route, traits)
         conversation = self._conversation(incoming, call, route, traits, codec(traits.protocol))
         self._facts(conversation.model, traits)

@@ -15,6 +15,7 @@ PASS = PassRules(
     headers=("x-server-timeout", "idempotency-key"),
     limits=("generationConfig.maxOutputTokens",),
     turns="contents",
+    counted=("contents", "systemInstruction", "tools", "generationConfig"),
     envelope=ENVELOPE.encode(),
     in_path=resource_path,
     named=resource_name,

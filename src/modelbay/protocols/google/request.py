@@ -35,6 +35,8 @@ _TAKEN = (
 
 def parse_request(call: Call) -> Conversation:
     body, snake = camel(call.body)
+    if isinstance(inner := body.get("generateContentRequest"), dict):  # a request for a token count
+        body, snake = camel(inner)
     if not body.get("contents"):
         raise Unsupported("`contents` must be a list of objects", setting="contents")
     settings = Settings()

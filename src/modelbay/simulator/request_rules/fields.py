@@ -1,6 +1,9 @@
 """The top-level fields of a request. Providers refuse unknown ones, except in APIs compatible with Chat Completions."""
 
+from modelbay.protocols.codec import Call
+from modelbay.simulator.error_messages import bad_request
 from modelbay.simulator.request_rules.request import CheckedRequest, refuse
+from modelbay.simulator.traits import ProtocolTraits
 
 _KNOWN: dict[str, str] = {
     "anthropic": """
@@ -20,6 +23,19 @@ _KNOWN: dict[str, str] = {
         system_instruction tool_config tools
     """,
 }
+_COUNTED: dict[str, str] = {
+    "anthropic": """
+        anthropic_beta anthropic_version betas cache_control context_management mcp_servers messages model output_config
+        output_format speed system thinking tool_choice tools
+    """,
+    "openai_responses": """
+        conversation input instructions model parallel_tool_calls previous_response_id reasoning text tool_choice tools
+        truncation
+    """,
+    "google": "contents generate_content_request",
+    "vertexai": "contents generation_config instances model system_instruction tools",
+}
+"""The fields of a request for a token count."""
 _CONFIG = """
     audio_timestamp audio_transcription_config candidate_count enable_affective_dialog enable_enhanced_civic_answers
     frequency_penalty image_config logprobs max_output_tokens media_resolution model_selection_config presence_penalty
@@ -41,6 +57,15 @@ def _normalized(name: str) -> str:
 
 _FIELDS = {protocol: frozenset(_normalized(name) for name in names.split()) for protocol, names in _KNOWN.items()}
 _CONFIG_FIELDS = frozenset(_normalized(name) for name in _CONFIG.split())
+
+
+def are_counted(call: Call, traits: ProtocolTraits) -> None:
+    """Refuse fields that the endpoint for token counts does not have."""
+    protocol = traits.protocol
+    api = "vertexai" if protocol == "google" and "/publishers/" in call.path else protocol
+    known = {_normalized(name) for name in _COUNTED[api].split()}
+    if name := next((name for name in call.body if _normalized(name) not in known), None):
+        raise bad_request(protocol, _MESSAGES[protocol].format(name=name, place=""), param=name)
 
 
 def are_known(request: CheckedRequest) -> None:

@@ -1,7 +1,8 @@
-"""Token counts: the provider's own, or an estimate."""
+"""Token counts for clients: the provider's own, or an estimate."""
 
 from modelbay.calling.opened import Sending
 from modelbay.calling.target import Target
+from modelbay.counting.provider_count import count_call, count_endpoint, count_path, counted, tokens_in
 from modelbay.errors import ModelbayError
 from modelbay.gateway import client_login, headers
 from modelbay.gateway.client_request import ClientRequest
@@ -10,10 +11,14 @@ from modelbay.gateway.responder import Responder
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
 from modelbay.json_text import encode
+from modelbay.routing.retry import Policy
 from modelbay.serving.replies import JSON, token_count
 
+_ONCE = Policy(attempts=1)
+"""An estimate now is better than a count after retries."""
 
-class TokenCount:
+
+class CountCall:
     """A count for an agent that decides when to shorten its conversation. It never fails because of the provider."""
 
     def __init__(self, revision: Revision, stores: Stores, request: ClientRequest, responder: Responder) -> None:
@@ -36,36 +41,50 @@ class TokenCount:
         if whole is not request:
             self._request, body = whole, ClientBody(whole.body, request.codec.PASS)
             request = whole
-        counted = await self._counted(target, body)
-        estimated = counted is None
-        if counted is None:
+        found = await self._counted(target, body)
+        tokens = None if found is None else tokens_in(found)
+        if estimated := tokens is None:
             conversation = request.conversation(request.fields())
-            expected = await self._stores.expected_count(target, conversation, asked=True)
-            counted = encode(token_count(request.protocol, expected.tokens))
+            tokens = (await self._stores.expected_count(target, conversation, asked=True)).tokens
+        if found is None or target.upstream.protocol != request.protocol:
+            found = encode(token_count(request.protocol, tokens or 0))
         fields = headers.own(provider=target.upstream.provider.id, model=target.model.id, estimated=estimated)
-        self._responder.whole(200, counted, [JSON, *fields])
+        self._responder.whole(200, found, [JSON, *fields])
 
     async def _counted(self, target: Target, body: ClientBody) -> bytes | None:
         """The provider's own count; None if it has none for this request."""
-        request, providers = self._request, self._revision.providers
-        rules = request.codec.PASS
-        if target.upstream.protocol != request.protocol or "count" not in rules.paths or body.sealed:
-            return None
-        path = passed_path(rules, "count", target.model.id, request.query)
-        login = client_login.for_call(request, target)
+        login = client_login.for_call(self._request, target)
         if login is not None:
             target = client_login.without_credential(target)
         try:
-            lessons = providers.adaptations(target)
+            sending = await self._sending(target, body)
+            if sending is None:
+                return None
+            if login is not None:
+                client_login.lend(sending, login, self._request.headers)
+            return await counted(self._revision.providers, sending, _ONCE)
+        except ModelbayError:
+            return None
+
+    async def _sending(self, target: Target, body: ClientBody) -> Sending | None:
+        """The call that counts; None if the provider does not count. A request in the provider's protocol is passed on."""
+        request, providers = self._request, self._revision.providers
+        same, rules = target.upstream.protocol == request.protocol, target.codec.PASS
+        if (path := count_path(target)) is None:
+            return None
+        if same:
+            path = passed_path(rules, "count", target.model.id, request.query)
+        endpoint = await count_endpoint(providers, target, path)
+        if endpoint is None:
+            return None
+        lessons = providers.adaptations(target)
+        if same and not body.sealed:
             call = body.call(target, path, generates=False, lessons=lessons)
+        else:
+            conversation = request.conversation(request.fields())
+            restored = await self._stores.restored(request.client, target, conversation)
+            call = count_call((await providers.ready(restored, target)).call, target, path)
+        if same:
             unknown = [lesson.parameter for lesson in headers.unknown_previews(request.headers, lessons)]
             call.headers |= headers.sent_on(request.headers, rules, [*headers.changes(call.warnings), *unknown])
-            sending = Sending(target, call, await providers.endpoint(target, path, stream=False))
-            if login is not None:
-                client_login.lend(sending, login, request.headers)
-            async with await providers.respond(sending) as response:
-                kind = response.headers.get("content-type", "")
-                counted = await response.read()
-        except ModelbayError:
-            return None  # most compatible servers have no such endpoint
-        return counted if "json" in kind else None
+        return Sending(target, call, endpoint)

@@ -1,0 +1,176 @@
+"""Counts of input tokens by the hub: the provider's own, or an estimate."""
+
+from typing import Any
+
+import pytest
+
+from modelbay import Conversation, Hub, Media, Settings, Text, Tool, Turn, errors, sync, user
+from modelbay.conversation import Protocol
+from modelbay.json_text import decode, encode
+from modelbay.routing.retry import Policy
+from modelbay.simulator import Simulator
+from tests.faults.raw_server import Client, RawServer, reply
+
+KEY = "sk-of-the-program"
+PATHS: dict[Protocol, str] = {"openai_chat": "/v1", "openai_responses": "/v1", "anthropic": "", "google": "/v1beta"}
+COUNTED: list[Protocol] = ["openai_responses", "anthropic", "google"]
+QUESTION = "Why is the sky blue?"
+TOOL = Tool(name="tide", description="The tide of a day.", schema={"type": "object", "properties": {"day": {}}})
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Any:
+    with Simulator(key=KEY) as running:
+        yield running
+
+
+def hub_of(simulator: Simulator, protocol: Protocol) -> Hub:
+    return Hub.of(base_url=simulator.url + PATHS[protocol], api_key=KEY, protocol=protocol, model="sim-text")
+
+
+@pytest.mark.parametrize("protocol", COUNTED)
+async def test_the_provider_counts_the_request_of_a_reply(simulator: Simulator, protocol: Protocol) -> None:
+    simulator.journal.clear()
+    settings: dict[str, Any] = {
+        "system": "Be brief.",
+        "tools": [TOOL],
+        "max_tokens": 99,
+        "temperature": 0.5,
+        "effort": "low",
+    }
+    settings |= {"top_p": 0.9, "service_tier": "auto"}
+    async with hub_of(simulator, protocol) as hub:
+        counted = await hub.count([user(QUESTION)], **settings)
+        reply = await hub.complete([user(QUESTION)], **settings)
+    assert not counted.estimated
+    assert reply.usage is not None
+    assert counted.tokens == reply.usage.input_total
+    assert "count" in simulator.journal[0].path.lower() or simulator.journal[0].path.endswith("/input_tokens")
+
+
+async def test_other_providers_counts_are_estimated(simulator: Simulator) -> None:
+    simulator.journal.clear()
+    async with hub_of(simulator, "openai_chat") as hub:
+        short, long = await hub.count(QUESTION), await hub.count(QUESTION, system="Be brief. " * 100)
+    assert (short.estimated, long.estimated) == (True, True)
+    assert 5 < short.tokens < 25
+    assert long.tokens > 200
+    assert not list(simulator.journal)
+
+
+async def test_nothing_is_sent_for_an_estimate(simulator: Simulator) -> None:
+    simulator.journal.clear()
+    async with hub_of(simulator, "anthropic") as hub:
+        counted = await hub.count(QUESTION, files=[Media(kind="image", url="https://127.0.0.1:9/a.png")], estimate=True)
+    assert counted.estimated
+    assert counted.tokens > 100
+    assert not list(simulator.journal)
+
+
+def test_the_blocking_hub_counts_too(simulator: Simulator) -> None:
+    with sync.Hub.of(base_url=simulator.url, api_key=KEY, protocol="anthropic", model="sim-text") as hub:
+        assert hub.count(Conversation([user(QUESTION)], Settings(tools=[TOOL]))).tokens > hub.count(QUESTION).tokens
+
+
+async def test_arguments_are_those_of_a_reply(simulator: Simulator) -> None:
+    async with hub_of(simulator, "anthropic") as hub:
+        with pytest.raises(TypeError, match='did you mean "system"'):
+            await hub.count(QUESTION, sistem="Be brief.")  # type: ignore[call-arg]
+        with pytest.raises(ValueError, match="max_tokens"):
+            await hub.count(QUESTION, max_tokens=0)
+
+
+async def test_the_first_available_model_of_a_list_counts(simulator: Simulator) -> None:
+    async with Hub.of(base_url=f"{simulator.url}/v1/messages", api_key="sk-wrong") as hub:
+        other = hub.add(base_url=simulator.url, api_key=KEY, protocol="anthropic", id="other")
+        first = next(iter(hub.config.providers))
+        counted = await hub.count(QUESTION, model=[f"{first}/sim-text", f"{other}/sim-text"])
+        assert not counted.estimated
+        with pytest.raises(errors.AuthenticationFailed):
+            await hub.count(QUESTION, model=f"{first}/sim-text")
+
+
+async def test_a_complete_endpoint_is_not_asked_to_reply_instead() -> None:
+    """Its URL is used for every method, so that a request for a count would be answered, and cost money."""
+    counted = reply(b'{"totalTokens": 3}', 200, "Content-Type: application/json")
+    async with RawServer(answering(counted)) as server:
+        async with Hub.of(base_url=f"{server.url}/proxy/reply", api_key=KEY, protocol="google") as hub:
+            entry = next(iter(hub.config.providers.values()))
+            entry.full_url = True
+            assert (await hub.count(QUESTION, model=f"{entry.id}/m")).estimated
+        assert not server.requests
+
+
+def answering(*responses: bytes) -> Any:
+    """Gives one response after the other, and the last one again."""
+    waiting = list(responses)
+
+    async def script(client: Client) -> None:
+        while True:
+            await client.request()
+            await client.send(waiting.pop(0) if len(waiting) > 1 else waiting[0])
+
+    return script
+
+
+def error(status: int, kind: str) -> bytes:
+    body = {"type": "error", "error": {"type": kind, "message": "no"}}
+    return reply(encode(body), status, "Content-Type: application/json")
+
+
+GOOD = reply(b'{"input_tokens": 31}', 200, "Content-Type: application/json")
+
+
+async def test_a_failed_count_is_retried() -> None:
+    async with RawServer(answering(error(529, "overloaded_error"), error(500, "api_error"), GOOD)) as server:
+        async with Hub.of(base_url=server.url, api_key=KEY, protocol="anthropic", model="m") as hub:
+            hub._line.policy = Policy(base=0.001)
+            assert (await hub.count(QUESTION)).tokens == 31
+        assert len(server.requests) == 3
+    async with RawServer(answering(error(529, "overloaded_error"))) as server:
+        async with Hub.of(base_url=server.url, api_key=KEY, protocol="anthropic", model="m") as hub:
+            hub._line.policy = Policy(base=0.001)
+            with pytest.raises(errors.Overloaded) as raised:
+                await hub.count(QUESTION, retries=1)
+        assert raised.value.attempts == len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("response", "requests"),
+    [
+        (error(404, "not_found_error"), 1),
+        (reply(b"Method Not Allowed", 405), 1),
+        (error(400, "invalid_request_error"), 2),
+        (error(403, "permission_error"), 2),
+        (reply(b"<html>Welcome</html>", 200, "Content-Type: text/html"), 2),
+        (reply(b'{"input_tokens": "31"}', 200, "Content-Type: application/json"), 2),
+        (reply(b'{"input_tokens": -1}', 200, "Content-Type: application/json"), 2),
+        (reply(b"[31]", 200, "Content-Type: application/json"), 2),
+    ],
+)
+async def test_a_provider_that_does_not_count_is_estimated_and_not_asked_again(response: bytes, requests: int) -> None:
+    """It is asked again if it may count other requests."""
+    async with RawServer(answering(response)) as server:
+        async with Hub.of(base_url=server.url, api_key=KEY, protocol="anthropic", model="m") as hub:
+            assert (await hub.count(QUESTION)).estimated
+            assert (await hub.count(QUESTION)).estimated
+        assert len(server.requests) == requests
+
+
+async def test_a_conversation_with_a_system_prompt_is_nested_for_gemini_only() -> None:
+    """The Gemini API refuses a system prompt beside `contents`, Vertex AI refuses the nested request."""
+    counted = reply(b'{"totalTokens": 31}', 200, "Content-Type: application/json")
+    async with RawServer(answering(counted)) as server:
+        async with Hub.of(base_url=f"{server.url}/v1beta", api_key=KEY, protocol="google", model="gemini-x") as hub:
+            assert (await hub.count(QUESTION, system="Be brief.", max_tokens=9)).tokens == 31
+        [request] = server.requests
+        assert request.target == "/v1beta/models/gemini-x:countTokens"
+        [(name, inner)] = decode(request.body).items()
+        assert (name, inner["model"]) == ("generateContentRequest", "models/gemini-x")
+        assert inner["systemInstruction"]["parts"] == [{"text": "Be brief."}]
+
+
+async def test_thinking_of_earlier_turns_is_counted_by_its_provider(simulator: Simulator) -> None:
+    async with hub_of(simulator, "anthropic") as hub:
+        turns = [user(QUESTION), Turn("assistant", [Text(text="Scattering.")]), user("And red in the evening?")]
+        assert (await hub.count(turns)).tokens > (await hub.count(turns[:1])).tokens
