@@ -14,7 +14,7 @@ from textual import events
 
 from bench.search import rows
 from bench.table import ratio, table
-from modelbay.chat.chat import Chat
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.config.load import parse
 from modelbay.conversation import Text, Turn
 from modelbay.hub import Hub
@@ -104,7 +104,7 @@ async def _reading(url: str) -> float:
     """Seconds in which the stream is read, its events made and thrown away."""
     async with Hub(parse(CONFIG.replace("URL", url), Path("config.toml"))) as hub:
         start = time.perf_counter()
-        async for _ in Chat().ask(hub, "go"):
+        async for _ in StoredChat().ask(hub, "go"):
             pass
         return time.perf_counter() - start
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         collect,
     )
     from modelbay.hub import Hub
+    from modelbay.library.chat import Chat
     from modelbay.library.part_state import state_of, with_state
     from modelbay.library.prompt import Ask, Prompt
     from modelbay.library.tool_run import ToolRan
@@ -49,6 +50,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Annotation",
     "Ask",
+    "Chat",
     "Conversation",
     "Cost",
     "Embeddings",
@@ -103,6 +105,7 @@ _HOMES = {
     "events": "Failed Finished PartAnnotated PartDelta PartEnded PartStarted Reply Started UsageReported Warned collect",
     "hub": "Hub",
     "model": "Cost Model",
+    "library.chat": "Chat",
     "library.part_state": "state_of with_state",
     "library.prompt": "Ask Prompt",
     "library.tool_run": "ToolRan",

@@ -10,6 +10,8 @@ ModelbayError
 │       ├── UnreadableFile      a file that was named as input
 │       └── StoreError          a database of modelbay, such as the conversation store, cannot be used
 │           └── UnknownConversation
+├── ChatBusy                    another question of the chat is being answered; nothing was sent
+├── UnreadableChat              a text is not a chat that this version of modelbay can read
 ├── SourceError                 a manifest, registry or catalog cannot be used
 ├── HubClosed                   the hub was closed before the call; nothing was sent
 ├── Unsupported                 the protocol or model cannot do what the request asks; nothing was sent
@@ -139,6 +141,14 @@ class SourceError(ModelbayError):
 
 
 class HubClosed(ModelbayError):
+    pass
+
+
+class ChatBusy(ModelbayError):
+    pass
+
+
+class UnreadableChat(ModelbayError):
     pass
 
 

@@ -156,6 +156,13 @@ class Reply(Struct, dict=True):
         return Turn("assistant", list(self.parts))
 
 
+def changed(reply: Reply, **changes: Any) -> Reply:
+    """A copy of a reply with other fields. It keeps its price and its value."""
+    found = replace(reply, **changes)
+    found.__dict__.update(reply.__dict__)
+    return found
+
+
 def failure(reply: Reply) -> ModelbayError | None:
     """The error of a reply that failed or did not end, with its complete parts in `error.reply`; None if it is whole."""
     error = reply.error
@@ -163,7 +170,7 @@ def failure(reply: Reply) -> ModelbayError | None:
         if reply.finish is not None:
             return None
         error = IncompleteReply("the stream was closed before the end of the reply")
-    error.reply = replace(reply, error=None)
+    error.reply = changed(reply, error=None)
     return error
 
 

@@ -17,6 +17,7 @@ from modelbay.config.schema import key_text
 from modelbay.errors import (
     AuthenticationFailed,
     BadRequest,
+    ChatBusy,
     ConfigError,
     ConfigSyntaxError,
     ConnectFailed,
@@ -50,6 +51,7 @@ from modelbay.errors import (
     UnknownEffort,
     UnknownModel,
     UnknownProvider,
+    UnreadableChat,
     UnreadableFile,
     Unsupported,
 )
@@ -105,6 +107,8 @@ ROWS: dict[type[ModelbayError], HintRow] = {
     StoreError: HintRow("Storage Error", "check that its folder is writable and has free space"),
     UnknownConversation: HintRow("Conversation Not Found", "list the stored conversations with /resume"),
     SourceError: HintRow("Unusable Source", "check the URL or the document"),
+    ChatBusy: HintRow("Chat Busy", "wait until the last reply has ended, or copy the chat"),
+    UnreadableChat: HintRow("Unreadable Chat", "pass a text that `dumps` of a chat made"),
     HubClosed: HintRow("Hub Closed", "open a new hub, or make the call before the hub is closed"),
     Unsupported: HintRow("Not Supported", "remove this setting, or use a model that supports it", SEARCH),
     UnknownEffort: HintRow("Unknown Effort", "use one of: off, minimal, low, medium, high, xhigh, max"),

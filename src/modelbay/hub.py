@@ -27,14 +27,15 @@ from modelbay.conversation import Conversation, Protocol, Reasoning, Turn
 from modelbay.dialect import Dialect
 from modelbay.embedding import EmbeddingRequest, Embeddings
 from modelbay.errors import ConfigError, ModelbayError, Unsupported
-from modelbay.events import Event, PartDelta, Reply, Warned, collect, failure
+from modelbay.events import Event, PartDelta, Reply, Warned, changed, collect, failure
 from modelbay.hints import About, explain
 from modelbay.library import prompt as prompts
+from modelbay.library.chat import Chat, loaded_chat, new_chat
 from modelbay.library.deadline import Deadline
 from modelbay.library.embedding_settings import EmbeddingSettings, embedding_request
 from modelbay.library.prompt import Ask, Prompt, checked
-from modelbay.library.reply_stream import ReplyStream
-from modelbay.library.tool_run import ToolRun
+from modelbay.library.reply_stream import ReplyStream, reply_stream
+from modelbay.library.tool_run import ToolRun, Work
 from modelbay.library.typed_output import output_type
 from modelbay.logs import LOG
 from modelbay.model import Model
@@ -248,7 +249,7 @@ class Hub:
         settings = checked(prompt, model, settings)
 
         call = self._call(model, prompt, settings, stream=True)
-        return ReplyStream(call, partial(self._whole, settings), settings.get("timeout"))
+        return reply_stream(call, partial(self._whole, settings), settings.get("timeout"))
 
     def _whole(self, ask: Ask, events: list[Event], target: Target | None) -> Reply:
         """The reply of these events, with what is known about its target, and its value. Raises the error of a reply that
@@ -316,7 +317,7 @@ class Hub:
                     timed = Deadline(ask.get("timeout")).within(self._complete(prompt, model, ask))
                     replies[place] = await timed
                 except ModelbayError as error:
-                    replies[place] = replace(error.reply or Reply(), error=error)
+                    replies[place] = changed(error.reply or Reply(), error=error)
                 if progress is not None:
                     progress(place, replies[place])
 
@@ -363,7 +364,27 @@ class Hub:
                 begun.settings.tool_choice = replace(choice, mode=None, names=[], namespaces=[])
             return self.stream(replace(begun, turns=list(turns)), model=model, **rest)
 
-        return ToolRun(list(begun.turns), begun.settings.tools or [], ask, max_steps)
+        return ToolRun(Work(list(begun.turns), begun.settings.tools or [], ask, max_steps))
+
+    def chat(self, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Chat:
+        """A conversation with a model, turn by turn: `reply = await chat.complete("Hi")`. The arguments are those of `stream`
+        without `files`. They hold for all questions.
+
+        Raises:
+            TypeError, ValueError: an unknown setting or an invalid value.
+        """
+        return new_chat(self, model, settings)
+
+    def load_chat(self, text: str, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Chat:
+        """The chat of a text that `Chat.dumps` made. `model` and `system` replace those of the text; all other settings must be
+        passed again. Any model of any provider can go on: signatures and encrypted reasoning are sent only to the provider and
+        the model family that they came from. The text is trusted like a prompt.
+
+        Raises:
+            TypeError, ValueError: an unknown setting or an invalid value.
+            UnreadableChat: the text is not a chat, or a newer version of modelbay wrote it.
+        """
+        return loaded_chat(self, text, model, settings)
 
     # --- embeddings ---
 

@@ -6,7 +6,7 @@ It has the same methods. The event loop runs in its own thread, so any number of
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
@@ -14,11 +14,11 @@ from weakref import WeakSet
 
 from modelbay import hub
 from modelbay.config.schema import Config, Problem
-from modelbay.conversation import Protocol, Turn
+from modelbay.conversation import Protocol
 from modelbay.embedding import Embeddings
 from modelbay.errors import Disconnected, HubClosed, ModelbayError
-from modelbay.events import Event, Reply
-from modelbay.library import reply_stream, tool_run
+from modelbay.events import Reply
+from modelbay.library.blocking import Chat, ReplyStream, ToolRun
 from modelbay.library.embedding_settings import EmbeddingSettings
 from modelbay.library.prompt import Ask, Prompt
 from modelbay.model import Model
@@ -30,11 +30,9 @@ if TYPE_CHECKING:
     from modelbay.catalog.lookup import Catalog
     from modelbay.counting.provider_count import TokenCount
 
+__all__ = ["Chat", "Hub", "ReplyStream", "ToolRun"]
+
 T = TypeVar("T")
-
-
-async def _next(pieces: AsyncIterator[T]) -> T | None:
-    return await anext(pieces, None)
 
 
 async def _cancelled() -> None:
@@ -258,7 +256,7 @@ class Hub:
 
     def stream(
         self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
-    ) -> "ReplyStream":
+    ) -> ReplyStream:
         """A reply that is read while it arrives: as events, as text (`text`), or at last as a whole (`reply`).
 
         `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default: the default
@@ -302,7 +300,7 @@ class Hub:
         model: str | Sequence[str] | None = None,
         max_steps: int = 10,
         **settings: Unpack[Ask],
-    ) -> "ToolRun":
+    ) -> ToolRun:
         """A conversation in which the model calls functions, until it answers: `reply = await hub.run(prompt, tools=[f, g])`.
 
         `tools` are functions, and tools made with `Tool.of`. The calls of a reply run at the same time; functions without `async`
@@ -316,6 +314,26 @@ class Hub:
             TooManySteps: likewise, if the model still calls tools after `max_steps` replies.
         """
         return ToolRun(self._hub.run(prompt, model=model, max_steps=max_steps, **settings), self._running)
+
+    def chat(self, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Chat:
+        """A conversation with a model, turn by turn: `reply = await chat.complete("Hi")`. The arguments are those of `stream`
+        without `files`. They hold for all questions.
+
+        Raises:
+            TypeError, ValueError: an unknown setting or an invalid value.
+        """
+        return Chat(self._hub.chat(model=model, **settings), self._running)
+
+    def load_chat(self, text: str, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Chat:
+        """The chat of a text that `Chat.dumps` made. `model` and `system` replace those of the text; all other settings must be
+        passed again. Any model of any provider can go on: signatures and encrypted reasoning are sent only to the provider and
+        the model family that they came from. The text is trusted like a prompt.
+
+        Raises:
+            TypeError, ValueError: an unknown setting or an invalid value.
+            UnreadableChat: the text is not a chat, or a newer version of modelbay wrote it.
+        """
+        return Chat(self._hub.load_chat(text, model=model, **settings), self._running)
 
     def embed(
         self, texts: str | Iterable[str], *, model: str | None = None, **settings: Unpack[EmbeddingSettings]
@@ -376,145 +394,6 @@ class Hub:
         if self._runner is not None:
             self._of_parents.append(self._runner)
             self._runner = None
-
-
-class ReplyStream:
-    """The blocking counterpart of the stream of `modelbay.Hub`: an iterator of events and a context manager.
-
-    It can be read once, in one of these ways: the stream itself gives all events, `text` only the answer, `thinking` only the
-    thinking. `reply` waits for the rest. The request is sent when reading begins. Leaving the context and `close` close the
-    connection to the provider at once.
-    """
-
-    def __init__(self, stream: reply_stream.ReplyStream, runner: Callable[[], _Runner]) -> None:
-        self._stream = stream
-        self._runner = runner
-        self._events: Generator[Event, None, None] | None = None
-        """The iterator of `next`."""
-
-    def __iter__(self) -> Generator[Event, None, None]:
-        return _read(aiter(self._stream), self._stream, self._runner)
-
-    def __next__(self) -> Event:
-        if self._events is None:
-            self._events = iter(self)
-        return next(self._events)
-
-    @property
-    def text(self) -> Generator[str, None, None]:
-        """The text of the answer in pieces, without thinking, refusals and calls.
-
-        Raises:
-            ModelbayError: the reply did not start, or failed.
-        """
-        return _read(self._stream.text, self._stream, self._runner)
-
-    @property
-    def thinking(self) -> Generator[str, None, None]:
-        """The thinking in pieces. Raises what `text` raises."""
-        return _read(self._stream.thinking, self._stream, self._runner)
-
-    @property
-    def partial(self) -> Generator[Any, None, None]:
-        """The answer in JSON as far as it has arrived, whenever there is more of it: objects and lists that grow, with texts that
-        may not be complete. Of `output` only the last one is a whole value: `(await stream.reply()).value`. Raises what `text`
-        raises."""
-        return _read(self._stream.partial, self._stream, self._runner)
-
-    def reply(self) -> Reply:
-        """The whole reply, after the rest of it has arrived.
-
-        Raises:
-            ModelbayError: it did not start, or failed. `reply` of the error has its complete parts.
-            IncompleteReply: the stream was closed before the end of the reply.
-        """
-        return self._runner().run(self._stream.reply())
-
-    def close(self) -> None:
-        """Close the connection to the provider, unless the reply has ended."""
-        self._runner().run(self._stream.aclose())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class ToolRun:
-    """The blocking counterpart of the run of `modelbay.Hub`: an iterator of the events of all replies, with a `ToolRan` for each
-    call between them, and a context manager. `reply` gives the last reply.
-
-    It can be read once. Leaving its context and `close` end it at once.
-    """
-
-    def __init__(self, run: tool_run.ToolRun, runner: Callable[[], _Runner]) -> None:
-        self._run = run
-        self._runner = runner
-        self._events: Generator[tool_run.RunEvent, None, None] | None = None
-        """The iterator of `next`."""
-
-    @property
-    def turns(self) -> list[Turn]:
-        """The conversation so far: the prompt, and the replies and results after it. If the run ended early, the calls of
-        functions without a result have one that says so."""
-        return self._run.turns
-
-    @property
-    def steps(self) -> list[Reply]:
-        """The replies so far."""
-        return self._run.steps
-
-    @property
-    def usage(self) -> Usage:
-        """The tokens of all replies together."""
-        return self._run.usage
-
-    @property
-    def cost(self) -> float | None:
-        """The cost of all replies in US dollars; None if that of one is unknown."""
-        return self._run.cost
-
-    def reply(self) -> Reply:
-        """The last reply, after the rest of the run. A reply that calls a tool without a function is the last one, too.
-
-        Raises:
-            ModelbayError: a reply did not start, or failed.
-            TooManySteps: the model still calls tools after `max_steps` replies.
-            IncompleteReply: the run was closed before its last reply.
-        """
-        return self._runner().run(self._run.reply())
-
-    def __iter__(self) -> Generator[tool_run.RunEvent, None, None]:
-        return _read(aiter(self._run), self._run, self._runner)
-
-    def __next__(self) -> tool_run.RunEvent:
-        if self._events is None:
-            self._events = iter(self)
-        return next(self._events)
-
-    def close(self) -> None:
-        """End the run: functions with `async` are cancelled, and the connection to the provider is closed."""
-        self._runner().run(self._run.aclose())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _read(
-    pieces: AsyncIterator[T], stream: reply_stream.ReplyStream | tool_run.ToolRun, runner: Callable[[], _Runner]
-) -> Generator[T, None, None]:
-    """The pieces of a stream, which is closed when the iteration is left. The generator is not kept by the stream: a loop that is
-    left drops it at once."""
-    running = runner()
-    try:
-        while (piece := running.run(_next(pieces))) is not None:
-            yield piece
-    finally:
-        running.release(stream.aclose())
 
 
 _hubs: WeakSet[Hub] = WeakSet()

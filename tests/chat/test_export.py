@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 from markdown_it import MarkdownIt
 
-from modelbay.chat.chat import Chat
 from modelbay.chat.export import closed, code, export_path, fenced, to_markdown, write_export
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Media, Text, Thinking, ToolCall, ToolResult, Turn, user
 from modelbay.errors import ConfigError
 from modelbay.secrecy import register
@@ -20,11 +20,11 @@ from modelbay.secrecy import register
 NOW = datetime(2026, 5, 1, 12, 30)
 
 
-def conversation() -> Chat:
+def conversation() -> StoredChat:
     notes = Media(kind="document", text="secret text", name="notes.txt")
     thinking = Thinking(texts=["Blue is `short`."])
     call = ToolCall(name="look", arguments='{"at": "```"}', id="1")
-    return Chat(
+    return StoredChat(
         turns=[
             user("Why is the sky blue?", notes),
             Turn("assistant", [thinking, Text(text="Because:\n\n```python\nsky()\n```"), call]),
@@ -103,7 +103,7 @@ def test_thinking_is_left_out_on_request():
     ],
 )
 def test_no_message_swallows_what_follows_it(text: str):
-    chat = Chat(turns=[user(text), Turn("assistant", [Text(text=text)]), user("The end")])
+    chat = StoredChat(turns=[user(text), Turn("assistant", [Text(text=text)]), user("The end")])
     headings = [
         tokens[at + 1].content
         for tokens in [MarkdownIt("commonmark").parse(to_markdown(chat))]
@@ -133,11 +133,11 @@ def test_a_name_with_backticks_is_code(text: str):
 
 
 def test_a_name_is_made_from_the_title_and_is_free(tmp_path: Path):
-    chat = Chat(title="Why is the Sky / blue?")
+    chat = StoredChat(title="Why is the Sky / blue?")
     assert export_path(chat, str(tmp_path)) == tmp_path / "why-is-the-sky-blue.md"
     (tmp_path / "why-is-the-sky-blue.md").symlink_to(tmp_path / "nowhere")
     assert export_path(chat, f'"{tmp_path}"') == tmp_path / "why-is-the-sky-blue-2.md"
-    assert export_path(Chat(), str(tmp_path)) == tmp_path / "conversation.md"
+    assert export_path(StoredChat(), str(tmp_path)) == tmp_path / "conversation.md"
 
 
 def test_a_file_that_exists_is_overwritten_only_on_request(tmp_path: Path):
@@ -167,5 +167,5 @@ def test_a_folder_that_is_missing_is_an_error(tmp_path: Path):
 
 def test_no_key_of_the_configuration_is_in_it():
     register("sk-a-key-that-a-server-repeated")
-    chat = Chat(turns=[Turn("assistant", [Text(text="It is sk-a-key-that-a-server-repeated")])])
+    chat = StoredChat(turns=[Turn("assistant", [Text(text="It is sk-a-key-that-a-server-repeated")])])
     assert "repeated" not in to_markdown(chat)

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.chat.chat import Chat
-from modelbay.chat.store import DAY, Store
-from modelbay.conversation import Media, Text, Turn, user
+from modelbay.chat.store import DAY, VERSION, Store
+from modelbay.chat.stored_chat import StoredChat
+from modelbay.conversation import Media, Provenance, Text, Thinking, Turn, user
 from modelbay.errors import ConfigError
+from modelbay.json_text import encode
+from modelbay.library import history
 from modelbay.secrecy import register
+from modelbay.usage import Usage
 
 WORD = "a-word-that-occurs-nowhere-else-"
 
@@ -26,20 +29,36 @@ def exchange(question: str, answer: str = "An answer.") -> list[Turn]:
     return [user(question), Turn("assistant", [Text(text=answer)])]
 
 
-def loaded(store: Store, chat: Chat) -> Chat:
+def loaded(store: Store, chat: StoredChat) -> StoredChat:
     assert chat.id is not None
     return store.load(chat.id)
 
 
 def test_a_conversation_comes_back_as_it_was(store: Store) -> None:
-    chat = Chat("m", "low", exchange("Why?"), "Sky", input_tokens=3, output_tokens=4, cost=0.5, context=7)
+    chat = StoredChat(
+        "m", "low", "Sky", turns=exchange("Why?"), usage=Usage(input=3, output=4), earlier_cost=0.5, context=7
+    )
     assert not store.save(chat)
     assert loaded(store, chat) == chat
     assert [(one.id, one.name, one.model, one.turns) for one in store.list()] == [(chat.id, "Sky", "m", 2)]
 
 
+def test_a_file_of_the_first_format_of_turns_can_be_read(store: Store) -> None:
+    assert (VERSION, history.VERSION) == (2, 1), "a new format of turns needs a new version of the file"
+    store.save(StoredChat())
+    signed = {"type": "thinking", "origin": {"protocol": "anthropic", "vendor": "v", "family": "f"}, "opaque": "c2ln"}
+    turn = {"role": "assistant", "parts": [{**signed, "texts": ["Hm."]}, {"type": "text", "text": "Blue."}]}
+    with closing(sqlite3.connect(store.path)) as database, database:
+        database.execute("insert into turns (chat, number, content) values (1, 0, ?)", (encode(turn),))
+        database.execute("update chats set input_tokens = 3, output_tokens = 4, cost = 0.5")
+    chat = store.load(1)
+    thinking = Thinking(texts=["Hm."], opaque="c2ln", origin=Provenance("anthropic", "v", "f"))
+    assert chat.turns == [Turn("assistant", [thinking, Text(text="Blue.")])]
+    assert (chat.usage.input_total, chat.usage.output_total, chat.known_cost) == (3, 4, 0.5)
+
+
 def test_only_new_turns_are_written(store: Store) -> None:
-    chat = Chat(turns=exchange("Why?"))
+    chat = StoredChat(turns=exchange("Why?"))
     store.save(chat)
     with sqlite3.connect(store.path) as database:
         database.execute('update turns set content = \'{"role": "user", "parts": []}\' where number = 0')
@@ -49,7 +68,7 @@ def test_only_new_turns_are_written(store: Store) -> None:
 
 
 def test_two_programs_with_one_conversation_lose_nothing(store: Store) -> None:
-    first = Chat(turns=exchange("Why?"))
+    first = StoredChat(turns=exchange("Why?"))
     store.save(first)
     second = loaded(store, first)
     first.turns += exchange("Said by the first")
@@ -64,7 +83,7 @@ def test_two_programs_with_one_conversation_lose_nothing(store: Store) -> None:
 
 
 def test_an_answer_in_progress_is_not_written_into_a_conversation_of_another_program(store: Store) -> None:
-    first = Chat(turns=exchange("Why?"))
+    first = StoredChat(turns=exchange("Why?"))
     store.save(first)
     second = loaded(store, first)
     second.question = user("Said by the second")
@@ -75,7 +94,7 @@ def test_an_answer_in_progress_is_not_written_into_a_conversation_of_another_pro
 
 
 def test_a_conversation_that_another_program_deleted_is_stored_again(store: Store) -> None:
-    chat = Chat(turns=exchange("Why?"))
+    chat = StoredChat(turns=exchange("Why?"))
     store.save(chat)
     assert chat.id is not None
     store.delete(chat.id)
@@ -85,7 +104,7 @@ def test_a_conversation_that_another_program_deleted_is_stored_again(store: Stor
 
 
 def test_a_conversation_that_got_the_number_of_a_deleted_one_is_not_overwritten(store: Store) -> None:
-    deleted, other = Chat(turns=exchange("Why?")), Chat(turns=[*exchange("When?"), *exchange("Where?")])
+    deleted, other = StoredChat(turns=exchange("Why?")), StoredChat(turns=[*exchange("When?"), *exchange("Where?")])
     store.save(deleted)
     assert deleted.id is not None
     store.delete(deleted.id)
@@ -98,7 +117,7 @@ def test_a_conversation_that_got_the_number_of_a_deleted_one_is_not_overwritten(
 
 
 def test_a_question_that_was_taken_back_leaves_nothing_in_the_file(store: Store) -> None:
-    chat = Chat(question=user(f"{WORD} " * 20))
+    chat = StoredChat(question=user(f"{WORD} " * 20))
     store.save(chat)
     assert WORD.encode() in store.path.read_bytes()
     chat.take_back()
@@ -107,7 +126,7 @@ def test_a_question_that_was_taken_back_leaves_nothing_in_the_file(store: Store)
 
 
 def test_a_deletion_gives_the_disk_space_back(store: Store) -> None:
-    kept, deleted = Chat(turns=exchange("Why?")), Chat(turns=exchange("What is this? " * 100_000))
+    kept, deleted = StoredChat(turns=exchange("Why?")), StoredChat(turns=exchange("What is this? " * 100_000))
     store.save(kept)
     before = store.path.stat().st_size
     store.save(deleted)
@@ -117,7 +136,7 @@ def test_a_deletion_gives_the_disk_space_back(store: Store) -> None:
 
 
 def test_a_partial_answer_survives_the_end_of_its_program(store: Store) -> None:
-    chat = Chat(turns=exchange("Why?"), question=user("And?"))
+    chat = StoredChat(turns=exchange("Why?"), question=user("And?"))
     store.save(chat)
     chat.pieces = ["Half of ", "an answer"]
     store.came(chat)
@@ -127,7 +146,7 @@ def test_a_partial_answer_survives_the_end_of_its_program(store: Store) -> None:
 
 
 def test_a_question_that_nothing_came_of_is_there_to_be_asked_again(store: Store) -> None:
-    chat = Chat(question=user("Why?"))
+    chat = StoredChat(question=user("Why?"))
     store.save(chat)
     found = loaded(store, chat)
     assert (found.turns, found.question) == ([], user("Why?"))
@@ -135,7 +154,7 @@ def test_a_question_that_nothing_came_of_is_there_to_be_asked_again(store: Store
 
 
 def test_a_deleted_conversation_leaves_nothing_in_the_file(store: Store) -> None:
-    chats = [Chat(turns=exchange(f"{WORD}{number} " * 200)) for number in range(5)]
+    chats = [StoredChat(turns=exchange(f"{WORD}{number} " * 200)) for number in range(5)]
     for chat in chats:
         store.save(chat)
     assert f"{WORD}3".encode() in store.path.read_bytes()
@@ -147,7 +166,7 @@ def test_a_deleted_conversation_leaves_nothing_in_the_file(store: Store) -> None
 
 def test_conversations_expire_by_their_last_change(store: Store) -> None:
     for name in ("old", "new"):
-        store.save(Chat(turns=exchange(name)))
+        store.save(StoredChat(turns=exchange(name)))
     with sqlite3.connect(store.path) as database:
         database.execute("update chats set saved = ? where name = 'old'", (1_000_000.0,))
         database.execute("update chats set saved = ? where name = 'new'", (1_000_000.0 + 6 * DAY,))
@@ -157,7 +176,7 @@ def test_conversations_expire_by_their_last_change(store: Store) -> None:
 
 def test_a_key_of_the_configuration_that_a_server_repeats_is_not_stored(store: Store) -> None:
     register("sk-configured-0123456789")
-    chat = Chat(
+    chat = StoredChat(
         turns=exchange("Why?", "Your key is sk-configured-0123456789"), question=user("sk-configured-0123456789")
     )
     store.save(chat)
@@ -167,7 +186,7 @@ def test_a_key_of_the_configuration_that_a_server_repeats_is_not_stored(store: S
 def test_a_conversation_is_readable_by_its_owner_only(store: Store) -> None:
     before = os.umask(0)
     try:
-        store.save(Chat("m", turns=exchange("Why?")))
+        store.save(StoredChat("m", turns=exchange("Why?")))
         with store._file.open() as database:
             database.execute("begin")
             database.execute("update chats set name = 'secret'")  # a journal beside it while this is not done
@@ -208,7 +227,7 @@ def test_a_store_of_a_newer_version_is_left_as_it_is(store: Store):
         database.execute("create table chats (id integer primary key, other text)")
         database.execute("pragma user_version = 3")
     before = store.path.read_bytes()
-    for call in (store.list, lambda: store.save(Chat(turns=exchange("Why?"))), lambda: store.expire(0)):
+    for call in (store.list, lambda: store.save(StoredChat(turns=exchange("Why?"))), lambda: store.expire(0)):
         with pytest.raises(ConfigError, match="a newer version of modelbay wrote it") as raised:
             call()
         assert raised.value.hint == "update modelbay, or rename the file to start a new one"
@@ -216,7 +235,7 @@ def test_a_store_of_a_newer_version_is_left_as_it_is(store: Store):
 
 
 def test_a_locked_store_names_the_other_program(store: Store):
-    store.save(Chat(turns=exchange("Why?")))
+    store.save(StoredChat(turns=exchange("Why?")))
     store.wait(0.0)
     with closing(sqlite3.connect(store.path)) as other:
         other.execute("begin exclusive")
@@ -228,8 +247,8 @@ def test_a_locked_store_names_the_other_program(store: Store):
 def test_sent_messages_are_listed_newest_first_each_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert store.messages(10) == ()
     assert not store.path.exists()
-    store.save(Chat("m", turns=[*exchange("Why?"), *exchange("How?")]))
-    store.save(Chat("m", turns=exchange("When?"), question=user("Why?", Media(kind="image", data="A" * 2000))))
+    store.save(StoredChat("m", turns=[*exchange("Why?"), *exchange("How?")]))
+    store.save(StoredChat("m", turns=exchange("When?"), question=user("Why?", Media(kind="image", data="A" * 2000))))
     assert store.messages(10) == ("Why?", "When?", "How?")
     assert store.messages(2) == ("Why?", "When?")
     monkeypatch.setattr("modelbay.chat.store.MOST_BYTES", 1000)
@@ -238,7 +257,7 @@ def test_sent_messages_are_listed_newest_first_each_once(store: Store, monkeypat
 
 def test_a_search_looks_at_titles_and_messages_in_any_case(store: Store) -> None:
     for title, question in (("Sky", "Why is it blue?"), ("", "Wo ist die STRASSE?"), ("Bread", "Flour and water")):
-        store.save(Chat(turns=exchange(question, f"About {question}"), title=title))
+        store.save(StoredChat(turns=exchange(question, f"About {question}"), title=title))
     found = {
         query: [one.name for one in store.list(query)] for query in ("sKY", "BLUE why", "straße", "water sky", " ")
     }
@@ -249,18 +268,18 @@ def test_a_search_looks_at_titles_and_messages_in_any_case(store: Store) -> None
 
 
 def test_a_search_looks_at_no_file(store: Store) -> None:
-    store.save(Chat(turns=[user("Read it", Media(kind="document", text="needle", name="notes.txt"))]))
+    store.save(StoredChat(turns=[user("Read it", Media(kind="document", text="needle", name="notes.txt"))]))
     assert store.list("needle") == []
 
 
 def test_a_search_shows_so_many_at_most(store: Store) -> None:
     for number in range(5):
-        store.save(Chat(turns=exchange(f"Question {number}")))
+        store.save(StoredChat(turns=exchange(f"Question {number}")))
     assert [one.name for one in store.list("question", 2)] == ["Question 4", "Question 3"]
 
 
 def test_a_deleted_conversation_is_found_no_more_and_leaves_no_words(store: Store) -> None:
-    chat = Chat(turns=exchange(WORD))
+    chat = StoredChat(turns=exchange(WORD))
     store.save(chat)
     assert store.list(WORD)
     assert chat.id is not None
@@ -270,7 +289,7 @@ def test_a_deleted_conversation_is_found_no_more_and_leaves_no_words(store: Stor
 
 
 def test_the_model_of_each_answer_is_stored(store: Store) -> None:
-    chat = Chat(turns=exchange("Why?"), models={1: "sim/thinker"})
+    chat = StoredChat(turns=exchange("Why?"), models={1: "sim/thinker"})
     store.save(chat)
     chat.turns += exchange("And?")
     chat.models[3] = "other"
@@ -280,7 +299,7 @@ def test_the_model_of_each_answer_is_stored(store: Store) -> None:
 
 def test_the_latest_is_the_one_that_changed_last(store: Store) -> None:
     assert store.latest() is None
-    first, second = Chat(turns=exchange("One")), Chat(turns=exchange("Two"))
+    first, second = StoredChat(turns=exchange("One")), StoredChat(turns=exchange("Two"))
     store.save(first)
     store.save(second)
     assert store.latest() == second.id
@@ -290,7 +309,7 @@ def test_the_latest_is_the_one_that_changed_last(store: Store) -> None:
 
 
 def test_ten_thousand_conversations_are_searched_without_reading_their_files(store: Store) -> None:
-    store.save(Chat(turns=exchange("The needle")))
+    store.save(StoredChat(turns=exchange("The needle")))
     with sqlite3.connect(store.path) as database:
         database.execute(
             "with recursive n(i) as (select 2 union all select i + 1 from n where i < 10000)"

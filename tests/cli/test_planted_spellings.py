@@ -11,8 +11,8 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Text, Turn
 from modelbay.secrecy import redact, register
 from tests.cli.inside import Inside
@@ -223,7 +223,7 @@ def test_a_saved_conversation_has_no_configured_secret(tmp_path: Path) -> None:
         Turn("user", [Text(text="What is sk-typed-by-a-person?")]),
         Turn("assistant", [Text(text="sk-planted-in-a-reply-42")]),
     ]
-    chat = Chat(turns=said, title="about sk-planted-in-a-reply-42")
+    chat = StoredChat(turns=said, title="about sk-planted-in-a-reply-42")
     store.save(chat)
     assert b"sk-planted" not in store.path.read_bytes()
     assert chat.id is not None

@@ -9,7 +9,7 @@ import pytest
 
 from modelbay import Hub, Reply, collect, errors, hub, sync
 from modelbay.events import PartDelta, PartEnded
-from modelbay.library import reply_stream, tool_run
+from modelbay.library import chat, reply_stream, tool_run
 from modelbay.model import Cost
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
@@ -136,13 +136,18 @@ def members(of: type) -> dict[str, object]:
 
 
 RENAMED = {"aclose": "close"}
-OWN = {"config"}
+OWN = {"config", "model", "settings"}
 """Attributes of the object in one of them."""
 
 
 @pytest.mark.parametrize(
     ("awaited", "blocking"),
-    [(hub.Hub, sync.Hub), (reply_stream.ReplyStream, sync.ReplyStream), (tool_run.ToolRun, sync.ToolRun)],
+    [
+        (hub.Hub, sync.Hub),
+        (chat.Chat, sync.Chat),
+        (reply_stream.ReplyStream, sync.ReplyStream),
+        (tool_run.ToolRun, sync.ToolRun),
+    ],
 )
 def test_the_blocking_face_has_the_same_members_with_the_same_parameters_and_texts(
     awaited: type, blocking: type

@@ -81,6 +81,23 @@ def test_content_that_must_be_a_string_becomes_one(message):
     assert learned(message, LIST)[1]["messages"] == [{"role": "user", "content": "Hi"}]
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "thinking is enabled but reasoning_content is missing in assistant tool call message at index 1",
+        "The `reasoning_content` in the thinking mode must be passed back to the API.",
+    ],
+)
+def test_reasoning_that_is_missing_in_replies_of_other_models_is_empty(message):
+    own = {"role": "assistant", "content": "a", "reasoning_content": "b"}
+    other = {"role": "assistant", "content": "", "tool_calls": [{"id": "c"}]}
+    asked = {"role": "user", "content": "Hi"}
+    found, body = learned(message, {"messages": [asked, other, asked, own]})
+    assert str(found) == "empty reasoning is sent with earlier replies that have none"
+    assert body["messages"] == [asked, {**other, "reasoning_content": ""}, asked, own]
+    assert learned(message, {"messages": [asked, own]})[0] is None
+
+
 def test_content_with_a_picture_does_not():
     picture = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
     body = {"messages": [{"role": "user", "content": [*PARTS, picture]}]}

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from textual.geometry import Offset
 
-from modelbay.chat.chat import Chat
 from modelbay.chat.keeping import Keeper
 from modelbay.chat.store import Store
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Media, Text, Turn, user
 from modelbay.errors import ModelbayError
 from modelbay.events import PartDelta, PartEnded, PartStarted
@@ -202,7 +202,7 @@ async def test_leaving_in_the_middle_of_an_answer_loses_neither_question_nor_ans
 
 async def test_a_question_that_was_never_answered_is_in_the_composer_again(home: Path, configured: str):
     notes = Media(kind="document", text="It is red.", media_type="text/plain", name="notes.txt")
-    Store(home / "conversations.sqlite").save(Chat(question=user("Why is the sky blue?", notes)))
+    Store(home / "conversations.sqlite").save(StoredChat(question=user("Why is the sky blue?", notes)))
     async with sitting(configured, home=home) as person:
         await person.says("/resume")
         await person.sees("Resume a conversation", "Why is the sky blue?")
@@ -400,7 +400,7 @@ async def test_an_answer_goes_on_when_the_configuration_changes_under_it(
 ):
     asked, go = asyncio.Event(), asyncio.Event()
 
-    async def slow(self: Keeper, chat: Chat) -> None:
+    async def slow(self: Keeper, chat: StoredChat) -> None:
         asked.set()
         await go.wait()
 

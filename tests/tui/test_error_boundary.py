@@ -11,8 +11,8 @@ from textual import events
 from textual.app import App
 from textual.timer import Timer
 
-from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.errors import StoreError
 from modelbay.tui import error_boundary
 from modelbay.tui.app import ModelbayApp
@@ -159,7 +159,7 @@ async def test_a_store_that_fails_is_reported_and_the_conversation_goes_on(
         await person.says("Hello")
         await person.sees("You asked: Hello")
 
-        def full(self: Store, chat: Chat) -> None:
+        def full(self: Store, chat: StoredChat) -> None:
             raise StoreError("database or disk is full")
 
         monkeypatch.setattr(Store, "save", full)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Media, Text, Turn, user
 from tests.tui.sitting import Sitting, sitting
 from tests.tui.test_folded_pastes import MARK, SIXTY, asked, written
@@ -15,7 +15,7 @@ def stored(home: Path, *conversations: list[str], pending: str = "") -> None:
     for number, messages in enumerate(conversations):
         turns = [turn for text in messages for turn in (user(text, picture), Turn("assistant", [Text(text="A reply")]))]
         question = user(pending) if pending and number == len(conversations) - 1 else None
-        Store(home / "conversations.sqlite").save(Chat(turns=turns, question=question))
+        Store(home / "conversations.sqlite").save(StoredChat(turns=turns, question=question))
 
 
 async def found(person: Sitting, *messages: str) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Text, Turn, user
 from tests.tui.sitting import sitting
 
@@ -16,7 +16,7 @@ def stored(home: Path, *questions: str) -> Store:
     store = Store(home / "conversations.sqlite")
     for question in questions:
         turns = [user(question), Turn("assistant", [Text(text=f"Of {question.lower()} much is known.")])]
-        store.save(Chat(turns=turns, title=f"About {question}"))
+        store.save(StoredChat(turns=turns, title=f"About {question}"))
     return store
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelbay.chat.chat import Chat
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, ToolResult, Turn
 from modelbay.errors import FileError
 from modelbay.secrecy import stored
@@ -27,7 +27,7 @@ NAME_LENGTH = 50
 """Characters of a title in the name of a file."""
 
 
-def to_markdown(chat: Chat, *, thinking: bool = True, now: datetime | None = None) -> str:
+def to_markdown(chat: StoredChat, *, thinking: bool = True, now: datetime | None = None) -> str:
     """The conversation with the model of each answer and the names of attached files. Thinking is folded, or left out."""
     when = (now or datetime.now()).strftime("%Y-%m-%d %H:%M")
     blocks = [f"# {' '.join(chat.name.split()) or 'Conversation'}", f"Exported from modelbay on {when}."]
@@ -38,12 +38,12 @@ def to_markdown(chat: Chat, *, thinking: bool = True, now: datetime | None = Non
     return stored("\n\n".join(blocks) + "\n")
 
 
-def has_thinking(chat: Chat) -> bool:
+def has_thinking(chat: StoredChat) -> bool:
     """Whether the conversation contains thinking with a text."""
     return any(isinstance(part, Thinking) and part.text.strip() for turn in chat.turns for part in turn.parts)
 
 
-def export_path(chat: Chat, argument: str) -> Path:
+def export_path(chat: StoredChat, argument: str) -> Path:
     """The path of the file to write. `argument` is a file or a folder; default: the current folder. In a folder, the name is made
     from the title and does not exist yet.
 

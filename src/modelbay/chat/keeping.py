@@ -6,8 +6,8 @@ from threading import Lock
 from time import monotonic
 from typing import Literal, TypeAlias
 
-from modelbay.chat.chat import Chat
 from modelbay.chat.store import Store
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.errors import StoreError
 from modelbay.storage.sqlite import WAIT
 
@@ -31,13 +31,13 @@ class Keeper:
         self._one = Lock()
         """One write at a time: the write of an interrupted answer may still be running in a thread."""
 
-    def keeps(self, chat: Chat) -> bool:
+    def keeps(self, chat: StoredChat) -> bool:
         """Whether a conversation is stored. With "ask", only conversations that the user has saved are."""
         return not chat.private and (
             self.mode == "always" or (self.mode == "ask" and (chat.saved or chat.id is not None))
         )
 
-    async def turn_private(self, chat: Chat) -> None:
+    async def turn_private(self, chat: StoredChat) -> None:
         """Makes a conversation private and deletes it from the store, or makes a private one public and stores it.
 
         Raises:
@@ -48,7 +48,7 @@ class Keeper:
         chat.private = not chat.private
         await self.changed(chat)
 
-    async def changed(self, chat: Chat) -> None:
+    async def changed(self, chat: StoredChat) -> None:
         """Stores a new question, or the end of an answer."""
         if not self.keeps(chat):
             return
@@ -64,7 +64,7 @@ class Keeper:
         if copied:
             self._report("Another program changed this conversation; it continues here as a copy")
 
-    def _put(self, chat: Chat) -> bool:
+    def _put(self, chat: StoredChat) -> bool:
         with self._one:
             self.store.wait(0.0 if self._failed else WAIT)  # wait only once, otherwise every question is delayed
             if not chat.empty:
@@ -72,12 +72,12 @@ class Keeper:
             self._delete(chat)  # its only question was interrupted, and the user has it back
             return False
 
-    def _delete(self, chat: Chat) -> None:
+    def _delete(self, chat: StoredChat) -> None:
         if chat.id is not None:
             self.store.delete(chat.id)
             chat.id, chat.revision, chat.stored = None, 0, 0
 
-    async def came(self, chat: Chat) -> None:
+    async def came(self, chat: StoredChat) -> None:
         """Stores the answer so far, every few seconds."""
         if self._failed or chat.id is None or not self.keeps(chat) or monotonic() < self._next:
             return

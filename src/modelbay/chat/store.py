@@ -12,13 +12,15 @@ from secrets import randbits
 
 from msgspec import Struct
 
-from modelbay.chat.chat import Chat
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Turn
 from modelbay.errors import MalformedReply, StoreError, UnknownConversation
-from modelbay.json_text import decode_as, encode
+from modelbay.json_text import decode_as
+from modelbay.library.history import stored_turn, turn_of
 from modelbay.secrecy import stored
 from modelbay.storage.paths import data_dir
 from modelbay.storage.sqlite import Database
+from modelbay.usage import Usage
 
 SCHEMA = """
 create table if not exists chats (
@@ -54,7 +56,7 @@ create table if not exists details (
 """`details` contains the columns for lists and searches: reading the content of a turn also reads its files. `words` is the text
 of the turn in lower case."""
 VERSION = 2
-"""Version of the schema. A file with a higher version is refused and not changed."""
+"""Version of the schema and of the stored turns. A file with a higher version is refused and not changed."""
 COLUMNS = (
     "title", "name", "model", "effort", "saved", "revision",
     "input_tokens", "output_tokens", "context", "cost", "question", "partial",
@@ -115,7 +117,7 @@ class Store:
         """Sets the seconds to wait for another program's write (5 at first)."""
         self._file.wait = seconds
 
-    def save(self, chat: Chat) -> bool:
+    def save(self, chat: StoredChat) -> bool:
         """Stores a conversation, or the turns that were added to it. Returns whether it was stored as a copy, because another
         program has changed or deleted the stored one in the meantime.
 
@@ -130,8 +132,9 @@ class Store:
             # a number may be that of a deleted conversation, so no two conversations begin with the same revision
             revision = chat.revision + 1 if chat.id is not None else randbits(BITS)
             row = (
-                stored(chat.title), stored(chat.name), chat.model, chat.effort, time.time(), revision, chat.input_tokens,
-                chat.output_tokens, chat.context, chat.cost, _encoded(chat.question), stored("".join(chat.pieces)),
+                stored(chat.title), stored(chat.name), chat.model, chat.effort, time.time(), revision,
+                chat.usage.input_total, chat.usage.output_total, chat.context, chat.known_cost,
+                _encoded(chat.question), stored("".join(chat.pieces)),
             )  # fmt: skip
             id = chat.id
             if id is None:
@@ -154,7 +157,7 @@ class Store:
         chat.id, chat.revision, chat.stored = id, revision, len(chat.turns)
         return copied
 
-    def came(self, chat: Chat) -> None:
+    def came(self, chat: StoredChat) -> None:
         """Stores the answer so far.
 
         Raises:
@@ -210,7 +213,7 @@ class Store:
         found = self.list(most=1)
         return found[0].id if found else None
 
-    def load(self, id: int) -> Chat:
+    def load(self, id: int) -> StoredChat:
         """A stored conversation. If the program ended during an answer, it contains the answer so far.
 
         Raises:
@@ -228,12 +231,14 @@ class Store:
             raise _missing(id)
         fields = dict(zip(COLUMNS, row, strict=True))
         try:
-            chat = Chat(
-                turns=[decode_as(content, Turn) for (content,) in turns],
-                question=decode_as(fields["question"], Turn) if fields["question"] else None,
+            chat = StoredChat(
+                turns=[turn_of(content) for (content,) in turns],
+                question=turn_of(fields["question"]) if fields["question"] else None,
                 models=answered_by,
                 pieces=[fields["partial"]] if fields["partial"] else [],
-                **{name: fields[name] for name in COLUMNS if name not in ("name", "saved", "question", "partial")},
+                usage=Usage(input=fields["input_tokens"], output=fields["output_tokens"]),
+                earlier_cost=fields["cost"],
+                **{name: fields[name] for name in ("title", "model", "effort", "revision", "context")},
             )
         except MalformedReply as error:
             raise StoreError(
@@ -286,8 +291,7 @@ def _missing(id: int) -> UnknownConversation:
 
 
 def _encoded(turn: Turn | None) -> bytes | None:
-    """A turn as JSON, without the API keys of the configuration: a server may have repeated one."""
-    return None if turn is None else stored(encode(turn).decode()).encode()
+    return None if turn is None else stored_turn(turn)
 
 
 def _words(turn: Turn) -> str:

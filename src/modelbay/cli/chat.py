@@ -11,10 +11,10 @@ import click
 from modelbay import threads
 from modelbay.chat.attachments import attachments, mentioned
 from modelbay.chat.bill import dollars
-from modelbay.chat.chat import Chat
 from modelbay.chat.export import export_path, to_markdown, write_export
 from modelbay.chat.keeping import Keeper
 from modelbay.chat.store import Store
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.cli import terminal
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
@@ -96,7 +96,7 @@ class _Plain:
         self._conversation = conversation
         """The ID of the stored conversation to continue."""
         self._direct = direct
-        self._chat = Chat(direct.model)
+        self._chat = StoredChat(direct.model)
         self._store = Store()
         self._files: list[Media] = []
         self._keeper = Keeper(self._store, "never", terminal.warning)
@@ -221,7 +221,7 @@ class _Plain:
             case "quit" | "exit":
                 return False
             case "new":
-                self._chat = Chat(self._chat.model, self._chat.effort)
+                self._chat = StoredChat(self._chat.model, self._chat.effort)
             case "model":
                 self._model(hub, argument)
             case "effort":
@@ -287,7 +287,7 @@ class _Plain:
     def _resume(self, argument: str) -> None:
         if argument.isascii() and argument.isdigit():
             self._chat = self._store.load(int(argument))
-            spent = f", {dollars(self._chat.cost)}" if self._chat.cost is not None else ""
+            spent = f", {dollars(cost)}" if (cost := self._chat.known_cost) is not None else ""
             terminal.note(f'resumed "{self._chat.name}": {len(self._chat.turns)} turns{spent}')
             if self._chat.question is not None:
                 asked, self._files = self._chat.take_back()

@@ -1,6 +1,6 @@
 """A reply that is read while it arrives: as events, as text, or at last as a whole."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
@@ -32,18 +32,11 @@ class ReplyStream:
     cancelling the task that reads close the connection to the provider at once.
     """
 
-    def __init__(
-        self,
-        call: ModelCall,
-        whole: Callable[[list[Event], Target | None], Reply],
-        timeout: float | None = None,
-    ) -> None:
-        """`whole` makes the reply of the events, or raises its error. `timeout`: maximum seconds from
-        the beginning of reading to the end of the reply."""
-        self._make_whole = whole
-        self._record = _Record()
-        # it does not refer to this stream: a loop that is left drops it, and with it the connection, at once
-        self._events = _read(call, self._record, timeout)
+    def __init__(self, events: AsyncGenerator[Event, None], reply: Callable[[], Awaitable[Reply]]) -> None:
+        """`reply` gives the reply after its events were read, or raises its error. The events must not refer to this stream: a
+        loop that is left then drops them, and with them the connection, at once."""
+        self._events = events
+        self._reply = reply
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._events
@@ -88,7 +81,7 @@ class ReplyStream:
                     if event.kind == kind and event.text:
                         yield event.text
                 elif type(event) is Failed:
-                    self._whole()
+                    await self.reply()
 
     async def reply(self) -> Reply:
         """The whole reply, after the rest of it has arrived.
@@ -99,12 +92,7 @@ class ReplyStream:
         """
         async for _ in self._events:
             pass
-        if self._record.error is not None:
-            raise self._record.error
-        return self._whole()
-
-    def _whole(self) -> Reply:
-        return self._make_whole(self._record.events, self._record.target)
+        return await self._reply()
 
     async def aclose(self) -> None:
         """Close the connection to the provider, unless the reply has ended."""
@@ -117,6 +105,21 @@ class ReplyStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def reply_stream(
+    call: ModelCall, whole: Callable[[list[Event], Target | None], Reply], timeout: float | None = None
+) -> ReplyStream:
+    """The reply of a call. `whole` makes it of the events, or raises its error. `timeout`: maximum seconds from the beginning of
+    reading to the end of the reply."""
+    record = _Record()
+
+    async def reply() -> Reply:
+        if record.error is not None:
+            raise record.error
+        return whole(record.events, record.target)
+
+    return ReplyStream(_read(call, record, timeout), reply)
 
 
 class _Record:

@@ -35,27 +35,22 @@ class ToolRun:
     It can be read once. Leaving its context, `aclose`, and cancelling the task that reads end it at once.
     """
 
-    def __init__(
-        self, turns: list[Turn], tools: Sequence[Tool], ask: Callable[[list[Turn], int], ReplyStream], max_steps: int
-    ) -> None:
-        """`ask` continues a conversation after a number of replies. Raises ValueError if two tools have one name."""
-        names = [tool.name for tool in tools]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"several tools are called {repeated[0]}")
-        self._work = _Work(turns, dict(zip(names, tools, strict=True)), ask, max_steps)
+    def __init__(self, work: "Work", events: AsyncGenerator[RunEvent, None] | None = None) -> None:
+        """`events`: the events of the work, passed through a generator."""
+        self.work = work
         # it does not refer to this run: a loop that is left drops it, and with it the connection, at once
-        self._events = self._work.events()
+        self._events = work.events() if events is None else events
 
     @property
     def turns(self) -> list[Turn]:
         """The conversation so far: the prompt, and the replies and results after it. If the run ended early, the calls of
         functions without a result have one that says so."""
-        return self._work.turns
+        return self.work.turns
 
     @property
     def steps(self) -> list[Reply]:
         """The replies so far."""
-        return self._work.steps
+        return self.work.steps
 
     @property
     def usage(self) -> Usage:
@@ -79,9 +74,9 @@ class ToolRun:
         """
         async for _ in self._events:
             pass
-        if self._work.error is not None:
-            raise self._work.error
-        if not self._work.whole:
+        if self.work.error is not None:
+            raise self.work.error
+        if not self.work.whole:
             raise IncompleteReply("the run was closed before its last reply")
         return self.steps[-1]
 
@@ -107,19 +102,23 @@ class ToolRun:
         await self.aclose()
 
 
-class _Work:
-    """The work of a run, and what it has led to."""
+class Work:
+    """The work of a run, and its results so far."""
 
     def __init__(
-        self, turns: list[Turn], tools: dict[str, Tool], ask: Callable[[list[Turn], int], ReplyStream], max_steps: int
+        self, turns: list[Turn], tools: Sequence[Tool], ask: Callable[[list[Turn], int], ReplyStream], max_steps: int
     ) -> None:
+        """`ask` continues a conversation after a number of replies. Raises ValueError if two tools have one name."""
+        names = [tool.name for tool in tools]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"several tools are called {repeated[0]}")
         self.turns = turns
         self.steps: list[Reply] = []
         self.whole = False
         """Whether the last reply has arrived."""
         self.error: ModelbayError | None = None
         """The error that ended the run."""
-        self._tools = tools
+        self._tools = dict(zip(names, tools, strict=True))
         self._ask = ask
         self._max_steps = max_steps
 

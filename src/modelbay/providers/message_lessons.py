@@ -1,4 +1,4 @@
-"""Lessons from a 400 about messages: roles that an endpoint rejects, and content that must be a string.
+"""Lessons from a 400 about messages: roles that an endpoint rejects, content that must be a string, and reasoning that is missing.
 
 Servers apply a model's chat template and reject what it does not support, each in its own words. A lesson changes a
 rendered body of any protocol in place, before it is sent to the endpoint.
@@ -31,6 +31,9 @@ _STRING = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _ALTERNATE = re.compile(r"roles? must (?:strictly )?alternate|alternate between user and assistant", re.IGNORECASE)
+_REASONING = re.compile(
+    r"reasoning_content\b.{0,80}?(?:missing|required|must be (?:passed back|present|set))", re.IGNORECASE | re.DOTALL
+)
 _SYSTEM = ("system", "developer")
 
 
@@ -52,6 +55,8 @@ def lesson(error: BadRequest, body: dict[str, Any]) -> str | None:
         return STRINGS
     if _ALTERNATE.search(text) and len(list(_messages(body))) > 1:
         return MERGED
+    if _REASONING.search(text) and next(_without_reasoning(body), None) is not None:
+        return REASONING
     return None
 
 
@@ -155,6 +160,18 @@ def _merged(body: dict[str, Any]) -> bool:
     return len(out) < len(items)
 
 
+def _without_reasoning(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (message for message in _messages(body) if message["role"] == "assistant" and REASONING_FIELD not in message)
+
+
+def _reasoning(body: dict[str, Any]) -> bool:
+    """Add empty reasoning to assistant messages without any, as a model of another provider wrote them."""
+    found = list(_without_reasoning(body))
+    for message in found:
+        message[REASONING_FIELD] = ""
+    return bool(found)
+
+
 def _is_plain(message: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(message, dict) and "role" in message and message.keys() <= {"role", "content"}
 
@@ -166,9 +183,11 @@ class MessageLesson(Struct, frozen=True):
 
 
 DEVELOPER, SYSTEM, STRINGS, MERGED = "role:developer", "role:system", "content:list", "roles:repeated"
+REASONING, REASONING_FIELD = "reasoning:missing", "reasoning_content"
 LESSONS = {
     DEVELOPER: MessageLesson("developer messages are sent as system messages", _developer),
     SYSTEM: MessageLesson("system messages are sent as part of user messages", _system),
     STRINGS: MessageLesson("message content is sent as strings", _strings),
     MERGED: MessageLesson("consecutive messages of one role are merged", _merged),
+    REASONING: MessageLesson("empty reasoning is sent with earlier replies that have none", _reasoning),
 }

@@ -14,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 
 from modelbay.chat.attachments import dragged
-from modelbay.chat.chat import Chat
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.errors import ConfigError, UnknownModel
 from modelbay.onboarding import choose_models as choosing
 from modelbay.onboarding.choose_models import checked, level, levels
@@ -328,7 +328,7 @@ class ModelbayApp(ConversationCommands):
         await self.push_screen_wait(HelpDialog())
 
     async def command_new(self, argument: str) -> None:
-        self.state.chat = Chat(self.state.chat.model, self.state.chat.effort)
+        self.state.chat = StoredChat(self.state.chat.model, self.state.chat.effort)
         self.chat_screen.unanswered = None
         await self.chat_screen.transcript.show([])
         self.chat_screen.show_foot()

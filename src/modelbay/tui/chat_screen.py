@@ -545,11 +545,11 @@ class ChatScreen(Screen[None]):
 
     def _spent(self) -> str:
         chat = self._state.chat
-        if not chat.input_tokens and not chat.output_tokens:
+        if not chat.usage.total:
             return "/help"
-        words = [f"{size(chat.input_tokens) or 0} in · {size(chat.output_tokens) or 0} out"]
-        if chat.cost is not None:
-            words.append(dollars(chat.cost))
+        words = [f"{size(chat.usage.input_total) or 0} in · {size(chat.usage.output_total) or 0} out"]
+        if (cost := chat.known_cost) is not None:
+            words.append(dollars(cost))
         model = self._state.model
         if model and model.max_context_tokens and chat.context:
             share = chat.context / model.max_context_tokens

@@ -6,9 +6,9 @@ from functools import partial
 from textual.app import App
 
 from modelbay.catalog.summary import counted
-from modelbay.chat.chat import Chat
 from modelbay.chat.code_blocks import CodeBlock, code_blocks
 from modelbay.chat.export import export_path, has_thinking, to_markdown, write_export
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.tui import clipboard
 from modelbay.tui.chat_screen import ChatScreen
 from modelbay.tui.dialogs.confirm import Confirm
@@ -111,7 +111,7 @@ class ConversationCommands(App[None]):
         if chosen is not None:
             await self.resume(await to_thread(self.state.store.load, chosen.id))
 
-    async def resume(self, chat: Chat) -> None:
+    async def resume(self, chat: StoredChat) -> None:
         """Continues a stored conversation."""
         self.state.chat = chat
         if chat.model is not None and self.state.model is None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from modelbay.chat.chat import Chat
 from modelbay.chat.keeping import Keeper
 from modelbay.chat.store import Store
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.config.load import load, parse
 from modelbay.config.schema import Config
 from modelbay.errors import ConfigError, ModelbayError
@@ -40,7 +40,7 @@ class AppState:
         self.hub = Hub(self.config)
         self._users: list[Hub] = []
         """The hub of each answer in progress."""
-        self.chat = Chat(model)
+        self.chat = StoredChat(model)
         self.store = Store()
         self.remembered = PreferenceFile()
         self.preferences = self.remembered.read()

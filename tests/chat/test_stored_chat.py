@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.chat.chat import Chat
+from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Text, Thinking, Turn
 from modelbay.errors import ModelbayError
 from modelbay.events import PartDelta
@@ -24,24 +24,24 @@ async def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
             yield opened
 
 
-async def asks(chat: Chat, hub: Hub, text: str) -> None:
+async def asks(chat: StoredChat, hub: Hub, text: str) -> None:
     async for _ in chat.ask(hub, text):
         pass
 
 
 async def test_a_whole_answer_is_kept_with_its_reasoning_and_counted(hub: Hub):
-    chat = Chat("anthropic/sim-thinker", "low")
+    chat = StoredChat("anthropic/sim-thinker", "low")
     await asks(chat, hub, "Why?")
     await asks(chat, hub, "And?")
     assert [turn.role for turn in chat.turns] == ["user", "assistant", "user", "assistant"]
     assert any(isinstance(part, Thinking) for part in chat.turns[1].parts)
-    assert chat.input_tokens > 0
-    assert chat.output_tokens > 0
-    assert chat.context < chat.input_tokens + chat.output_tokens
+    assert chat.usage.input_total > 0
+    assert chat.usage.output_total > 0
+    assert chat.context < chat.usage.total
 
 
 async def test_of_an_interrupted_answer_the_text_is_kept(hub: Hub):
-    chat = Chat("openai_chat/sim-text!pace=0.01")
+    chat = StoredChat("openai_chat/sim-text!pace=0.01")
     said = ""
     async with aclosing(chat.ask(hub, "write 300 words")) as events:
         async for event in events:
@@ -49,13 +49,13 @@ async def test_of_an_interrupted_answer_the_text_is_kept(hub: Hub):
             if len(said) > 50:
                 break
     assert chat.turns[-1] == Turn("assistant", [Text(text=said)])
-    await asks(Chat("openai_chat/sim-text", turns=chat.turns), hub, "Go on")
+    await asks(StoredChat("openai_chat/sim-text", turns=chat.turns), hub, "Go on")
 
 
 @pytest.mark.parametrize("fault", ["401", "cut-before", "503"])
 async def test_where_nothing_came_the_chat_is_as_it_was(hub: Hub, fault: str):
     hub._line.policy = Policy(base=0.01)
-    chat = Chat(f"openai_chat/sim-text!{fault}")
+    chat = StoredChat(f"openai_chat/sim-text!{fault}")
     with pytest.raises(ModelbayError):
         await asks(chat, hub, "Hello")
-    assert chat == Chat(f"openai_chat/sim-text!{fault}")
+    assert chat == StoredChat(f"openai_chat/sim-text!{fault}")

@@ -1,14 +1,15 @@
-"""A chat: its turns, and how a complete, interrupted or failed answer changes them."""
+"""A chat of the app: the history of the library's chat, with what is stored beside it."""
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
 from typing import Protocol
 
-from msgspec import Struct, field
+from msgspec import field
 
-from modelbay.conversation import AnyPart, Media, Text, ToolResult, Turn, user
-from modelbay.events import Event, PartDelta, PartStarted, Reply, collect
+from modelbay.conversation import AnyPart, Media, Text, ToolCall, ToolResult, Turn, user
+from modelbay.events import Event, PartDelta
 from modelbay.hub import Hub
+from modelbay.library.chat import Chat
+from modelbay.library.history import History, unfinished
 
 BRANCH = " (branch)"
 """Suffix of the title of a chat that branches off another one."""
@@ -21,24 +22,17 @@ class ChatStorage(Protocol):
     leaving: bool
     """Whether the program is about to end."""
 
-    async def changed(self, chat: "Chat") -> None: ...
+    async def changed(self, chat: "StoredChat") -> None: ...
 
-    async def came(self, chat: "Chat") -> None: ...
+    async def came(self, chat: "StoredChat") -> None: ...
 
 
-class Chat(Struct):
+class StoredChat(History):
     """`model` and `effort` apply to the next question; None is the default."""
 
     model: str | None = None
     effort: str | None = None
-    turns: list[Turn] = field(default_factory=list)
     title: str = ""
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: float | None = None
-    """US dollars so far, without the answers whose price is unknown."""
-    context: int = 0
-    """Tokens of the last request and its answer."""
     question: Turn | None = None
     """The question that is being answered."""
     pieces: list[str] = field(default_factory=list)
@@ -59,33 +53,25 @@ class Chat(Struct):
     async def ask(
         self, hub: Hub, text: str, files: Sequence[Media] = (), keeper: ChatStorage | None = None
     ) -> AsyncGenerator[Event, None]:
-        """The events of the answer. Leaving the iteration interrupts it.
-
-        The question becomes part of the chat together with its answer. An interrupted answer keeps its text, but not its
-        thinking, which providers accept only if it is complete. Without an answer the chat does not change.
+        """The events of the answer. Leaving the iteration interrupts it. The turns change as those of `Chat.stream`.
 
         Raises:
             ModelbayError: the answer did not start.
         """
         question = self.question = user(text, *files)
-        events: list[Event] = []
-        texts: set[int] = set()
         before = len(self.turns)
         try:
             if keeper is not None:
                 await keeper.changed(self)
-            async with aclosing(hub.stream([*self.turns, question], model=self.model, effort=self.effort)) as stream:
+            async with Chat(hub, self, self.model, {"effort": self.effort}).stream([question]) as stream:
                 async for event in stream:
-                    events.append(event)
-                    if isinstance(event, PartStarted) and isinstance(event.part, Text):
-                        texts.add(event.key)
-                    elif isinstance(event, PartDelta) and event.key in texts:
+                    if isinstance(event, PartDelta) and event.kind == "text":
                         self.pieces.append(event.text)
                         if keeper is not None:
                             await keeper.came(self)
                     yield event
         finally:
-            self._end(hub, question, events)
+            self._end(hub, before)
             if keeper is not None:
                 if keeper.leaving and len(self.turns) == before:
                     self.question = question  # the user gets it back when the conversation is resumed
@@ -96,20 +82,21 @@ class Chat(Struct):
         """Whether all turns are stored."""
         return self.id is not None and self.stored == len(self.turns)
 
-    def branch(self, number: int) -> "Chat":
+    def branch(self, number: int) -> "StoredChat":
         """A new chat with the turns before that index. This chat does not change, in the store neither."""
-        return Chat(
-            self.model, self.effort, self.turns[:number],
+        return StoredChat(
+            self.model, self.effort, turns=self.turns[:number],
             title=f"{self.name.removesuffix(BRANCH)}{BRANCH}" if number else "",
-            input_tokens=self.input_tokens, output_tokens=self.output_tokens, cost=self.cost,
+            usage=self.usage, costs=list(self.costs),
+            earlier_cost=self.earlier_cost, earlier_unpriced=self.earlier_unpriced,
             private=self.private, saved=self.id is not None,
             models={at: model for at, model in self.models.items() if at < number},
         )  # fmt: skip
 
     def settle(self) -> None:
-        """Makes an interrupted answer part of the chat, with the text so far."""
-        if self.question is not None and (text := "".join(self.pieces)):
-            self.turns += [self.question, Turn("assistant", [Text(text=text)])]
+        """Makes an answer that was interrupted by the end of the program part of the chat, with the text so far."""
+        if self.question is not None and self.pieces:
+            self.add([self.question], unfinished("".join(self.pieces)))
             self.question = None
         self.pieces = []
 
@@ -120,34 +107,17 @@ class Chat(Struct):
             return "", []
         return asked.text, [part for part in asked.parts if isinstance(part, Media)]
 
-    def _end(self, hub: Hub, question: Turn, events: list[Event]) -> None:
-        reply = collect(events)
-        if reply.usage is not None:
-            self._add(hub, reply)
-        answer, before = reply.turn() if reply.finish is not None else None, len(self.turns)
-        if answer is None:
-            self.settle()
-        elif answer.parts:
-            self.turns += [question, answer]
-        if len(self.turns) > before:
-            model = hub.model(self.model)
-            self.models[before + 1] = model.alias or f"{model.provider}/{model.id}"
+    def _end(self, hub: Hub, before: int) -> None:
         self.question, self.pieces = None, []
-        if reply.finish is not None and reply.tool_calls:
+        if len(self.turns) == before:
+            return
+        model = hub.model(self.model)
+        self.models[before + 1] = model.alias or f"{model.provider}/{model.id}"
+        if calls := [part for part in self.turns[-1].parts if isinstance(part, ToolCall)]:
             results: list[AnyPart] = [
-                ToolResult(call_id=call.id, name=call.name, parts=[Text(text=NOT_RUN)], is_error=True)
-                for call in reply.tool_calls
+                ToolResult(call_id=call.id, name=call.name, parts=[Text(text=NOT_RUN)], is_error=True) for call in calls
             ]
             self.turns.append(Turn("tool", results))
-
-    def _add(self, hub: Hub, reply: Reply) -> None:
-        assert reply.usage is not None
-        self.input_tokens += reply.usage.input_total
-        self.output_tokens += reply.usage.output_total
-        self.context = reply.usage.total
-        cost = hub.cost(hub.model(self.model), reply.usage)
-        if cost is not None:
-            self.cost = (self.cost or 0) + cost
 
     @property
     def empty(self) -> bool:
