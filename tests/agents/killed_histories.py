@@ -259,6 +259,8 @@ def step(machine: Machine, random: Random, number: int) -> None:
 def _edit_setting(machine: Machine, random: Random, kind: str, number: int) -> None:
     if kind in ("take", "drop"):
         paths = machine.own_settings(bound=False)
+        if kind == "drop":  # modelbay removed some of them, and a removal of nothing does not change the file
+            paths = [path for path in paths if at(machine.data(machine.text), path) is not None]
     else:
         mine, present = machine.data(machine.mirror), machine.data(machine.text)
         ours = machine.own_settings(bound=True) + machine.own_settings(bound=False)

@@ -1,5 +1,6 @@
 """`modelbay configure` as a person runs it."""
 
+import re
 import stat
 import tomllib
 from pathlib import Path
@@ -225,6 +226,27 @@ def test_the_changes_are_printed_without_secrets_and_nothing_is_written(desk: De
  }
 """)
     assert (file.read_text(), journal_path("claude").exists()) == (written, True)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if by_name(name).changes_file])
+def test_a_dry_run_for_the_gateway_prints_the_changes_and_writes_nothing(desk: Desk, name: str):
+    def content() -> dict[Path, bytes]:
+        found = (path for path in desk.user.parent.rglob("*") if path.is_file() and "cache" not in path.parts)
+        return {path: path.read_bytes() for path in found}
+
+    before = content()
+    run = desk("configure", name, "--gateway", "--dry-run")
+    assert run.code == 0, run.err
+    assert content() == before
+    assert "sk-mb-0" not in run.out + run.err
+    desk.done("configure", name, "--gateway")  # which creates the client "local"
+    desk.done("configure", name, "--undo")
+    again = desk("configure", name, "--gateway", "--dry-run")
+    assert masked(again.out) == masked(run.out)
+
+
+def masked(text: str) -> str:
+    return re.sub(r"sk-mb-\w*…\w*", "sk-mb-…", text)
 
 
 def test_an_undo_restores_everything_but_a_change_by_hand(desk: Desk):

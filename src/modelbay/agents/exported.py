@@ -40,6 +40,8 @@ class ExportedProvider(Struct):
     """Whether secrets are exported that the agent cannot read by reference."""
     key: str = ""
     """The key or a reference to it; "" if there is none."""
+    future_key: str = ""
+    """A key for a preview, if the file of its reference does not exist yet."""
     query_removed: bool = False
     """Whether secret parameters were removed from the query."""
     models: list[ModelEntry] = field(default_factory=list)
@@ -77,6 +79,8 @@ class ExportedProvider(Struct):
         """
         if not self.with_keys or not self.key:
             return ""
+        if self.future_key:
+            return self.future_key
         credential = endpoint_at(self.config, self.upstream, "/chat/completions").credential
         return credential.secret.reveal() if credential is not None and credential.secret is not None else ""
 

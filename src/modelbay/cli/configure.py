@@ -70,7 +70,8 @@ def _configure(settings: GlobalOptions, to: "Agent", providers: tuple[str, ...],
     from modelbay.config.load import load
 
     # the gateway's key is for this machine only
-    exported = exported_config(load(settings.config), to, providers, with_keys=keys or not providers)
+    with_keys = keys or not providers
+    exported = exported_config(load(settings.config), to, providers, with_keys=with_keys, preview=dry_run)
     changes = configure(to, exported, dry_run=dry_run)
     for change in changes:
         if dry_run:

@@ -44,12 +44,15 @@ def export(settings: GlobalOptions, /, agent: str, providers: tuple[str, ...], g
     note_use(exported, to)
 
 
-def exported_config(config: "Config", to: "Agent", providers: tuple[str, ...], *, with_keys: bool) -> "ExportedConfig":
-    """The agent's configuration for these providers, or for the gateway if there are none."""
+def exported_config(
+    config: "Config", to: "Agent", providers: tuple[str, ...], *, with_keys: bool, preview: bool = False
+) -> "ExportedConfig":
+    """The agent's configuration for these providers, or for the gateway if there are none. A `preview` creates no client of the
+    gateway."""
     prepared = (
         _providers(config, to, providers, with_keys=with_keys)
         if providers
-        else [_gateway(config, to, with_keys=with_keys)]
+        else [_gateway(config, to, with_keys=with_keys, preview=preview)]
     )
     return to.write(prepared)
 
@@ -70,10 +73,14 @@ def _providers(config: "Config", to: "Agent", ids: tuple[str, ...], *, with_keys
     return [exported_provider(config, id, to, with_keys=with_keys) for id in dict.fromkeys(ids)]
 
 
-def _gateway(config: "Config", to: "Agent", *, with_keys: bool) -> "ExportedProvider":
+def _gateway(config: "Config", to: "Agent", *, with_keys: bool, preview: bool) -> "ExportedProvider":
     from modelbay.agents.gateway_provider import gateway_provider
-    from modelbay.gateway.clients import ClientKeys
+    from modelbay.gateway.clients import KEY_BYTES, ClientKeys, new_key
 
     clients = ClientKeys()
-    clients.local_key()
-    return gateway_provider(config, to.protocols, clients.local_file, with_keys=with_keys)
+    if not preview:
+        clients.local_key()
+    provider = gateway_provider(config, to.protocols, clients.local_file, with_keys=with_keys)
+    if preview and clients.known_local_key() is None:
+        provider.future_key = new_key(bytes(KEY_BYTES))
+    return provider

@@ -166,19 +166,29 @@ class ClientKeys:
             ConfigError: its key is not stored, or a file cannot be read or changed.
         """
         with files.locked(self.file, WAIT):  # two programs may need the first key at the same time
-            client = next((client for client in self.all() if client.name == LOCAL), None)
-            if client is None:
+            key = self.known_local_key()
+            if key is None:
                 key = Hidden(new_key(secrets.token_bytes(KEY_BYTES)))
                 self._add(LOCAL, key)
-            else:
-                key = Hidden((files.content_of(self.local_file) or b"").decode(errors="replace").strip())
-                if _digest(key) != client.sha256:
-                    raise FileError(
-                        f'{self.local_file} does not have the key of the client "{LOCAL}"',
-                        hint=f"create a new key: `modelbay client remove {LOCAL}`, then `modelbay client add {LOCAL}`",
-                        file=str(self.local_file),
-                    )
         register(key)
+        return key
+
+    def known_local_key(self) -> Hidden | None:
+        """The key of the client `local`; None if it does not exist yet.
+
+        Raises:
+            ConfigError: its key is not stored, or a file cannot be read.
+        """
+        client = next((client for client in self.all() if client.name == LOCAL), None)
+        if client is None:
+            return None
+        key = Hidden((files.content_of(self.local_file) or b"").decode(errors="replace").strip())
+        if _digest(key) != client.sha256:
+            raise FileError(
+                f'{self.local_file} does not have the key of the client "{LOCAL}"',
+                hint=f"create a new key: `modelbay client remove {LOCAL}`, then `modelbay client add {LOCAL}`",
+                file=str(self.local_file),
+            )
         return key
 
     def last_use(self, client: GatewayClient) -> datetime | None:
