@@ -192,6 +192,43 @@ def test_an_agents_reference_to_a_stored_key_follows(bay: Inside):
     assert (folder / "opencode.json").read_text() == f'{{"a": "{{file:{new}}}", "b": "{{file:{old}-2}}"}}'
 
 
+@pytest.mark.parametrize("edited", [False, True])
+def test_an_undo_knows_a_reference_to_a_stored_key_that_followed(bay: Inside, edited: bool):
+    bay.done("key", "set", "acme", "--file", stdin=f"{KEY}\n")
+    file = bay.home / "user" / ".config" / "opencode" / "opencode.json"
+    file.parent.mkdir(parents=True)
+    mine = '{\n  "theme": "dark" // mine\n}\n'
+    file.write_text(mine)
+    bay.done("configure", "opencode", "acme")
+    for old, new in (("acme", "work"), ("work", "home"), ("home", "acme")):
+        bay.done("provider", "rename", old, new)
+        assert f"keys/{new}" in file.read_text()
+    bay.done("provider", "rename", "acme", "work")
+    if edited:
+        file.write_text(file.read_text().replace("{", '{\n  "more": 1,', 1))
+    undone = bay("configure", "opencode", "--undo")
+    assert undone.code == 0, undone.err
+    assert file.read_text() == (mine.replace("{", '{\n  "more": 1,', 1) if edited else mine)
+
+
+def test_an_undo_restores_a_reference_that_followed(bay: Inside):
+    bay.done("key", "set", "acme", "--file", stdin=f"{KEY}\n")
+    file = bay.home / "user" / ".claude" / "settings.json"
+    file.parent.mkdir(parents=True)
+    mine = f'{{\n  "apiKeyHelper": "cat {bay.home / "keys" / "acme"}" // mine\n}}\n'
+    file.write_text(mine)
+    bay.done("configure", "claude", "--gateway")
+    bay.done("provider", "rename", "acme", "work")
+    bay.done("configure", "claude", "--undo")
+    assert file.read_text() == mine.replace("/acme", "/work")
+
+
+def test_a_rename_leaves_nothing_behind_for_agents_without_a_reference(bay: Inside):
+    bay.done("key", "set", "acme", "--file", stdin=f"{KEY}\n")
+    bay.done("provider", "rename", "acme", "work")
+    assert not (bay.home / "configured").exists()
+
+
 def test_inline_tables_are_renamed_too(bay: Inside, simulator: Simulator):
     bay.file.write_text(
         f'providers.acme = {{ type = "openai", base_url = "{simulator.url}/v1", api_key = "{KEY}" }}\n'

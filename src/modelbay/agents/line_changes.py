@@ -4,6 +4,7 @@ Only the replaced lines are kept. The other lines of the text are known by their
 part of the change.
 """
 
+from collections.abc import Callable
 from difflib import Match, SequenceMatcher
 from hashlib import sha256
 
@@ -39,6 +40,15 @@ def changes(old: str, new: str, salt: str) -> LineChanges:
         if step != "equal"
     ]
     return LineChanges(_digests(after, salt), replaced)
+
+
+def substituted(changed: LineChanges, text: str, salt: str, substitute: Callable[[str], str]) -> LineChanges:
+    """The same change after values were replaced in all texts. `text`: the present text, before that."""
+    lines = text.splitlines(keepends=True)
+    after = _digests([substitute(line) for line in lines], salt)
+    digests = dict(zip(_digests(lines, salt), after, strict=True))
+    replaced = [ReplacedLines(one.start, one.end, list(map(substitute, one.old))) for one in changed.replaced]
+    return LineChanges([digests.get(line, line) for line in changed.lines], replaced)
 
 
 def closest(changed: list[LineChanges], text: str, salt: str) -> LineChanges | None:

@@ -7,7 +7,7 @@
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
@@ -325,6 +325,26 @@ def recorded(
     tables = {one.path: one for one in (*_created(before[1], after[1], texts), *record.tables)}
     changed = line_changes.changes(before[0], after[0], journal.salt)
     return replace(record, settings=settings, tables=list(tables.values()), texts=[changed])
+
+
+def substituted(present: Present, journal: AgentJournal, substitute: Callable[[str], str]) -> ConfiguredFile:
+    """The record of a file in whose text modelbay replaces values. An undo restores the new ones, and still knows its own."""
+    record = present.record
+    data = record.syntax.data_of(substitute(present.text))
+
+    def setting(one: ChangedSetting) -> ChangedSetting:
+        ours = [journal.digest(value_at(data, one.path))] if _state(present, one, journal) == "ours" else []
+        return ChangedSetting(one.path, old(one.old), list(dict.fromkeys([*one.ours, *ours])))
+
+    def old(text: str | None) -> str | None:
+        return None if text is None else substitute(text)
+
+    return replace(
+        record,
+        settings=list(map(setting, record.settings)),
+        tables=[CreatedTable(one.path, old(one.old)) for one in record.tables],
+        texts=[line_changes.substituted(one, present.text, journal.salt, substitute) for one in record.texts],
+    )
 
 
 def _created(before: Any, after: Any, texts: ExactTexts, path: Keys = ()) -> Iterable[CreatedTable]:

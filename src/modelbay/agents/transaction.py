@@ -137,6 +137,61 @@ def undo(agent: Agent, *, dry_run: bool = False) -> Undone | None:
     return run() if dry_run else _locked(agent, run)
 
 
+def substitute(agent: Agent, change: Callable[[str], str]) -> list[Path]:
+    """Replaces values in an agent's files by `change`, a substitution in a text. `undo` then restores the new values, and still
+    knows the values that `configure` wrote. Returns the files that were changed.
+
+    Raises:
+        ConfigError: a file cannot be written.
+    """
+
+    def changed() -> list[_Content]:
+        contents = (_readable(path) for path in agent.files())
+        return [one for one in contents if one is not None and change(one.text) != one.text]
+
+    def run() -> list[Path]:
+        found, journal = changed(), _usable_journal(agent)
+        if journal is not None:
+            records = [_substituted(one, journal, change) for one in journal.files]
+            both = [_for_both(new, old) for new, old in zip(records, journal.files, strict=True)]
+            journals.store(agent.id, replace(journal, files=both))
+        for one in found:
+            files.replace(one.target, one.data, one.encoded(change(one.text)))
+        if journal is not None:
+            journals.store(agent.id, replace(journal, files=records))
+        return [one.path for one in found]
+
+    return _locked(agent, run) if changed() or _usable_journal(agent) is not None else []
+
+
+def _usable_journal(agent: Agent) -> AgentJournal | None:
+    """The journal of an agent; None if there is none, or no undo can use it."""
+    try:
+        return journals.read(agent.id)
+    except ConfigError:
+        return None
+
+
+def _readable(path: Path) -> _Content | None:
+    """The content of a file; None if it is missing, or is not text."""
+    try:
+        content = _content(path.absolute())
+    except (ConfigError, OSError):
+        return None
+    return None if content.data is None else content
+
+
+def _substituted(record: ConfiguredFile, journal: AgentJournal, change: Callable[[str], str]) -> ConfiguredFile:
+    content = _readable(Path(record.path))
+    if content is None:
+        return record
+    try:
+        present = Present(record, content.text, _table(content, record.syntax))
+        return reversal.substituted(present, journal, change)
+    except (ConfigError, ValueError, RecursionError):  # the file is not valid at the moment
+        return record
+
+
 def _locked(agent: Agent, run: Callable[[], T]) -> T:
     """Runs a change under the agent's lock, again if the agent changed a file in the meantime."""
     with files.locked(journal_path(agent.id), WAIT):
