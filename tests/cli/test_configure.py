@@ -296,6 +296,64 @@ def test_a_key_of_the_user_beside_our_url_blocks_both_until_it_is_removed(desk: 
     assert not journal_path("claude").exists()
 
 
+KIMI = """\
+[providers.acme]
+type = "openai_responses"
+base_url = "https://old.example/v1"
+api_key = "sk-old-0123456789"
+
+[models.plain]
+provider = "acme"
+model = "m"
+"""
+OWN = '\n[models.own]\nprovider = "acme"\nmodel = "m"\nbase_url = "https://user.example/v1"\n'
+
+
+def test_the_old_key_is_not_restored_beside_a_model_with_a_url_of_the_user(desk: Desk):
+    file = desk.write(".kimi-code/config.toml", KIMI)
+    desk.done("configure", "kimi", "acme", "--keys")
+    file.write_text(file.read_text() + OWN)
+    run = desk("configure", "kimi", "--undo")
+    assert run.code == 1
+    assert "models.own.base_url in DESK/user/.kimi-code/config.toml: changed since" in run.err
+    entry = tomllib.loads(file.read_text())["providers"]["acme"]
+    assert "api_key" not in entry and "old.example" not in str(entry)
+    file.write_text(file.read_text().replace(OWN, ""))
+    desk.done("configure", "kimi", "--undo")
+    assert tomllib.loads(file.read_text()) == tomllib.loads(KIMI)
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        OWN.replace('provider = "acme"', 'provider = "other"'),
+        f'{OWN}api_key = "sk-mine-0123456789"\n',
+        OWN.replace('base_url = "https://user.example/v1"\n', ""),
+    ],
+)
+def test_a_model_that_does_not_send_the_key_elsewhere_blocks_nothing(desk: Desk, added: str):
+    file = desk.write(".kimi-code/config.toml", KIMI)
+    desk.done("configure", "kimi", "acme", "--keys")
+    file.write_text(file.read_text() + added)
+    desk.done("configure", "kimi", "--undo")
+    assert tomllib.loads(file.read_text()) == tomllib.loads(KIMI + added)
+
+
+@pytest.mark.parametrize("url", ["https://old.example/v1", "https://acme.example/v1"])
+def test_a_model_that_had_its_url_before_blocks_nothing(desk: Desk, url: str):
+    before = KIMI.replace("https://old.example/v1", url) + OWN
+    file = desk.write(".kimi-code/config.toml", before)
+    desk.done("configure", "kimi", "acme", "--keys")
+    file.write_text(file.read_text() + "# mine\n")
+    desk.done("configure", "kimi", "--undo")
+    assert file.read_text() == f"{before}# mine\n"
+    desk.done("configure", "kimi", "acme", "--keys")
+    file.write_text(file.read_text().replace("user.example", "elsewhere.example"))
+    if url != "https://old.example/v1":  # else the model's URL was removed, as it belongs to the old key
+        run = desk("configure", "kimi", "--undo")
+        assert run.code == 1 and "models.own.base_url" in run.err
+
+
 def test_our_key_does_not_stay_beside_a_url_of_the_user(desk: Desk):
     file = desk.write(CLAUDE, HAND)
     desk.done("configure", "claude", "claude")

@@ -121,5 +121,7 @@ class Agent(ImportSource, frozen=True, kw_only=True):
     """Returns its configuration for these providers. Raises Unsupported."""
     model_urls: bool = True
     """Whether a model can have a base URL of its own."""
+    dependents: Callable[[Table], list[ExportedEntry]] = _no_entries
+    """Returns the entries of its file that have a URL of their own and use the credential of another entry, their group."""
     changes_file: bool = True
     """Whether modelbay changes its file. Otherwise an export is only printed: the user copies it into the file."""

@@ -244,22 +244,41 @@ def _unknown(table: Table) -> None:
     """The destination of a model. It is unknown from the model's entry alone, so an old credential is always removed."""
 
 
+def _dependents(data: Table) -> list[ExportedEntry]:
+    """The models with a base URL of their own, to which Kimi Code sends the key of their provider."""
+    return [
+        ExportedEntry(("models", alias), _unknown, (("base_url",),), (), group=("providers", id))
+        for alias, id in _providers_of_models(data).items()
+        if (model := data["models"][alias]).get("base_url") and not any(model.get(name) for (name,) in MODEL_SECRETS)
+    ]
+
+
+def _providers_of_models(data: Table) -> dict[str, str]:
+    """The provider ID of each model, by alias."""
+    models = data.get("models")
+    named = {
+        alias: model.get("provider_id") or model.get("provider") or data.get("default_provider")
+        for alias, model in (models.items() if isinstance(models, dict) else ())
+        if isinstance(model, dict)
+    }
+    return {alias: id for alias, id in named.items() if isinstance(id, str)}
+
+
 def _related(exported: ExportedConfig, data: Table) -> list[ExportedEntry]:
     """The other models of providers with a new destination: their own base URLs belong to the old provider's key."""
-    old, models = data.get("providers"), data.get("models")
-    old, models = old if isinstance(old, dict) else {}, models if isinstance(models, dict) else {}
+    old = data.get("providers")
+    old = old if isinstance(old, dict) else {}
     new = {
         keys[1]: table
         for keys, table in exported.settings.items()
         if keys[0] == "providers" and isinstance(table, dict)
     }
     moved = [id for id in new if isinstance(old.get(id), dict) and _destination(old[id]) != _destination(new[id])]
-    of = {
-        alias: model.get("provider_id") or model.get("provider") or data.get("default_provider")
-        for alias, model in models.items()
-        if isinstance(model, dict) and ("models", alias) not in exported.settings
-    }
-    return [_model_settings(alias, id, (("base_url",),)) for alias, id in of.items() if id in moved]
+    return [
+        _model_settings(alias, id, (("base_url",),))
+        for alias, id in _providers_of_models(data).items()
+        if id in moved and ("models", alias) not in exported.settings
+    ]
 
 
 def _model_settings(alias: str, provider: str, address: tuple[Keys, ...]) -> ExportedEntry:
@@ -351,4 +370,5 @@ AGENT = Agent(
     files=_files,
     read=_read,
     write=_write,
+    dependents=_dependents,
 )

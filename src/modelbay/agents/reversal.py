@@ -42,6 +42,18 @@ class Present(Struct):
     record: ConfiguredFile
     text: str
     data: Any
+    dependents: list[BoundSettings] = field(default_factory=list)
+    """Its entries that have an address of their own and use the credential of another entry, also those that the user added."""
+
+    @property
+    def entries(self) -> list[BoundSettings]:
+        """The entries that are restored together, with those that depend on them."""
+        groups = {entry.group for entry in self.record.entries}
+        known = {entry.path for entry in self.record.entries}
+        return [
+            *self.record.entries,
+            *(one for one in self.dependents if one.group in groups and one.path not in known),
+        ]
 
 
 class Restored(Struct):
@@ -104,7 +116,7 @@ def _groups(all_present: list[Present], journal: AgentJournal) -> dict[Keys, _Gr
     groups: dict[Keys, _Group] = {}
     for present in all_present:
         recorded = {one.path: one for one in present.record.settings}
-        for entry in present.record.entries:
+        for entry in present.entries:
             group = groups.setdefault(entry.group, _Group())
             paths = dict.fromkeys((*recorded, *leaves(present.data, ())))
             for path in paths:

@@ -95,12 +95,12 @@ def configure(agent: Agent, exported: ExportedConfig, *, dry_run: bool = False) 
     wanted = {agent.files()[-1].absolute(): exported, **exported.beside}
     journal = journals.read(agent.id) or _new_journal()
     if dry_run:
-        return [one.change for one in _plan(wanted, journal)]
+        return [one.change for one in _plan(agent, wanted, journal)]
 
     def run() -> list[FileChange]:
         before = journals.read(agent.id)
         journal = before or _new_journal()
-        planned = _plan(wanted, journal)
+        planned = _plan(agent, wanted, journal)
         _sweep(one.content.path for one in planned)
         if any(one.changed for one in planned):
             _write(agent, planned, before, journal)
@@ -269,10 +269,10 @@ def _syntax(exported: ExportedConfig) -> FileSyntax:
     return FileSyntax(exported.format, tuple(exported.lists.items()))
 
 
-def _plan(wanted: dict[Path, ExportedConfig], journal: AgentJournal) -> list[_Planned]:
+def _plan(agent: Agent, wanted: dict[Path, ExportedConfig], journal: AgentJournal) -> list[_Planned]:
     contents = [_content(path) for path in wanted]
     presents = [
-        Present(_record(content, _syntax(exported), journal), content.text, _table(content, _syntax(exported)))
+        _present_in(agent, content, _record(content, _syntax(exported), journal), _table(content, _syntax(exported)))
         for content, exported in zip(contents, wanted.values(), strict=True)
     ]
     earlier = reversal.restored(presents, journal)
@@ -301,8 +301,9 @@ def _planned(
 ) -> _Planned:
     with _explained(content.path):
         new = new_content(exported, content.text, str(content.path))
-    entries = {one.path: one for one in (*present.record.entries, *map(bound, (*exported.entries, *new.related)))}
-    record = replace(present.record, entries=list(entries.values()))
+    written = {one.path: one for one in (*present.record.entries, *map(bound, (*exported.entries, *new.related)))}
+    present = replace(present, record=replace(present.record, entries=list(written.values())))
+    record = replace(present.record, entries=present.entries)
     record = reversal.recorded((earlier.text, earlier.data), (new.text, new.data), earlier, record, journal)
     change = FileChange(
         content.path,
@@ -363,6 +364,10 @@ def _put(one: _Planned) -> None:
 # Undo
 
 
+def _present_in(agent: Agent, content: _Content, record: ConfiguredFile, data: Table) -> Present:
+    return Present(record, content.text, data, [bound(one) for one in agent.dependents(data)])
+
+
 def _plan_undo(agent: Agent, journal: AgentJournal) -> tuple[Undone, list[_Planned], AgentJournal | None]:
     """The result, the files to write, and the journal of what is not restored; None if all is."""
     contents: list[_Content] = []
@@ -393,7 +398,8 @@ def _present(agent: Agent, record: ConfiguredFile, journal: AgentJournal) -> Ite
             continue
         own = str(content.path) == record.path
         try:
-            present = Present(replace(record, path=str(content.path)), content.text, _table(content, record.syntax))
+            moved = replace(record, path=str(content.path))
+            present = _present_in(agent, content, moved, _table(content, record.syntax))
         except ConfigError:
             if own:
                 raise
