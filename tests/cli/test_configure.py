@@ -296,6 +296,48 @@ def test_a_key_of_the_user_beside_our_url_blocks_both_until_it_is_removed(desk: 
     assert not journal_path("claude").exists()
 
 
+@pytest.mark.parametrize(
+    ("agent", "path", "text", "edit"),
+    [
+        (
+            "kimi",
+            ".kimi-code/config.toml",
+            '[providers.acme]\ntype = "openai_responses"\nbase_url = "https://old.example/v1" # old\n'
+            "api_key_env = 'OLD_KEY' # my key\n# end\n",
+            ("# old", "# older"),
+        ),
+        (
+            "claude",
+            CLAUDE,
+            '{\n  "env": {\n    "ANTHROPIC_BASE_URL": "https://old.example", // old\n'
+            '    "ANTHROPIC_AUTH_TOKEN": "sk-old-0123456789", // my key\n    "OTHER": "1" /* mine */\n  }\n}\n',
+            ('"OTHER": "1"', '"OTHER": "2"'),
+        ),
+    ],
+)
+def test_a_setting_gets_its_comment_back_although_lines_beside_it_changed(
+    desk: Desk, agent: str, path: str, text: str, edit: tuple[str, str]
+):
+    file = desk.write(path, text)
+    desk.done("configure", agent, "acme" if agent == "kimi" else "claude")
+    assert "my key" not in file.read_text()
+    file.write_text(file.read_text().replace(*edit))
+    desk.done("configure", agent, "--undo")
+    restored = file.read_text()
+    assert sorted(restored.replace(",", "").splitlines()) == sorted(text.replace(*edit).replace(",", "").splitlines())
+
+
+def test_a_setting_that_the_user_removed_is_not_restored_because_modelbay_removed_it_before(desk: Desk):
+    text = HAND.replace('"env": {', '"env": {"ANTHROPIC_DEFAULT_SONNET_MODEL": "mine",')
+    file = desk.write(CLAUDE, text)
+    desk.done("configure", "claude", "claude")
+    assert "ANTHROPIC_DEFAULT_SONNET_MODEL" not in file.read_text()
+    desk.done("configure", "claude", "--gateway")
+    file.write_text(jsonc.remove(file.read_text(), ("env", "ANTHROPIC_DEFAULT_SONNET_MODEL")))
+    assert "env.ANTHROPIC_DEFAULT_SONNET_MODEL was removed since" in desk("configure", "claude", "--undo").err
+    assert "ANTHROPIC_DEFAULT_SONNET_MODEL" not in file.read_text()
+
+
 KIMI = """\
 [providers.acme]
 type = "openai_responses"

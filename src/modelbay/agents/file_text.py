@@ -18,6 +18,8 @@ class TextEdit(Struct, frozen=True):
 
     path: Keys
     exact: str | None
+    comment: str = ""
+    """The comment after the value, with the spaces before it, if the value gets a new line."""
 
 
 class FileSyntax(Struct, frozen=True):
@@ -71,6 +73,8 @@ class FileSyntax(Struct, frozen=True):
                     text = jsonc.remove(text, edit.path, lists)
                     continue
                 text = jsonc.set_text(text, edit.path, edit.exact, lists)
+                if edit.comment:
+                    text = jsonc.with_comment(text, edit.path, edit.comment, lists)
             return text
         document = TomlDocument(text)
         for edit in edits:
@@ -78,6 +82,7 @@ class FileSyntax(Struct, frozen=True):
                 document.delete(edit.path)
             else:
                 document.set_text(edit.path, edit.exact)
+                document.set_comment(edit.path, edit.comment)
         return document.text
 
 
@@ -94,6 +99,12 @@ class ExactTexts:
         if self._document is not None:
             return self._document.text_at(path)
         return jsonc.text_at(self._text, path, self._lists)
+
+    def comment_at(self, path: Keys) -> str:
+        """The comment on the line of the value at a path, with the spaces before it; "" if there is none."""
+        if self._document is not None:
+            return self._document.comment_at(path)
+        return jsonc.comment_at(self._text, path, self._lists)
 
 
 def value_at(data: Any, path: Keys) -> Any:

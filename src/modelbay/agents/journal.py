@@ -38,7 +38,9 @@ class ChangedSetting(Struct):
     old: str | None
     """The text of the value before; None if there was none."""
     ours: list[str]
-    """The digests of all values that modelbay gave to it."""
+    """The digests of all values that modelbay gave to it, the last one at the end."""
+    comment: str = ""
+    """The comment after the old value, with the spaces before it."""
 
 
 class CreatedTable(Struct):
@@ -75,6 +77,11 @@ class ConfiguredFile(Struct):
     entries: list[BoundSettings] = field(default_factory=list)
     texts: list[LineChanges] = field(default_factory=list)
     """The changes of its text. There are two while a file is being written: it may have either text."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the file had the last value of each setting, unless something else changed it since."""
+        return len(self.texts) <= 1
 
 
 class AgentJournal(Struct):

@@ -124,6 +124,46 @@ def text_at(text: str, path: Keys, lists: NamedLists = NO_LISTS) -> str | None:
     return text[node.start : node.end]
 
 
+def comment_at(text: str, path: Keys, lists: NamedLists = NO_LISTS) -> str:
+    """The comment after the member at a path, with the spaces before it; "" if the member does not have its line to itself.
+
+    Raises:
+        ValueError: the text is not valid.
+    """
+    text = text.removeprefix("\ufeff")
+    found = _member_line(text, path, lists)
+    note = text[found[1] : found[2]] if found else ""
+    return note if note.strip() else ""
+
+
+def with_comment(text: str, path: Keys, comment: str, lists: NamedLists = NO_LISTS) -> str:
+    """The text with a comment after the member at a path, if the member has its line to itself and no comment."""
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    text = text.removeprefix(mark)
+    found = _member_line(text, path, lists)
+    if found is not None and not text[found[1] : found[2]].strip():
+        text = text[: found[1]] + comment + text[found[1] :]
+    return mark + text
+
+
+def _member_line(text: str, path: Keys, lists: NamedLists) -> tuple[int, int, int] | None:
+    """The line of the member at a path (`_own_line`); None if there is no such member."""
+    if _at(as_tables(decode(text), lists), path) is MISSING:
+        return None
+    member = next(member for member in reversed(_found(text, path[:-1], lists).members or []) if member.key == path[-1])
+    return _own_line(text, member)
+
+
+def _own_line(text: str, member: _Member) -> tuple[int, int, int] | None:
+    """The start of the line of a member, the end of the member with its comma, and the end of the comment after it; None if the
+    line contains anything else."""
+    end = member.comma if member.comma >= 0 else member.value.end
+    note = _SAME_LINE.match(text, end)
+    if not _begins_line(text, member.start) or not note or text[note.end() : note.end() + 1] not in ("\n", "\r", ""):
+        return None
+    return text.rfind("\n", 0, member.start) + 1, end, note.end()
+
+
 def set_text(text: str, path: Keys, exact: str, lists: NamedLists = NO_LISTS) -> str:
     """The text with a value at a path that is written as `exact`, such as `text_at` returned.
 
@@ -174,12 +214,9 @@ def _removed(text: str, path: Keys, lists: NamedLists) -> str:
     members = _found(text, path[:-1], lists).members or []
     number = max(number for number, member in enumerate(members) if member.key == path[-1])
     member = members[number]
-    end = member.comma if member.comma >= 0 else member.value.end
-    note = _SAME_LINE.match(text, end)
-    start = member.start
-    if _begins_line(text, start) and note and text[note.end() : note.end() + 1] in ("\n", "\r", ""):
-        start = text.rfind("\n", 0, start) + 1
-        end = note.end()
+    start, end = member.start, member.comma if member.comma >= 0 else member.value.end
+    if (line := _own_line(text, member)) is not None:
+        start, _, end = line
         end += len(re.match(r"\r?\n?", text[end:])[0])  # type: ignore[index]
     elif member.comma >= 0:
         end += len(text[end:]) - len(text[end:].lstrip(" \t"))

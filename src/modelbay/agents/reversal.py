@@ -92,9 +92,11 @@ def _state(present: Present, setting: ChangedSetting, journal: AgentJournal) -> 
             return "original"
     elif same(now, old):
         return "original"
-    if journal.digest(now) in setting.ours:
-        return "ours"
-    return "removed" if now is MISSING else "other"
+    if now is not MISSING:
+        return "ours" if journal.digest(now) in setting.ours else "other"
+    # the user may remove a value that a later configure wrote in place of one that an earlier configure removed
+    written = setting.ours[-1:] if present.record.is_settled else setting.ours
+    return "ours" if ABSENT in written else "removed"
 
 
 class _Group(Struct):
@@ -187,7 +189,12 @@ def _held(
     if not (moved and state == "ours" and role(owner, setting.path) == "credential"):
         return setting
     edits[setting.path] = None
-    return replace(setting, ours=list(dict.fromkeys([*setting.ours, ABSENT])))
+    return replace(setting, ours=_with_last(setting.ours, ABSENT))
+
+
+def _with_last(ours: list[str], *digests: str) -> list[str]:
+    """The digests of modelbay's values, with these as the last ones."""
+    return [*(one for one in ours if one not in digests), *digests]
 
 
 def _expected(data: Any, edits: dict[Keys, str | None], record: ConfiguredFile, pruned: dict[Keys, str | None]) -> Any:
@@ -244,7 +251,9 @@ def _text(
                 chosen = chosen | {number}
         text = line_changes.reverted(text, changed, salt, chosen)
         data = syntax.data_of(text)
-    text = syntax.edited(text, _edits_left(data, edits, pruned, syntax))
+    left = _edits_left(data, edits, pruned, syntax)
+    comments = {one.path: one.comment for one in present.record.settings if value_at(data, one.path) is MISSING}
+    text = syntax.edited(text, [replace(edit, comment=comments.get(edit.path, "")) for edit in left])
     data = syntax.data_of(text)
     if not _equal(data, expected, syntax):
         raise ConfigError(f"{present.record.path} cannot be changed safely", hint="change it in an editor")
@@ -327,13 +336,15 @@ def recorded(
             continue
         if (isinstance(new, dict) and new != {}) or record.syntax.is_name(path):
             continue  # a table that is created: its settings are recorded
-        exact = held[path].old if path in held else texts.at(path)
+        exact, comment = (
+            (held[path].old, held[path].comment) if path in held else (texts.at(path), texts.comment_at(path))
+        )
         if path not in held and any(entry.group in groups for entry in owners):
             exact = None  # it was added beside an address of modelbay, and would be restored beside another one
         if isinstance(old, dict) and old != {}:
             replaced.add(path)
-        ours = [*(known[path].ours if path in known else []), journal.digest(new)]
-        settings.append(ChangedSetting(path, exact, list(dict.fromkeys(ours))))
+        ours = _with_last(known[path].ours if path in known else [], journal.digest(new))
+        settings.append(ChangedSetting(path, exact, ours, comment if exact is not None else ""))
     tables = {one.path: one for one in (*_created(before[1], after[1], texts), *record.tables)}
     changed = line_changes.changes(before[0], after[0], journal.salt)
     return replace(record, settings=settings, tables=list(tables.values()), texts=[changed])
@@ -346,7 +357,7 @@ def substituted(present: Present, journal: AgentJournal, substitute: Callable[[s
 
     def setting(one: ChangedSetting) -> ChangedSetting:
         ours = [journal.digest(value_at(data, one.path))] if _state(present, one, journal) == "ours" else []
-        return ChangedSetting(one.path, old(one.old), list(dict.fromkeys([*one.ours, *ours])))
+        return ChangedSetting(one.path, old(one.old), _with_last(one.ours, *ours), substitute(one.comment))
 
     def old(text: str | None) -> str | None:
         return None if text is None else substitute(text)

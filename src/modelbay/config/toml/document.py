@@ -116,6 +116,17 @@ class TomlDocument:
         exact = values.part(home[1].value, path[len(home[0].full(home[1])) :]) if home else None
         return exact or text_of(value)
 
+    def comment_at(self, path: Keys) -> str:
+        """The comment after the value at a path, with the spaces before it; "" if the value has no line of its own."""
+        home = self._home(path)
+        return home[1].tail.rstrip() if home and home[0].full(home[1]) == path else ""
+
+    def set_comment(self, path: Keys, comment: str) -> None:
+        """Writes a comment after the value at a path, if the value has a line of its own and no comment."""
+        home = self._home(path)
+        if home and home[0].full(home[1]) == path and not home[1].tail.strip():
+            home[1].tail = comment + home[1].tail
+
     def set_text(self, path: Keys, exact: str) -> None:
         """Writes a value whose text is known, such as one that `text_at` returned.
 
