@@ -286,6 +286,7 @@ REFUSALS = [
     "System role not supported",
     "content must be a string",
     "roles must alternate",
+    "reasoning_content is missing in assistant tool call message at index 1",
     "max_tokens: 9000 is above the maximum of 4096",
     "`temperature` and `top_p` cannot both be specified",
     "Unsupported parameter: stream_options",
@@ -300,8 +301,9 @@ def lessons(data: bytes, pick: Pick, recorded: int = 0) -> None:
     except MalformedReply:
         return
     if isinstance(body, dict):
-        adaptation(BadRequest(REFUSALS[pick(len(REFUSALS))], status=400), body, codec(protocol).PASS)
-        LESSONS[[*LESSONS][pick(len(LESSONS))]].apply(body)
+        rules = codec(protocol).PASS
+        adaptation(BadRequest(REFUSALS[pick(len(REFUSALS))], status=400), body, rules)
+        LESSONS[[*LESSONS][pick(len(LESSONS))]].apply(body, rules)
 
 
 CONFIG = """\

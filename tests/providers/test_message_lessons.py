@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from modelbay.errors import BadRequest
+from modelbay.protocols.anthropic.pass_rules import PASS as ANTHROPIC
 from modelbay.protocols.openai_chat.pass_rules import PASS
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation
 
@@ -96,6 +97,9 @@ def test_reasoning_that_is_missing_in_replies_of_other_models_is_empty(message):
     assert str(found) == "empty reasoning is sent with earlier replies that have none"
     assert body["messages"] == [asked, {**other, "reasoning_content": ""}, asked, own]
     assert learned(message, {"messages": [asked, own]})[0] is None
+    assert found is not None
+    of_anthropic = {"messages": [asked, {"role": "assistant", "content": "a"}]}
+    assert adapt(of_anthropic, [found], ANTHROPIC) == [], "an origin can have endpoints of several protocols"
 
 
 def test_content_with_a_picture_does_not():

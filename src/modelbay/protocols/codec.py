@@ -49,6 +49,8 @@ class PassRules(msgspec.Struct, frozen=True):
     """Places of thinking budgets, which must be below the maximum output tokens."""
     turns: str = "messages"
     """The member of a body that has the turns, and with them envelopes."""
+    reasoning: str = ""
+    """The member of an earlier reply that has its reasoning as a text, which some providers require; "" if there is none."""
     envelope: bytes = MARK.encode()
     """The beginning of an envelope with another provider's reasoning state, in a body."""
     in_path: Callable[[str], str] | None = None

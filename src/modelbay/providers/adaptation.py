@@ -90,7 +90,7 @@ def adaptation(error: BadRequest, body: dict[str, Any], rules: PassRules) -> Ada
     changed. `rules`: those of the body's protocol."""
     if (most := output_limits.reported_limit(error, body, rules)) is not None:
         return Adaptation(OUTPUT_TOKENS, most=most)
-    if (about_messages := message_lessons.lesson(error, body)) is not None:
+    if (about_messages := message_lessons.lesson(error, body, rules)) is not None:
         return Adaptation(about_messages)
     if _BOTH.search(error.message) and {"temperature", "top_p"} <= body.keys():
         return Adaptation("top_p", beside="temperature")
@@ -143,7 +143,7 @@ def adapt(body: dict[str, Any], lessons: list[Adaptation], rules: PassRules) -> 
             if output_limits.reduce_output(body, lesson.most, rules):
                 applied.append(lesson)
         elif lesson.parameter in message_lessons.LESSONS:
-            if message_lessons.LESSONS[lesson.parameter].apply(body):
+            if message_lessons.LESSONS[lesson.parameter].apply(body, rules):
                 applied.append(lesson)
         elif "." in lesson.place:
             if unknown_fields.remove(body, lesson.place):

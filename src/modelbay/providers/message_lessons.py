@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from modelbay.conversation import Json
 from modelbay.errors import BadRequest
+from modelbay.protocols.codec import PassRules
 
 _NOT = (
     "not support|unsupported|not enabled|not allowed|not permitted|invalid|unknown|unexpected|unrecognized|should be|"
@@ -37,8 +38,8 @@ _REASONING = re.compile(
 _SYSTEM = ("system", "developer")
 
 
-def lesson(error: BadRequest, body: dict[str, Any]) -> str | None:
-    """The lesson in an error, if it names something that `body` contains; else None."""
+def lesson(error: BadRequest, body: dict[str, Any], rules: PassRules) -> str | None:
+    """The lesson in an error, if it names something that `body` contains; else None. `rules`: those of the body's protocol."""
     text = f"{error.message} {error.param or ''}"
     roles = {role for message in _messages(body) if isinstance(role := message["role"], str)}
     if "systemInstruction" in body:
@@ -55,7 +56,7 @@ def lesson(error: BadRequest, body: dict[str, Any]) -> str | None:
         return STRINGS
     if _ALTERNATE.search(text) and len(list(_messages(body))) > 1:
         return MERGED
-    if _REASONING.search(text) and next(_without_reasoning(body), None) is not None:
+    if _REASONING.search(text) and _without_reasoning(body, rules):
         return REASONING
     return None
 
@@ -68,14 +69,14 @@ def _messages(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield item
 
 
-def _developer(body: dict[str, Any]) -> bool:
+def _developer(body: dict[str, Any], _: PassRules) -> bool:
     found = [message for message in _messages(body) if message["role"] == "developer"]
     for message in found:
         message["role"] = "system"
     return bool(found)
 
 
-def _system(body: dict[str, Any]) -> bool:
+def _system(body: dict[str, Any], _: PassRules) -> bool:
     """Move system messages at the beginning into the first user message; later ones become user messages."""
     changed = False
     if isinstance(instruction := body.get("systemInstruction"), dict) and isinstance(body.get("contents"), list):
@@ -131,7 +132,7 @@ def _items(value: Json) -> list[Json]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _strings(body: dict[str, Any]) -> bool:
+def _strings(body: dict[str, Any], _: PassRules) -> bool:
     """Turn content that consists only of text parts into a string. Other messages are not changed."""
     changed = False
     for message in _messages(body):
@@ -144,7 +145,7 @@ def _strings(body: dict[str, Any]) -> bool:
     return changed
 
 
-def _merged(body: dict[str, Any]) -> bool:
+def _merged(body: dict[str, Any], _: PassRules) -> bool:
     """Merge consecutive messages of one role that have only content."""
     items = body.get("messages")
     if not isinstance(items, list):
@@ -160,15 +161,17 @@ def _merged(body: dict[str, Any]) -> bool:
     return len(out) < len(items)
 
 
-def _without_reasoning(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    return (message for message in _messages(body) if message["role"] == "assistant" and REASONING_FIELD not in message)
+def _without_reasoning(body: dict[str, Any], rules: PassRules) -> list[dict[str, Any]]:
+    if not rules.reasoning:
+        return []
+    return [one for one in _messages(body) if one["role"] == "assistant" and rules.reasoning not in one]
 
 
-def _reasoning(body: dict[str, Any]) -> bool:
-    """Add empty reasoning to assistant messages without any, as a model of another provider wrote them."""
-    found = list(_without_reasoning(body))
+def _reasoning(body: dict[str, Any], rules: PassRules) -> bool:
+    """Add empty reasoning to assistant messages without any, such as those of a model of another provider."""
+    found = _without_reasoning(body, rules)
     for message in found:
-        message[REASONING_FIELD] = ""
+        message[rules.reasoning] = ""
     return bool(found)
 
 
@@ -178,12 +181,12 @@ def _is_plain(message: Any) -> TypeGuard[dict[str, Any]]:
 
 class MessageLesson(Struct, frozen=True):
     words: str
-    apply: Callable[[dict[str, Any]], bool]
-    """Changes a body. Returns whether it changed."""
+    apply: Callable[[dict[str, Any], PassRules], bool]
+    """Changes a body of the protocol with these rules. Returns whether it changed."""
 
 
 DEVELOPER, SYSTEM, STRINGS, MERGED = "role:developer", "role:system", "content:list", "roles:repeated"
-REASONING, REASONING_FIELD = "reasoning:missing", "reasoning_content"
+REASONING = "reasoning:missing"
 LESSONS = {
     DEVELOPER: MessageLesson("developer messages are sent as system messages", _developer),
     SYSTEM: MessageLesson("system messages are sent as part of user messages", _system),

@@ -17,5 +17,6 @@ PASS = PassRules(
     headers=("openai-", "idempotency-key", "x-client-request-id", "http-referer", "x-title"),
     limits=("max_tokens", "max_completion_tokens"),
     budgets=("thinking.budget_tokens", "reasoning.max_tokens", "thinking_budget"),
+    reasoning="reasoning_content",
     freeform=re.compile(rb'"type"\s*:\s*"custom"'),
 )
