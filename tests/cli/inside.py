@@ -2,9 +2,11 @@
 
 import os
 import re
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from select import select
 from subprocess import Popen
 from typing import Self
 
@@ -60,15 +62,25 @@ class Inside:
         return re.sub(r"\breq_\w+", "req_1", text)
 
 
+_IN_FOREGROUND = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Starts a program whose terminal is its controlling terminal, which shells require."""
+
+
 class Person:
     """A user at a terminal: a process whose input and output are a pseudo-terminal."""
 
-    def __init__(self, home: Path, *arguments: str) -> None:
+    def __init__(self, home: Path, *arguments: str, program: str = MODELBAY) -> None:
         self._ours, theirs = os.openpty()
-        environment = {"PATH": os.environ["PATH"], "HOME": str(home), "MODELBAY_HOME": str(home), "TERM": "dumb"}
+        path = f"{Path(MODELBAY).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {"PATH": path, "HOME": str(home), "MODELBAY_HOME": str(home), "TERM": "dumb"}
         environment |= {"PYTHONUTF8": "1", "COLUMNS": "120"}
+        command = [sys.executable, "-c", _IN_FOREGROUND, program, *arguments]
         self._process = Popen(
-            [MODELBAY, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
+            command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment, start_new_session=True
         )
         os.close(theirs)
         self.seen = ""
@@ -88,13 +100,16 @@ class Person:
         """Waits for a text that was not there before."""
         end = time.monotonic() + seconds
         while text not in self.seen[self._read :]:
-            if time.monotonic() > end or not self._more():
+            if not self._more(end - time.monotonic()):
                 raise AssertionError(f"no {text!r} in what was shown:\n{self.seen[self._read :]}")
         self._read = self.seen.index(text, self._read) + len(text)
         return self
 
     def types(self, line: str) -> Self:
-        os.write(self._ours, f"{line}\n".encode())
+        return self.presses(f"{line}\n")
+
+    def presses(self, keys: str) -> Self:
+        os.write(self._ours, keys.encode())
         return self
 
     def ends(self) -> int:
@@ -103,7 +118,10 @@ class Person:
             pass
         return self._process.wait(120)
 
-    def _more(self) -> bool:
+    def _more(self, seconds: float = 120) -> bool:
+        """Whether more was shown within a time."""
+        if not select([self._ours], [], [], max(seconds, 0))[0]:
+            return False
         try:
             data = os.read(self._ours, 65536)
         except OSError:

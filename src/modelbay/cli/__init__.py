@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from modelbay import __version__
 from modelbay.cli import terminal, texts
@@ -17,6 +18,7 @@ COMMANDS = {
     "ask": "Ask a model one question.",
     "chat": "Chat with a model in the terminal app or in plain lines.",
     "client": "Create, list and remove keys of the gateway's clients.",
+    "completion": "Print the completion script of a shell.",
     "config": "Locate and check config.toml; approve references of another file.",
     "configure": "Configure a coding agent to use your providers, or undo it.",
     "demo": "Show modelbay in action, without an account.",
@@ -41,6 +43,9 @@ KEPT_FRESH = ("ask", "chat", "model")
 """The commands that start the daily refresh in a background process."""
 
 HELP_NAMES = ["-h", "--help"]
+
+COMPLETING = "_MODELBAY_COMPLETE"
+"""The variable with which the script of a shell asks for completions; click's own name for it."""
 
 EXIT_CODES = """\b
 Exit codes:
@@ -74,6 +79,11 @@ class RootGroup(Noun):
         name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
         command: click.Command = getattr(import_module(f"modelbay.cli.{name}"), name)
         return with_options(command)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """The commands, without an import of their modules, and the options."""
+        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -114,6 +124,9 @@ def with_options(command: click.Command) -> click.Command:
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """Stores a global option, before or after the command."""
     settings = ctx.ensure_object(GlobalOptions)
+    if ctx.resilient_parsing:  # a shell completes the line
+        settings.config = value if param.name == "config" and value else settings.config
+        return
     if param.name == "config" and value == Path("-"):
         from modelbay.config.load import provide
 
@@ -197,6 +210,10 @@ def modelbay(ctx: click.Context, again: bool) -> None:
 def main() -> None:
     """Runs the command line. Every error becomes a message and an exit code, never a traceback."""
     settings = GlobalOptions()
+    if environment(COMPLETING):
+        from modelbay.cli.completion import complete
+
+        complete()
     code = terminal.guarded(lambda: modelbay.main(prog_name="modelbay", obj=settings, standalone_mode=False), settings)
     if settings.command in KEPT_FRESH and settings.config != STDIN:
         from modelbay.onboarding.sources import daily as upkeep

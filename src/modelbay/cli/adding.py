@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from modelbay import threads
 from modelbay.catalog.summary import counted
-from modelbay.cli import key_input, terminal
+from modelbay.cli import key_input, known_values, terminal
 from modelbay.cli.columns import write_rows
 from modelbay.cli.key_input import Invalid, asked_secret, given_key
 from modelbay.cli.picker import asks, pick, pick_one
@@ -78,7 +78,10 @@ def fields_options(command: F) -> F:
             "--full-url/--no-full-url", default=None, help="Whether the URL is a full endpoint. Default: detected."
         ),
         click.option(
-            "--dialect", metavar="VENDOR", help="Vendor whose dialect the provider speaks. Default: detected."
+            "--dialect",
+            metavar="VENDOR",
+            shell_complete=known_values.vendors,
+            help="Vendor whose dialect the provider speaks. Default: detected.",
         ),
         click.option("--api-key", metavar="KEY", help=key_input.HELP),
         click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="HTTP header; repeatable."),

@@ -10,7 +10,7 @@ import click
 
 from modelbay import threads
 from modelbay.chat.bill import bill
-from modelbay.cli import ask_options, terminal, texts
+from modelbay.cli import ask_options, known_values, terminal, texts
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
 from modelbay.cli.terminal import GlobalOptions, pass_settings
@@ -29,7 +29,13 @@ from modelbay.storage import files
 
 @click.command()
 @click.argument("prompt", nargs=-1, type=texts.Prose(), metavar="[PROMPT]…")
-@click.option("-m", "--model", metavar="MODEL", help="Alias, or PROVIDER/MODEL_ID. Default: the default model.")
+@click.option(
+    "-m",
+    "--model",
+    metavar="MODEL",
+    shell_complete=known_values.models,
+    help="Alias, or PROVIDER/MODEL_ID. Default: the default model.",
+)
 @click.option("-s", "--system", type=texts.Prose(), metavar="TEXT", help="System prompt.")
 @click.option(
     "-f",
@@ -39,9 +45,15 @@ from modelbay.storage import files
     type=texts.PathOrUrl(),
     multiple=True,
     metavar="PATH|URL",
+    shell_complete=known_values.paths,
     help="Image, audio, video or document to send. Repeatable.",
 )
-@click.option("--effort", metavar="EFFORT", help="Reasoning effort: off, minimal, low, medium, high, xhigh or max.")
+@click.option(
+    "--effort",
+    metavar="EFFORT",
+    shell_complete=known_values.efforts,
+    help="Reasoning effort: off, minimal, low, medium, high, xhigh or max.",
+)
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Maximum output tokens.")
 @click.option("--temperature", type=texts.Finite(), metavar="T", help="Sampling temperature.")
 @click.option("--top-p", type=texts.Finite(max=1), metavar="P", help="Nucleus sampling, 0 to 1.")
@@ -51,6 +63,7 @@ from modelbay.storage import files
     "output_format",
     type=ask_options.Schema(),
     metavar="FILE|JSON",
+    shell_complete=known_values.paths,
     help="JSON Schema of the answer. Only the answer's JSON is printed.",
 )
 @click.option(
@@ -59,6 +72,7 @@ from modelbay.storage import files
     type=ask_options.Tools(),
     multiple=True,
     metavar="FILE",
+    shell_complete=known_values.paths,
     help="File with a tool, or a list of tools. Tool calls are printed as lines of JSON, and not run. Repeatable.",
 )
 @click.option(
@@ -67,6 +81,7 @@ from modelbay.storage import files
     type=ask_options.KeyValue(),
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=known_values.settings,
     help="Another setting, such as seed=7 or extra_body.top_a=0.2. Repeatable.",
 )
 @click.option(

@@ -128,6 +128,11 @@ class KeyValue(click.ParamType[Override]):
         return Override([setting, member] if dot else [setting], read)
 
 
+def settings_with_option() -> list[str]:
+    """The settings that `--option` accepts."""
+    return [name for name in Ask.__annotations__ if name not in OWN_OPTIONS and name not in NO_JSON]
+
+
 def with_options(ask: Ask, prompt: Prompt, options: Iterable[Override]) -> Ask:
     """The settings of a call with those of `--option`.
 

@@ -15,7 +15,7 @@ from modelbay.chat.export import export_path, to_markdown, write_export
 from modelbay.chat.keeping import Keeper
 from modelbay.chat.store import Store
 from modelbay.chat.stored_chat import StoredChat
-from modelbay.cli import terminal
+from modelbay.cli import known_values, terminal
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
 from modelbay.cli.picker import asks
@@ -35,7 +35,13 @@ HELP = (
 
 
 @click.command()
-@click.option("-m", "--model", metavar="MODEL", help="Alias, or PROVIDER/MODEL_ID. Default: the default model.")
+@click.option(
+    "-m",
+    "--model",
+    metavar="MODEL",
+    shell_complete=known_values.models,
+    help="Alias, or PROVIDER/MODEL_ID. Default: the default model.",
+)
 @click.option("-c", "--continue", "again", is_flag=True, help="Continue the last conversation.")
 @click.option("--plain", is_flag=True, help="Plain lines, for pipes, screen readers and simple terminals.")
 @direct_options

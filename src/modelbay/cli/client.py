@@ -4,7 +4,7 @@ from datetime import datetime
 
 import click
 
-from modelbay.cli import Noun, terminal
+from modelbay.cli import Noun, known_values, terminal
 from modelbay.cli.columns import write_rows
 from modelbay.cli.key_input import Invalid, read_key
 from modelbay.gateway.clients import ClientKeys
@@ -57,7 +57,7 @@ def list_clients(as_json: bool) -> None:
 
 
 @client.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=known_values.clients)
 def remove_client(name: str) -> None:
     """Remove the client NAME. The gateway refuses its key from the next request on."""
     ClientKeys().remove(name)

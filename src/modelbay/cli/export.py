@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelbay.agents import NAMES
-from modelbay.cli import terminal
+from modelbay.cli import known_values, terminal
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("agent", type=click.Choice(NAMES))
-@click.argument("providers", nargs=-1, metavar="[PROVIDER...]")
+@click.argument("providers", nargs=-1, metavar="[PROVIDER...]", shell_complete=known_values.providers)
 @click.option("--gateway", is_flag=True, help="Export the gateway with all models, instead of providers.")
 @click.option("--keys", is_flag=True, help="Include API keys that the agent cannot read by reference.")
 @pass_settings

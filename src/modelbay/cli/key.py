@@ -5,7 +5,7 @@ from shlex import quote
 
 import click
 
-from modelbay.cli import Noun, terminal, texts
+from modelbay.cli import Noun, known_values, terminal, texts
 from modelbay.cli.key_input import hidden
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
@@ -24,7 +24,7 @@ def key() -> None:
 
 
 @key.command("set")
-@click.argument("provider")
+@click.argument("provider", shell_complete=known_values.providers)
 @click.option("--keyring", "place", flag_value="keyring", help="Store in the system's keyring. This is the default.")
 @click.option("--file", "place", flag_value="file", help="Store in a file that only you can read.")
 @pass_settings
@@ -45,7 +45,7 @@ def set_key(settings: GlobalOptions, /, provider: str, place: str | None) -> Non
 
 
 @key.command("delete")
-@click.argument("provider")
+@click.argument("provider", shell_complete=known_values.providers)
 @pass_settings
 def delete_key(settings: GlobalOptions, /, provider: str) -> None:
     """Delete the API key of PROVIDER from config.toml and from the keyring or file of `modelbay key set`."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from modelbay.cli import suggestions, terminal
+from modelbay.cli import known_values, suggestions, terminal
 from modelbay.cli.columns import write_rows
 from modelbay.cli.project import project_config
 from modelbay.cli.terminal import CommandFailed, GlobalOptions, pass_settings
@@ -34,10 +34,21 @@ class _LaunchCommand(click.Command):
 
 
 @click.command(cls=_LaunchCommand)
-@click.argument("agent", required=False)
+@click.argument("agent", required=False, shell_complete=known_values.agents)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS…]")
-@click.option("-m", "--model", metavar="MODEL", help="Alias, or PROVIDER/MODEL_ID. Default: the default model.")
-@click.option("--small", metavar="MODEL", help="Model for small tasks such as titles. Default: the same model.")
+@click.option(
+    "-m",
+    "--model",
+    metavar="MODEL",
+    shell_complete=known_values.models,
+    help="Alias, or PROVIDER/MODEL_ID. Default: the default model.",
+)
+@click.option(
+    "--small",
+    metavar="MODEL",
+    shell_complete=known_values.models,
+    help="Model for small tasks such as titles. Default: the same model.",
+)
 @click.option(
     "--gateway/--direct", default=None, help="Always use the gateway, or never. Default: only if it is needed."
 )

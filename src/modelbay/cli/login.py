@@ -8,7 +8,7 @@ import click
 
 from modelbay import threads
 from modelbay.catalog.summary import counted
-from modelbay.cli import key_input, terminal
+from modelbay.cli import key_input, known_values, terminal
 from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks, pick_one
 from modelbay.cli.terminal import GlobalOptions, pass_settings
@@ -33,7 +33,7 @@ ONLY_FOR = {
 
 
 @click.command()
-@click.argument("name", required=False, metavar="[PLATFORM|PROVIDER]")
+@click.argument("name", required=False, metavar="[PLATFORM|PROVIDER]", shell_complete=known_values.logins)
 @click.option("--status", is_flag=True, help="List the logins, with their state and the expiry of their tokens.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON. Only with --status.")
 @click.option("--oauth-host", metavar="URL", help="URL of the login server, instead of the platform's.")

@@ -3,7 +3,7 @@
 import click
 
 from modelbay import threads
-from modelbay.cli import terminal
+from modelbay.cli import known_values, terminal
 from modelbay.cli.login import time_text
 from modelbay.cli.picker import pick_one
 from modelbay.cli.terminal import GlobalOptions, pass_settings
@@ -12,7 +12,7 @@ from modelbay.onboarding.login import device as logging_in
 
 
 @click.command()
-@click.argument("name", required=False, metavar="[PROVIDER]")
+@click.argument("name", required=False, metavar="[PROVIDER]", shell_complete=known_values.providers)
 @pass_settings
 def logout(settings: GlobalOptions, /, name: str | None) -> None:
     """Log out: delete and revoke a login's tokens, and remove the provider and models that it added."""

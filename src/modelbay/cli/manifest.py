@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelbay import threads
-from modelbay.cli import Noun, key_input, terminal, texts
+from modelbay.cli import Noun, key_input, known_values, terminal, texts
 from modelbay.cli.terminal import FAILED, CommandFailed, GlobalOptions, InputError, pass_settings
 from modelbay.config.load import load
 from modelbay.json_text import unfenced
@@ -28,7 +28,7 @@ def manifest() -> None:
 
 
 @manifest.command("build")
-@click.argument("provider", required=False)
+@click.argument("provider", required=False, shell_complete=known_values.providers)
 @click.option("--from", "url", metavar="URL", help="URL of your model list, instead of a configured provider.")
 @click.option(
     "--all-models", is_flag=True, help="Publish all models that PROVIDER lists, not only those in config.toml."

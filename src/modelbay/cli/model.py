@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from modelbay.cli import Noun, terminal
+from modelbay.cli import Noun, known_values, terminal
 from modelbay.cli.adding import show_diff
 from modelbay.cli.project import note_pin, project_config
 from modelbay.cli.terminal import GlobalOptions, pass_settings
@@ -22,7 +22,9 @@ def model() -> None:
 
 
 @model.command("list")
-@click.option("--provider", metavar="ID", help="Only the models of this provider.")
+@click.option(
+    "--provider", metavar="ID", shell_complete=known_values.providers, help="Only the models of this provider."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def list_models(settings: GlobalOptions, /, provider: str | None, as_json: bool) -> None:
@@ -50,7 +52,7 @@ def search_models(settings: GlobalOptions, /, words: tuple[str, ...], limit: int
 
 
 @model.command("show")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=known_values.models)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def show_model(settings: GlobalOptions, /, name: str | None, as_json: bool) -> None:
@@ -66,7 +68,7 @@ def show_model(settings: GlobalOptions, /, name: str | None, as_json: bool) -> N
 
 
 @model.command("default")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=known_values.models)
 @click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @pass_settings
 def default_model(settings: GlobalOptions, /, name: str | None, dry_run: bool) -> None:
@@ -97,7 +99,7 @@ def default_model(settings: GlobalOptions, /, name: str | None, dry_run: bool) -
 
 
 @model.command("set")
-@click.argument("alias")
+@click.argument("alias", shell_complete=known_values.aliases)
 @click.argument("settings_", nargs=-1, required=True, metavar="KEY=VALUE…")
 @click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @pass_settings

@@ -6,7 +6,7 @@ import click
 
 from modelbay.agents.stored_keys import follow
 from modelbay.catalog.summary import counted
-from modelbay.cli import terminal
+from modelbay.cli import known_values, terminal
 from modelbay.cli.adding import (
     REPORTED,
     carry_out,
@@ -27,7 +27,7 @@ from modelbay.onboarding.setup.steps import Given
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=known_values.providers)
 @fields_options
 @click.option("--remove-header", multiple=True, metavar="NAME", help="Header to remove; repeatable.")
 @click.option("--add-model", multiple=True, metavar="ID[=NAME]", help="Model to add to the others; repeatable.")
@@ -51,7 +51,7 @@ def edit_provider(settings: GlobalOptions, /, id: str, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("old")
+@click.argument("old", shell_complete=known_values.providers)
 @click.argument("new")
 @click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @pass_settings
@@ -67,7 +67,7 @@ def rename_provider(settings: GlobalOptions, /, old: str, new: str, dry_run: boo
 
 
 @click.command()
-@click.argument("old")
+@click.argument("old", shell_complete=known_values.providers)
 @click.argument("new")
 @click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @pass_settings

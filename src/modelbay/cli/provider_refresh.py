@@ -6,7 +6,7 @@ import click
 
 from modelbay import threads
 from modelbay.catalog.summary import counted
-from modelbay.cli import terminal
+from modelbay.cli import known_values, terminal
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
@@ -20,7 +20,7 @@ from modelbay.secrecy import masked_url, redact
 
 
 @click.command()
-@click.argument("id", required=False)
+@click.argument("id", required=False, shell_complete=known_values.providers)
 @click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(

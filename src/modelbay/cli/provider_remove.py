@@ -4,7 +4,7 @@ import click
 
 from modelbay import threads
 from modelbay.catalog.summary import counted
-from modelbay.cli import terminal
+from modelbay.cli import known_values, terminal
 from modelbay.cli.adding import show_diff
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import GlobalOptions, pass_settings
@@ -15,7 +15,7 @@ from modelbay.onboarding.remove import remove
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=known_values.providers)
 @click.option("--yes", is_flag=True, help="Do not prompt for confirmation.")
 @click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @pass_settings

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from modelbay.catalog.summary import counted
-from modelbay.cli import terminal
+from modelbay.cli import known_values, terminal
 from modelbay.cli.columns import write_rows
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.diff import masked_value
@@ -59,7 +59,7 @@ list_provider = list_providers
 
 
 @click.command()
-@click.argument("id")
+@click.argument("id", shell_complete=known_values.providers)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def show_provider(settings: GlobalOptions, /, id: str, as_json: bool) -> None:

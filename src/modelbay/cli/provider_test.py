@@ -7,7 +7,7 @@ import click
 
 from modelbay import threads
 from modelbay.catalog.summary import counted
-from modelbay.cli import terminal
+from modelbay.cli import known_values, terminal
 from modelbay.cli.checks import show_check
 from modelbay.cli.columns import write_rows
 from modelbay.cli.terminal import FAILED, GlobalOptions, pass_settings
@@ -18,7 +18,7 @@ from modelbay.onboarding.provider_test import NEEDED, forget, trial
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="[ID]…")
+@click.argument("ids", nargs=-1, metavar="[ID]…", shell_complete=known_values.providers)
 @click.option(
     "--model",
     "models",

@@ -9,7 +9,7 @@ from typing import get_args
 
 import click
 
-from modelbay.cli import terminal, texts
+from modelbay.cli import known_values, terminal, texts
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.conversation import Json, Protocol
 from modelbay.errors import MalformedReply
@@ -21,7 +21,14 @@ GZIP = b"\x1f\x8b"
 
 
 @click.command()
-@click.argument("files", nargs=-1, type=texts.PathOrUrl(), required=True, metavar="FILE…")
+@click.argument(
+    "files",
+    nargs=-1,
+    type=texts.PathOrUrl(),
+    required=True,
+    metavar="FILE…",
+    shell_complete=known_values.paths,
+)
 @click.option("--to", type=click.Choice(get_args(Protocol)), help="Print the response for a client of this protocol.")
 @pass_settings
 def replay(settings: GlobalOptions, /, files: tuple[str, ...], to: Protocol | None) -> int:
