@@ -168,7 +168,7 @@ def wrong(line: str) -> str | None:
     )
     while words:
         word = words.pop(0).strip("[]")
-        if word == "--":  # the rest is for another program
+        if word in ("--", ">", "|"):  # the rest is for another program
             break
         if word.startswith("-") and word != "-":
             name, equals, _ = word.partition("=")

@@ -34,27 +34,28 @@ Options:
   -h, --help                    Show this message and exit.
 
 Commands:
-  ask        Ask a model one question.
-  chat       Chat with a model in the terminal app or in plain lines.
-  client     Create, list and remove keys of the gateway's clients.
-  config     Locate and check config.toml; approve references of another file.
-  configure  Configure a coding agent to use your providers, or undo it.
-  demo       Show modelbay in action, without an account.
-  embed      Turn texts into vectors.
-  export     Print providers as the configuration of a coding agent.
-  import     Import providers from a coding agent.
-  key        Store a provider's API key in the system's keyring.
-  launch     Start a coding agent with a model, without changes to its files.
-  login      Log in to platforms that use an account instead of an API key.
-  logout     Log out.
-  manifest   For providers: build, check and serve a manifest.
-  model      List and search models, set the default model and model settings.
-  provider   Add, change, list and test providers.
-  replay     Parse recorded exchanges again, without the provider.
-  serve      Run the gateway: every configured model, for programs that speak
-             any protocol.
-  simulate   Run a simulated provider on this machine.
-  trust      Use the models that a project's file .modelbay.toml pins.
+  ask         Ask a model one question.
+  chat        Chat with a model in the terminal app or in plain lines.
+  client      Create, list and remove keys of the gateway's clients.
+  completion  Print the completion script of a shell.
+  config      Locate and check config.toml; approve references of another file.
+  configure   Configure a coding agent to use your providers, or undo it.
+  demo        Show modelbay in action, without an account.
+  embed       Turn texts into vectors.
+  export      Print providers as the configuration of a coding agent.
+  import      Import providers from a coding agent.
+  key         Store a provider's API key in the system's keyring.
+  launch      Start a coding agent with a model, without changes to its files.
+  login       Log in to platforms that use an account instead of an API key.
+  logout      Log out.
+  manifest    For providers: build, check and serve a manifest.
+  model       List and search models, set the default model and model settings.
+  provider    Add, change, list and test providers.
+  replay      Parse recorded exchanges again, without the provider.
+  serve       Run the gateway: every configured model, for programs that speak
+              any protocol.
+  simulate    Run a simulated provider on this machine.
+  trust       Use the models that a project's file .modelbay.toml pins.
 
   Exit codes:
     0    success

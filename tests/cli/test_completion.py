@@ -103,7 +103,7 @@ def completed(home: Path, line: str, **environment: str) -> list[str]:
         ("modelbay ask --file ", [":file"]),
     ],
 )
-def test_what_is_completed(home: Path, line: str, words: list[str]):
+def test_options_and_names_are_completed(home: Path, line: str, words: list[str]):
     assert completed(home, line) == words
 
 

@@ -147,13 +147,12 @@ def completion(shell: str) -> None:
     Commands, options, and the names of your models and providers are completed.
 
     \b
-    bash  modelbay completion bash > ~/.local/share/bash-completion/completions/modelbay
-    zsh   modelbay completion zsh > ~/.zfunc/_modelbay, with fpath+=~/.zfunc before compinit in ~/.zshrc
-    fish  modelbay completion fish > ~/.config/fish/completions/modelbay.fish
-
-    \b
-    Without a file, for this terminal only:
+    For this terminal:
       source <(modelbay completion bash)
+    For all, in the folder of your shell:
+      bash  ~/.local/share/bash-completion/completions/modelbay
+      zsh   ~/.zfunc/_modelbay, with fpath+=~/.zfunc before compinit in ~/.zshrc
+      fish  ~/.config/fish/completions/modelbay.fish
     """
     made = {"bash": ReadlineComplete, "zsh": ZshWords, "fish": FishWords}[shell]
     sys.stdout.write(made(modelbay, {}, "modelbay", COMPLETING).source().lstrip())
