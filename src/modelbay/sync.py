@@ -5,12 +5,14 @@ It has the same methods. The event loop runs in its own thread, so any number of
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from modelbay import hub
 from modelbay.config.schema import Config, Problem
@@ -22,6 +24,7 @@ from modelbay.library.blocking import Chat, ReplyStream, ToolRun
 from modelbay.library.embedding_settings import EmbeddingSettings
 from modelbay.library.prompt import Ask, Prompt
 from modelbay.model import Model
+from modelbay.threads import Threads
 from modelbay.usage import Usage
 
 if TYPE_CHECKING:
@@ -44,19 +47,26 @@ async def _cancelled() -> None:
 
 
 class _Runner:
-    """An event loop in its own thread."""
+    """An event loop in its own thread. It does not refer to its hub: a hub that is dropped ends it."""
 
     def __init__(self) -> None:
         self._process = os.getpid()
         self._loop = asyncio.new_event_loop()
-        self._releases: set[asyncio.Task[object]] = set()
-        """Tasks in progress of `release`: the loop itself does not keep its tasks."""
-        self._thread = threading.Thread(target=self._loop.run_forever, name="modelbay", daemon=True)
+        self._loop.set_default_executor(Threads())  # the end of the program does not wait for a blocked call
+        self._lock = threading.RLock()
+        self._ending = False
+        self._tasks: set[asyncio.Task[object]] = set()
+        """Tasks in progress of `release` and `abandon`: the loop itself does not keep its tasks."""
+        self._thread = threading.Thread(target=self._serve, name="modelbay", daemon=True)
         self._thread.start()
 
+    def _serve(self) -> None:
+        self._loop.run_forever()
+        self._loop.close()
+
     def is_here(self) -> bool:
-        """Whether the loop is running, in this process."""
-        return self._process == os.getpid() and not self._loop.is_closed()
+        """Whether the loop is running, in this process. When the program ends, its thread stops without notice."""
+        return self._process == os.getpid() and not self._ending and not sys.is_finalizing()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine and return its result.
@@ -64,22 +74,29 @@ class _Runner:
         Raises:
             HubClosed: the loop has ended.
             Disconnected: the loop runs in the process that this one was forked from.
+            RuntimeError: this is the loop's own thread, which must not wait for itself.
         """
-        if not self.is_here():
+        if threading.current_thread() is self._thread and self.is_here():
             work.close()
-            if self._process != os.getpid():
-                raise Disconnected(
-                    "the stream belongs to the parent process", hint="start it in the process that reads it"
-                )
-            raise HubClosed("the hub is closed")
-        waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
+            raise RuntimeError(
+                "a blocking call in an `async` function that the same hub runs would wait for itself: write the function without "
+                "`async`, or use modelbay.Hub"
+            )
+        if self._process != os.getpid():
+            work.close()
+            raise Disconnected("the stream belongs to the parent process", hint="start it in the process that reads it")
+        with self._lock:  # the end of the loop cancels everything that is submitted before it
+            if not self.is_here():
+                work.close()
+                raise HubClosed("the hub is closed")
+            waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return waiting.result()
-        except KeyboardInterrupt:
-            waiting.cancel()
-            raise
         except CancelledError:
             raise HubClosed("the hub was closed during the call") from None
+        except BaseException:  # of the call, or of a signal handler, such as KeyboardInterrupt
+            waiting.cancel()
+            raise
 
     def release(self, work: Coroutine[Any, Any, object]) -> None:
         """Run a coroutine that releases something, unless the loop has ended, which releases everything. The garbage collector
@@ -87,19 +104,49 @@ class _Runner:
         if not self.is_here():
             work.close()
         elif threading.current_thread() is self._thread:
-            self._releases.add(task := self._loop.create_task(work))
-            task.add_done_callback(self._releases.discard)
+            self._start(work)
         else:
-            self.run(work)
+            with suppress(HubClosed):
+                self.run(work)
 
-    def close(self) -> None:
-        """Cancel running tasks and end the thread."""
-        self.run(_cancelled())
-        self.run(self._loop.shutdown_asyncgens())
-        self.run(self._loop.shutdown_default_executor())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def _start(self, work: Coroutine[Any, Any, object]) -> None:
+        self._tasks.add(task := self._loop.create_task(work))
+        task.add_done_callback(self._tasks.discard)
+
+    def close(self, last: Coroutine[Any, Any, None]) -> None:
+        """Run a last coroutine, cancel all others, and end the thread."""
+        try:
+            self.run(last)
+        finally:
+            self.abandon()
+            self._thread.join()
+
+    def abandon(self, last: Coroutine[Any, Any, None] | None = None) -> None:
+        """Likewise, without waiting."""
+        if self._process == os.getpid():
+            with self._lock:
+                if self.is_here():
+                    self._ending = True
+                    self._loop.call_soon_threadsafe(self._start, self._ended(last))
+                    return
+        if last is not None:
+            last.close()
+
+    async def _ended(self, last: Coroutine[Any, Any, None] | None) -> None:
+        try:
+            if last is not None:
+                await last
+            await _cancelled()
+            await self._loop.shutdown_asyncgens()
+            await self._loop.shutdown_default_executor()
+        finally:
+            self._loop.stop()
+
+
+def _dropped(runner: _Runner, dropped: hub.Hub) -> None:
+    """End the loop of a blocking hub that the program no longer refers to."""
+    if runner.is_here():
+        runner.abandon(dropped.aclose())
 
 
 class Hub:
@@ -185,8 +232,7 @@ class Hub:
             self._closed = True
             runner, self._runner = self._runner, None
         if runner is not None:
-            runner.run(self._hub.aclose())
-            runner.close()
+            runner.close(self._hub.aclose())
 
     @property
     def config(self) -> Config:
@@ -386,6 +432,8 @@ class Hub:
                 raise HubClosed("the hub is closed; nothing was sent")
             if self._runner is None:
                 self._runner = _Runner()
+                # a notebook makes a hub each time its cell runs
+                finalize(self, _dropped, self._runner, self._hub).atexit = False
             return self._runner
 
     def _start_over(self) -> None:

@@ -1,9 +1,11 @@
 """The blocking counterparts of the objects that a Hub returns."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, Self, TypeVar, Unpack
 
 from modelbay.conversation import Conversation, Turn
+from modelbay.errors import HubClosed
 from modelbay.events import Event, Reply
 from modelbay.library import chat as library_chat
 from modelbay.library import reply_stream, tool_run
@@ -78,7 +80,8 @@ class ReplyStream:
 
     def close(self) -> None:
         """Close the connection to the provider, unless the reply has ended."""
-        self._runner().run(self._stream.aclose())
+        with suppress(HubClosed):  # which has closed it
+            self._runner().run(self._stream.aclose())
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +144,8 @@ class ToolRun:
 
     def close(self) -> None:
         """End the run: functions with `async` are cancelled, and the connection to the provider is closed."""
-        self._runner().run(self._run.aclose())
+        with suppress(HubClosed):  # which has ended it
+            self._runner().run(self._run.aclose())
 
     def __enter__(self) -> Self:
         return self
