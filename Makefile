@@ -48,6 +48,7 @@ fix: $(READY)  ## Format, and fix what ruff can fix
 docs: $(READY)  ## Generate the parts of docs/ that come from the code
 	@$(BIN)/python -m tools.reference
 	@$(BIN)/python -m tools.catalog
+	@$(BIN)/python -m tools.comparison
 
 .PHONY: bench
 bench: $(READY)  ## Run the benchmarks
