@@ -40,6 +40,14 @@ TASKS = {
     ),
     "typed_output": Task("Typed output", "The answer is a value of a class."),
     "files": Task("Files", "Ask about a PDF and an image."),
+    "history": Task(
+        "History",
+        "Store a conversation in a file, read it, and continue it with a model of another provider.",
+        {
+            "openai": "Speaks only OpenAI's protocols: Claude is called through Anthropic's compatibility endpoint, which "
+            "does not have all features."
+        },
+    ),
     "classification": Task(
         "Many prompts",
         "Classify 200 reviews, at most 20 at a time. The results are in order, and a failed call does not end the others.",
@@ -49,13 +57,19 @@ TASKS = {
         "Stream an answer to a browser.",
         {"pydantic_ai": "Combines the text of 0.1 seconds, unless `debounce_by=None` is set."},
     ),
+    "notebook": Task(
+        "Notebook",
+        "Two questions in one conversation, of which the first is answered in a stream, and the tokens of both. Each comment "
+        "begins a cell.",
+        {
+            "openai": "The conversation is stored at OpenAI.",
+            "pydantic_ai": "`run_sync` does not work in a notebook, whose event loop is already running.",
+        },
+    ),
     "fallback": Task(
         "Fallback",
         "Ask a second model if the first one fails, and print who replied.",
-        {
-            "openai": "Speaks only OpenAI's protocols: Claude is called through Anthropic's compatibility endpoint, which does not have "
-            "all features."
-        },
+        {"openai": "As in *History*: Claude is called through Anthropic's compatibility endpoint."},
     ),
     "embeddings": Task("Embeddings", "Find the text that is nearest to a question."),
 }
@@ -66,7 +80,7 @@ HEAD = """\
 
 This page is generated from [examples](../../examples) by `make docs`.
 
-The same programs, written with modelbay and with other Python libraries. Each one is written as the documentation of its
+The same ten programs, written with modelbay and with other Python libraries. Each one is written as the documentation of its
 library shows, is formatted by ruff, and runs in the tests with the real package.
 
 The table counts the lines of a program, with imports and without blank lines and comments. Each library reads its API keys from

@@ -1,14 +1,9 @@
-from litellm import completion
+from litellm import completion, stream_chunk_builder
 
-stream = completion(
-    "openai/gpt-5-mini",
-    [{"role": "user", "content": "Why is the sky blue?"}],
-    stream=True,
-    stream_options={"include_usage": True},
-)
-usage = None
-for chunk in stream:
+messages = [{"role": "user", "content": "Why is the sky blue?"}]
+chunks = []
+for chunk in completion("openai/gpt-5-mini", messages, stream=True, stream_options={"include_usage": True}):
+    chunks.append(chunk)
     if chunk.choices:
         print(chunk.choices[0].delta.content or "", end="", flush=True)
-    usage = getattr(chunk, "usage", None) or usage
-print("\n", usage)
+print("\n", stream_chunk_builder(chunks).usage)

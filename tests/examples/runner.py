@@ -28,16 +28,13 @@ def cells(code: str) -> list[str]:
 
 
 def run_notebook(program: Path) -> None:
-    """Run the cells in a kernel of Jupyter, and print what they print and show."""
+    """Run the cells in a kernel of Jupyter, and print what they print."""
     import nbclient
     import nbformat
 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells(program.read_text())])
     nbclient.NotebookClient(notebook, timeout=None).execute()
-    for cell in notebook.cells:
-        for output in cell.outputs:
-            shown = output.get("data", {})
-            print(output.get("text") or shown.get("text/markdown") or shown.get("text/plain"))
+    print("".join(output["text"] for cell in notebook.cells for output in cell.outputs))
 
 
 def run_web_server(program: Path) -> None:
