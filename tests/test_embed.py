@@ -431,6 +431,7 @@ async def test_a_protocol_without_embeddings_is_refused_and_models_that_have_the
     async with Hub.open(more) as hub:
         with pytest.raises(errors.Unsupported) as caught:
             await hub.embed("a", model=model)
+        assert hub.embedding_models() == ["small"]
     assert caught.value.hint == "use an embedding model, such as small"
 
 

@@ -184,6 +184,12 @@ class Hub:
         """All configured and usable models, with their facts."""
         return [target.model for target in self._targets.all()]
 
+    def embedding_models(self) -> list[str]:
+        """The aliases of the configured models that make embeddings, as far as their IDs show."""
+        from modelbay.catalog.lists.entry_facts import kind_of
+
+        return [alias for alias, entry in self.config.models.items() if kind_of({}, entry.identity) == "embedding"]
+
     def model(self, name: str | None = None) -> Model:
         """A model by alias or `provider/model-id`; without a name, the default model.
 
@@ -421,10 +427,7 @@ class Hub:
 
     def _embedding_advice(self) -> str | None:
         """Which models or providers of the configuration have embeddings."""
-        from modelbay.catalog.lists.entry_facts import kind_of
-
-        models = [alias for alias, entry in self.config.models.items() if kind_of({}, entry.identity) == "embedding"]
-        if models:
+        if models := self.embedding_models():
             return f"use an embedding model, such as {', '.join(models[:5])}"
         providers: list[str] = []
         for id, provider in self.config.providers.items():

@@ -247,6 +247,10 @@ class Hub:
         """All configured and usable models, with their facts."""
         return self._hub.models()
 
+    def embedding_models(self) -> list[str]:
+        """The aliases of the configured models that make embeddings, as far as their IDs show."""
+        return self._hub.embedding_models()
+
     def model(self, name: str | None = None) -> Model:
         """A model by alias or `provider/model-id`; without a name, the default model.
 

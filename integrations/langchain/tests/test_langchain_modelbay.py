@@ -403,6 +403,14 @@ def test_a_tool_that_failed_is_an_error_for_the_model():
     assert turn.parts[0].is_error  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_tokens_are_counted(protocol: Protocol):
+    llm = model(protocol)
+    few = llm.get_num_tokens("hi")
+    assert 0 < few < llm.get_num_tokens("many words " * 100)
+    assert few < llm.get_num_tokens_from_messages([HumanMessage("hi")], tools=[weather])
+
+
 def test_the_profile_has_the_facts_of_the_model():
     profile = model("anthropic", "claude-sonnet-4-5").profile
     assert profile and profile["tool_calling"] and profile["max_input_tokens"]

@@ -28,7 +28,7 @@ PROTOCOLS = list(BASES)
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with Simulator(key="sk-acme-1") as running:
+    with Simulator(key="sk-acme-1", aliases={"text-embedding-3-small": "sim-1"}) as running:
         yield running
 
 
@@ -224,3 +224,17 @@ def test_listing_models_reads_no_facts_and_uses_no_network(tmp_path: Path):
     done = python(environment(tmp_path / "site", "llm"), "-c", code)
     assert name("google") in done.stdout, done
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_embedding_models_make_vectors(own_home: Path, simulator: Simulator):
+    with (own_home / "config.toml").open("a") as config:
+        config.write('\n[models.vectors]\nprovider = "sim-chat"\nmodel = "text-embedding-3-small"\n')
+    [found] = [one for one in llm.get_embedding_models_with_aliases() if one.model.model_id.startswith("modelbay/")]
+    assert (found.model.model_id, list(found.aliases)) == (
+        "modelbay/sim-chat/text-embedding-3-small",
+        ["modelbay/vectors"],
+    )
+    model = llm.get_embedding_model("modelbay/vectors")
+    first, second = model.embed_multi(["The sky is blue", "A fast car"])
+    assert model.embed("The sky is blue") == first != second
+    assert [len(decode(entry.body)["input"]) for entry in simulator.journal] == [2, 1]

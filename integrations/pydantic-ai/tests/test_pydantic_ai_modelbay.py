@@ -29,6 +29,8 @@ from pydantic_ai import (
     ToolOutput,
     ToolReturn,
     UnexpectedModelBehavior,
+    UsageLimitExceeded,
+    UsageLimits,
     UserContent,
     UserError,
     UserPromptPart,
@@ -331,6 +333,15 @@ async def test_a_refusal_is_a_content_filter_and_keeps_its_kind(hub: Hub, protoc
     assert "cannot help" in result.output
     again = await Agent(model(hub, protocol)).run("And now?", message_history=result.all_messages())
     assert "question 2" in again.output
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_tokens_are_counted_before_a_request(hub: Hub, protocol: Protocol):
+    agent = Agent(model(hub, protocol))
+    limits = UsageLimits(input_tokens_limit=50, count_tokens_before_request=True)
+    assert (await agent.run("hi", usage_limits=limits)).output
+    with pytest.raises(UsageLimitExceeded):
+        await agent.run("many words " * 100, usage_limits=limits)
 
 
 async def test_a_stream_can_be_cancelled(hub: Hub):

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.messages.tool import ToolCallChunk
 from langchain_core.output_parsers import (
     JsonOutputKeyToolsParser,
@@ -183,6 +183,18 @@ class ChatModelbay(BaseChatModel):
                     for chunk in chunks.of(event):
                         yield chunk
                 yield chunks.last(await stream.reply())
+
+    def get_num_tokens_from_messages(
+        self, messages: list[BaseMessage], tools: Sequence[Any] | None = None, **kwargs: Any
+    ) -> int:
+        """The input tokens: counted by the provider, or estimated if it cannot count them."""
+        with errors_as_theirs():
+            converted = [convert_to_openai_tool(tool) for tool in tools or ()]
+            asked, settings = self._asked(messages, None, {"tools": converted, **kwargs})
+            return self._both.blocking.count(asked, **settings).tokens
+
+    def get_num_tokens(self, text: str) -> int:
+        return self.get_num_tokens_from_messages([HumanMessage(text)])
 
     def _asked(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]

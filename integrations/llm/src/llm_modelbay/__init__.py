@@ -11,3 +11,11 @@ def register_models(register: Callable[..., None]) -> None:
 
     for model, async_model, aliases in configured():
         register(model, async_model, aliases=aliases)
+
+
+@llm.hookimpl
+def register_embedding_models(register: Callable[..., None]) -> None:
+    from llm_modelbay.models import embedding_models
+
+    for model, aliases in embedding_models():
+        register(model, aliases=aliases)

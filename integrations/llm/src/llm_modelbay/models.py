@@ -2,11 +2,12 @@
 
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from functools import cache, cached_property
 from typing import Any, cast
 
 import llm
+from llm.models import EmbeddingModel
 from llm.parts import AttachmentPart, Message, Part, ReasoningPart, StreamEvent, TextPart, ToolCallPart, ToolResultPart
 
 import modelbay
@@ -64,8 +65,20 @@ def async_hub() -> modelbay.Hub:
 
 
 def configured() -> Iterator[tuple[llm.Model, llm.AsyncModel, list[str]]]:
-    """All configured models, with their aliases in llm. A configuration that cannot be read has none: the other models of llm
-    can still be used. Facts about the models are read later, because that takes half a second."""
+    """All configured models, with their aliases in llm. Facts about the models are read later, because that takes half a second."""
+    for name, others in _names():
+        yield ModelbayModel(name), AsyncModelbayModel(name), [f"modelbay/{other}" for other in others]
+
+
+def embedding_models() -> Iterator[tuple[EmbeddingModel, list[str]]]:
+    """The configured models that make embeddings, with their aliases in llm."""
+    for name, others in _names(embedding=True):
+        yield ModelbayEmbeddingModel(name), [f"modelbay/{other}" for other in others]
+
+
+def _names(*, embedding: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """The name of each configured model, and its other names. A configuration that cannot be read has none: the other models of
+    llm can still be used."""
     try:
         config = hub().config
     except ConfigError as error:
@@ -73,13 +86,14 @@ def configured() -> Iterator[tuple[llm.Model, llm.AsyncModel, list[str]]]:
         return
     entries = [entry for entry in config.models.values() if entry.provider in config.providers]
     times = Counter((entry.provider, entry.model) for entry in entries)
+    chosen = set(hub().embedding_models()) if embedding else config.models.keys()
     for entry in entries:
         names = [entry.alias, *entry.aliases]
         if times[entry.provider, entry.model] == 1:
             names.insert(0, f"{entry.provider}/{entry.model}")
-        first, *others = dict.fromkeys(names)
-        aliases = [f"modelbay/{name}" for name in others]
-        yield ModelbayModel(first), AsyncModelbayModel(first), aliases
+        if entry.alias in chosen:
+            first, *others = dict.fromkeys(names)
+            yield first, others
 
 
 class _Described:
@@ -137,6 +151,21 @@ class AsyncModelbayModel(_Described, llm.AsyncModel):  # type: ignore[misc]
                     for made in told.events(event):
                         yield made
                 told.ended(await events.reply())
+        except ModelbayError as error:
+            raise _as_llm(error) from error
+
+
+class ModelbayEmbeddingModel(EmbeddingModel):
+    batch_size = 1000
+    """Texts in a batch, which modelbay sends in as many requests as the provider requires."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.model_id = f"modelbay/{name}"
+
+    def embed_batch(self, items: Iterable[str | bytes], *, key: str | None = None) -> Iterator[list[float]]:
+        try:
+            yield from hub().embed([str(item) for item in items], model=self.name).vectors
         except ModelbayError as error:
             raise _as_llm(error) from error
 

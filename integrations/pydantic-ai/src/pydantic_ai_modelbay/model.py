@@ -213,6 +213,19 @@ class ModelbayModel(Model[Hub]):
                     _warn(first)
             yield ModelbayStreamedResponse(model_request_parameters, self.model_name, self.system, stream, first)
 
+    async def count_tokens(
+        self,
+        messages: list[ModelMessage],
+        model_settings: ModelSettings | None,
+        model_request_parameters: ModelRequestParameters,
+    ) -> RequestUsage:
+        """The input tokens: counted by the provider, or estimated if it cannot count them."""
+        check_allow_model_requests()
+        asked, settings = await self._asked(messages, model_settings, model_request_parameters)
+        with _errors_as_theirs(self.model_name):
+            found = await self.hub.count(asked, model=self.name, **settings)
+        return RequestUsage(input_tokens=found.tokens)
+
     async def _asked(
         self, messages: list[ModelMessage], settings: ModelSettings | None, parameters: ModelRequestParameters
     ) -> tuple[Conversation, Ask]:
