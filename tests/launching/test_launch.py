@@ -1,6 +1,9 @@
 """`modelbay launch` with a fake agent: its environment, arguments and files, and what is left afterwards."""
 
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -192,8 +195,36 @@ def test_a_program_that_cannot_be_started_is_an_error(desk: LaunchDesk) -> None:
     (desk.bin / "claude").write_text("#!/no/such/interpreter\n")
     run = desk("launch", "claude", "-m", "direct")
     assert run.code == 1
-    assert "cannot start" in run.err
+    assert f"cannot start {desk.bin / 'claude'}: No such file" in run.err
+    assert "check that Claude Code is installed correctly: `npm install" in run.err
     assert not list(desk.launches.glob("*.launch"))
+
+
+def test_an_agent_does_not_write_into_files_of_modelbay_if_the_standard_streams_are_closed(desk: LaunchDesk) -> None:
+    look = f"import os; open({desk.file('seen')!r}, 'w').write(repr([os.readlink(f'/proc/self/fd/{{n}}') for n in range(3)]))"
+    (desk.bin / "claude").write_text(f"#!{sys.executable}\n{look}\n")
+    command = f"exec {shlex.quote(sys.executable)} -m modelbay launch claude -m chat <&- >&- 2>&-"
+    done = subprocess.run(["sh", "-c", command], env=desk.environment, cwd=desk.room, check=False)
+    assert done.returncode == 0
+    assert (desk.room / "seen").read_text() == repr(["/dev/null"] * 3)
+
+
+def test_an_agent_is_also_known_by_its_command(desk: LaunchDesk) -> None:
+    assert "did you mean continue?" in desk("launch", "cn").err
+
+
+def test_a_missing_key_is_an_error_before_the_agent_starts(desk: LaunchDesk) -> None:
+    desk.configure((desk.home / "config.toml").read_text().replace(f'"{KEY}"', '"{env:NO_KEY_HERE}"', 1))
+    run = desk("launch", "claude", "-m", "chat", "--", "show", desk.file("seen"))
+    assert run.code == 1
+    assert "the environment variable NO_KEY_HERE is not set" in run.err
+    assert not (desk.room / "seen").exists()
+
+
+def test_an_unknown_context_window_is_a_warning_that_says_where_to_set_it(desk: LaunchDesk) -> None:
+    unknown = "the context window of direct is unknown, so Claude Code assumes its own: set `max_context_size`"
+    assert unknown in desk("launch", "claude", "-m", "direct", "--", "exit", "0").err
+    assert "context window" not in desk("launch", "claude", "-m", "chat", "--", "exit", "0").err
 
 
 def test_a_gateway_that_cannot_start_is_an_error_with_its_message(desk: LaunchDesk) -> None:

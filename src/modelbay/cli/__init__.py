@@ -1,5 +1,6 @@
 """The command `modelbay`. Each command is a module that is imported when it runs, so that `--help` is fast."""
 
+import os
 import sys
 from importlib import import_module
 from keyword import iskeyword
@@ -207,8 +208,18 @@ def modelbay(ctx: click.Context, again: bool) -> None:
         click.echo(ctx.get_help())
 
 
+def _open_closed_streams() -> None:
+    """Opens standard streams that the caller closed: the next file would get their numbers, and the output of an agent."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
 def main() -> None:
     """Runs the command line. Every error becomes a message and an exit code, never a traceback."""
+    _open_closed_streams()
     settings = GlobalOptions()
     if environment(COMPLETING):
         from modelbay.cli.completion import complete

@@ -1,5 +1,6 @@
 """`modelbay configure`: providers in the configuration of a coding agent, and the way back."""
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("agent", type=click.Choice(NAMES))
+@click.argument("agent", type=click.Choice(NAMES), metavar="AGENT")
 @click.argument("providers", nargs=-1, metavar="[PROVIDER...]", shell_complete=known_values.providers)
 @click.option("--gateway", is_flag=True, help="Configure the gateway with all models, instead of providers.")
 @click.option("--keys", is_flag=True, help="Write API keys that the agent cannot read by reference.")
@@ -46,10 +47,10 @@ def configure(
 
     to = by_name(agent)
     if not to.changes_file:
-        raise click.UsageError(
-            f"modelbay does not change {to.files()[-1]}: copy the lines into it that `modelbay export {agent}` prints",
-            _context(),
-        )
+        wanted = " ".join(map(quote, providers)) or "--gateway"
+        wrong = click.UsageError(f"modelbay cannot change {to.files()[-1]}", _context())
+        wrong.hint = f"copy the lines into it that `modelbay export {agent} {wanted}` prints"  # type: ignore[attr-defined]
+        raise wrong
     if undone:
         if providers or gateway or keys:
             raise click.UsageError("--undo cannot be combined with PROVIDER, --gateway or --keys", _context())

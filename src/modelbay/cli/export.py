@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("agent", type=click.Choice(NAMES))
+@click.argument("agent", type=click.Choice(NAMES), metavar="AGENT")
 @click.argument("providers", nargs=-1, metavar="[PROVIDER...]", shell_complete=known_values.providers)
 @click.option("--gateway", is_flag=True, help="Export the gateway with all models, instead of providers.")
 @click.option("--keys", is_flag=True, help="Include API keys that the agent cannot read by reference.")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("import")
-@click.argument("agent", type=click.Choice((*NAMES, *IMPORTED_ONLY)))
+@click.argument("agent", type=click.Choice((*NAMES, *IMPORTED_ONLY)), metavar="AGENT")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True), required=False)
 @click.option("--keys", is_flag=True, help="Copy API keys too.")
 @click.option("--replace", is_flag=True, help="Replace existing providers with the same ID.")

@@ -87,7 +87,7 @@ def launch(
 def _run(settings: GlobalOptions, program: "AgentProgram", arguments: tuple[str, ...], options: dict[str, Any]) -> int:
     from modelbay.config.load import load
     from modelbay.launching.launch import AgentLaunch
-    from modelbay.launching.launch_target import GatewayReason, chosen_models, direct_target
+    from modelbay.launching.launch_target import GatewayReason, check_keys, chosen_models, direct_target
     from modelbay.launching.shared_gateway import GatewayStart
 
     executable = _executable(program)
@@ -100,12 +100,11 @@ def _run(settings: GlobalOptions, program: "AgentProgram", arguments: tuple[str,
         if options["gateway"] is False:
             raise direct.error(program)
         why, direct = direct.why, None
+    if direct is None:
+        check_keys(chosen)
     wanted = GatewayStart(config, settings.config, settings.approvals)
     made = AgentLaunch(program, executable, chosen, arguments, direct, wanted)
-    try:
-        return made.run(lambda target: _started(made, target, why, names.project))
-    except OSError as error:
-        raise CommandFailed(f"cannot start {executable}: {error.strerror or error}") from None
+    return made.run(lambda target: _started(made, target, why, names.project))
 
 
 class _Names(NamedTuple):
@@ -146,6 +145,11 @@ def _started(made: "AgentLaunch", target: "LaunchTarget", why: str, project: "Pa
         terminal.note(f"model pinned by {project}")
     for note in made.program.notes:
         terminal.note(note)
+    if made.program.names_context and target.model.context is None:
+        terminal.warning(
+            f"the context window of {made.chosen.main.entry.alias} is unknown, so {made.program.title} assumes its own:"
+            " set `max_context_size` of the model in config.toml"
+        )
 
 
 def _program(agent: str, context: click.Context) -> "AgentProgram":
@@ -155,7 +159,7 @@ def _program(agent: str, context: click.Context) -> "AgentProgram":
     if agent in rows:
         return rows[agent]
     wrong = click.UsageError(f'unknown agent "{agent}"', context)
-    near = suggestions.near(agent, list(rows))
+    near = [row.id for row in rows.values() if row.command == agent] or suggestions.near(agent, list(rows))
     wrong.hint = f"did you mean {' or '.join(near)}?" if near else f"must be one of: {', '.join(rows)}"  # type: ignore[attr-defined]
     raise wrong
 

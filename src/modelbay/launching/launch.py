@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
-from modelbay.errors import ConfigError
+from modelbay.errors import ConfigError, FileError
 from modelbay.gateway.clients import ClientKeys
 from modelbay.gateway.variables import PROXIES
 from modelbay.launching import private_folder, shared_gateway
@@ -38,8 +38,7 @@ class AgentLaunch(Struct, frozen=True):
         """Runs the agent until its end, and returns its exit code. `started` is called before.
 
         Raises:
-            ConfigError: the gateway does not start, or a file cannot be read or written.
-            OSError: the agent cannot be started.
+            ConfigError: the gateway or the agent does not start, or a file cannot be read or written.
         """
         launches = Launches()
         with launches.locked() as change:
@@ -49,6 +48,12 @@ class AgentLaunch(Struct, frozen=True):
             started(ready.target)
             environment = launch_environment(inherited_environment(), ready.plan, ready.target)
             return run_agent([self.executable, *ready.plan.arguments, *self.arguments], environment, launch.descriptor)
+        except OSError as error:
+            raise FileError(
+                f"cannot start {self.executable}: {error.strerror or error}",
+                hint=f"check that {self.program.title} is installed correctly: `{self.program.install}`",
+                file=self.executable,
+            ) from None
         finally:
             _end(launches, launch)
 

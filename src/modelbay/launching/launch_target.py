@@ -104,6 +104,19 @@ def gateway_target(program: AgentProgram, chosen: ChosenModels, url: str, key: H
     )
 
 
+def check_keys(chosen: ChosenModels) -> None:
+    """Checks that the gateway will find the API keys of the chosen models: the agent could not show a good error. The output of a
+    command is not checked, as the command would run twice.
+
+    Raises:
+        MissingCredential: an API key is missing.
+        ConfigError: a key cannot be read.
+    """
+    for target in (chosen.main, chosen.small):
+        if not _runs_command(target):
+            _endpoint(chosen.config, target)
+
+
 def _at_gateway(target: Target, provider: ExportedProvider, names: dict[str, str]) -> LaunchModel:
     name = _name(target.entry)
     if name not in names:  # its entry cannot be used, and the reason is in the notes
@@ -215,12 +228,18 @@ def _obstacle(program: AgentProgram, config: Config, target: Target) -> str:
         return f"{program.title} does not return the thinking of {_name(entry)}, which the gateway adds"
     if entry.variant:
         return f"{_name(entry)} is a variant, whose settings the gateway adds"
-    written = [entry.api_key or to.provider.api_key or "", *to.provider.env.values()]
-    if any((found := REFERENCE.fullmatch(value.strip())) and found[1] == "command" for value in written):
+    if _runs_command(target):
         return "its key is the output of a command, which may change"
     if config.network is None or config.network.proxy or config.network.ca:
         return "[network] has a proxy or certificates"
     return ""
+
+
+def _runs_command(target: Target) -> bool:
+    """Whether the key of a model is the output of a command."""
+    entry, provider = target.entry, target.upstream.provider
+    written = [entry.api_key or provider.api_key or "", *provider.env.values()]
+    return any((found := REFERENCE.fullmatch(value.strip())) and found[1] == "command" for value in written)
 
 
 def _changed(program: AgentProgram, config: Config, target: Target) -> list[str]:

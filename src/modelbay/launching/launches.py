@@ -43,7 +43,14 @@ class Launches:
         """
         with files.locked(self.folder / "folder", WAIT):
             _check(self.folder)
-            yield LaunchesChange(self.folder)
+            try:
+                yield LaunchesChange(self.folder)
+            except OSError as error:
+                raise FileError(
+                    f"{error.filename or self.folder} cannot be used: {error.strerror or error}",
+                    hint=f"check that {self.folder} is writable and has free space",
+                    file=str(self.folder),
+                ) from error
 
 
 class LaunchesChange:
@@ -58,13 +65,13 @@ class LaunchesChange:
             if held_content(path) is None:
                 _remove(path.with_suffix(""))
                 if not path.with_suffix("").exists():  # else the next launch tries again
-                    path.unlink(missing_ok=True)
+                    _discard(path)
         for path in self._folder.glob(f"*{GATEWAY}"):
             if held_content(path) is None:
-                path.unlink(missing_ok=True)
+                _discard(path)
         for path in self._folder.glob(f"*{LOG}"):
             if not path.with_suffix(GATEWAY).exists():
-                path.unlink(missing_ok=True)
+                _discard(path)
 
     def launch(self, gateway: str) -> HeldFile:
         """A new launch with its private folder. `gateway`: ID of the gateway that it uses; "" for none."""
@@ -135,6 +142,12 @@ def _check(folder: Path) -> None:
     else:
         return
     raise FileError(f"{folder} cannot be used for launches: {problem}", hint=fix, file=str(folder))
+
+
+def _discard(path: Path) -> None:
+    """Removes a file, if the system allows it: a file that stays does no harm."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _remove(folder: Path) -> None:

@@ -43,6 +43,11 @@ class LaunchModel(Struct, frozen=True, kw_only=True):
     effort: str | None = None
     """The reasoning effort that the user set."""
 
+    @property
+    def context(self) -> int | None:
+        """The context window in tokens; None if unknown."""
+        return self.facts.max_context_tokens or self.facts.max_input_tokens
+
 
 class LaunchTarget(Struct, frozen=True, kw_only=True):
     """The server that the agent calls, and its models."""
@@ -135,7 +140,7 @@ def _facts(program: AgentProgram, target: LaunchTarget, folder: str) -> dict[str
 def _model_facts(program: AgentProgram, model: LaunchModel, protocol: Protocol) -> dict[str, object]:
     """The facts about a model, by the names of `MODEL_PLACEHOLDERS`."""
     known = model.facts
-    context = known.max_context_tokens or known.max_input_tokens
+    context = model.context
     is_long = program.long_context is not None and context is not None and context >= program.long_context
     lower = known.max_output_tokens is not None and known.max_output_tokens < program.usual_output
     kinds = ["text", *(kind for kind, capability in _KINDS.items() if known.can(capability))]  # type: ignore[arg-type]

@@ -156,6 +156,11 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
         return bool({"small", "small_key"} & set(_placeholders(self)))
 
     @property
+    def names_context(self) -> bool:
+        """Whether it is told the context window of a model."""
+        return bool({"context", "unlisted_context"} & set(_placeholders(self))) or bool(self.exporter)
+
+    @property
     def names_scheme(self) -> bool:
         """Whether it can send the key in the header `Authorization` and in another one."""
         return {"bearer_key", "header_key"} <= set(_placeholders(self))
