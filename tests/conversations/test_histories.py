@@ -174,7 +174,7 @@ def test_a_search_that_the_provider_made():
                     {"role": "user", "content": "And now?"},
                 ]
             },
-            ["`server_tool_parts` is not sent: openai_chat has no field for it"],
+            ["`server_tool_parts` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -187,7 +187,7 @@ def test_a_search_that_the_provider_made():
                 ],
                 "store": False,
             },
-            ["`server_tool_parts` is not sent: openai_responses has no field for it"],
+            ["`server_tool_parts` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -221,7 +221,7 @@ def test_a_search_that_the_provider_made():
                     {"role": "user", "parts": [{"text": "And now?"}]},
                 ]
             },
-            ["`server_tool_parts` is not sent: google has no field for it"],
+            ["`server_tool_parts` is not sent: a provider accepts only its own, unchanged"],
         )
     )
 

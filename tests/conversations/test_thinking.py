@@ -49,7 +49,7 @@ def test_signed_thinking_of_anthropic():
                     {"role": "tool", "tool_call_id": "call_1", "content": "high"},
                 ]
             },
-            ["`thinking` is not sent: openai_chat has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -62,7 +62,7 @@ def test_signed_thinking_of_anthropic():
                 ],
                 "store": False,
             },
-            ["`thinking` is not sent: openai_responses has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -95,7 +95,7 @@ def test_signed_thinking_of_anthropic():
                     },
                 ]
             },
-            ["`thinking` is not sent: google has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
 
@@ -116,7 +116,7 @@ def test_redacted_thinking_of_anthropic():
                     {"role": "tool", "tool_call_id": "call_1", "content": "high"},
                 ]
             },
-            ["`thinking` is not sent: openai_chat has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -129,7 +129,7 @@ def test_redacted_thinking_of_anthropic():
                 ],
                 "store": False,
             },
-            ["`thinking` is not sent: openai_responses has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -162,7 +162,7 @@ def test_redacted_thinking_of_anthropic():
                     },
                 ]
             },
-            ["`thinking` is not sent: google has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
 
@@ -186,7 +186,7 @@ def test_encrypted_reasoning_of_responses():
                     {"role": "tool", "tool_call_id": "call_1", "content": "high"},
                 ]
             },
-            ["`thinking` is not sent: openai_chat has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -217,7 +217,7 @@ def test_encrypted_reasoning_of_responses():
                 ],
                 "max_tokens": 8192,
             },
-            ["`thinking` is not sent: anthropic has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert google(conversation) == snapshot(
@@ -234,7 +234,7 @@ def test_encrypted_reasoning_of_responses():
                     },
                 ]
             },
-            ["`thinking` is not sent: google has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
 
@@ -255,7 +255,7 @@ def test_a_signed_call_of_gemini():
                     {"role": "tool", "tool_call_id": "call_1", "content": "high"},
                 ]
             },
-            ["`thinking` is not sent: openai_chat has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -268,7 +268,7 @@ def test_a_signed_call_of_gemini():
                 ],
                 "store": False,
             },
-            ["`thinking` is not sent: openai_responses has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -284,7 +284,7 @@ def test_a_signed_call_of_gemini():
                 ],
                 "max_tokens": 8192,
             },
-            ["`thinking` is not sent: anthropic has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert google(conversation) == snapshot(
@@ -334,7 +334,7 @@ def test_reasoning_content_of_chat():
                 ],
                 "store": False,
             },
-            ["`thinking` is not sent: openai_responses has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -350,7 +350,7 @@ def test_reasoning_content_of_chat():
                 ],
                 "max_tokens": 8192,
             },
-            ["`thinking` is not sent: anthropic has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert google(conversation) == snapshot(
@@ -367,7 +367,7 @@ def test_reasoning_content_of_chat():
                     },
                 ]
             },
-            ["`thinking` is not sent: google has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
 
@@ -416,7 +416,7 @@ def test_reasoning_details_of_chat():
                 ],
                 "store": False,
             },
-            ["`thinking` is not sent: openai_responses has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -432,7 +432,7 @@ def test_reasoning_details_of_chat():
                 ],
                 "max_tokens": 8192,
             },
-            ["`thinking` is not sent: anthropic has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert google(conversation) == snapshot(
@@ -449,7 +449,7 @@ def test_reasoning_details_of_chat():
                     },
                 ]
             },
-            ["`thinking` is not sent: google has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
 
@@ -470,7 +470,7 @@ def test_thinking_without_a_signature():
                     {"role": "tool", "tool_call_id": "call_1", "content": "high"},
                 ]
             },
-            ["`thinking` is not sent: openai_chat has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -483,7 +483,7 @@ def test_thinking_without_a_signature():
                 ],
                 "store": False,
             },
-            ["`thinking` is not sent: openai_responses has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -516,7 +516,7 @@ def test_thinking_without_a_signature():
                     },
                 ]
             },
-            ["`thinking` is not sent: google has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
 
@@ -537,7 +537,7 @@ def test_thinking_that_a_program_made_up():
                     {"role": "tool", "tool_call_id": "call_1", "content": "high"},
                 ]
             },
-            ["`thinking` is not sent: openai_chat has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -550,7 +550,7 @@ def test_thinking_that_a_program_made_up():
                 ],
                 "store": False,
             },
-            ["`thinking` is not sent: openai_responses has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -566,7 +566,7 @@ def test_thinking_that_a_program_made_up():
                 ],
                 "max_tokens": 8192,
             },
-            ["`thinking` is not sent: anthropic has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )
     assert google(conversation) == snapshot(
@@ -583,6 +583,6 @@ def test_thinking_that_a_program_made_up():
                     },
                 ]
             },
-            ["`thinking` is not sent: google has no field for it"],
+            ["`thinking` is not sent: a provider accepts only its own, unchanged"],
         )
     )

@@ -205,6 +205,11 @@ def refused_state(state: Extra, protocol: str) -> Unsupported:
     )
 
 
+_OWN = "a provider accepts only its own, unchanged"
+_WHY = {"thinking": _OWN, "server_tool_parts": _OWN}
+"""Why parts are dropped for which the protocol has a field."""
+
+
 def carried(part_setting: str, protocol: str, report: list[Warned]) -> bool:
     """Whether a renderer may write a part of another protocol. Reports dropped parts; raises Unsupported for refused
     ones."""
@@ -213,7 +218,7 @@ def carried(part_setting: str, protocol: str, report: list[Warned]) -> bool:
             raise refused(part_setting, protocol)
         case Disposition.DROPPED:
             if not any(warning.setting == part_setting for warning in report):
-                report.append(dropped(part_setting, protocol))
+                report.append(dropped(part_setting, protocol, _WHY.get(part_setting, "")))
             return False
         case _:
             return True
