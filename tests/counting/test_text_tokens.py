@@ -67,6 +67,28 @@ def test_long_words_code_ids_and_marks_are_estimated_within_a_fifth(text: str, t
     assert text_tokens(text) == pytest.approx(tokens, rel=0.2)
 
 
+NUMBERS = (
+    "Order 20417 of 2024-11-30: 1250 pieces at 17.95 EUR, total 22437.50 EUR, invoice 83104417, call 0049 30 901820."
+)
+BY_TOKENIZER = {
+    "o200k": (48, 37, 46, 44, 38, 29, 37),
+    "cl100k": (48, 62, 66, 63, 63, 67, 116),
+    "gemma": (75, 36, 38, 35, 37, 29, 32),
+    "deepseek": (48, 41, 32, 37, 42, 32, 63),
+    "qwen": (75, 50, 36, 40, 44, 37, 106),
+    "claude": (43, 68, 64, 59, 65, 81, 122),
+    "tekken": (75, 40, 55, 48, 35, 25, 44),
+}
+"""The tokens of `NUMBERS` and of the last six texts of `COUNTED`."""
+
+
+@pytest.mark.parametrize("tokenizer", BY_TOKENIZER)
+def test_each_tokenizer_has_its_own_rules_for_digits_and_scripts(tokenizer: str) -> None:
+    texts = [NUMBERS, *(text for text, _ in COUNTED[-6:])]
+    found = [text_tokens(text, tokenizer) for text in texts]
+    assert found == [pytest.approx(tokens, rel=0.26) for tokens in BY_TOKENIZER[tokenizer]]
+
+
 def test_a_text_that_is_too_long_to_be_read_completely_is_estimated_from_its_slices() -> None:
     texts = [text * count for text, _ in COUNTED for count in (10, 50, 20)] * 6
     assert sum(map(len, texts)) > 500_000
@@ -85,10 +107,10 @@ def test_the_estimate_of_a_long_text_grows_with_the_added_part(times: int) -> No
 def test_of_a_text_that_has_grown_only_the_new_part_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     count, read = text_tokens_module._counted, 0
 
-    def counted(text: str) -> float:
+    def counted(text: str, tokenizer: str) -> float:
         nonlocal read
         read += len(text)
-        return count(text)
+        return count(text, tokenizer)
 
     monkeypatch.setattr(text_tokens_module, "_counted", counted)
     text = "".join(f"The {number}th boat has no sail.\n" for number in range(2_000))
@@ -101,4 +123,6 @@ def test_of_a_text_that_has_grown_only_the_new_part_is_counted(monkeypatch: pyte
 
 def test_the_texts_that_were_counted_are_not_kept() -> None:
     text_tokens("The sail is torn. " * 10_000)
-    assert all(type(key) is int for key in text_tokens_module._tokens)
+    kept = text_tokens_module._tokens["o200k"]
+    assert kept
+    assert all(type(key) is int for key in kept)

@@ -21,7 +21,9 @@ from modelbay.conversation import (
     user,
 )
 from modelbay.counting.image_sizes import image_size
+from modelbay.counting.text_tokens import text_tokens
 from modelbay.counting.token_estimates import estimate
+from modelbay.counting.tool_tokens import described_tool
 from modelbay.dialect import Dialect
 from modelbay.model import Model
 from tests.processor_time import check_growth
@@ -101,9 +103,63 @@ def test_a_tool_choice_changes_the_count() -> None:
 def test_the_protocol_and_the_provider_decide_how_tools_are_described() -> None:
     asked = asks(tools=[Tool(name="tide", description="The tide.", schema={"type": "object", "properties": {}})])
     assert tokens(asked, GPT, protocol="openai_chat") > tokens(asked, GPT, protocol="openai_responses") + 50
-    assert tokens(asked, GPT_4O, protocol="openai_chat") == tokens(asked, GPT_4O, protocol="openai_responses")
-    bare = tokens(asked, GEMINI, dialect=Dialect(bare_counts=True))
-    assert tokens(asks(), GEMINI) < bare < tokens(asked, GEMINI)
+    bare, text = Dialect(bare_counts=True), asks().turns[0].text
+    with_tools, without = (tokens(one, GEMINI, dialect=bare) for one in (asked, asks()))
+    assert without < with_tools < tokens(asked, GEMINI)
+    assert without == round(text_tokens(text, "gemma"))
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string", "description": "A harbour."},
+        "unit": {"enum": ["m", "ft"], "default": "m"},
+        "days": {"type": "array", "items": {"type": "object", "properties": {"day": {"type": ["integer", "null"]}}}},
+        "any": True,
+    },
+    "required": ["city"],
+}
+
+
+def test_a_tool_is_counted_in_typescript_for_models_that_read_it_so() -> None:
+    written = """// The tide
+// of a day.
+type tide = (_: {
+// A harbour.
+city: string,
+unit?: "m" | "ft", // default: "m"
+days?: {
+day?: number | null,
+}[],
+any?: any,
+}) => any;
+
+"""
+    tool = Tool(name="tide", description="The tide\nof a day.", schema=SCHEMA)
+    assert described_tool(tool, "o200k").typescript == text_tokens(written)
+    bare = Tool(name="tide", schema={"type": "object", "properties": {}})
+    assert described_tool(bare, "o200k").typescript == text_tokens("type tide = () => any;\n\n")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        None,
+        [],
+        {"properties": []},
+        {"properties": {"a": {"type": 7, "items": 3}}, "required": "a"},
+        {"anyOf": [None, {}]},
+    ],
+)
+def test_a_schema_that_is_not_one_is_counted(schema: Any) -> None:
+    assert described_tool(Tool(name="tide", schema=schema), "o200k").typescript > 0
+
+
+def test_a_schema_whose_types_are_lists_is_counted_in_time() -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(40):
+        schema = {"type": ["object", "object", "array"], "properties": {"a": schema}}
+    assert described_tool(Tool(name="deep", schema=schema), "o200k").properties == 40
 
 
 def test_thinking_adds_instructions() -> None:
@@ -132,6 +188,14 @@ def test_only_thinking_of_the_current_tool_loop_counts() -> None:
         for more in (user("And now?"), Turn("user", [result, Text(text="See the file.")]), Turn("user", [image(9, 9)])):
             old, none = (tokens(Conversation([*before, more]), model) for before in (turns, plain))
             assert old == none
+
+
+def test_all_thinking_counts_if_the_provider_keeps_it() -> None:
+    thought = Thinking(texts=["Let me see what the tide is like. " * 20], opaque="x" * 4000)
+    turns = [user("The tide?"), Turn("assistant", [thought, Text(text="High.")]), user("And now?")]
+    plain = [turns[0], Turn("assistant", [Text(text="High.")]), turns[2]]
+    for model in (Model("grok-4.3", family="grok"), Model("magistral-medium", family="mistral")):
+        assert tokens(Conversation(turns), model) > tokens(Conversation(plain), model) + 150
 
 
 def test_thought_signatures_count_unless_the_provider_counts_only_texts() -> None:

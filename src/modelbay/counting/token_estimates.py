@@ -10,14 +10,13 @@ from fnmatch import fnmatch
 from functools import cache
 from math import ceil
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from msgspec import Struct, field
 
 from modelbay.conversation import (
     AnyPart,
     Conversation,
-    Json,
     Media,
     Protocol,
     Refusal,
@@ -35,6 +34,7 @@ from modelbay.conversion import convert
 from modelbay.counting.image_sizes import image_size
 from modelbay.counting.media_lengths import seconds
 from modelbay.counting.text_tokens import text_tokens
+from modelbay.counting.tool_tokens import described_tool
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.json_text import encode
 from modelbay.model import Model
@@ -90,6 +90,8 @@ class FactorRow(Struct, frozen=True, kw_only=True):
     """The family; "" is the default."""
     models: list[str] = field(default_factory=lambda: ["*"])
     """Patterns of model IDs. The first row that matches is used."""
+    protocol: Protocol | None = None
+    """The protocol that the provider is called with. Default: any."""
 
 
 class TextFactors(FactorRow, frozen=True, kw_only=True):
@@ -101,21 +103,25 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
     turn: float = 0
     tools: float = 0
     """For any number of tools: the instructions for calling them."""
-    chat_tools: float = 0
-    """For any number of tools in Chat Completions, besides `tools`."""
     tool: float = 0
     property: float = 0
     """For each property in the schemas of tools."""
+    tokenizer: str = "o200k"
+    """The most similar tokenizer of `text_tokens.toml`."""
     text: float = 1
     """Factor for texts."""
     schema: float = 1
-    """Factor for names and descriptions of tools and their properties."""
+    """Factor for the tools in the form that the model reads."""
+    tools_as: Literal["names", "json", "typescript"] = "json"
+    """The form in which the model reads tools. `names`: unknown, so that only names and descriptions count as text."""
     call: float = 0
     result: float = 0
     thinking: float = 1
-    """Factor for thinking in the current tool loop. Older thinking is not counted."""
+    """Factor for thinking that counts."""
     opaque: float = 0
-    """For 1,000 characters of encrypted reasoning in the current tool loop."""
+    """For 1,000 characters of encrypted reasoning that counts."""
+    keeps_thinking: bool = False
+    """Whether all thinking counts. Default: only that in the current tool loop; the provider removes older thinking."""
     format: float = 0
     """Factor for the schema of an output format."""
     has_format: float = 0
@@ -156,17 +162,21 @@ def _table() -> FactorTable:
 _Row = TypeVar("_Row", bound=FactorRow)
 
 
-def _row(rows: list[_Row], model: Model) -> _Row:
+def _row(rows: list[_Row], model: Model, protocol: Protocol | None) -> _Row:
     name = model.identity.lower().rpartition("/")[2]
-    found = (row for row in rows if row.family in ("", model.family))
+    found = (row for row in rows if row.family in ("", model.family) and row.protocol in (None, protocol))
     return next(row for row in found if any(fnmatch(name, pattern) for pattern in row.models))
 
 
 FACTORS = (
-    "base", "system", "turn", "tools", "chat_tools", "tool", "property", "text", "schema", "call", "result", "thinking",
+    "base", "system", "turn", "tools", "tool", "property", "text", "schema", "call", "result", "thinking",
     "opaque", "format", "has_format", "forced", "reasons", "media",
 )  # fmt: skip
 """The factors of `TextFactors` that are multiplied by an amount."""
+
+
+_FRAMES = ("base", "system", "turn", "tools", "tool", "property", "opaque")
+"""The amounts that bare counts do not contain."""
 
 
 class Estimate(NamedTuple):
@@ -188,12 +198,11 @@ def estimate(
 ) -> Estimate:
     """Estimate the input tokens of a conversation. `protocol` and `dialect` are the provider's."""
     contents, table = Contents.of(conversation), _table()
-    row, media = _row(table.family, model), _row(table.media, model)
+    row, media = _row(table.family, model, protocol), _row(table.media, model, protocol)
     amounts = contents.amounts(row)
     amounts["media"] = sum(_media_tokens(one, media) for one in contents.media)
-    amounts["chat_tools"] = amounts["tools"] * (protocol == "openai_chat")
     if dialect.bare_counts:
-        amounts |= {"tools": 0, "chat_tools": 0, "tool": 0, "property": 0, "opaque": 0}
+        amounts |= dict.fromkeys(_FRAMES, 0)
     complete = not contents.hidden and not contents.media
     return Estimate([float(amounts[name]) for name in FACTORS], [getattr(row, name) for name in FACTORS], complete)
 
@@ -206,17 +215,19 @@ class Contents(Struct):
 
     systems: int = 0
     turns: int = 0
-    tools: int = 0
-    properties: int = 0
-    text: float = 0
-    """Tokens of all texts, arguments and results, before the family's factor."""
-    schema: float = 0
+    tools: list[Tool] = field(default_factory=list)
+    text: str = ""
+    """All texts, arguments and results: one text is counted faster than many."""
     calls: int = 0
     results: int = 0
-    thinking: float = 0
-    opaque: list[int] = field(default_factory=list)
-    """Characters of each encrypted reasoning in the current tool loop."""
-    format: float = 0
+    thoughts: list[tuple[int, str]] = field(default_factory=list)
+    """Texts of thinking, each with the index of its turn."""
+    opaque: list[tuple[int, int]] = field(default_factory=list)
+    """Characters of each encrypted reasoning, with the index of its turn."""
+    loop: int = 0
+    """Index of the first turn of the current tool loop."""
+    format: str = ""
+    """The schema of an output format, as JSON."""
     forced: bool = False
     """Whether the model must call a tool."""
     unused: bool = False
@@ -231,8 +242,7 @@ class Contents(Struct):
     def of(cls, conversation: Conversation) -> "Contents":
         found = cls()
         texts: list[str] = []
-        thoughts: list[str] = []
-        loop = _current_loop(conversation.turns)
+        found.loop = _current_loop(conversation.turns)
         for index, turn in enumerate(conversation.turns):
             if turn.role in ("system", "developer"):
                 found.systems += any(type(part) is not Text or part.text for part in turn.parts)
@@ -240,33 +250,36 @@ class Contents(Struct):
                 found.turns += 1
             for part in turn.parts:
                 found._add(part, texts)
-                if index >= loop:
-                    found.opaque += [len(part.opaque)] if part.opaque else []
-                    if type(part) is Thinking and not part.summary:
-                        thoughts += part.texts
-        # one text is counted faster than many
-        found.text, found.thinking = text_tokens("".join(texts)), text_tokens("".join(thoughts))
+                if part.opaque:
+                    found.opaque.append((index, len(part.opaque)))
+                if type(part) is Thinking and not part.summary:
+                    found.thoughts += [(index, text) for text in part.texts]
+        found.text = "".join(texts)
         found._add_settings(conversation)
         return found
 
     def amounts(self, row: TextFactors) -> dict[str, float]:
         """The amounts that the factors of a row are multiplied by, by the name of the factor."""
-        tools = self.tools if row.unused or not self.unused else 0
+        tools = self.tools if row.unused or not self.unused else []
+        described = [described_tool(tool, row.tokenizer) for tool in tools]
+        start = 0 if row.keeps_thinking else self.loop
+        thinking = "".join([text for index, text in self.thoughts if index >= start])
+        opaque = sum(max(0, length - row.sealed) for index, length in self.opaque if index >= start)
         return {
             "base": 1,
             "system": self.systems,
             "turn": self.turns,
-            "tools": tools > 0,
-            "tool": tools,
-            "property": self.properties if tools else 0,
-            "text": self.text,
-            "schema": self.schema if tools else 0,
+            "tools": bool(tools),
+            "tool": len(tools),
+            "property": sum(one.properties for one in described),
+            "text": text_tokens(self.text, row.tokenizer),
+            "schema": sum(getattr(one, row.tools_as) for one in described),
             "call": self.calls,
             "result": self.results,
-            "thinking": self.thinking,
-            "opaque": sum(max(0, length - row.sealed) for length in self.opaque) / 1000,
-            "format": self.format,
-            "has_format": self.format > 0,
+            "thinking": text_tokens(thinking, row.tokenizer),
+            "opaque": opaque / 1000,
+            "format": text_tokens(self.format, row.tokenizer),
+            "has_format": bool(self.format),
             "forced": self.forced,
             "reasons": self.reasons,
         }
@@ -299,14 +312,8 @@ class Contents(Struct):
 
     def _add_settings(self, conversation: Conversation) -> None:
         settings = conversation.settings
-        names: list[str] = []
-        self.hidden |= bool(settings.state)
-        for tool in _each(settings.tools or ()):
-            self.tools += 1
-            self.hidden |= tool.kind == "vendor"
-            names += [tool.name, tool.description or ""]
-            self.properties += _read_schema(tool.schema, names)
-        self.schema = text_tokens(" ".join(names))
+        self.tools = list(_each(settings.tools or ()))
+        self.hidden |= bool(settings.state) or any(tool.kind == "vendor" for tool in self.tools)
         choice, reasoning = settings.tool_choice, settings.reasoning
         self.unused = choice is not None and choice.mode == "none"
         self.forced = choice is not None and (choice.mode in ("required", "tool") or choice.required)
@@ -317,7 +324,7 @@ class Contents(Struct):
             or (by_effort and reasoning.effort not in (None, "none"))
         )
         if settings.output_format is not None and settings.output_format.schema is not None:
-            self.format = text_tokens(encode(settings.output_format.schema).decode())
+            self.format = encode(settings.output_format.schema).decode()
 
 
 def _current_loop(turns: list[Turn]) -> int:
@@ -338,31 +345,6 @@ def _each(tools: Iterable[Tool]) -> Iterator[Tool]:
             yield from _each(tool.tools)
         else:
             yield as_function(tool) if tool.kind == "freeform" else tool
-
-
-_INNER = ("items", "additionalProperties", "anyOf", "oneOf", "allOf", "prefixItems")
-"""Words of a schema that have another schema, or several."""
-
-
-def _read_schema(schema: Json, names: list[str]) -> int:
-    """The number of properties in a schema. Their names, descriptions and values are added to `names`."""
-    count = 0
-    waiting: list[Any] = [schema]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, list):
-            waiting += value
-        if not isinstance(value, dict):
-            continue
-        for table in ("properties", "$defs", "definitions"):
-            if isinstance(inner := value.get(table), dict):
-                count += len(inner)
-                names += inner
-                waiting += inner.values()
-        waiting += [inner for name in _INNER if (inner := value.get(name)) is not None]
-        names += [value["description"]] if isinstance(value.get("description"), str) else []
-        names += map(str, value["enum"]) if isinstance(value.get("enum"), list) else []
-    return count
 
 
 # --- media -------------------------------------------------------------------------------------------------------------
