@@ -143,6 +143,7 @@ name = "modelbay"
 base_url = "http://127.0.0.1:8484/v1"
 wire_api = "responses"
 model_catalog_url = "http://127.0.0.1:8484/v1/models"
+request_max_retries = 0
 
 [model_providers.modelbay.auth]
 command = "cat"

@@ -156,6 +156,19 @@ async def test_a_reply_says_when_the_list_of_models_has_changed(
         assert await tag_of("/v1/models?client_version=0.171.0", "etag") == second
 
 
+async def test_after_a_change_of_the_list_all_workers_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Codex may have read the list from another worker than the one that replies."""
+    monkeypatch.setattr("modelbay.gateway.gateway.LOOK", 0.02)
+    with running(tmp_path) as (served, _):
+        text = served.config.read_text("utf-8")
+        served.config.write_text(text.replace("[models.google]", "[models.google]\nmax_context_size = 9000"), "utf-8")
+        body = {"model": "anthropic", "input": [{"role": "user", "content": "Hi"}]}
+        while (tag := (await call(served.url, "/v1/responses", body))[1].get("x-models-etag")) is None:
+            await asyncio.sleep(0.02)
+        _, headers, _ = await call(served.url, "/v1/models?client_version=0.171.0", None, method="GET")
+        assert headers.get("etag") == tag
+
+
 # --- the program -------------------------------------------------------------------------------------------------------
 
 

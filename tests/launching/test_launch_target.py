@@ -161,6 +161,22 @@ def test_the_makers_of_the_protocols_are_called_directly(type: str, model: str, 
 
 
 @pytest.mark.parametrize(
+    ("entry", "vendor"),
+    [
+        ('type = "anthropic"', "anthropic"),
+        ('type = "openai"\nbase_url = "https://api.deepseek.com"', "deepseek"),
+        ('type = "anthropic"\nbase_url = "https://api.acme.example"', ""),
+    ],
+)
+def test_the_vendor_of_the_model_is_known_directly_and_through_the_gateway(entry: str, vendor: str) -> None:
+    found = chosen(f'[providers.acme]\n{entry}\napi_key = "sk-acme-0123456789"\n{MODEL}')
+    speaks = agent(protocols=["anthropic"])
+    assert gateway_target(speaks, found, URL, Hidden("sk-mb-local")).vendor == vendor
+    direct = direct_target(speaks, found)
+    assert isinstance(direct, GatewayReason) or direct.vendor == vendor
+
+
+@pytest.mark.parametrize(
     ("type", "protocol", "field"),
     [("openai", "openai_chat", "freeform_tools"), ("openai_responses", "openai_responses", "namespaces")],
 )

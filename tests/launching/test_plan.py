@@ -5,6 +5,7 @@ import tomllib
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from modelbay.agents.write import render
 from modelbay.conversation import Protocol
@@ -31,6 +32,7 @@ def test_claude_code_reads_its_settings_from_a_file_that_overrides_those_of_the_
     made = plan(programs()["claude"], launch_target("anthropic", MAIN, SMALL), FOLDER)
     assert made.arguments == ["--settings", f"{FOLDER}/settings.json"]
     assert made.environment == {
+        "CLAUDE_CODE_ATTRIBUTION_HEADER": "0",
         "ANTHROPIC_BASE_URL": URL,
         "ANTHROPIC_AUTH_TOKEN": KEY,
         "ANTHROPIC_MODEL": "deep/seek",
@@ -57,6 +59,13 @@ def test_claude_code_requests_no_more_output_than_the_model_can_make_and_no_more
     assert made.environment.get("CLAUDE_CODE_MAX_OUTPUT_TOKENS") == told
 
 
+def test_claude_code_marks_its_prompts_for_its_maker_only() -> None:
+    for vendor, told in (("anthropic", None), ("deepseek", "0"), ("", "0")):
+        target = replace(launch_target("anthropic", MAIN), vendor=vendor)
+        made = plan(programs()["claude"], target, FOLDER)
+        assert made.environment.get("CLAUDE_CODE_ATTRIBUTION_HEADER") == told
+
+
 def test_the_name_of_a_model_shows_claude_code_a_window_of_a_million_tokens() -> None:
     made = plan(programs()["claude"], launch_target("anthropic", launch_model("big", 1_000_000), SMALL), FOLDER)
     assert made.environment["ANTHROPIC_MODEL"] == "big[1m]"
@@ -72,7 +81,8 @@ def test_codex_is_configured_by_arguments_without_the_key(gateway: bool) -> None
         "\n".join(word if '"' in word or _plain(word) else _quoted(word) for word in made.arguments[1::2])
     )
     provider = data["model_providers"]["modelbay-launch"]
-    catalog = {"model_catalog_url": f"{URL}/v1/models"} if gateway else {}
+    # the gateway repeats failed requests itself
+    catalog = {"model_catalog_url": f"{URL}/v1/models", "request_max_retries": 0} if gateway else {}
     assert provider == catalog | {
         "name": "modelbay",
         "base_url": f"{URL}/v1",

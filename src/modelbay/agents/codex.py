@@ -372,6 +372,7 @@ def _entry(provider: ExportedProvider, exported: ExportedConfig) -> Table:
         table["query_params"] = provider.query
     if provider.of_gateway:  # without it, Codex assumes the sizes of its own models for all others
         table["model_catalog_url"] = f"{provider.base_url}/models"
+        table["request_max_retries"] = 0  # the gateway repeats failed requests itself
     if provider.entry.timeout is not None:
         if provider.entry.timeout.idle:
             table["stream_idle_timeout_ms"] = round(provider.entry.timeout.idle * 1000)

@@ -119,8 +119,8 @@ class Gateway:
         self._retired.append(before)
         self.revision = revision
         self._close_unused()
-        if before.list_tag:  # a running Codex sees in its next reply that the list changed
-            await revision.tagged(await revision.models(""))
+        # a running Codex sees in its next reply that the list changed, also if it had the list from another worker
+        await revision.tagged(await revision.models(""))
         self.problem = ""
         for problem in config.problems:
             LOG.warning("%s", problem)

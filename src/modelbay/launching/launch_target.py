@@ -68,6 +68,10 @@ def _listed(entry: ModelEntry) -> ModelEntry:
     return replace(entry, alias=_name(entry), variant=None, variants=own, configured=True)
 
 
+def _vendor(target: Target) -> str:
+    return target.upstream.preset.id if target.upstream.preset is not None else ""
+
+
 # The gateway
 
 
@@ -97,6 +101,7 @@ def gateway_target(program: AgentProgram, chosen: ChosenModels, url: str, key: H
         protocol=protocol,
         key=key,
         through_gateway=True,
+        vendor=_vendor(chosen.main),
         model=main,
         small=small,
         models=_first((main, small), offered),
@@ -205,6 +210,7 @@ def _direct(program: AgentProgram, chosen: ChosenModels) -> LaunchTarget:
         protocol=main.upstream.protocol,
         key=Hidden(credential.reveal() if credential is not None else NO_KEY),
         through_gateway=False,
+        vendor=_vendor(main),
         bearer=credential is None or "authorization" in map(str.lower, called.headers),
         model=model,
         small=other,

@@ -59,6 +59,8 @@ class LaunchTarget(Struct, frozen=True, kw_only=True):
     key: Hidden
     """The API key of the server."""
     through_gateway: bool
+    vendor: str = ""
+    """The vendor of the model's provider; "" if it is unknown."""
     bearer: bool = True
     """Whether the server expects the key in the header `Authorization`."""
     model: LaunchModel
@@ -134,6 +136,8 @@ def _facts(program: AgentProgram, target: LaunchTarget, folder: str) -> dict[str
         "key_variable": KEY_VARIABLE,
         "protocol": target.protocol,
         "folder": folder,
+        "attribution": 0 if program.maker and target.vendor != program.maker else None,
+        "retries": 0 if through else None,
     }
 
 

@@ -38,7 +38,7 @@ the agent's `usual_output`. thinking_budget: for Anthropic Messages, a budget of
 """
 PLACEHOLDERS = MODEL_PLACEHOLDERS | frozenset((
     "small", "small_key", "provider", "base_url", "root_url", "catalog_url", "unlisted_context", "key", "bearer_key",
-    "header_key", "key_variable", "protocol", "folder", "environment",
+    "header_key", "key_variable", "protocol", "folder", "environment", "attribution", "retries",
 ))  # fmt: skip
 """All facts of a launch.
 
@@ -48,7 +48,8 @@ list of the gateway; unknown without the gateway. unlisted_context: the context 
 API key, allowed only in variables and files; bearer_key: the key if the server expects it in the header `Authorization`;
 header_key: if it expects another header. key_variable: the name of `KEY_VARIABLE`. protocol: `openai_chat`, `openai_responses`,
 `anthropic` or `google`. folder: the private folder of the launch, with its files. environment: all variables of the row, those of
-`unset` with the value "".
+`unset` with the value "". attribution: 0 for a model of another vendor than `maker`, otherwise unknown. retries: 0 with the
+gateway, which repeats failed requests itself; unknown without.
 """
 SECRETS = frozenset(("key", "bearer_key", "header_key", "environment"))
 EACH = "each"
@@ -120,6 +121,8 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     """The version that this release was tested with; "" if the row is unverified."""
     protocols: tuple[Protocol, ...]
     """The protocols that it speaks, the preferred one first."""
+    maker: str = ""
+    """The vendor that made it, if it marks its prompts for this vendor."""
     drops_thinking: tuple[Protocol, ...] = ()
     """Protocols in which it does not return the thinking of a model. Some models refuse a tool loop without it, and the gateway
     adds it again."""
