@@ -1,6 +1,7 @@
 """Logs contain every request and response, and no secret."""
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from modelbay import Hub, logs
 from modelbay.errors import ModelbayError
 from modelbay.simulator import Simulator
 from tests.fault_config import KEY, NAMES, hub_config
+from tests.pages import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +86,22 @@ async def test_insecure_tls_is_warned_of_at_every_start(tmp_path: Path, caplog: 
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 2
     assert warnings[0].getMessage().startswith("providers.google has tls.insecure = true: certificates are not checked")
+
+
+async def test_embeddings_are_logged_without_the_texts(
+    sim: Simulator, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    async with Hub.open(hub_config(tmp_path, sim.url)) as hub:
+        await hub.embed(["a private text", f"key {KEY}"], model="openai_chat/sim-1!429=0*1")
+    assert f"→ POST {sim.url}/v1/embeddings (openai_chat, " in log.text
+    assert "retrying in" in log.text
+    assert "private" not in log.text
+    assert KEY not in log.text
+
+
+def test_the_guide_has_every_logger_and_level() -> None:
+    source = Path(logs.__file__).parent
+    text = "\n".join(file.read_text() for file in source.rglob("*.py"))
+    names = set(re.findall(r'getLogger\("(modelbay[.\w]*)"\)', text))
+    guide = (ROOT / "docs" / "guides" / "python.md").read_text()
+    assert names == set(re.findall(r"^\| `(modelbay[.\w]*)` \| `[A-Z]+`", guide, re.MULTILINE))

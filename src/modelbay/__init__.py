@@ -4,6 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from modelbay import errors as errors
+    from modelbay import sync as sync
+    from modelbay import testing as testing
     from modelbay.conversation import (
         Annotation,
         Conversation,
@@ -114,12 +117,30 @@ _HOMES = {
 """Where each name lives; its module is imported when the name is first asked for, so that `import modelbay` is quick."""
 
 
+_MODULES = ("errors", "sync", "testing")
+"""Modules that need no import of their own: `except modelbay.errors.RateLimited`."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"modelbay.{name}")
     for module, names in _HOMES.items():
         if name in names.split():
             return getattr(import_module(f"modelbay.{module}"), name)
-    raise AttributeError(f"module 'modelbay' has no attribute {name!r}")
+    raise AttributeError(f"module 'modelbay' has no attribute {name!r}{_meant(name)}")
+
+
+def _meant(name: str) -> str:
+    """The most similar name, for an unknown one."""
+    from difflib import get_close_matches
+
+    if name.startswith("__"):
+        return ""  # Python and its tools look for such names in every module
+    known = [*__all__, *_MODULES, *(f"errors.{one}" for one in import_module("modelbay.errors").__all__)]
+    folded = {one.rpartition(".")[2].lower(): one for one in reversed(known)}
+    near = get_close_matches(name.lower(), folded, 1, 0.7)
+    return f": did you mean modelbay.{folded[near[0]]}?" if near else ""
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return sorted([*__all__, *_MODULES])

@@ -32,7 +32,7 @@ class Provenance(Struct, frozen=True):
     family: str = ""
 
 
-class Annotation(Struct, omit_defaults=True):
+class Annotation(Struct, omit_defaults=True, repr_omit_defaults=True):
     """A citation. `raw` is the wire object; it is sent back unchanged to its own protocol."""
 
     kind: str
@@ -49,7 +49,7 @@ class Annotation(Struct, omit_defaults=True):
     raw: Extra | None = None
 
 
-class Part(Struct, omit_defaults=True, kw_only=True):
+class Part(Struct, omit_defaults=True, repr_omit_defaults=True, kw_only=True):
     """Fields of all parts."""
 
     origin: Provenance | None = None
@@ -65,13 +65,13 @@ class Part(Struct, omit_defaults=True, kw_only=True):
     extra: Extra | None = None
 
 
-class Text(Part, tag="text", omit_defaults=True):
+class Text(Part, tag="text", omit_defaults=True, repr_omit_defaults=True):
     text: str = ""
     logprobs: list[Json] | None = None
     """Log probabilities of tokens in OpenAI's form: `{token, logprob, bytes, top_logprobs}`."""
 
 
-class Media(Part, tag="media", omit_defaults=True):
+class Media(Part, tag="media", omit_defaults=True, repr_omit_defaults=True):
     """An image, audio, video or document. Exactly one of `url`, `data`, `file_id`, `text` and `parts` is set."""
 
     kind: MediaKind
@@ -111,7 +111,7 @@ class Media(Part, tag="media", omit_defaults=True):
         return cls(**asdict(content_from(source, media_type, name)))
 
 
-class ToolCall(Part, tag="tool_call", omit_defaults=True):
+class ToolCall(Part, tag="tool_call", omit_defaults=True, repr_omit_defaults=True):
     """A tool call for the client to run. `id` is None if the provider sent none."""
 
     name: str = ""
@@ -141,7 +141,7 @@ class ToolCall(Part, tag="tool_call", omit_defaults=True):
         return cls(name=name, arguments=encode(input).decode(), id=id)
 
 
-class ToolResult(Part, tag="tool_result", omit_defaults=True):
+class ToolResult(Part, tag="tool_result", omit_defaults=True, repr_omit_defaults=True):
     call_id: str | None = None
     parts: "list[AnyPart]" = field(default_factory=list)
     is_error: bool | None = None
@@ -149,7 +149,7 @@ class ToolResult(Part, tag="tool_result", omit_defaults=True):
     """Name of the tool. Gemini matches results by name."""
 
 
-class Thinking(Part, tag="thinking", omit_defaults=True):
+class Thinking(Part, tag="thinking", omit_defaults=True, repr_omit_defaults=True):
     """Reasoning. Redacted thinking has no texts, only `opaque`."""
 
     texts: list[str] = field(default_factory=list)
@@ -160,11 +160,11 @@ class Thinking(Part, tag="thinking", omit_defaults=True):
         return "".join(self.texts)
 
 
-class Refusal(Part, tag="refusal", omit_defaults=True):
+class Refusal(Part, tag="refusal", omit_defaults=True, repr_omit_defaults=True):
     text: str = ""
 
 
-class ServerToolCall(Part, tag="server_tool_call", omit_defaults=True):
+class ServerToolCall(Part, tag="server_tool_call", omit_defaults=True, repr_omit_defaults=True):
     """A tool call that the provider ran itself. `native` is its block or item type. Sent back only to its own protocol."""
 
     name: str = ""
@@ -172,13 +172,13 @@ class ServerToolCall(Part, tag="server_tool_call", omit_defaults=True):
     id: str | None = None
 
 
-class ServerToolResult(Part, tag="server_tool_result", omit_defaults=True):
+class ServerToolResult(Part, tag="server_tool_result", omit_defaults=True, repr_omit_defaults=True):
     call_id: str | None = None
     content: Json = None
     is_error: bool | None = None
 
 
-class UnknownPart(Part, tag="unknown", omit_defaults=True):
+class UnknownPart(Part, tag="unknown", omit_defaults=True, repr_omit_defaults=True):
     """A part of an unknown type: `native` is the type, `raw` the whole part."""
 
     raw: Json = None
@@ -189,7 +189,7 @@ AnyPart: TypeAlias = (
 )
 
 
-class ResponsesItem(Struct, omit_defaults=True):
+class ResponsesItem(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Fields of a Responses item besides its content."""
 
     id: str | None = None
@@ -197,7 +197,7 @@ class ResponsesItem(Struct, omit_defaults=True):
     phase: str | None = None
 
 
-class Turn(Struct, omit_defaults=True):
+class Turn(Struct, omit_defaults=True, repr_omit_defaults=True):
     """One message or item of the wire format."""
 
     role: Role
@@ -217,7 +217,7 @@ class Turn(Struct, omit_defaults=True):
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 
-class Tool(Struct, omit_defaults=True):
+class Tool(Struct, omit_defaults=True, repr_omit_defaults=True):
     """A function, a freeform tool (text input, defined by a grammar), a vendor's tool (kept raw), a namespace of tools, or
     a search for tools that the client runs."""
 
@@ -262,7 +262,7 @@ class Tool(Struct, omit_defaults=True):
         )
 
 
-class ToolChoice(Struct, omit_defaults=True):
+class ToolChoice(Struct, omit_defaults=True, repr_omit_defaults=True):
     mode: Literal["auto", "none", "required", "tool", "allowed"] | None = None
     names: list[str] = field(default_factory=list)
     """The tool for "tool"; the tools for "allowed"."""
@@ -274,7 +274,7 @@ class ToolChoice(Struct, omit_defaults=True):
     extra: Extra | None = None
 
 
-class OutputFormat(Struct, omit_defaults=True):
+class OutputFormat(Struct, omit_defaults=True, repr_omit_defaults=True):
     kind: Literal["text", "json", "json_schema"]
     schema: Json = None
     name: str | None = None
@@ -283,7 +283,7 @@ class OutputFormat(Struct, omit_defaults=True):
     extra: Extra | None = None
 
 
-class Reasoning(Struct, omit_defaults=True):
+class Reasoning(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Reasoning effort and visibility. `effort` is the provider's own value ("low" to "max", "none")."""
 
     enabled: bool | None = None
@@ -297,7 +297,7 @@ class Reasoning(Struct, omit_defaults=True):
     extra: Extra | None = None
 
 
-class Settings(Struct, omit_defaults=True):
+class Settings(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Request settings other than turns and model. None means not set, and is not sent."""
 
     tools: list[Tool] | None = None
@@ -331,7 +331,7 @@ class Settings(Struct, omit_defaults=True):
     """Unknown top-level fields."""
 
 
-class Conversation(Struct, omit_defaults=True):
+class Conversation(Struct, omit_defaults=True, repr_omit_defaults=True):
     turns: list[Turn] = field(default_factory=list)
     settings: Settings = field(default_factory=Settings)
     protocol: Protocol | None = None

@@ -1,4 +1,4 @@
-"""These are the errors that modelbay raises.
+"""These are the errors that modelbay raises. `modelbay.errors` has all of them, and `modelbay` itself the base class.
 
 ModelbayError
 ├── ConfigError                 the configuration cannot be used
@@ -44,6 +44,47 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
+__all__ = [
+    "AuthenticationFailed",
+    "BadRequest",
+    "ChatBusy",
+    "ConfigError",
+    "ConfigSyntaxError",
+    "ConnectFailed",
+    "ContentRefused",
+    "ContextOverflow",
+    "Disconnected",
+    "FileError",
+    "HubClosed",
+    "IncompleteReply",
+    "MalformedReply",
+    "MissingCredential",
+    "ModelbayError",
+    "NotFound",
+    "Overloaded",
+    "PermissionDenied",
+    "ProviderError",
+    "ProxyFailed",
+    "QuotaExhausted",
+    "RateLimited",
+    "Redirected",
+    "ReplyError",
+    "RequestTooLarge",
+    "ServerError",
+    "SourceError",
+    "StoreError",
+    "TimedOut",
+    "TooManySteps",
+    "TransportError",
+    "UnknownConversation",
+    "UnknownEffort",
+    "UnknownModel",
+    "UnknownProvider",
+    "UnreadableChat",
+    "UnreadableFile",
+    "Unsupported",
+]
+
 Operation: TypeAlias = Literal["ask", "embed", "list", "fetch", "login", "token", "upload"]
 """The failed operation: asking a model, embedding texts, listing models, fetching a document, logging in, getting a token,
 uploading."""
@@ -79,11 +120,42 @@ class ModelbayError(Exception):
         """The complete parts of a reply that failed, as a `Reply`; None if nothing of it arrived."""
         self.explained: str | None = None
         """The hint that `hints.explain` set, to tell it from a newer one."""
+        self.face: str | None = None
+        """The interface that `hints.explain` was told to explain the error for."""
+        self._notes: list[str] = []
+        self._note: str | None = None
+        """The note about the hint that is in `_notes`."""
+
+    @staticmethod
+    def note_of(error: "ModelbayError") -> str | None:
+        """The note about the hint of an error. Replaced by `hints`, which knows the title, and a hint for every error."""
+        return error.hint
+
+    @property
+    def __notes__(self) -> list[str]:
+        """The lines below the message in a traceback: the hint, and notes that a program added. The hint changes until the error
+        leaves modelbay, so it is not added as other notes are."""
+        note = self.note_of(self)
+        if note != self._note:
+            if self._note is not None and self._note in self._notes:
+                self._notes.remove(self._note)
+            if note is not None:
+                self._notes.insert(0, note)
+            self._note = note
+        return self._notes
+
+    @__notes__.setter
+    def __notes__(self, notes: list[str]) -> None:
+        self._notes = notes
 
     def __reduce__(self) -> Any:
         # Python would restore an error from its message alone. Classes with more arguments do not accept that, and a process
         # pool, which pickles the errors of its workers, would break.
         return _restored, (type(self), self.args), self.__dict__
+
+
+def __dir__() -> list[str]:
+    return __all__
 
 
 def _restored(kind: type[ModelbayError], args: tuple[Any, ...]) -> ModelbayError:

@@ -107,7 +107,11 @@ def shows(event: Event) -> bool:
     return True
 
 
-class Reply(Struct, dict=True):
+_SHOWN = 80
+"""Maximum characters of a text in a repr."""
+
+
+class Reply(Struct, dict=True, repr_omit_defaults=True):
     """A complete reply. If it failed, `error` is set and `finish` is not."""
 
     id: str | None = None
@@ -150,6 +154,12 @@ class Reply(Struct, dict=True):
     def tool_calls(self) -> list[ToolCall]:
         """Tool calls for the client to run."""
         return [p for p in self.parts if type(p) is ToolCall]
+
+    def __repr__(self) -> str:
+        text = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}…"
+        calls = f", tool_calls={[call.name for call in self.tool_calls]!r}" if self.tool_calls else ""
+        end = f"error={self.error!r}" if self.error is not None else f"finish={self.finish and self.finish.reason!r}"
+        return f"Reply({text!r}{calls}, model={self.model!r}, {end})"
 
     def turn(self) -> Turn:
         """The reply as the next turn of the conversation."""

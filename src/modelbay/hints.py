@@ -7,6 +7,7 @@ models if the hint already says what to change.
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote, split
 from typing import Literal, NamedTuple, TypeAlias
@@ -320,11 +321,24 @@ def explain(error: ModelbayError, about: About) -> ModelbayError:
     else:
         name_request(error)
     _shown(error)
-    error.hint = error.explained = error.advice if about.face == "client" else _hint(error, about)
+    error.face = about.face
+    error.hint = error.explained = error.advice if about.face == "client" else _hint(error, about, error.advice)
     return error
 
 
-def _hint(error: ModelbayError, about: About) -> str:
+def _note(error: ModelbayError) -> str | None:
+    """The title and the hint of an error, for a traceback; None if another face shows them."""
+    if error.face not in (None, "library"):
+        return None
+    hint = error.hint
+    if error.explained is None:  # raised before anything was sent
+        with suppress(ModelbayError):  # the folder of the configuration is unknown
+            hint = _hint(error, About(error.provider), error.hint)
+    return shown(f"{title(error)}: {hint}")
+
+
+def _hint(error: ModelbayError, about: About, said: str | None) -> str:
+    """The hint of an error for a face. `said`: the hint as raised."""
     row, file = row_of(error), about.file or config_file()
     provider = error.provider if error.provider and _is_known(error.provider, about) else "the provider"
     names = {"provider": provider, "file": str(about.file or "the configuration")}
@@ -333,7 +347,7 @@ def _hint(error: ModelbayError, about: About) -> str:
         names["manifest"] = shown(error.manifest)
     if theirs := type(error) is ConfigError and error.file is not None and not _is(error.file, file):
         names["file"] = error.file or ""
-    advice = _at(error.advice, about) if error.advice else None
+    advice = _at(said, about) if said else None
     if advice and error.operation in ("fetch", "login", "token"):
         advice = advice.replace("base_url", "the URL")  # of a document or login server: not a setting of this name
     text = advice or row.fix.format(**names)
@@ -434,3 +448,6 @@ def _shown(error: ModelbayError) -> None:
             setattr(error, name, shown(value))
     if isinstance(error, ProviderError) and error.headers:
         error.headers = {name: shown(value) for name, value in error.headers.items()}  # some servers quote the request
+
+
+ModelbayError.note_of = staticmethod(_note)  # type: ignore[method-assign]

@@ -76,6 +76,9 @@ class Hub:
                     key_text(provider.id),
                 )
 
+    def __repr__(self) -> str:
+        return hub_words(self.config)
+
     @classmethod
     def open(cls, path: Path | str | None = None) -> Self:
         """The hub of a config file. Default: `config.toml` in modelbay's home.
@@ -570,3 +573,8 @@ class Hub:
         if effort is None:
             return Reasoning(enabled=True) if thinking.enabled else None
         return Reasoning(enabled=effort not in efforts.OFF, effort=None if effort in efforts.ON else effort)
+
+
+def hub_words(config: Config) -> str:
+    """The repr of a hub. A configuration may have hundreds of models."""
+    return f"<Hub of {config.path}: {len(config.providers)} providers, {len(config.models)} models>"

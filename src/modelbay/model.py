@@ -29,7 +29,7 @@ Capability: TypeAlias = Literal[
 """
 
 
-class Cost(Struct, omit_defaults=True):
+class Cost(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Prices in US dollars per million tokens."""
 
     input: float | None = None
@@ -38,7 +38,7 @@ class Cost(Struct, omit_defaults=True):
     cache_write: float | None = None
 
 
-class Model(Struct, omit_defaults=True):
+class Model(Struct, omit_defaults=True, repr_omit_defaults=True):
     """A model. `capabilities` are yes or no; missing ones are unknown. Only *no* prevents a request from being sent.
 
     `sources` has the source of each fact: "config", "probe", "manifest", "registry", "models", "models.dev", "prefix" or
@@ -69,6 +69,10 @@ class Model(Struct, omit_defaults=True):
     variants: dict[str, Extra] = field(default_factory=dict)
     extra: Extra = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        alias = f"{self.alias!r}, " if self.alias else ""
+        return f"Model({alias}id={self.id!r}, provider={self.provider!r})"
 
     @property
     def identity(self) -> str:

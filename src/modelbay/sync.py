@@ -161,6 +161,9 @@ class Hub:
         """Loops of parent processes. They are kept, as deleting a loop would disturb its process."""
         _hubs.add(self)
 
+    def __repr__(self) -> str:
+        return hub.hub_words(self.config)
+
     @classmethod
     def open(cls, path: Path | str | None = None) -> Self:
         """The hub of a config file. Default: `config.toml` in modelbay's home.

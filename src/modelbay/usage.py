@@ -7,7 +7,7 @@ from msgspec import Struct
 from modelbay.conversation import Extra
 
 
-class Usage(Struct, omit_defaults=True):
+class Usage(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Token counts. None means not reported, which is not 0. The counts add up to what is billed; totals are computed."""
 
     input: int | None = None

@@ -26,6 +26,7 @@ from modelbay.errors import (
     Unsupported,
 )
 from modelbay.events import Warned
+from modelbay.logs import LOG
 from modelbay.protocols.form import form_of, web_page
 from modelbay.routing.retry import Attempts, Policy, decide
 from modelbay.secrecy import redact
@@ -195,6 +196,7 @@ class EmbeddingCall:
             error.attempts = max(self._failures, batch.failures)
             if decision.delay is None:
                 raise self._client.explained(error, sending.endpoint, operation="embed", model=model.id) from None
+            LOG.debug("%s", decision.why)
             said = redact(f"{error.message.removesuffix('.')}: {decision.why}")
             self._warnings[said] = Warned(said, retry=True)
             self._pause_end = get_running_loop().time() + decision.delay

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
-from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayError
+from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential, ModelbayError
 from modelbay.secrecy import Hidden
 from modelbay.storage.paths import environment
 
@@ -127,7 +127,13 @@ def _described(credentials: Any) -> Described:
 
 
 def _load() -> Any:
-    import google.auth
+    try:
+        import google.auth
+    except ModuleNotFoundError:  # an installation of the library alone
+        raise ConfigError(
+            "Google's application default credentials need the package google-auth, which is not installed",
+            hint="install it: `pip install google-auth`",
+        ) from None
 
     # it warns about a missing project; ours comes from the config file
     logging.getLogger("google.auth._default").setLevel(logging.ERROR)

@@ -83,5 +83,9 @@ def _asked(ask: Callable[[], T]) -> T:
     try:
         return ask()
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "keyring":  # an installation of the library alone
+            raise NoKeyring(
+                "the package keyring is not installed", hint=f"install it with `pip install keyring`, or {FILES}"
+            ) from None
         why = str(error) or type(error).__name__
         raise NoKeyring(f"the keyring is not available: {why}", hint=HINT) from error

@@ -40,6 +40,9 @@ class ReplyStream:
         self._events: Generator[Event, None, None] | None = None
         """The iterator of `next`."""
 
+    def __repr__(self) -> str:
+        return repr(self._stream)
+
     def __iter__(self) -> Generator[Event, None, None]:
         return _read(aiter(self._stream), self._stream, self._runner)
 
@@ -102,6 +105,9 @@ class ToolRun:
         self._runner = runner
         self._events: Generator[tool_run.RunEvent, None, None] | None = None
         """The iterator of `next`."""
+
+    def __repr__(self) -> str:
+        return repr(self._run)
 
     @property
     def turns(self) -> list[Turn]:

@@ -38,6 +38,9 @@ class ReplyStream:
         self._events = events
         self._reply = reply
 
+    def __repr__(self) -> str:
+        return f"<ReplyStream: {'ended' if getattr(self._events, 'ag_frame', None) is None else 'open'}>"
+
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._events
 

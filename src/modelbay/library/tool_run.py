@@ -41,6 +41,9 @@ class ToolRun:
         # it does not refer to this run: a loop that is left drops it, and with it the connection, at once
         self._events = work.events() if events is None else events
 
+    def __repr__(self) -> str:
+        return f"<ToolRun: {len(self.steps)} replies so far>"
+
     @property
     def turns(self) -> list[Turn]:
         """The conversation so far: the prompt, and the replies and results after it. If the run ended early, the calls of
