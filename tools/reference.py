@@ -169,7 +169,7 @@ HIDDEN = {"id", "alias", "extra", "overridden", "variant", "flat", "configured"}
 """Fields that are not keys of the file."""
 OVERRIDES = """
 `[models.ALIAS.overrides]` accepts the same keys, except those that identify the model. They have priority over the model's own
-keys, which a refresh rewrites in providers from a catalog or registry. To change them by command, see [models.md](../models.md).
+keys, which a refresh rewrites in providers from a catalog or registry. To change them by command, see [models.md](models.md).
 """
 TYPE_WORDS = {
     "str": "text", "int": "number", "bool": "true, false", "float": "number", "Size": "tokens", "Bytes": "bytes",

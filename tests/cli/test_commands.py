@@ -41,6 +41,7 @@ Commands:
   config      Locate and check config.toml; approve references of another file.
   configure   Configure a coding agent to use your providers, or undo it.
   demo        Show modelbay in action, without an account.
+  docs        Show a page of the documentation.
   embed       Turn texts into vectors.
   export      Print providers as the configuration of a coding agent.
   import      Import providers from a coding agent.
@@ -56,6 +57,8 @@ Commands:
               any protocol.
   simulate    Run a simulated provider on this machine.
   trust       Use the models that a project's file .modelbay.toml pins.
+
+  Documentation: modelbay docs
 
   Exit codes:
     0    success

@@ -23,6 +23,7 @@ COMMANDS = {
     "config": "Locate and check config.toml; approve references of another file.",
     "configure": "Configure a coding agent to use your providers, or undo it.",
     "demo": "Show modelbay in action, without an account.",
+    "docs": "Show a page of the documentation.",
     "embed": "Turn texts into vectors.",
     "export": "Print providers as the configuration of a coding agent.",
     "import": "Import providers from a coding agent.",
@@ -49,6 +50,9 @@ COMPLETING = "_MODELBAY_COMPLETE"
 """The variable with which the script of a shell asks for completions; click's own name for it."""
 
 EXIT_CODES = """\b
+Documentation: modelbay docs
+
+\b
 Exit codes:
   0    success
   1    the provider, the network, the configuration or the input failed

@@ -1,0 +1,77 @@
+"""`modelbay docs`: the documentation of the installed version, without a network."""
+
+import re
+import sys
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from modelbay.cli import suggestions, terminal
+from modelbay.storage.paths import environment
+
+SHIPPED = Path(__file__).parents[1] / "docs"
+"""The pages in an installed package."""
+CHECKOUT = Path(__file__).parents[3] / "docs"
+FOLDERS = ("guides", "concepts", "reference")
+"""Folders of pages. A name that is in two of them is that of the first; the other one is `FOLDER/NAME`."""
+_HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
+_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]*\)")
+
+
+def topics() -> dict[str, Path]:
+    """The page of each topic."""
+    root = SHIPPED if SHIPPED.is_dir() else CHECKOUT
+    found: dict[str, Path] = {}
+    for folder in FOLDERS:
+        for page in sorted((root / folder).glob("*.md")):
+            if page.stem != "README":
+                name = page.stem if page.stem not in found else f"{folder}/{page.stem}"
+                found[name] = page
+    return found
+
+
+def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+    return [CompletionItem(name) for name in topics() if name.startswith(typed)]
+
+
+@click.command()
+@click.argument("topic", required=False, shell_complete=_complete)
+def docs(topic: str | None) -> None:
+    """Show a page of the documentation. Without TOPIC, lists the pages.
+
+    On a terminal, the page is shown with a pager; otherwise its Markdown is printed.
+    """
+    pages = topics()
+    if topic is None:
+        for name, page in pages.items():
+            terminal.write(f"{name:<22}{_title(page)}\n")
+        return
+    page = pages.get(topic.removesuffix(".md"))
+    if page is None:
+        near = suggestions.near(topic, list(pages))
+        hint = f"did you mean {near[0]}?" if near else "list the pages with `modelbay docs`"
+        raise terminal.CommandFailed(f"unknown page: {topic}", hint)
+    text = page.read_text(encoding="utf-8")
+    if not terminal.is_terminal(sys.stdout):
+        terminal.write(text, whole=True)
+        return
+    click.echo_via_pager(_rendered(text))
+
+
+def _title(page: Path) -> str:
+    found = _HEADING.search(page.read_text(encoding="utf-8"))
+    return found[1] if found else page.stem
+
+
+def _rendered(text: str) -> str:
+    """A page for a terminal. Links to other pages become their text, as a terminal cannot follow them."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console(
+        force_terminal=True, width=min(Console().width, 100), no_color=environment("NO_COLOR") is not None
+    )
+    with console.capture() as capture:
+        console.print(Markdown(_LINK.sub(r"\1", text), hyperlinks=False))
+    return capture.get()

@@ -1,0 +1,37 @@
+"""`modelbay docs`: the documentation, offline, in a terminal and in a pipe."""
+
+from pathlib import Path
+
+import pytest
+
+from modelbay.cli.docs import topics
+from tests.cli.inside import Inside, Person
+from tests.pages import DOCS
+
+
+def test_every_page_has_a_topic_and_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    listed = Inside(tmp_path, monkeypatch).done("docs")
+    pages = topics()
+    assert {page.resolve() for page in pages.values()} == {page for page in DOCS if page.stem != "README"}
+    assert [line.split()[0] for line in listed.splitlines()] == list(pages)
+    assert "Use modelbay from Python" in listed
+
+
+@pytest.mark.parametrize("topic", ["python", "python.md", "reference/catalog"])
+def test_a_page_is_printed_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, topic: str):
+    printed = Inside(tmp_path, monkeypatch).done("docs", topic)
+    assert printed == topics()[topic.removesuffix(".md")].read_text()
+
+
+def test_a_terminal_shows_the_page_without_its_markup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with Person(tmp_path, "docs", "keys") as person:
+        person.sees("Keys")
+        assert person.ends() == 0
+    assert "](" not in person.seen
+    assert "```" not in person.seen
+
+
+def test_an_unknown_page_suggests_a_similar_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    ended = Inside(tmp_path, monkeypatch)("docs", "gatway")
+    assert ended.code == 1
+    assert "hint: did you mean gateway?" in ended.err
