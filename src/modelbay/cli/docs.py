@@ -47,12 +47,12 @@ def docs(topic: str | None) -> None:
         for name, page in pages.items():
             terminal.write(f"{name:<22}{_title(page)}\n")
         return
-    page = pages.get(topic.removesuffix(".md"))
-    if page is None:
+    shown = pages.get(topic.removesuffix(".md"))
+    if shown is None:
         near = suggestions.near(topic, list(pages))
         hint = f"did you mean {near[0]}?" if near else "list the pages with `modelbay docs`"
         raise terminal.CommandFailed(f"unknown page: {topic}", hint)
-    text = page.read_text(encoding="utf-8")
+    text = shown.read_text(encoding="utf-8")
     if not terminal.is_terminal(sys.stdout):
         terminal.write(text, whole=True)
         return
