@@ -38,15 +38,21 @@ class Annotation(Struct, omit_defaults=True, repr_omit_defaults=True):
     kind: str
     """"url", "document", "file" or the wire's own value."""
     url: str | None = None
+    """URL of the source."""
     title: str | None = None
+    """Title of the source."""
     text: str | None = None
     """The cited text."""
     start: int | None = None
+    """Beginning of the passage in the answer, in `unit`."""
     end: int | None = None
+    """End of the passage in the answer, in `unit`."""
     unit: Literal["chars", "bytes", "block"] = "chars"
     """Unit of `start` and `end`: characters (OpenAI), UTF-8 bytes (Gemini) or the whole block (Anthropic)."""
     protocol: str = ""
+    """Protocol that `raw` is of."""
     raw: Extra | None = None
+    """The wire object."""
 
 
 class Part(Struct, omit_defaults=True, repr_omit_defaults=True, kw_only=True):
@@ -66,7 +72,10 @@ class Part(Struct, omit_defaults=True, repr_omit_defaults=True, kw_only=True):
 
 
 class Text(Part, tag="text", omit_defaults=True, repr_omit_defaults=True):
+    """Text of an answer, or of a prompt."""
+
     text: str = ""
+    """The text."""
     logprobs: list[Json] | None = None
     """Log probabilities of tokens in OpenAI's form: `{token, logprob, bytes, top_logprobs}`."""
 
@@ -75,7 +84,9 @@ class Media(Part, tag="media", omit_defaults=True, repr_omit_defaults=True):
     """An image, audio, video or document. Exactly one of `url`, `data`, `file_id`, `text` and `parts` is set."""
 
     kind: MediaKind
+    """"image", "audio", "video" or "document"."""
     url: str | None = None
+    """URL that the provider fetches."""
     data: str | None = None
     """Base64, as received."""
     file_id: str | None = None
@@ -85,7 +96,9 @@ class Media(Part, tag="media", omit_defaults=True, repr_omit_defaults=True):
     parts: "list[AnyPart] | None" = None
     """A document as blocks that can be cited individually."""
     media_type: str | None = None
+    """MIME type, such as "image/png"."""
     name: str | None = None
+    """File name."""
     detail: str | None = None
     """Image detail: "low", "high", "auto"."""
 
@@ -115,10 +128,12 @@ class ToolCall(Part, tag="tool_call", omit_defaults=True, repr_omit_defaults=Tru
     """A tool call for the client to run. `id` is None if the provider sent none."""
 
     name: str = ""
+    """Name of the tool."""
     arguments: str = ""
     """Arguments as received; "" means none. Serializing them again would change key order and numbers, and break prompt
     caches."""
     id: str | None = None
+    """ID that the result names."""
     format: Literal["json", "text"] = "json"
     """Format of `arguments`: JSON, or free text for a freeform tool."""
     cut: bool = False
@@ -142,9 +157,14 @@ class ToolCall(Part, tag="tool_call", omit_defaults=True, repr_omit_defaults=Tru
 
 
 class ToolResult(Part, tag="tool_result", omit_defaults=True, repr_omit_defaults=True):
+    """The result of a tool call, for the model."""
+
     call_id: str | None = None
+    """ID of the call."""
     parts: "list[AnyPart]" = field(default_factory=list)
+    """Content of the result: texts and files."""
     is_error: bool | None = None
+    """Whether the call failed; None if unknown."""
     name: str | None = None
     """Name of the tool. Gemini matches results by name."""
 
@@ -153,15 +173,21 @@ class Thinking(Part, tag="thinking", omit_defaults=True, repr_omit_defaults=True
     """Reasoning. Redacted thinking has no texts, only `opaque`."""
 
     texts: list[str] = field(default_factory=list)
+    """The reasoning, in the pieces of the wire."""
     summary: bool = False
+    """Whether the texts are a summary of the reasoning."""
 
     @property
     def text(self) -> str:
+        """The reasoning as one text."""
         return "".join(self.texts)
 
 
 class Refusal(Part, tag="refusal", omit_defaults=True, repr_omit_defaults=True):
+    """The model refuses to answer."""
+
     text: str = ""
+    """Its reason."""
 
 
 class ServerToolCall(Part, tag="server_tool_call", omit_defaults=True, repr_omit_defaults=True):
@@ -201,13 +227,17 @@ class Turn(Struct, omit_defaults=True, repr_omit_defaults=True):
     """One message or item of the wire format."""
 
     role: Role
+    """"system", "developer", "user", "assistant" or "tool"."""
     parts: list[AnyPart] = field(default_factory=list)
+    """Content, in order."""
     name: str | None = None
     """Name of the speaker, if the protocol has one."""
     item: ResponsesItem | None = None
+    """Fields of its Responses item."""
     native: str | None = None
     """Field it came from, if not the messages: "system", "instructions", "systemInstruction"; or the role on the wire."""
     extra: Extra | None = None
+    """Unknown fields of its protocol."""
     tools: "list[Tool] | None" = None
     """Tools available from this turn on, in addition to those of the settings (Responses)."""
 
@@ -222,13 +252,19 @@ class Tool(Struct, omit_defaults=True, repr_omit_defaults=True):
     a search for tools that the client runs."""
 
     kind: Literal["function", "freeform", "vendor", "namespace", "search"] = "function"
+    """"function", "freeform", "vendor", "namespace" or "search"."""
     name: str = ""
+    """Name by which the model calls it."""
     description: str | None = None
+    """Purpose of the tool, for the model."""
     schema: Json = None
     """JSON Schema of the arguments."""
     strict: bool | None = None
+    """Whether the provider guarantees that arguments follow the schema."""
     grammar: Extra | None = None
+    """Grammar of the input of a freeform tool."""
     cache: Extra | None = None
+    """Cache control for the prompt up to this tool, such as `{"type": "ephemeral"}`."""
     native: str | None = None
     """Type of a vendor's tool, such as "web_search_20250305"."""
     raw: Extra | None = None
@@ -241,6 +277,7 @@ class Tool(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Whether the model sees the tool. Clients that search their tools themselves mark the others, and Anthropic hides them until
     a result of a search names them."""
     extra: Extra | None = None
+    """Unknown fields of its protocol."""
 
     @classmethod
     def of(cls, function: Callable[..., Any], *, name: str | None = None, description: str | None = None) -> Self:
@@ -263,64 +300,102 @@ class Tool(Struct, omit_defaults=True, repr_omit_defaults=True):
 
 
 class ToolChoice(Struct, omit_defaults=True, repr_omit_defaults=True):
+    """Which tools the model may or must call."""
+
     mode: Literal["auto", "none", "required", "tool", "allowed"] | None = None
+    """"auto": as the model decides; "none": no tool; "required": any tool; "tool": the one in `names`; "allowed": those
+    in `names`."""
     names: list[str] = field(default_factory=list)
     """The tool for "tool"; the tools for "allowed"."""
     namespaces: list[str | None] = field(default_factory=list)
     """Namespace of each name in `names`; empty if none has one."""
     parallel: bool | None = None
+    """Whether a reply may have several calls. None: the provider's default."""
     required: bool = False
     """For "allowed": whether one of the tools must be called."""
     extra: Extra | None = None
+    """Unknown fields of its protocol."""
 
 
 class OutputFormat(Struct, omit_defaults=True, repr_omit_defaults=True):
+    """The form of the answer: text, any JSON, or JSON that follows a schema."""
+
     kind: Literal["text", "json", "json_schema"]
+    """"text", "json" or "json_schema"."""
     schema: Json = None
+    """JSON Schema of the answer."""
     name: str | None = None
+    """Name of the schema."""
     description: str | None = None
+    """Description of the answer, for the model."""
     strict: bool | None = None
+    """Whether the provider guarantees the schema."""
     extra: Extra | None = None
+    """Unknown fields of its protocol."""
 
 
 class Reasoning(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Reasoning effort and visibility. `effort` is the provider's own value ("low" to "max", "none")."""
 
     enabled: bool | None = None
+    """Whether the model thinks. None: the provider's default."""
     adaptive: bool = False
     """Whether the model decides how long to think (Anthropic)."""
     effort: str | None = None
+    """Reasoning effort."""
     budget: int | None = None
     """Maximum thinking tokens."""
     visibility: str | None = None
     """"hidden", or the wire's value for what is shown: "summarized", "auto", "detailed"."""
     extra: Extra | None = None
+    """Unknown fields of its protocol."""
 
 
 class Settings(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Request settings other than turns and model. None means not set, and is not sent."""
 
     tools: list[Tool] | None = None
+    """Tools that the model can call."""
     tool_choice: ToolChoice | None = None
+    """Which tools the model may or must call."""
     output_format: OutputFormat | None = None
+    """Form of the answer."""
     max_output_tokens: int | None = None
+    """Maximum output tokens."""
     temperature: float | None = None
+    """Sampling temperature, at least 0."""
     top_p: float | None = None
+    """Nucleus sampling, 0 to 1."""
     top_k: int | None = None
+    """Number of most likely tokens to choose from."""
     frequency_penalty: float | None = None
+    """Penalty for frequent tokens, -2 to 2."""
     presence_penalty: float | None = None
+    """Penalty for repeated tokens, -2 to 2."""
     logit_bias: Extra | None = None
+    """Bias of tokens, by token ID, -100 to 100."""
     seed: int | None = None
+    """Seed for repeatable answers."""
     stop: list[str] | None = None
+    """Stop sequences."""
     logprobs: bool | None = None
+    """Whether the reply has the log probabilities of its tokens."""
     top_logprobs: int | None = None
+    """Number of other likely tokens with each token."""
     n: int | None = None
+    """Number of replies. A Hub accepts only one."""
     reasoning: Reasoning | None = None
+    """Reasoning effort and visibility."""
     modalities: list[str] | None = None
+    """Kinds of output, such as `["text", "audio"]`."""
     service_tier: str | None = None
+    """The provider's service tier."""
     metadata: Extra | None = None
+    """Values that the provider stores with the request."""
     user: str | None = None
+    """ID of the user, for the provider's checks of abuse."""
     cache_key: str | None = None
+    """Key of prompts that begin alike, which a provider then keeps in the same cache."""
     cache: Extra | None = None
     """Cache control for the whole request."""
     state: Extra | None = None
@@ -332,13 +407,18 @@ class Settings(Struct, omit_defaults=True, repr_omit_defaults=True):
 
 
 class Conversation(Struct, omit_defaults=True, repr_omit_defaults=True):
+    """A request to a model: its turns and settings."""
+
     turns: list[Turn] = field(default_factory=list)
+    """Turns, oldest first."""
     settings: Settings = field(default_factory=Settings)
+    """Settings of the request."""
     protocol: Protocol | None = None
     """Protocol it was parsed from; `extra` and `native` are valid only there. None: created by a program."""
     model: str | None = None
     """Model that the client requested."""
     stream: bool | None = None
+    """Whether the reply is requested as a stream. A Hub sets it."""
     include_usage: bool | None = None
     """Whether a streaming client requested usage (Chat Completions)."""
 

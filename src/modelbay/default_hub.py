@@ -24,19 +24,22 @@ def default_hub() -> Hub:
 
 
 def complete(prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Reply:
-    """The complete reply of a model of the default configuration: see `Hub.complete`."""
+    """The complete reply of a model of the default configuration. The arguments, and what is
+    raised, are those of `modelbay.sync.Hub.complete`."""
     return default_hub().complete(prompt, model=model, **settings)
 
 
 def stream(prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> ReplyStream:
-    """A reply that is read while it arrives, of a model of the default configuration: see `Hub.stream`."""
+    """A reply that is read while it arrives, of a model of the default configuration. The arguments, and what is
+    raised, are those of `modelbay.sync.Hub.stream`."""
     return default_hub().stream(prompt, model=model, **settings)
 
 
 def count(
     prompt: Prompt, *, model: str | Sequence[str] | None = None, estimate: bool = False, **settings: Unpack[Ask]
 ) -> "TokenCount":
-    """The input tokens of a call to a model of the default configuration: see `Hub.count`."""
+    """The input tokens of a call to a model of the default configuration. The arguments, and what is
+    raised, are those of `modelbay.sync.Hub.count`."""
     return default_hub().count(prompt, model=model, estimate=estimate, **settings)
 
 
@@ -47,10 +50,12 @@ def run(
     max_steps: int = 10,
     **settings: Unpack[Ask],
 ) -> ToolRun:
-    """A conversation in which a model of the default configuration calls functions: see `Hub.run`."""
+    """A conversation in which a model of the default configuration calls functions. The arguments, and what is
+    raised, are those of `modelbay.sync.Hub.run`."""
     return default_hub().run(prompt, model=model, max_steps=max_steps, **settings)
 
 
 def embed(texts: str | Iterable[str], *, model: str | None = None, **settings: Unpack[EmbeddingSettings]) -> Embeddings:
-    """The vectors of one text or of many, by an embedding model of the default configuration: see `Hub.embed`."""
+    """The vectors of one text or of many, by an embedding model of the default configuration. The arguments, and what is
+    raised, are those of `modelbay.sync.Hub.embed`."""
     return default_hub().embed(texts, model=model, **settings)

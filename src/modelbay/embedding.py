@@ -35,6 +35,7 @@ class Embeddings(Struct, dict=True):
     """The vectors of some texts, in the order of the texts. The result of `Hub.embed`."""
 
     vectors: list[list[float]]
+    """One vector for each text."""
     model: str | None = None
     """The model that made them, as the provider calls it."""
     usage: Usage | None = None

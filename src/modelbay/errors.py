@@ -172,19 +172,19 @@ class ConfigError(ModelbayError):
 
 
 class ConfigSyntaxError(ConfigError):
-    pass
+    """The configuration is not TOML, or has values of wrong types."""
 
 
 class UnknownModel(ConfigError):
-    pass
+    """There is no model with this alias or ID. The hint suggests similar names."""
 
 
 class UnknownProvider(ConfigError):
-    pass
+    """There is no provider with this ID. The hint suggests similar IDs."""
 
 
 class MissingCredential(ConfigError):
-    pass
+    """The provider requires an API key or a login, and has none."""
 
 
 class FileError(ConfigError):
@@ -197,15 +197,15 @@ class FileError(ConfigError):
 
 
 class UnreadableFile(FileError):
-    pass
+    """A file that was passed does not exist, cannot be read, or is not of a kind that models accept."""
 
 
 class StoreError(FileError):
-    pass
+    """A database of modelbay, such as that of conversations, cannot be read or written."""
 
 
 class UnknownConversation(StoreError):
-    pass
+    """There is no stored conversation with this ID."""
 
 
 class SourceError(ModelbayError):
@@ -213,15 +213,15 @@ class SourceError(ModelbayError):
 
 
 class HubClosed(ModelbayError):
-    pass
+    """The hub was closed before or during the call."""
 
 
 class ChatBusy(ModelbayError):
-    pass
+    """The chat has not finished its last reply. Nothing was sent."""
 
 
 class UnreadableChat(ModelbayError):
-    pass
+    """A text is not a chat that `Chat.dumps` made, or is one of a newer version."""
 
 
 class Unsupported(ModelbayError):
@@ -234,23 +234,25 @@ class Unsupported(ModelbayError):
 
 
 class UnknownEffort(Unsupported):
-    pass
+    """No model of this provider has such a reasoning effort. Nothing was sent."""
 
 
 class TransportError(ModelbayError):
+    """No response was received. The call was repeated, if `retries` allows it."""
+
     retryable = True
 
 
 class ConnectFailed(TransportError):
-    pass
+    """The connection failed: refused, unknown host, or TLS."""
 
 
 class ProxyFailed(ConnectFailed):
-    pass
+    """The proxy did not connect."""
 
 
 class Disconnected(TransportError):
-    pass
+    """The connection closed before the response."""
 
 
 class TimedOut(TransportError):
@@ -299,7 +301,7 @@ class Redirected(ProviderError):
 
 
 class BadRequest(ProviderError):
-    pass
+    """The provider rejected the request as invalid: status 400 or 422."""
 
 
 class ContextOverflow(BadRequest):
@@ -310,42 +312,50 @@ class ContextOverflow(BadRequest):
 
 
 class ContentRefused(BadRequest):
-    pass
+    """A content filter of the provider refused the prompt."""
 
 
 class RequestTooLarge(ProviderError):
-    pass
+    """The request has too many bytes: status 413."""
 
 
 class AuthenticationFailed(ProviderError):
-    pass
+    """The API key or login was rejected: status 401."""
 
 
 class PermissionDenied(ProviderError):
-    pass
+    """The account may not use this model or region: status 403."""
 
 
 class NotFound(ProviderError):
-    pass
+    """The provider does not have this model or path: status 404."""
 
 
 class RateLimited(ProviderError):
+    """Too many requests or tokens for now: status 429. `retry_after`: seconds to wait, if the provider named them."""
+
     retryable = True
 
 
 class QuotaExhausted(ProviderError):
-    pass
+    """The account has no credit left: status 402, or 429 that does not end by waiting."""
 
 
 class Overloaded(ProviderError):
+    """The provider is overloaded: status 503 or 529."""
+
     retryable = True
 
 
 class ServerError(ProviderError):
+    """The provider failed: status 500 and others."""
+
     retryable = True
 
 
 class ReplyError(ModelbayError):
+    """The reply cannot be used."""
+
     retryable = True
 
 
@@ -356,8 +366,10 @@ class MalformedReply(ReplyError):
 
 
 class IncompleteReply(ReplyError):
-    pass
+    """The reply broke off. `reply` has the parts that arrived."""
 
 
 class TooManySteps(ReplyError):
+    """The model still calls tools after the last allowed reply of `Hub.run`. `reply` is that reply."""
+
     retryable = False

@@ -20,9 +20,14 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filte
 
 
 class Started(Struct, tag="started", omit_defaults=True):
+    """The reply begins."""
+
     id: str | None = None
+    """The provider's ID of the reply."""
     model: str | None = None
+    """The model that replies, as the provider calls it."""
     extra: Extra | None = None
+    """Unknown fields of its protocol."""
 
 
 class PartStarted(Struct, tag="part_started", omit_defaults=True):
@@ -30,44 +35,58 @@ class PartStarted(Struct, tag="part_started", omit_defaults=True):
     not keep it."""
 
     key: int
+    """Number of the part, which its other events repeat."""
     part: AnyPart
+    """The part without its content."""
 
 
 class PartDelta(Struct, tag="part_delta", omit_defaults=True, gc=False):
     """More of a part: text, thinking, arguments or base64 media data, depending on its kind."""
 
     key: int
+    """Number of the part."""
     text: str = ""
+    """The new piece."""
     index: int = 0
     """Index into the texts of a thinking part."""
     logprobs: list[Json] | None = None
+    """Log probabilities of its tokens, as in `Text.logprobs`."""
     kind: PartKind | None = None
     """The kind of content in `text`. Set in the streams of a Hub; elsewhere `PartStarted` tells it."""
 
 
 class PartAnnotated(Struct, tag="part_annotated", omit_defaults=True):
+    """A text gets a citation."""
+
     key: int
+    """Number of the part."""
     annotation: Annotation
+    """The citation."""
 
 
 class PartEnded(Struct, tag="part_ended", omit_defaults=True):
     """A part is complete. A text may end as thinking, if only a closing `</think>` reveals it."""
 
     key: int
+    """Number of the part."""
     part: AnyPart
+    """The whole part."""
 
 
 class UsageReported(Struct, tag="usage", omit_defaults=True):
     """Token usage so far. Each report replaces the previous one; they are not added."""
 
     usage: Usage
+    """Token usage of the whole reply so far."""
 
 
 class Warned(Struct, tag="warned", omit_defaults=True):
     """A setting was not applied as requested, or may not have been."""
 
     message: str
+    """The warning, as a sentence for the user."""
     setting: str | None = None
+    """Name of the setting; None if the warning is about something else."""
     retry: bool = False
     """An attempt failed and is retried. Irrelevant once the retry succeeds."""
     dropped: bool = False
@@ -75,17 +94,24 @@ class Warned(Struct, tag="warned", omit_defaults=True):
 
 
 class Finished(Struct, tag="finished", omit_defaults=True):
+    """The reply has ended. It is the last event."""
+
     reason: FinishReason
+    """Why it ended: "stop" is a complete answer, "length" the maximum output tokens, "tool_calls" calls that wait for
+    results, "content_filter" a filter of the provider, "pause" a turn that can be continued."""
     native: str | None = None
     """The provider's own value."""
     stop_sequence: str | None = None
+    """The stop sequence that ended it."""
     extra: Extra | None = None
+    """Unknown fields of its protocol."""
 
 
 class Failed(Struct, tag="failed"):
     """The reply failed. Events before it are valid, but the reply is incomplete."""
 
     error: ModelbayError
+    """The error that ended the reply."""
 
 
 Event: TypeAlias = (
@@ -115,14 +141,21 @@ class Reply(Struct, dict=True, repr_omit_defaults=True):
     """A complete reply. If it failed, `error` is set and `finish` is not."""
 
     id: str | None = None
+    """The provider's ID of the reply."""
     model: str | None = None
     """The model that replied, as the provider calls it."""
     parts: list[AnyPart] = field(default_factory=list)
+    """All parts, in order."""
     finish: Finished | None = None
+    """Why and how it ended."""
     usage: Usage | None = None
+    """Token usage; None if the provider did not report it."""
     warnings: list[Warned] = field(default_factory=list)
+    """Settings that were not applied as requested, and attempts that failed."""
     error: ModelbayError | None = None
+    """The error of a reply that failed. A reply that a Hub returns has one only in the result of `Hub.map`."""
     extra: Extra | None = None
+    """Unknown fields of its protocol."""
     provider: str | None = None
     """The ID of the provider in the configuration. Set in replies of a Hub."""
 
@@ -140,14 +173,17 @@ class Reply(Struct, dict=True, repr_omit_defaults=True):
 
     @property
     def text(self) -> str:
+        """The text of the answer."""
         return "".join([p.text for p in self.parts if type(p) is Text])
 
     @property
     def thinking(self) -> str:
+        """The thinking, if the provider shows it."""
         return "".join([p.text for p in self.parts if type(p) is Thinking])
 
     @property
     def refusal(self) -> str:
+        """Reason of a refusal; "" if the model did not refuse."""
         return "".join([p.text for p in self.parts if type(p) is Refusal])
 
     @property

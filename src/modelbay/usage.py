@@ -13,12 +13,15 @@ class Usage(Struct, omit_defaults=True, repr_omit_defaults=True):
     input: int | None = None
     """Prompt tokens neither read from nor written to a cache, without tool prompts."""
     cache_read: int | None = None
+    """Prompt tokens read from a cache."""
     cache_write: int | None = None
     """Tokens written to the provider's default cache (Anthropic: five minutes)."""
     cache_write_1h: int | None = None
+    """Tokens written to a cache that lasts an hour."""
     output: int | None = None
     """Output tokens without reasoning."""
     reasoning: int | None = None
+    """Output tokens of reasoning."""
     tool_prompt: int | None = None
     """Prompt tokens added by the provider's own tools (Gemini)."""
     web_searches: int | None = None
@@ -35,10 +38,12 @@ class Usage(Struct, omit_defaults=True, repr_omit_defaults=True):
 
     @property
     def output_total(self) -> int:
+        """All output tokens, with reasoning."""
         return (self.output or 0) + (self.reasoning or 0)
 
     @property
     def total(self) -> int:
+        """All tokens."""
         return self.input_total + self.output_total
 
 

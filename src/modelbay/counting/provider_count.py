@@ -27,6 +27,7 @@ class TokenCount(Struct, frozen=True):
     """The input tokens of a request."""
 
     tokens: int
+    """Input tokens, with the system prompt, tools and files."""
     estimated: bool
     """Whether modelbay estimated them: the provider does not count tokens, or did not count this request."""
 

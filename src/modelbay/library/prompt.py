@@ -38,10 +38,12 @@ class Ask(TypedDict, total=False):
     tools: Sequence[Tool | Callable[..., Any]] | None
     """Tools, or functions, of which `Tool.of` makes tools."""
     tool_choice: ToolChoice | None
+    """Which tools the model may or must call. Default: as the model decides."""
     output: Any
     """A type: a dataclass, a TypedDict, a class of msgspec or pydantic, or another type with a form in JSON. `Reply.value` is the
     answer as a value of it."""
     output_format: OutputFormat | None
+    """Form of the answer: JSON, or JSON that follows a schema. `output` sets it for a type."""
     effort: str | None
     """Reasoning effort: the provider's value, or "off"."""
     thinking_budget: Annotated[int, Meta(ge=0)] | None
@@ -51,17 +53,23 @@ class Ask(TypedDict, total=False):
     temperature: Annotated[float, Meta(ge=0)] | None
     """Sampling temperature."""
     top_p: Annotated[float, Meta(ge=0, le=1)] | None
+    """Nucleus sampling, 0 to 1."""
     top_k: Annotated[int, Meta(ge=1)] | None
+    """Number of most likely tokens to choose from."""
     stop: Sequence[str] | None
     """Stop sequences."""
     seed: int | None
+    """Seed for repeatable answers."""
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None
+    """Penalty for frequent tokens, -2 to 2."""
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None
+    """Penalty for repeated tokens, -2 to 2."""
     logprobs: bool | None
     """Whether the reply has the log probabilities of its tokens, in `Text.logprobs`."""
     top_logprobs: Annotated[int, Meta(ge=0)] | None
     """Number of other likely tokens with each token. Requires `logprobs`."""
     service_tier: str | None
+    """The provider's service tier."""
     metadata: Mapping[str, Any] | None
     """Values that the provider stores with the call."""
     user: str | None

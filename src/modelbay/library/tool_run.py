@@ -22,7 +22,9 @@ class ToolRan(Struct, tag="tool_ran"):
     """A function was called for the model."""
 
     call: ToolCall
+    """The call of the model."""
     result: ToolResult
+    """The result for the model: what the function returned, or its error."""
 
 
 RunEvent: TypeAlias = Event | ToolRan
