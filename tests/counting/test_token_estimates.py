@@ -1,5 +1,6 @@
 """Estimates of input tokens: of every kind of content, by the rules of the model's family, and fast."""
 
+import zlib
 from base64 import b64encode
 from typing import Any
 
@@ -294,6 +295,20 @@ def test_documents_count_by_pages_or_by_their_text() -> None:
         Media(kind="document", parts=[Text(text=text)]),
     ):
         assert added(GPT, document) == pytest.approx(added(GPT, Text(text=text)), abs=2)
+
+
+def test_a_page_counts_with_its_text() -> None:
+    def document(text: bytes) -> Media:
+        content = zlib.compress(b"BT (" + text + b") Tj ET")
+        page = b"%PDF-1.7\n1 0 obj << /Type /Page >> endobj 2 0 obj << /FlateDecode >>\nstream\n" + content
+        return Media(kind="document", data=b64encode(page).decode())
+
+    short, long = document(b"Tide"), document(b"Tide" * 1000)
+    for model in (CLAUDE, GPT, GPT_4O):
+        assert 900 < added(model, long) - added(model, short) < 1600
+    assert added(GEMINI_2, long) == added(GEMINI_2, short) == 258
+    chat, responses = (tokens(asks(short), GPT_4O, protocol=one) for one in ("openai_chat", "openai_responses"))
+    assert chat > responses + 100, "Chat Completions adds an image of the page"
 
 
 def test_audio_and_video_count_by_their_length() -> None:

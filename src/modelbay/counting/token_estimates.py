@@ -33,6 +33,7 @@ from modelbay.conversation import (
 from modelbay.conversion import convert
 from modelbay.counting.image_sizes import image_size
 from modelbay.counting.media_lengths import seconds
+from modelbay.counting.pdf_contents import pdf_contents
 from modelbay.counting.text_tokens import text_tokens
 from modelbay.counting.tool_tokens import described_tool
 from modelbay.dialect import PLAIN, Dialect
@@ -46,6 +47,10 @@ _UNKNOWN_SIZE = (1024, 1024)
 """Assumed width and height of an image that is not in the request, or is not readable."""
 _UNKNOWN_PAGES = 3
 _UNKNOWN_SECONDS = 30.0
+_DOCUMENT = 1 << 24
+"""Maximum bytes of a document that are read."""
+_MOST_DOCUMENTS = 256
+"""Maximum number of documents whose contents are kept."""
 _BYTES_PER_PAGE = 50_000
 _BYTES_PER_SECOND = {"audio": 16_000, "video": 80_000}
 """Assumed sizes of media whose length is not in their header."""
@@ -140,7 +145,9 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
 class MediaFactors(FactorRow, frozen=True, kw_only=True):
     image: ImageRule
     page: float
-    """For a page of a document."""
+    """For a page of a document, besides its text: most providers also read it as an image."""
+    page_text: float = 0
+    """For a character of the text of a document, without spaces."""
     audio: float
     """For a second of audio."""
     video: float
@@ -358,7 +365,10 @@ def _media_tokens(media: Media, row: MediaFactors) -> float:
             found = image_size(_head(media.data)) if media.data else None
             return row.image.tokens(found or _UNKNOWN_SIZE, media.detail)
         case "document":
-            return row.page * (_pages(media.data) if media.data else _UNKNOWN_PAGES)
+            if not media.data:
+                return row.page * _UNKNOWN_PAGES
+            pages, characters = _document(media.data)
+            return row.page * pages + row.page_text * characters
         case _:
             length = _seconds(media.data, media.kind) if media.data else _UNKNOWN_SECONDS
             return length * (row.audio if media.kind == "audio" else row.video)
@@ -373,14 +383,25 @@ def _head(data: str, size: int = 65_536) -> bytes:
         return b""
 
 
-def _pages(data: str) -> float:
-    """The pages of a document. Those in compressed parts of a PDF cannot be seen, then its size decides."""
-    by_size = len(data) * 3 / 4 / _BYTES_PER_PAGE
-    content = _head(data, 1 << 24)
-    if not content.startswith(b"%PDF"):
-        return by_size
-    seen = sum(content.count(mark) - content.count(mark + b"s") for mark in (b"/Type /Page", b"/Type/Page"))
-    return seen or max(1.0, by_size)
+_documents: dict[int, tuple[float, int]] = {}
+"""Pages and characters of documents by the hash of their data, which is keyed by Python. A client sends them with each request."""
+
+
+def _document(data: str) -> tuple[float, int]:
+    """The pages and the characters of a document. Without pages that can be seen, its size decides."""
+    found = _documents.get(hash(data))
+    if found is None:
+        if len(_documents) >= _MOST_DOCUMENTS:
+            _documents.clear()
+        by_size = len(data) * 3 / 4 / _BYTES_PER_PAGE
+        content = _head(data, _DOCUMENT)
+        if content.startswith(b"%PDF"):
+            pages, characters = pdf_contents(content)
+            found = pages or max(1.0, by_size), characters
+        else:
+            found = by_size, 0
+        _documents[hash(data)] = found
+    return found
 
 
 def _seconds(data: str, kind: str) -> float:
