@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Chat", "Hub", "ReplyStream", "ToolRun"]
 
 T = TypeVar("T")
+GRACE = 5.0
+"""Seconds that an interrupted call has to end: it closes its connection."""
 
 
 async def _cancelled() -> None:
@@ -44,6 +46,12 @@ async def _cancelled() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _end_of(work: Coroutine[Any, Any, object]) -> None:
+    """Wait for the task of a cancelled coroutine."""
+    if tasks := [task for task in asyncio.all_tasks() if task.get_coro() is work]:
+        await asyncio.wait(tasks, timeout=GRACE)
 
 
 class _Runner:
@@ -95,7 +103,10 @@ class _Runner:
         except CancelledError:
             raise HubClosed("the hub was closed during the call") from None
         except BaseException:  # of the call, or of a signal handler, such as KeyboardInterrupt
-            waiting.cancel()
+            if (
+                waiting.cancel() and self.is_here()
+            ):  # its end is awaited: the caller may go on with the same stream or chat
+                asyncio.run_coroutine_threadsafe(_end_of(work), self._loop).result()
             raise
 
     def release(self, work: Coroutine[Any, Any, object]) -> None:

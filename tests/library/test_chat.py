@@ -1,6 +1,9 @@
 """Chats, turn by turn, over all protocols and in both kinds of Hub: their history stays valid however a reply ends."""
 
 import asyncio
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -331,6 +334,59 @@ async def test_an_answer_that_is_not_a_value_is_kept_so_that_it_can_be_corrected
     assert [turn.text for turn in chat.turns] == [
         "How big?", "It is big.", "How big?", "It is big.", "Answer with JSON", '{"value": 5}',
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["complete", "stream", "run"])
+async def test_a_question_can_be_asked_right_after_one_that_was_cancelled(tmp_path: Path, how: str) -> None:
+    asked = asyncio.Event()
+
+    async def script(client: Client) -> None:
+        if b"slow" in (await client.request()).body:
+            asked.set()
+            await client.hangup()
+        else:
+            await client.send(json_answer("200 OK", encode({"choices": [{"message": {"content": "yes"}}]})))
+
+    async with RawServer(script) as server, hub_at(tmp_path, server.url) as hub:
+        chat = hub.chat(model="chat")
+        asks = {
+            "complete": chat.complete,
+            "stream": lambda text: chat.stream(text).reply(),
+            "run": lambda text: chat.run(text).reply(),
+        }
+        task = asyncio.ensure_future(asks[how]("slow"))
+        async with asyncio.timeout(60):
+            await asked.wait()
+        task.cancel()
+        assert (await chat.complete("Hi")).text == "yes"
+        assert task.cancelled()
+    assert [turn.text for turn in chat.turns] == ["Hi", "yes"]
+
+
+@pytest.mark.parametrize("way", ["text", "reply"])
+def test_ctrl_c_stops_a_reply_and_leaves_a_valid_chat(config: Path, model: str, way: str) -> None:
+    provider = sync.Hub.open(config).model(model).provider
+    read = 'for text in chat.stream("Write 3000 words").text: print(text, flush=True)'
+    wait = 'print("waiting", flush=True); chat.stream("Write 3000 words").reply()'
+    code = f"""
+from modelbay.sync import Hub
+
+with Hub.open({str(config)!r}) as hub:
+    chat = hub.chat(model="{provider}/sim-text!pace=0.05")
+    try:
+        {read if way == "text" else wait}
+    except KeyboardInterrupt:
+        chat.complete("Go on", model={model!r})
+    print([len(turn.text) > 0 for turn in chat.turns], chat.turns[-2].text)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline()
+        program.send_signal(signal.SIGINT)
+        rest, _ = program.communicate(timeout=60)
+    assert program.returncode == 0
+    kept = [True] * (4 if way == "text" else 2)
+    assert rest.endswith(f"{kept} Go on\n")
 
 
 # --- one question at a time -----------------------------------------------------------------------------------------

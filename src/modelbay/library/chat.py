@@ -20,7 +20,7 @@ from modelbay.usage import Usage
 Question: TypeAlias = str | Sequence[Turn]
 """The text of a question, or turns, such as the results of tool calls."""
 ROUNDS = 20
-"""Rounds of the event loop in which a stream closes that was left without `async with`. It takes two."""
+"""Rounds of the event loop in which a cancelled call ends, and a stream closes that was left without `async with`. It takes two."""
 
 
 class Caller(Protocol):
@@ -60,6 +60,8 @@ class Chat:
         self._answering = Lock()
         self._paused = False
         """Whether a stream waits for its reader, who may have left it."""
+        self._task: asyncio.Task[object] | None = None
+        """The task that asked the question in progress."""
         self.model = model
         """The model of the next question, unless the call names another one. None: the default model."""
         self.settings = settings
@@ -243,20 +245,24 @@ class Chat:
         """
         rounds = ROUNDS
         while not self._answering.acquire(blocking=False):
-            if not (self._paused and rounds):
+            if not (rounds and (self._paused or self._is_cancelled())):
                 raise ChatBusy(
                     "the chat has not finished its last reply",
                     hint="read its stream to the end or close it, or use chat.copy() for several questions at a time",
                 )
             rounds -= 1
             await asyncio.sleep(0)
-        self._paused = False
+        self._paused, self._task = False, asyncio.current_task()
         try:
             if prompts.has_paths(settings):
                 settings = await asyncio.to_thread(prompts.with_open_files, settings)
             yield prompts.conversation(asked, {"files": settings.get("files")}).turns
         finally:
+            self._task = None
             self._answering.release()
+
+    def _is_cancelled(self) -> bool:
+        return self._task is not None and self._task.cancelling() > 0
 
 
 def new_chat(hub: Caller, model: str | Sequence[str] | None, settings: Ask) -> Chat:
