@@ -93,6 +93,25 @@ def test_the_log_can_be_json(home: Command) -> None:
     assert (asked["client"], asked["status"], asked["model"], asked["provider"]) == ("app", 200, "m", "p")
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
+def test_it_leaves_no_record_for_launches_behind(home: Command, number: int, code: int) -> None:
+    running, _ = started(home)
+    records = home.home / "launches"
+    while not list(records.glob("*.gateway")):
+        assert running.poll() is None
+    assert ended(running, number)[0] == code
+    assert not list(records.glob("*.gateway"))
+
+
+def test_it_says_how_to_connect_a_provider_if_there_is_none(home: Command) -> None:
+    home.configure("")
+    running, _ = started(home)
+    assert running.stderr is not None
+    lines = [running.stderr.readline() for _ in range(2)]
+    ended(running, signal.SIGTERM)
+    assert lines == ["\n", "0 models. Connect a provider first: `modelbay provider add`. Base URLs:\n"]
+
+
 def test_a_port_that_is_taken_is_an_error(home: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, _, err = home("serve", "--port", str(taken.getsockname()[1]))

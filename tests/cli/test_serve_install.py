@@ -53,6 +53,7 @@ def test_it_writes_the_unit_and_prints_the_commands(bay: Inside) -> None:
     [
         ('[gateway]\nauth = "none"', ("--host", "0.0.0.0"), 1, "is allowed only with a loopback host"),
         ("[gateway]\nprot = 1", (), 1, "unknown key"),
+        ("", ("--port", "0"), 2, "--install requires a port other than 0"),
         ("", ("--config", "-"), 2, "--install cannot be combined with --config -"),
     ],
 )

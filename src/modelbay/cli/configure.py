@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from modelbay.agents.transaction import Undone
 
 
-@click.command()
+@click.command(epilog=f"AGENT is one of {', '.join(NAMES)}.")
 @click.argument("agent", type=click.Choice(NAMES), metavar="AGENT")
 @click.argument("providers", nargs=-1, metavar="[PROVIDER...]", shell_complete=known_values.providers)
 @click.option("--gateway", is_flag=True, help="Configure the gateway with all models, instead of providers.")

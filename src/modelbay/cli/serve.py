@@ -76,6 +76,8 @@ def serve(
     options = Options(address, settings.config, log_format, workers)
     gateway_of(options)  # raises what is wrong before a port is used
     if install:
+        if not wanted:
+            raise click.UsageError("--install requires a port other than 0", click.get_current_context())
         _install(config, options)
         return
     log_to_stderr(log_format)
@@ -89,18 +91,24 @@ def serve(
     url = url_of(address, listener.getsockname()[1])
     terminal.write(f"{url}\n")
     if log_format == "text":
-        models = len(config.models)
-        terminal.note(
-            f"\n{models} {'model' if models == 1 else 'models'}. Base URLs:\n"
-            f"  OpenAI      {url}/v1\n"
-            f"  Anthropic   {url}\n"
-            f"  Gemini      {url}\n"
-            "Create a key for a program with `modelbay client add NAME`. Press Ctrl-C to stop.\n"
-        )
+        _greet(config, url)
     # it may follow references that other commands may not follow, or have a configuration that no file has
     shared = not settings.approvals and settings.config != STDIN
     with known_to_launches(url, for_launches, shared=shared):
         run(options, listener)
+
+
+def _greet(config: "Config", url: str) -> None:
+    """Prints the base URLs, and what is missing."""
+    models = len(config.models)
+    none = "" if models or config.providers else " Connect a provider first: `modelbay provider add`."
+    terminal.note(
+        f"\n{models} {'model' if models == 1 else 'models'}.{none} Base URLs:\n"
+        f"  OpenAI      {url}/v1\n"
+        f"  Anthropic   {url}\n"
+        f"  Gemini      {url}\n"
+        "Create a key for a program with `modelbay client add NAME`. Press Ctrl-C to stop.\n"
+    )
 
 
 def _install(config: "Config", options: "Options") -> None:

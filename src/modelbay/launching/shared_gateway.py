@@ -137,6 +137,36 @@ def _error_in(log: Path) -> str:
 def known_to_launches(url: str, id: str | None, *, shared: bool) -> Iterator[None]:
     """Makes the gateway of this process known to launches in the block, if it is `shared`. `id`: the ID that a launcher gave it,
     and then it ends after the last agent; None if a person started it."""
+    with _terminated_at_the_end(), _registered(url, id, shared=shared):
+        yield
+
+
+@contextmanager
+def _terminated_at_the_end() -> Iterator[None]:
+    """Delays the effect of SIGTERM until the block has been left. The server sends the signal to itself again when it has ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    except _Terminated:
+        signal.signal(signal.SIGTERM, before)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Terminated(BaseException):
+    """SIGTERM was received."""
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise _Terminated
+
+
+@contextmanager
+def _registered(url: str, id: str | None, *, shared: bool) -> Iterator[None]:
     launches = Launches()
     record: HeldFile | None = None
     try:
