@@ -276,3 +276,16 @@ def test_a_crashed_launch_is_removed_by_the_next_one(desk: LaunchDesk) -> None:
     desk.ended("seen", running)
     desk("launch", "claude", "-m", "direct", "--", "exit", "0")
     assert not Path(seen["folder"]).exists()
+
+
+def test_an_old_codex_reads_the_models_of_the_gateway_from_a_private_file(desk: LaunchDesk) -> None:
+    copy = desk.file("models.json")
+    (desk.bin / "codex").write_text(
+        f'#!/bin/sh\n[ "$1" = --version ] && echo "codex-cli 0.144.5" && exit\n'
+        f'for word; do case "$word" in model_catalog_json=*) cp "$(echo "${{word#*=}}" | tr -d \\")" {copy};; esac; done\n'
+    )
+    run = desk("launch", "codex", "--", "exec", "Hello")
+    assert run.code == 0, run.err
+    models = json.loads(Path(copy).read_text())["models"]
+    assert [(model["slug"], model["context_window"]) for model in models] == [("chat", 64_000), ("direct", 131_072)]
+    assert not list(desk.launches.glob("*.launch")) and not list(desk.launches.rglob("models.json"))

@@ -95,6 +95,29 @@ def test_codex_is_configured_by_arguments_without_the_key(gateway: bool) -> None
     assert (data["model"], data["model_reasoning_effort"]) == ("deep/seek", "high")
 
 
+@pytest.mark.parametrize("version", ["0.144.5", "0.159.9-alpha.1"])
+def test_an_old_version_of_codex_gets_the_models_in_a_file(version: str) -> None:
+    made = plan(programs()["codex"], launch_target("openai_responses", MAIN, SMALL), FOLDER, version)
+    assert not any("model_catalog_url" in word for word in made.arguments)
+    assert f'model_catalog_json="{FOLDER}/models.json"' in made.arguments
+    [file] = made.files
+    listed = json.loads(render(file.content))["models"]
+    assert (file.path, [model["slug"] for model in listed]) == ("models.json", ["deep/seek", "tiny"])
+    assert listed[0]["context_window"] == 128_000
+
+
+@pytest.mark.parametrize("version", ["0.160.0", "0.171.0", "1.0", ""])
+def test_a_version_of_codex_that_reads_the_list_of_the_gateway_gets_no_file(version: str) -> None:
+    made = plan(programs()["codex"], launch_target("openai_responses", MAIN), FOLDER, version)
+    assert any("model_catalog_url" in word for word in made.arguments)
+    assert not any("model_catalog_json" in word for word in made.arguments) and made.files == []
+
+
+def test_codex_without_the_gateway_gets_no_list() -> None:
+    made = plan(programs()["codex"], launch_target("openai_responses", MAIN, gateway=False), FOLDER, "0.144.5")
+    assert not any("catalog" in word for word in made.arguments) and made.files == []
+
+
 def _plain(word: str) -> bool:
     return word.partition("=")[2].isdigit() or word.endswith(("=true", "=false"))
 

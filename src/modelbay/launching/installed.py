@@ -33,10 +33,10 @@ def installed_agents(rows: Iterable[AgentProgram]) -> list[InstalledAgent]:
 
 def _look(program: AgentProgram) -> InstalledAgent:
     path = shutil.which(program.command)
-    return InstalledAgent(program, path, _version(path, program) if path else None)
+    return InstalledAgent(program, path, version_of(path, program) if path else None)
 
 
-def _version(path: str, program: AgentProgram) -> str | None:
+def version_of(path: str, program: AgentProgram) -> str | None:
     """The version that an agent prints: the first text that looks like one."""
     try:
         done = subprocess.run(

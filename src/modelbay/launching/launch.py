@@ -10,6 +10,7 @@ from modelbay.gateway.variables import PROXIES
 from modelbay.launching import private_folder, shared_gateway
 from modelbay.launching.agent_process import run_agent
 from modelbay.launching.held_file import HeldFile
+from modelbay.launching.installed import version_of
 from modelbay.launching.launch_target import ChosenModels, gateway_target
 from modelbay.launching.launches import Launches, LaunchesChange
 from modelbay.launching.plan import LaunchPlan, LaunchTarget, plan
@@ -73,12 +74,18 @@ class AgentLaunch(Struct, frozen=True):
                 gateway = gateway or shared_gateway.start(change, id, self.gateway, key)
                 target = gateway_target(self.program, self.chosen, gateway.url, key)
             folder = launch.path.with_suffix("")
-            made = plan(self.program, target, str(folder))
+            made = plan(self.program, target, str(folder), self._version(target))
             private_folder.fill(folder, made.files, self.program.home)
         except BaseException:
             change.end(launch)
             raise
         return launch, _Ready(target, made)
+
+    def _version(self, target: LaunchTarget) -> str:
+        """The version of the agent, if the plan depends on it."""
+        if self.program.catalog is None or not target.through_gateway:
+            return ""
+        return version_of(self.executable, self.program) or ""
 
 
 class _Ready(Struct, frozen=True):

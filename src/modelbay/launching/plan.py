@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from modelbay.agents.agent import ExportedConfig
 from modelbay.agents.write import render
 from modelbay.conversation import Protocol
 from modelbay.launching.program import (
+    CATALOG,
     EACH,
     KEY_VARIABLE,
     MODEL_PLACEHOLDERS,
@@ -23,6 +25,7 @@ from modelbay.model import Model
 from modelbay.protocols.limits import reduced_budget
 from modelbay.providers import urls
 from modelbay.secrecy import Hidden
+from modelbay.serving.model_lists import ModelList
 
 _KINDS = {"image": "image_in", "pdf": "document_in", "audio": "audio_in", "video": "video_in"}
 """Kinds of input as agents call them, and the capabilities."""
@@ -91,10 +94,10 @@ class LaunchPlan(Struct):
     files: list[PlannedFile] = field(default_factory=list)
 
 
-def plan(program: AgentProgram, target: LaunchTarget, folder: str) -> LaunchPlan:
-    """The plan for a target. `folder`: the path of the private folder."""
+def plan(program: AgentProgram, target: LaunchTarget, folder: str, version: str = "") -> LaunchPlan:
+    """The plan for a target. `folder`: the path of the private folder. `version`: that of the agent; "" if it is unknown."""
     row = program.by_protocol.get(target.protocol, ProtocolRow())
-    facts = _facts(program, target, folder)
+    facts = _facts(program, target, folder) | _catalog_facts(program, target, folder, version)
     facts |= dict.fromkeys(name for other in program.by_protocol.values() for name in other.values)
     facts |= {name: _text(value, facts) for name, value in row.values.items()}
     each = [_model_facts(program, model, target.protocol) for model in target.models]
@@ -111,6 +114,8 @@ def plan(program: AgentProgram, target: LaunchTarget, folder: str) -> LaunchPlan
             result.arguments += [word for word in words if word is not None]
     for file in program.files:
         content = _content(file, target, facts, each)
+        if not content.settings and file.content and not file.exported:
+            continue  # all that it would contain is unknown
         if file.variable:
             result.environment[file.variable] = render(content)
         else:
@@ -128,7 +133,6 @@ def _facts(program: AgentProgram, target: LaunchTarget, folder: str) -> dict[str
         "provider": target.provider,
         "base_url": base,
         "root_url": urls.VERSION.sub("", base.rstrip("/")),
-        "catalog_url": f"{base}/models" if through else None,
         "unlisted_context": None if through else main["context"],
         "key": target.key,
         "bearer_key": target.key if target.bearer else None,
@@ -139,6 +143,19 @@ def _facts(program: AgentProgram, target: LaunchTarget, folder: str) -> dict[str
         "attribution": 0 if program.maker and target.vendor != program.maker else None,
         "retries": 0 if through else None,
     }
+
+
+def _catalog_facts(program: AgentProgram, target: LaunchTarget, folder: str, version: str) -> dict[str, object]:
+    """The facts about the model list of the gateway."""
+    found: dict[str, object] = dict.fromkeys(("catalog_url", "catalog_file", "catalog"))
+    row = program.catalog
+    if not target.through_gateway:
+        return found
+    if row is None or row.reads_url(version):
+        return found | {"catalog_url": f"{urls.versioned(target.base_url, target.protocol)}/models"}
+    models = [replace(model.facts, id=model.id, name=model.facts.name or model.id) for model in target.models]
+    listed = ModelList(models, target.base_url, client_version=version)
+    return found | {"catalog_file": f"{folder}/{CATALOG}", "catalog": listed.items(row.form)}
 
 
 def _model_facts(program: AgentProgram, model: LaunchModel, protocol: Protocol) -> dict[str, object]:

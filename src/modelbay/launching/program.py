@@ -18,6 +18,7 @@ from modelbay.agents.agent import FileFormat
 from modelbay.config.schema import Table
 from modelbay.conversation import Protocol
 from modelbay.conversion import convert
+from modelbay.serving.routes import ListForm
 
 TABLE = Path(__file__).with_name("programs.toml")
 PLACEHOLDER = re.compile(r"\{(\w+)(\|quoted)?\}")
@@ -39,18 +40,23 @@ the agent's `usual_output`. thinking_budget: for Anthropic Messages, a budget of
 PLACEHOLDERS = MODEL_PLACEHOLDERS | frozenset((
     "small", "small_key", "provider", "base_url", "root_url", "catalog_url", "unlisted_context", "key", "bearer_key",
     "header_key", "key_variable", "protocol", "folder", "environment", "attribution", "retries",
+    "catalog", "catalog_file",
 ))  # fmt: skip
 """All facts of a launch.
 
-small: the model for small tasks, the main one if none is chosen; small_key: its name in a file that `exporter` renders. provider:
-the provider's ID in such a file. base_url: the base URL with its version, such as "/v1"; root_url: without. catalog_url: the model
-list of the gateway; unknown without the gateway. unlisted_context: the context window, known only without the gateway. key: the
-API key, allowed only in variables and files; bearer_key: the key if the server expects it in the header `Authorization`;
-header_key: if it expects another header. key_variable: the name of `KEY_VARIABLE`. protocol: `openai_chat`, `openai_responses`,
-`anthropic` or `google`. folder: the private folder of the launch, with its files. environment: all variables of the row, those of
-`unset` with the value "". attribution: 0 for a model of another vendor than `maker`, otherwise unknown. retries: 0 with the
-gateway, which repeats failed requests itself; unknown without.
+small: the model for small tasks, the main one if none is chosen; small_key: its name in a file that `exporter` renders.
+provider: the provider's ID in such a file. base_url: the base URL with its version, such as "/v1"; root_url: without.
+catalog_url: the model list of the gateway; unknown without the gateway, and for a version that cannot read it. catalog: the
+models in that list, and catalog_file: the path of `CATALOG`, for such a version; otherwise unknown. unlisted_context: the
+context window, known only without the gateway. key: the API key, allowed only in variables and files; bearer_key: the key if
+the server expects it in the header `Authorization`; header_key: if it expects another header. key_variable: the name of
+`KEY_VARIABLE`. protocol: `openai_chat`, `openai_responses`, `anthropic` or `google`. folder: the private folder of the
+launch, with its files. environment: all variables of the row, those of `unset` with the value "". attribution: 0 for a model
+of another vendor than `maker`, otherwise unknown. retries: 0 with the gateway, which repeats failed requests itself; unknown
+without.
 """
+CATALOG = "models.json"
+"""The file with the model list in the private folder."""
 SECRETS = frozenset(("key", "bearer_key", "header_key", "environment"))
 EACH = "each"
 """A table with `each = "model"` in a list is repeated for each offered model. In a table, a member whose name has a placeholder
@@ -91,6 +97,22 @@ class HomeRow(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     write through a link instead of replacing it."""
 
 
+class CatalogRow(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """How an agent reads the model list of the gateway."""
+
+    form: ListForm
+    url_since: str
+    """The first version that reads the list from a URL. Earlier ones get it in a file."""
+
+    def reads_url(self, version: str) -> bool:
+        """Whether a version reads the list from a URL. An unknown version is taken for a new one."""
+        return not version or _numbers(version) >= _numbers(self.url_since)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
+
+
 class ProtocolRow(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Settings for one of the protocols of an agent."""
 
@@ -128,6 +150,8 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     adds it again."""
     functions_only: bool = True
     """Whether all its tools are functions. Others, such as those of Codex, are changed by the gateway for most providers."""
+    catalog: CatalogRow | None = None
+    """How it reads the model list of the gateway, if this depends on its version."""
     exporter: str = ""
     """The agent of `modelbay export` that renders its `exported` files."""
     environment: dict[str, str] = field(default_factory=dict)
