@@ -9,11 +9,15 @@ if TYPE_CHECKING:
     from modelbay import testing as testing
     from modelbay.conversation import (
         Annotation,
+        AnyPart,
         Conversation,
         Media,
         OutputFormat,
+        Provenance,
         Reasoning,
         Refusal,
+        ServerToolCall,
+        ServerToolResult,
         Settings,
         Text,
         Thinking,
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
         ToolChoice,
         ToolResult,
         Turn,
+        UnknownPart,
         user,
     )
     from modelbay.counting.provider_count import TokenCount
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     from modelbay.embedding import Embeddings
     from modelbay.errors import ModelbayError
     from modelbay.events import (
+        Event,
         Failed,
         Finished,
         PartAnnotated,
@@ -45,18 +51,22 @@ if TYPE_CHECKING:
     from modelbay.library.chat import Chat
     from modelbay.library.part_state import state_of, with_state
     from modelbay.library.prompt import Ask, Prompt
+    from modelbay.library.reply_stream import ReplyStream
     from modelbay.library.tool_run import ToolRan
-    from modelbay.model import Cost, Model
+    from modelbay.model import Capability, Cost, Model
     from modelbay.usage import Usage
 
 __version__ = "0.1.0"
 __all__ = [
     "Annotation",
+    "AnyPart",
     "Ask",
+    "Capability",
     "Chat",
     "Conversation",
     "Cost",
     "Embeddings",
+    "Event",
     "Failed",
     "Finished",
     "Hub",
@@ -69,9 +79,13 @@ __all__ = [
     "PartEnded",
     "PartStarted",
     "Prompt",
+    "Provenance",
     "Reasoning",
     "Refusal",
     "Reply",
+    "ReplyStream",
+    "ServerToolCall",
+    "ServerToolResult",
     "Settings",
     "Started",
     "Text",
@@ -83,6 +97,7 @@ __all__ = [
     "ToolRan",
     "ToolResult",
     "Turn",
+    "UnknownPart",
     "Usage",
     "UsageReported",
     "Warned",
@@ -99,18 +114,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "conversation": "Annotation Conversation Media OutputFormat Reasoning Refusal Settings Text Thinking Tool ToolCall "
-    "ToolChoice ToolResult Turn user",
+    "conversation": "Annotation AnyPart Conversation Media OutputFormat Provenance Reasoning Refusal ServerToolCall "
+    "ServerToolResult Settings Text Thinking Tool ToolCall ToolChoice ToolResult Turn UnknownPart user",
     "counting.provider_count": "TokenCount",
     "default_hub": "complete count embed run stream",
     "embedding": "Embeddings",
     "errors": "ModelbayError",
-    "events": "Failed Finished PartAnnotated PartDelta PartEnded PartStarted Reply Started UsageReported Warned collect",
+    "events": "Event Failed Finished PartAnnotated PartDelta PartEnded PartStarted Reply Started UsageReported Warned "
+    "collect",
     "hub": "Hub",
-    "model": "Cost Model",
+    "model": "Capability Cost Model",
     "library.chat": "Chat",
     "library.part_state": "state_of with_state",
     "library.prompt": "Ask Prompt",
+    "library.reply_stream": "ReplyStream",
     "library.tool_run": "ToolRan",
     "usage": "Usage",
 }

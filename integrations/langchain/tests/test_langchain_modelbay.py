@@ -298,8 +298,15 @@ def test_errors_are_those_of_langchain(protocol: Protocol, simulator: Simulator)
     assert isinstance(caught.value.__cause__, errors.ProviderError)
     with pytest.raises(theirs.ModelRateLimitError):
         model(protocol, "sim-1!429", max_retries=0).invoke("hi")
+    assert len([entry for entry in simulator.journal if entry.status == 429]) == 1
     with pytest.raises((theirs.ModelAPIError, theirs.ModelConnectionError)):
         list(model(protocol, "sim-1!cut-after-first", max_retries=0).stream("hi"))
+
+
+def test_models_of_one_hub_share_its_counterpart():
+    first, second = model("anthropic"), model("google")
+    assert first._both.blocking is second._both.blocking
+    assert first._both.asynchronous is HUB["of all"]
 
 
 def test_an_unknown_model_is_an_error_of_the_configuration():
@@ -388,12 +395,13 @@ def test_messages_without_a_counterpart_are_refused(message: BaseMessage):
         turns([message])
 
 
-def test_reasoning_of_another_integration_is_not_sent(simulator: Simulator):
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_reasoning_of_another_integration_is_not_sent(simulator: Simulator, protocol: Protocol):
     foreign = AIMessage(
         [{"type": "reasoning", "reasoning": "secret"}, {"type": "text", "text": "b"}],
         response_metadata={"model_provider": "other", "output_version": "v1"},
     )
-    model("anthropic").invoke([HumanMessage("a"), foreign, HumanMessage("c")])
+    model(protocol, "sim-vision").invoke([HumanMessage("a"), foreign, HumanMessage("c")])
     assert "secret" not in simulator.journal[0].body.decode()
 
 

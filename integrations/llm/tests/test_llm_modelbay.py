@@ -2,12 +2,14 @@
 
 import os
 import subprocess
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import llm
 import pytest
+from llm.parts import ReasoningPart, ToolCallPart, ToolResultPart
 from llm.plugins import load_plugins, pm
 from pydantic import BaseModel
 
@@ -206,6 +208,46 @@ def test_attachments_of_all_kinds_are_sent(protocol: Protocol, simulator: Simula
     ]
     text = llm.get_model(f"modelbay/{alias(protocol)}").prompt("Look", attachments=files).text()
     assert "image" in text and "document" in text
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_files_of_tools_are_sent(protocol: Protocol, simulator: Simulator, own_home: Path):
+    (own_home / "config.toml").write_text(config_text(simulator.url, "sk-acme-1").replace("sim-echo", "sim-vision"))
+
+    def photo() -> llm.ToolOutput:
+        return llm.ToolOutput("a photo", attachments=[llm.Attachment(content=PIXEL)])
+
+    conversation = llm.get_model(f"modelbay/{alias(protocol)}").conversation(tools=[photo])
+    results = conversation.prompt("Call photo").execute_tool_calls()
+    assert "a photo" in conversation.prompt(tool_results=results).text()
+    assert b64encode(PIXEL).decode() in simulator.journal[-1].body.decode()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_conversation_of_another_plug_in_is_continued(protocol: Protocol, simulator: Simulator):
+    history = [
+        llm.user("a"),
+        llm.assistant(
+            ReasoningPart("secret", provider_metadata={"other": {"signature": "s"}}),
+            ToolCallPart("web_search", {"q": "x"}, "s1", server_executed=True),
+            ToolResultPart("web_search", "found", "s1", server_executed=True),
+            "b",
+        ),
+    ]
+    answer = llm.get_model(name(protocol)).prompt("c", messages=history).text()
+    assert "question 2" in answer
+    if protocol != "openai_chat":  # this model requires its reasoning there
+        assert b"secret" not in simulator.journal[0].body
+    assert b"s1" not in simulator.journal[0].body
+
+
+def test_a_call_that_is_cut_off_is_an_error_and_is_not_run(own_home: Path, simulator: Simulator):
+    (own_home / "config.toml").write_text(config_text(simulator.url, "sk-acme-1").replace("sim-echo", "sim-1"))
+    chain = llm.get_model("modelbay/sim-chat").chain(
+        'Call weather for "a city with a long name"', tools=[weather], options={"max_tokens": 6}
+    )
+    with pytest.raises(llm.ModelError, match="weather with arguments that are not a JSON object"):
+        chain.text()
 
 
 def test_a_refusal_and_withheld_thinking_survive_the_conversation():

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from typing import cast
+from weakref import WeakKeyDictionary
 
 from langchain_core import exceptions as theirs
 
@@ -25,12 +27,19 @@ ERRORS: list[tuple[type[errors.ModelbayError], type[theirs.ModelError]]] = [
 ]
 
 
+_counterparts: WeakKeyDictionary[Hub | sync.Hub, Hub | sync.Hub] = WeakKeyDictionary()
+"""The hub of the other face, by a hub that a program passed: all its models share it, as each has connections of its own."""
+
+
 class Hubs:
     """A hub for each face of LangChain."""
 
     def __init__(self, of: Hub | sync.Hub) -> None:
-        self.asynchronous = of if isinstance(of, Hub) else Hub(of.config)
-        self.blocking = of if isinstance(of, sync.Hub) else sync.Hub(of.config)
+        if (other := _counterparts.get(of)) is None:
+            other = _counterparts[of] = sync.Hub(of.config) if isinstance(of, Hub) else Hub(of.config)
+        self.asynchronous, self.blocking = cast(
+            tuple[Hub, sync.Hub], (of, other) if isinstance(of, Hub) else (other, of)
+        )
 
 
 @cache

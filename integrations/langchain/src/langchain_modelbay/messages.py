@@ -10,21 +10,22 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 
 from modelbay import (
     Annotation,
+    AnyPart,
     Media,
     Refusal,
     Reply,
+    ServerToolCall,
+    ServerToolResult,
     Text,
     Thinking,
     ToolCall,
     ToolResult,
     Turn,
     Usage,
+    errors,
     state_of,
     with_state,
 )
-from modelbay.conversation import AnyPart, Provenance, ServerToolCall, ServerToolResult
-from modelbay.errors import MalformedReply
-from modelbay.json_text import decode
 
 KEY = "modelbay"
 """The key of our state in the `extras` of a block, and our `model_provider`."""
@@ -69,14 +70,13 @@ def _turn(message: BaseMessage) -> Turn:
 def _parts(message: BaseMessage) -> list[AnyPart]:
     if isinstance(message.content, str):  # an empty text is one, too, such as the result of a tool without one
         return [Text(text=message.content)]
-    return [_part({**block}, None) for block in message.content_blocks]
+    return [_part({**block}) for block in message.content_blocks]
 
 
 def _replied(message: AIMessage) -> list[AnyPart]:
     """The parts of a reply. Its calls are those of `tool_calls`, which a program may have changed; the blocks have their place and
-    state. Parts of other integrations have a foreign origin, so that modelbay decides about them as about another protocol's."""
-    provider = message.response_metadata.get("model_provider")
-    foreign = None if provider in (None, KEY) else Provenance(str(provider))
+    state. Reasoning of other integrations, and tools that their providers ran, have no state of modelbay, which does not send them
+    then."""
     calls = {call["id"]: call for call in [*message.tool_calls, *message.invalid_tool_calls]}
     found: list[AnyPart] = []
     for one in message.content_blocks:
@@ -88,12 +88,11 @@ def _replied(message: AIMessage) -> list[AnyPart]:
                 continue
             block = {**block, "name": call["name"], "args": call["args"]}
         if block["type"] != "text" or block["text"] or KEY in (block.get("extras") or {}):
-            found.append(_part(block, foreign))
-    return found + [_part({"type": "tool_call", **call}, foreign) for call in calls.values()]
+            found.append(_part(block))
+    return found + [_part({"type": "tool_call", **call}) for call in calls.values()]
 
 
-def _part(block: dict[str, Any], foreign: Provenance | None) -> AnyPart:
-    """A part of a block. `foreign`: the origin of a block of another integration."""
+def _part(block: dict[str, Any]) -> AnyPart:
     extras = block.get("extras") or {}
     state = extras.get(KEY)
     made: AnyPart
@@ -104,13 +103,13 @@ def _part(block: dict[str, Any], foreign: Provenance | None) -> AnyPart:
             made = Refusal(text=block["refusal"])
         case "reasoning":
             text = block.get("reasoning", "")
-            made = Thinking(texts=[text] if text else [], origin=foreign)
+            made = Thinking(texts=[text] if text else [])
         case "tool_call" | "tool_call_chunk" | "invalid_tool_call":
             made = _call(block)
         case "server_tool_call" | "server_tool_call_chunk":
-            made = ServerToolCall(name=block.get("name") or "", id=block.get("id"), origin=foreign or _OTHER)
+            made = ServerToolCall(name=block.get("name") or "", id=block.get("id"))
         case "server_tool_result":
-            made = ServerToolResult(call_id=block["tool_call_id"], origin=foreign or _OTHER)
+            made = ServerToolResult(call_id=block["tool_call_id"])
         case kind if kind in FILES:
             return _media(block, extras)
         case "non_standard" if KEY in (block.get("value") or {}):
@@ -123,9 +122,6 @@ def _part(block: dict[str, Any], foreign: Provenance | None) -> AnyPart:
     if (cache := block.get("cache_control") or extras.get("cache_control")) is not None:
         part.cache = cache
     return part
-
-
-_OTHER = Provenance("other")
 
 
 def _call(block: dict[str, Any]) -> ToolCall:
@@ -228,8 +224,8 @@ def id_of(part: ToolCall) -> str:
 
 def _object(arguments: str) -> dict[str, Any] | None:
     try:
-        value = decode(arguments or "{}")
-    except MalformedReply:
+        value = ToolCall(arguments=arguments).input
+    except errors.MalformedReply:
         return None
     return value if isinstance(value, dict) else None
 

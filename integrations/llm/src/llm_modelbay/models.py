@@ -13,6 +13,8 @@ from llm.parts import AttachmentPart, Message, Part, ReasoningPart, StreamEvent,
 import modelbay
 from llm_modelbay.options import Options
 from modelbay import (
+    AnyPart,
+    Capability,
     Conversation,
     Finished,
     Media,
@@ -22,6 +24,8 @@ from modelbay import (
     PartStarted,
     Refusal,
     Reply,
+    ServerToolCall,
+    ServerToolResult,
     Settings,
     Text,
     Thinking,
@@ -34,9 +38,7 @@ from modelbay import (
     sync,
     with_state,
 )
-from modelbay.conversation import AnyPart, Role, ServerToolCall, ServerToolResult
-from modelbay.errors import ConfigError, MissingCredential, ModelbayError
-from modelbay.model import Capability
+from modelbay.errors import ConfigError, MalformedReply, MissingCredential, ModelbayError
 
 LOG = logging.getLogger("llm_modelbay")
 """Warnings: without a handler, Python writes them to stderr."""
@@ -197,7 +199,7 @@ def _turns(message: Message) -> list[Turn]:
         return [Turn("tool", [part]) for part in parts]
     if message.role not in ("system", "user", "assistant"):
         raise llm.ModelError(f"modelbay has no role {message.role!r}")
-    return [Turn(cast(Role, message.role), parts)]
+    return [Turn(cast(Any, message.role), parts)]
 
 
 def _part(part: Part) -> AnyPart | None:
@@ -210,6 +212,10 @@ def _part(part: Part) -> AnyPart | None:
             return None
         case ReasoningPart():
             made = Thinking(texts=[part.text] if part.text else [])
+        case ToolCallPart(server_executed=True):  # of another plug-in: without our state, it is not sent
+            made = ServerToolCall(name=part.name, id=part.tool_call_id)
+        case ToolResultPart(server_executed=True):
+            made = ServerToolResult(call_id=part.tool_call_id)
         case ToolCallPart():
             made = ToolCall.of(part.name, part.arguments, part.tool_call_id)
         case ToolResultPart():
@@ -223,8 +229,6 @@ def _part(part: Part) -> AnyPart | None:
             return _media(part.attachment)
         case _:
             raise llm.ModelError(f"modelbay has no counterpart of llm's {type(part).__name__}")
-    if state is None and getattr(part, "server_executed", False):
-        raise llm.ModelError(f"{part} was run by the provider of another plug-in: start a new conversation")
     return with_state(made, state)
 
 
@@ -282,7 +286,7 @@ class _Reply:
             case ToolCall():
                 yield StreamEvent("tool_call_name", part.name, part_index=key, tool_call_id=id, provider_metadata=kept)
                 yield StreamEvent("tool_call_args", part.arguments or "{}", part_index=key, tool_call_id=id)
-                self._response.add_tool_call(llm.ToolCall(part.name, part.input, id))
+                self._response.add_tool_call(llm.ToolCall(part.name, _arguments(part), id))
             case ServerToolCall() | ServerToolResult():  # in the order of the reply, and not for llm to run
                 kind = "tool_call_name" if isinstance(part, ServerToolCall) else "tool_result"
                 name = part.name if isinstance(part, ServerToolCall) else ""
@@ -310,6 +314,18 @@ class _Reply:
         }
         if finish.reason in ("length", "content_filter", "other"):
             LOG.warning("the reply ended early: %s", finish.native or finish.reason)
+
+
+def _arguments(call: ToolCall) -> dict[str, Any]:
+    """The arguments of a call, which llm has as an object only."""
+    try:
+        if isinstance(found := call.input, dict):
+            return found
+    except MalformedReply:
+        pass
+    raise llm.ModelError(
+        f"the model called {call.name} with arguments that are not a JSON object: {call.arguments[:200]}"
+    )
 
 
 def _warn(warning: Warned) -> None:

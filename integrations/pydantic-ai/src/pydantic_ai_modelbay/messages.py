@@ -39,13 +39,25 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.models import download_item
 
-from modelbay import Annotation, Media, Refusal, Text, Thinking, ToolCall, ToolResult, Turn, state_of, with_state
-from modelbay.conversation import AnyPart, Provenance, ServerToolCall, ServerToolResult
-from modelbay.file_content import MediaKind
+from modelbay import (
+    Annotation,
+    AnyPart,
+    Media,
+    Refusal,
+    ServerToolCall,
+    ServerToolResult,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+    Turn,
+    state_of,
+    with_state,
+)
 
 NAME = "modelbay"
 """The `provider_name` of parts, and the key of our state in their `provider_details`."""
-KINDS: dict[type, MediaKind] = {ImageUrl: "image", AudioUrl: "audio", VideoUrl: "video", DocumentUrl: "document"}
+KINDS: dict[type, Any] = {ImageUrl: "image", AudioUrl: "audio", VideoUrl: "video", DocumentUrl: "document"}
 
 
 # --- to modelbay ---
@@ -102,7 +114,9 @@ async def _content(item: UserContent) -> AnyPart:
         case BinaryContent():
             return _with_detail(Media.of(item.data, item.media_type), item.vendor_metadata)
         case UploadedFile():
-            return Media(kind=_kind(item.media_type), file_id=item.file_id, media_type=item.media_type)
+            family = item.media_type.partition("/")[0]
+            kind: Any = family if family in KINDS.values() else "document"
+            return Media(kind=kind, file_id=item.file_id, media_type=item.media_type)
         case ImageUrl() | AudioUrl() | VideoUrl() | DocumentUrl():
             return _with_detail(await _at_url(item), item.vendor_metadata)
     raise UserError(f"modelbay has no counterpart of {type(item).__name__}")
@@ -126,22 +140,17 @@ def _with_detail(media: Media, metadata: dict[str, Any] | None) -> Media:
     return replace(media, detail=(metadata or {}).get("detail"))
 
 
-def _kind(media_type: str) -> MediaKind:
-    return Media.of(b"?", media_type if not media_type.startswith("text/") else "application/pdf").kind
-
-
 def _replied(part: ModelResponsePart) -> AnyPart:
-    """A part of an earlier reply. Other providers' reasoning and tool calls of their own have a foreign origin, so that modelbay
-    decides about them as about those of any other protocol."""
+    """A part of an earlier reply. Reasoning of other adapters, and tools that their providers ran, have no state of modelbay, which
+    does not send them then."""
     details = getattr(part, "provider_details", None) or {}
     state = details.get(NAME)
-    foreign = Provenance(getattr(part, "provider_name", None) or "other") if state is None else None
     made: AnyPart
     match part:
         case TextPart():
             made = Text(text=part.content)
         case ThinkingPart():
-            made = Thinking(texts=[part.content] if part.content else [], origin=foreign)
+            made = Thinking(texts=[part.content] if part.content else [])
         case ToolCallPart():
             arguments = part.args if isinstance(part.args, str) else part.args_as_json_str()
             made = ToolCall(name=part.tool_name, arguments=arguments, id=part.tool_call_id)
@@ -149,9 +158,9 @@ def _replied(part: ModelResponsePart) -> AnyPart:
             made = Media.of(part.content.data, part.content.media_type)
             state = {**state, "data": b64encode(part.content.data).decode()} if state is not None else None
         case NativeToolCallPart():
-            made = ServerToolCall(name=part.tool_name, id=part.tool_call_id, origin=foreign)
+            made = ServerToolCall(name=part.tool_name, id=part.tool_call_id)
         case NativeToolReturnPart():
-            made = ServerToolResult(call_id=part.tool_call_id, origin=foreign)
+            made = ServerToolResult(call_id=part.tool_call_id)
         case _:
             raise UserError(f"modelbay has no counterpart of {type(part).__name__}: start a new conversation")
     return with_state(made, state)

@@ -31,6 +31,7 @@ from pydantic_ai.usage import RequestUsage
 from modelbay import (
     Ask,
     Conversation,
+    Event,
     Finished,
     Hub,
     OutputFormat,
@@ -39,6 +40,7 @@ from modelbay import (
     PartStarted,
     Refusal,
     Reply,
+    ReplyStream,
     Settings,
     Started,
     Text,
@@ -52,8 +54,6 @@ from modelbay import (
     Warned,
     errors,
 )
-from modelbay.events import Event
-from modelbay.library.reply_stream import ReplyStream
 from pydantic_ai_modelbay.messages import citations, details, replied, turns, with_id
 
 LOG = logging.getLogger("pydantic_ai_modelbay")
