@@ -6,6 +6,7 @@ import pytest
 
 from modelbay.calling.target import Target
 from modelbay.conversation import Conversation, Media, Settings, Text, Tool, Turn, user
+from modelbay.counting import learned_counts
 from modelbay.counting.learned_counts import LearnedCounts
 from modelbay.storage.state_table import StateTable
 from tests.gateway.targets import target_of
@@ -142,3 +143,42 @@ def test_counts_survive_a_restart(tmp_path: Path) -> None:
     (tmp_path / "gateway.sqlite").write_bytes(b"damaged")
     assert opened().expect(TARGET, asked("The tide?")).tokens == counted(asked("The tide?")) - HIDDEN
     learn(opened(), asked("The tide?"))
+
+
+def test_processes_learn_from_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gateway has several workers, and a client's requests go to any of them."""
+    monkeypatch.setattr(learned_counts, "_SAVE", 0.0)
+    first, second = (
+        LearnedCounts(StateTable(tmp_path / "gateway.sqlite", days=30, max_bytes=1_000_000)) for _ in range(2)
+    )
+    second.expect(TARGET, agent(99))  # it has read the file before there was anything in it
+    for number in range(6):
+        conversation = agent(number, "Low water is at noon, and high water is at six. " * (10 + number))
+        learn(first, conversation, round(1.2 * (counted(conversation) - HIDDEN)))
+    learn(second, agent(7), round(1.2 * (counted(agent(7)) - HIDDEN)))
+    assert second.expect(TARGET, agent(3, "Low water is at noon, and high water is at six. " * 13)).tokens == round(
+        1.2 * (counted(agent(3, "Low water is at noon, and high water is at six. " * 13)) - HIDDEN)
+    )
+    other = agent(50, "High water is at six, and low water is at noon. " * 40)
+    assert second.expect(TARGET, other).tokens == pytest.approx(1.2 * (counted(other) - HIDDEN), rel=0.05)
+    learn(first, agent(8), counted(agent(8)))
+    assert first.expect(TARGET, agent(7)).tokens == round(1.2 * (counted(agent(7)) - HIDDEN))
+
+
+def test_a_request_of_another_process_is_learned_from_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learned_counts, "_SAVE", 0.0)
+    first, second = (
+        LearnedCounts(StateTable(tmp_path / "gateway.sqlite", days=30, max_bytes=1_000_000)) for _ in range(2)
+    )
+    adopted: list[int] = []
+    adopt = learned_counts.ModelCounts.adopt
+
+    def noted(self: learned_counts.ModelCounts, others: dict[str, learned_counts.Counted]) -> None:
+        adopted.append(len(others))
+        adopt(self, others)
+
+    monkeypatch.setattr(learned_counts.ModelCounts, "adopt", noted)
+    for _ in range(3):
+        learn(first, agent(1))
+        learn(second, agent(2))
+    assert adopted == [0, 2, 0, 0, 0], "the second began with the requests of the first"

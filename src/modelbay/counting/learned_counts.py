@@ -3,12 +3,15 @@
 An estimate begins at the most similar request whose count is known, and only the difference is estimated: an earlier one
 of the same conversation, or one of the same agent. So prompts that a provider adds are included.
 
+Processes that use one file learn from each other's requests: each adds those of the others when it stores its own.
+
 The factors of a model are learned, too. Each reply corrects them by recursive least squares: the factors that are least
 certain are changed most, and a single surprising count changes little.
 """
 
 import threading
 from collections.abc import Iterable
+from functools import cache
 from hashlib import blake2b
 from time import monotonic
 
@@ -16,10 +19,11 @@ from msgspec import Struct, field
 
 from modelbay.calling.target import Target
 from modelbay.conversation import Conversation, Media, Text
-from modelbay.counting.token_estimates import FACTORS, Estimate, estimate
+from modelbay.counting import text_tokens
+from modelbay.counting.token_estimates import FACTORS, TABLE, Estimate, estimate
 from modelbay.errors import MalformedReply, StoreError
 from modelbay.json_text import decode_as, encode
-from modelbay.storage.state_table import State, StateTable
+from modelbay.storage.state_table import ClientStates, State, StateTable
 
 _UNCERTAIN = {
     "base": 30.0, "system": 3.0, "turn": 3.0, "tools": 100.0, "tool": 10.0, "property": 6.0,
@@ -41,10 +45,19 @@ _TARGETS = 128
 """Maximum number of models whose counts are in memory."""
 _SAVE = 30.0
 """Seconds between two times at which the counts of a model are stored."""
+_AGENT = "agent "
+"""The beginning of the key of an agent."""
 _COMPARED = 65_536
 """Characters of each part of a first message by which conversations are distinguished."""
-_KIND = f"counts {blake2b(' '.join(FACTORS).encode(), digest_size=4).hexdigest()}"
-"""Counts of another version, which has other factors, are not read."""
+_SEEN = 512
+"""Maximum number of requests of other processes that are remembered for a model, so that each is learned from once."""
+
+
+@cache
+def _kind() -> str:
+    """The kind of the stored counts. Those of another version, which has other factors, are not read."""
+    tables = TABLE.read_bytes() + text_tokens.TABLE.read_bytes()
+    return f"counts {blake2b(' '.join(FACTORS).encode() + tables, digest_size=4).hexdigest()}"
 
 
 class Counted(Struct):
@@ -52,6 +65,8 @@ class Counted(Struct):
 
     amounts: list[float]
     tokens: int
+    complete: bool = False
+    """Whether the factors are learned from it."""
 
 
 class ModelCounts(Struct):
@@ -85,10 +100,25 @@ class ModelCounts(Struct):
             self._correct(expected.estimate.amounts, tokens)
         agent, conversation = expected.keys
         known = self.requests.pop(agent, None)
-        counted = Counted(expected.estimate.amounts, tokens)
+        counted = Counted(expected.estimate.amounts, tokens, expected.estimate.complete)
         self.requests[agent] = counted if known is None or tokens <= known.tokens * _SIMILAR else known
         self.requests.pop(conversation, None)
         self.requests[conversation] = counted
+        self._drop()
+
+    def adopt(self, others: dict[str, Counted]) -> None:
+        """Learn from requests that other processes counted. Of two for one key, the later one of a conversation is kept, and
+        the smaller one of an agent."""
+        for key, counted in others.items():
+            known = self.requests.get(key)
+            of_agent = key.startswith(_AGENT)
+            if known is None or (counted.tokens < known.tokens if of_agent else counted.tokens > known.tokens):
+                self.requests[key] = counted
+            if counted.complete and not of_agent:  # each is there for its agent, too
+                self._correct(counted.amounts, counted.tokens)
+        self._drop()
+
+    def _drop(self) -> None:
         while len(self.requests) > _KNOWN:
             del self.requests[next(iter(self.requests))]
 
@@ -129,6 +159,8 @@ class LearnedCounts:
         self._asked: set[str] = set()
         """Models for which a client asked for a count."""
         self._saved: dict[str, float] = {}
+        self._seen: dict[str, dict[tuple[str, int], None]] = {}
+        """For each model, keys and tokens of the requests that this process learned from."""
         self._lock = threading.Lock()
 
     def expect(self, target: Target, conversation: Conversation) -> Expected:
@@ -145,6 +177,7 @@ class LearnedCounts:
         with self._lock:
             known = self._of(target, expected.estimate)
             known.learn(expected, tokens)
+            self._see(_name(target), ((key, tokens) for key in expected.keys))
             self._save(_name(target), known)
 
     def ask(self, target: Target) -> None:
@@ -164,6 +197,7 @@ class LearnedCounts:
             dropped = next(iter(self._models))
             del self._models[dropped]
             self._saved.pop(dropped, None)
+            self._seen.pop(dropped, None)
         return known
 
     def _read(self, name: str) -> ModelCounts | None:
@@ -171,14 +205,21 @@ class LearnedCounts:
             return None
         try:
             with self._table.reading("") as rows:
-                content = rows.get(_KIND, name)
-            known = decode_as(content, ModelCounts) if content is not None else None
+                known = _stored(rows, name)
         except StoreError as error:
             self._table.report(error)
             return None
-        except MalformedReply:
-            return None
+        if known is not None:
+            self._see(name, ((key, one.tokens) for key, one in known.requests.items()))
         return known
+
+    def _see(self, name: str, requests: Iterable[tuple[str, int]]) -> None:
+        seen = self._seen.setdefault(name, {})
+        for request in requests:
+            seen.pop(request, None)
+            seen[request] = None
+        while len(seen) > _SEEN:
+            del seen[next(iter(seen))]
 
     def _save(self, name: str, known: ModelCounts) -> None:
         now = monotonic()
@@ -187,9 +228,22 @@ class LearnedCounts:
         self._saved[name] = now
         try:
             with self._table.writing("") as rows:
-                rows.put(_KIND, [State(name, encode(known))], replace=True)
+                if (stored := _stored(rows, name)) is not None:
+                    seen = self._seen.setdefault(name, {})
+                    new = {key: one for key, one in stored.requests.items() if (key, one.tokens) not in seen}
+                    known.adopt(new)
+                    self._see(name, ((key, one.tokens) for key, one in new.items()))
+                rows.put(_kind(), [State(name, encode(known))], replace=True)
         except StoreError as error:
             self._table.report(error)
+
+
+def _stored(rows: ClientStates, name: str) -> ModelCounts | None:
+    content = rows.get(_kind(), name)
+    try:
+        return None if content is None else decode_as(content, ModelCounts)
+    except MalformedReply:
+        return None
 
 
 def _name(target: Target) -> str:
@@ -211,4 +265,4 @@ def _keys(conversation: Conversation) -> tuple[str, str]:
             for part in turn.parts:
                 text = part.text if type(part) is Text else part.data or part.url if type(part) is Media else None
                 first.update((text or "")[:_COMPARED].encode("utf-8", "surrogatepass"))
-    return f"agent {agent.hexdigest()}", f"conversation {first.hexdigest()}"
+    return f"{_AGENT}{agent.hexdigest()}", f"conversation {first.hexdigest()}"
