@@ -156,6 +156,14 @@ async def test_a_batch_that_is_too_large_is_divided_and_the_limit_is_remembered(
     assert len(server.sizes) < 25
 
 
+async def test_the_parts_of_a_divided_batch_are_sent_together() -> None:
+    server = Server(most_texts=5)
+    async with RawServer(server.script) as running, hub_of(running.url) as hub:
+        found = await hub.embed([str(number) for number in range(100)])
+    assert [vector[0] for vector in found.vectors] == list(range(100))
+    assert server.most_now > 1
+
+
 async def test_an_error_that_is_not_about_the_size_is_raised_after_one_more_request() -> None:
     server = Server(most_texts=0)
     async with RawServer(server.script) as running, hub_of(running.url) as hub:
@@ -188,7 +196,7 @@ async def test_a_failed_batch_is_sent_again_while_the_others_wait() -> None:
     assert {warning.retry for warning in found.warnings} == {True}
 
 
-async def test_a_call_gives_up_after_its_attempts_in_a_row() -> None:
+async def test_a_call_gives_up_after_the_attempts_of_a_batch() -> None:
     server = Server(failures=[refused(b"down", "503 Service Unavailable")] * 500)
     async with RawServer(server.script) as running, hub_of(running.url) as hub:
         with pytest.raises(errors.Overloaded) as caught:

@@ -145,7 +145,7 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     input_types: dict[str, str] = field(default_factory=dict)
     """The vendor's names of purposes, if they differ: `{"query": "search_query"}` (Cohere)."""
     base64_vectors: bool = False
-    """Sends vectors in Base64, which is a third of the size of numbers."""
+    """Sends vectors in Base64, which is a quarter of the size of numbers."""
     embedding_method: Literal["batchEmbedContents", "predict"] = "batchEmbedContents"
     """Gemini: method for embeddings. Vertex AI's models that are not Gemini have `predict`."""
     embedding_config: bool = False

@@ -71,6 +71,14 @@ def test_full_url_overrides_the_detection():
             "https://a/v1beta/models/g:countTokens",
         ),
         ("https://a/v1", "/embeddings", "openai_chat", "https://a/v1/embeddings"),
+        ("https://a/v1/embeddings", "/embeddings", "openai_chat", "https://a/v1/embeddings"),
+        ("https://a/v1/embeddings/", "/chat/completions", "openai_chat", "https://a/v1/chat/completions"),
+        (
+            "https://r.openai.azure.com/openai/deployments/e/embeddings?api-version=2024-10-21",
+            "/embeddings",
+            "openai_chat",
+            "https://r.openai.azure.com/openai/deployments/e/embeddings?api-version=2024-10-21",
+        ),
     ],
 )
 def test_other_endpoints_are_next_to_a_complete_one(base, path, protocol, url):

@@ -1,7 +1,6 @@
 """Sends the texts of a call for embeddings in batches, several at a time.
 
-All batches share the limits of the call: it fails after `Policy.attempts` failures without a success between them. Failures of
-requests that were sent at the same time count as one.
+Each batch is sent `Policy.attempts` times at most. While one of them waits, nothing else is sent: a rate limit is that of all.
 """
 
 from asyncio import TaskGroup, get_running_loop, sleep
@@ -82,10 +81,6 @@ class EmbeddingCall:
         self._bytes = dialect.embedding_tokens * _TOKEN_BYTES
         self._most = _most_texts.get(target, dialect.embedding_texts)
         self._waiting = deque(range(len(asked.texts)))
-        self._failures = 0
-        """Failures since the last success."""
-        self._round = 0
-        """Increases with each failure that counts."""
         self._pause_end = 0.0
         """Time of the event loop until which nothing is sent, as a batch failed."""
         self._vectors: list[list[float]] = [[]] * len(asked.texts)
@@ -184,16 +179,12 @@ class EmbeddingCall:
         sending.attempts = Attempts(self._policy.attempts)
         if (pause := self._pause_end - get_running_loop().time()) > 0:
             await sleep(pause)
-        round = self._round
         try:
-            reply = await self._received(sending, len(texts))
+            return await self._received(sending, len(texts))
         except ModelbayError as error:
-            if round == self._round:
-                self._failures += 1
-                self._round += 1
             batch.failures += 1
-            decision = decide(error, max(self._failures, batch.failures), self._policy, random)
-            error.attempts = max(self._failures, batch.failures)
+            decision = decide(error, batch.failures, self._policy, random)
+            error.attempts = batch.failures
             if decision.delay is None:
                 raise self._client.explained(error, sending.endpoint, operation="embed", model=model.id) from None
             LOG.debug("%s", decision.why)
@@ -203,8 +194,6 @@ class EmbeddingCall:
             return None
         finally:
             self.attempts += sending.attempts.made
-        self._failures = 0
-        return reply
 
     async def _received(self, sending: Sending, count: int) -> Embeddings:
         response = await self._client.response(sending)

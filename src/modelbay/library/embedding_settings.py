@@ -27,7 +27,7 @@ class EmbeddingSettings(TypedDict, total=False):
     timeout: Annotated[float, Meta(gt=0)] | None
     """Maximum seconds for the whole call, with all requests and attempts."""
     retries: Annotated[int, Meta(ge=0)] | None
-    """Maximum number of further attempts after failures in a row. Default: 3."""
+    """Maximum number of further attempts of each request after a failed one. Default: 3."""
 
 
 _TYPES = get_type_hints(EmbeddingSettings, include_extras=True)

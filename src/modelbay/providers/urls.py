@@ -11,11 +11,12 @@ from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 from modelbay.conversation import Protocol
 from modelbay.origin import Origin, origin
 
-ENDPOINT = re.compile(r"/(?:chat/completions|completions|responses|messages|invocations|chat)/*$")
+ENDPOINT = re.compile(r"/(?:chat/completions|completions|responses|messages|invocations|chat|embeddings)/*$")
 """How the path of a full endpoint ends."""
 GOOGLE_METHOD = re.compile(r":(?:generateContent|streamGenerateContent|rawPredict|streamRawPredict)$")
 """How the path of a complete Google endpoint ends."""
 PROTOCOL_PATH = re.compile(r"/(?:chat/completions|responses|messages)/*$")
+_EMBEDDINGS = re.compile(r"/embeddings/*$")
 DEPLOYMENT = re.compile(r"/deployments/[^/]+$")
 VERSION = re.compile(r"/v\d+[a-z0-9]*$")
 VERTEX_ROOTS = ("/publishers/", "/projects/", "/endpoints/")
@@ -40,7 +41,7 @@ def endpoint_url(base: str, path: str, protocol: Protocol, full: bool | None = N
     if full or (full is None and is_endpoint(base)):
         if protocol == "google":
             return _with_method(base, path)
-        if PROTOCOL_PATH.search(path.partition("?")[0]):
+        if PROTOCOL_PATH.search(path.partition("?")[0]) and not _EMBEDDINGS.search(urlsplit(base).path):
             return base
         base = _folder(base)
     return append(versioned(base, protocol), path.removeprefix("/v1") if protocol == "anthropic" else path)
