@@ -69,7 +69,7 @@ class Simulator(server.Simulator):
         for protocol, type in TYPE_OF.items():
             found |= dict.fromkeys(TYPES[type].url_names, self.base_url(protocol))
             found |= dict.fromkeys(TYPES[type].key_names, self.api_key)
-        return found
+        return found | {"GEMINI_API_BASE": self.url, "GEMINI_API_KEY": self.api_key}  # LiteLLM's names
 
     def hub(self, protocol: Protocol = "openai_chat") -> "hub.Hub":
         """A hub of this provider, in which every model can be called by its ID; it has a default model."""
