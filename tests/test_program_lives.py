@@ -99,6 +99,37 @@ print(threads())
     assert ran(tmp_path, code) == ["0"]
 
 
+@pytest.mark.parametrize(
+    ("reader", "end"),
+    [
+        ("print(list(stream.text)[:0])", "[]"),
+        ("print(list(stream)[:0])", "[]"),
+        ("print(list(run)[:0])", "[]"),
+        ("stream.reply()", "IncompleteReply"),
+        ("run.reply()", "IncompleteReply"),
+    ],
+)
+def test_another_thread_closes_a_stream_that_is_read(tmp_path: Path, reader: str, end: str) -> None:
+    name = "run" if "run" in reader else "stream"
+    code = f"""
+def read():
+    try:
+        {reader}
+    except ModelbayError as error:
+        print(type(error).__name__)
+
+with hub(Blocking) as h:
+    {name} = h.{name}("Hi", model="sim-1!stall")
+    reading = threading.Thread(target=read)
+    reading.start()
+    sys.stdin.readline()
+    {name}.close()
+    reading.join()
+    print(h.complete("Hi").text[:13])
+"""
+    assert ran(tmp_path, code, stops_at="sim-1!stall") == [end, "You asked: Hi"]
+
+
 def test_a_stream_can_be_closed_after_its_hub(tmp_path: Path) -> None:
     code = """
 h = hub(Blocking)

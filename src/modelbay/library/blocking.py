@@ -1,7 +1,9 @@
 """The blocking counterparts of the objects that a Hub returns."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, Protocol, Self, TypeVar, Unpack
 
 from modelbay.conversation import Conversation, Turn
@@ -26,17 +28,45 @@ class Runner(Protocol):
         """Run a coroutine that releases something."""
 
 
+class _Reading:
+    """The step of a stream that a thread waits for. Another thread, such as that of a window with a stop button, can end it."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[Any] | None = None
+        self._closed = False
+
+    async def until_closed(self, step: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of a step. If the stream is closed meanwhile, the step is cancelled, and repeated at the end of the stream."""
+        self._task = asyncio.current_task()
+        try:
+            return await step()
+        except asyncio.CancelledError:
+            if not self._closed:
+                raise
+        finally:
+            self._task = None
+        return await step()
+
+    async def close(self, stream: reply_stream.ReplyStream | tool_run.ToolRun) -> None:
+        if (task := self._task) is not None:
+            self._closed = True
+            task.cancel()
+            await asyncio.wait([task])
+        await stream.aclose()
+
+
 class ReplyStream:
     """The blocking counterpart of the stream of `modelbay.Hub`: an iterator of events and a context manager.
 
     It can be read once, in one of these ways: the stream itself gives all events, `text` only the answer, `thinking` only the
     thinking. `reply` waits for the rest. The request is sent when reading begins. Leaving the context and `close` close the
-    connection to the provider at once.
+    connection to the provider at once, also while another thread reads.
     """
 
     def __init__(self, stream: reply_stream.ReplyStream, runner: Callable[[], Runner]) -> None:
         self._stream = stream
         self._runner = runner
+        self._reading = _Reading()
         self._events: Generator[Event, None, None] | None = None
         """The iterator of `next`."""
 
@@ -44,7 +74,7 @@ class ReplyStream:
         return repr(self._stream)
 
     def __iter__(self) -> Generator[Event, None, None]:
-        return _read(aiter(self._stream), self._stream, self._runner)
+        return _read(aiter(self._stream), self._stream, self._runner, self._reading)
 
     def __next__(self) -> Event:
         if self._events is None:
@@ -58,19 +88,19 @@ class ReplyStream:
         Raises:
             ModelbayError: the reply did not start, or failed.
         """
-        return _read(self._stream.text, self._stream, self._runner)
+        return _read(self._stream.text, self._stream, self._runner, self._reading)
 
     @property
     def thinking(self) -> Generator[str, None, None]:
         """The thinking in pieces. Raises what `text` raises."""
-        return _read(self._stream.thinking, self._stream, self._runner)
+        return _read(self._stream.thinking, self._stream, self._runner, self._reading)
 
     @property
     def partial(self) -> Generator[Any, None, None]:
         """The answer in JSON as far as it has arrived, whenever there is more of it: objects and lists that grow, with texts that
         may not be complete. Of `output` only the last one is a whole value: `(await stream.reply()).value`. Raises what `text`
         raises."""
-        return _read(self._stream.partial, self._stream, self._runner)
+        return _read(self._stream.partial, self._stream, self._runner, self._reading)
 
     def reply(self) -> Reply:
         """The whole reply, after the rest of it has arrived.
@@ -79,12 +109,12 @@ class ReplyStream:
             ModelbayError: it did not start, or failed. `reply` of the error has its complete parts.
             IncompleteReply: the stream was closed before the end of the reply.
         """
-        return self._runner().run(self._stream.reply())
+        return self._runner().run(self._reading.until_closed(self._stream.reply))
 
     def close(self) -> None:
         """Close the connection to the provider, unless the reply has ended."""
         with suppress(HubClosed):  # which has closed it
-            self._runner().run(self._stream.aclose())
+            self._runner().run(self._reading.close(self._stream))
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +133,7 @@ class ToolRun:
     def __init__(self, run: tool_run.ToolRun, runner: Callable[[], Runner]) -> None:
         self._run = run
         self._runner = runner
+        self._reading = _Reading()
         self._events: Generator[tool_run.RunEvent, None, None] | None = None
         """The iterator of `next`."""
 
@@ -138,10 +169,10 @@ class ToolRun:
             TooManySteps: the model still calls tools after `max_steps` replies.
             IncompleteReply: the run was closed before its last reply.
         """
-        return self._runner().run(self._run.reply())
+        return self._runner().run(self._reading.until_closed(self._run.reply))
 
     def __iter__(self) -> Generator[tool_run.RunEvent, None, None]:
-        return _read(aiter(self._run), self._run, self._runner)
+        return _read(aiter(self._run), self._run, self._runner, self._reading)
 
     def __next__(self) -> tool_run.RunEvent:
         if self._events is None:
@@ -151,7 +182,7 @@ class ToolRun:
     def close(self) -> None:
         """End the run: functions with `async` are cancelled, and the connection to the provider is closed."""
         with suppress(HubClosed):  # which has ended it
-            self._runner().run(self._run.aclose())
+            self._runner().run(self._reading.close(self._run))
 
     def __enter__(self) -> Self:
         return self
@@ -281,13 +312,16 @@ async def _next(pieces: AsyncIterator[T]) -> T | None:
 
 
 def _read(
-    pieces: AsyncIterator[T], stream: reply_stream.ReplyStream | tool_run.ToolRun, runner: Callable[[], Runner]
+    pieces: AsyncIterator[T],
+    stream: reply_stream.ReplyStream | tool_run.ToolRun,
+    runner: Callable[[], Runner],
+    reading: _Reading,
 ) -> Generator[T, None, None]:
     """The pieces of a stream, which is closed when the iteration is left. The generator is not kept by the stream: a loop that is
     left drops it at once."""
-    running = runner()
+    running, step = runner(), partial(_next, pieces)
     try:
-        while (piece := running.run(_next(pieces))) is not None:
+        while (piece := running.run(reading.until_closed(step))) is not None:
             yield piece
     finally:
         running.release(stream.aclose())
