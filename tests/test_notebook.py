@@ -31,7 +31,7 @@ class Notebook:
         self.client = NotebookClient(nbformat.v4.new_notebook(), kernel_name="python3", timeout=300, allow_errors=True)
 
     def run(self, code: str) -> str:
-        """What a cell prints and returns."""
+        """The output and the value of a cell."""
         texts, errors = self._outputs(code)
         assert not errors
         return texts
