@@ -310,7 +310,13 @@ def test_a_pin_names_a_configured_model(name: str):
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("usuall", "usual"), ("acme/acme-3", "provider edit acme --add-model acme-3"), ("evil/m", "")]
+    ("name", "hint"),
+    [
+        ("usuall", "usual"),
+        ("acme/acme-3", "provider edit acme --add-model acme-3"),
+        ("acme/x; rm -r .", "--add-model 'x; rm -r .'`"),
+        ("evil/m", ""),
+    ],
 )
 def test_a_pin_of_another_model_is_an_error_with_its_line(name: str, hint: str):
     pins = parse(Path("/p"), f'\nmodel = "{name}"'.encode())

@@ -8,6 +8,7 @@ program can exchange the file in between.
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from shlex import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -73,7 +74,7 @@ class ProjectPins(Struct, frozen=True):
         if not found.configured and all((other.provider, other.model) != same for other in config.models.values()):
             raise UnknownModel(
                 f'{place}: the model "{pin.model}" is not in {config.path}',
-                hint=f"add it: `modelbay provider edit {found.provider} --add-model {found.model}`",
+                hint=f"add it: `modelbay provider edit {quote(found.provider)} --add-model {quote(found.model)}`",
                 file=str(self.path),
                 line=pin.line,
             )
