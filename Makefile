@@ -50,6 +50,11 @@ docs: $(READY)  ## Generate the parts of docs/ that come from the code
 	@$(BIN)/python -m tools.catalog
 	@$(BIN)/python -m tools.comparison
 
+.PHONY: site
+site: $(READY)  ## Build the documentation as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo build/site/index.html
+
 .PHONY: bench
 bench: $(READY)  ## Run the benchmarks
 	@$(BIN)/python -m bench $(ARGS)

@@ -1,0 +1,105 @@
+"""Hooks of mkdocs, which make the site from the pages of docs/ as they are written: `make site`.
+
+The pages are also read in a checkout and by `modelbay docs`, so they contain nothing that only the site understands.
+"""
+
+import posixpath
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+import modelbay
+
+ROOT = Path(__file__).resolve().parent.parent
+INDEX = "README.md"
+API = "reference/api.md"
+BESIDE = {"ARCHITECTURE.md": "architecture.md", "CONTRIBUTING.md": "contributing.md"}
+"""Files outside of docs/ that its pages link, and their pages in the site."""
+STYLE = """\
+/* The copy button copies commands, without prompts and outputs. */
+[data-md-copying] .gp, [data-md-copying] .go { display: none }
+.md-typeset table:not([class]) code { white-space: nowrap }
+"""
+GROUPS = {
+    "Hub": "Hub complete stream run embed count",
+    "Chats": "Chat",
+    "Replies": "Reply Embeddings TokenCount Usage Cost Model",
+    "Conversations": "Conversation Settings Turn user Text Thinking Media Tool ToolCall ToolResult ToolChoice OutputFormat "
+    "Reasoning Refusal Annotation",
+    "Events": "Started PartStarted PartDelta PartAnnotated PartEnded UsageReported Warned ToolRan Finished Failed collect",
+}
+"""Sections of the reference of the Python library. Names in none of them follow at the end."""
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """Take the navigation from the tables of the index, so that both have the same order."""
+    sys.path.insert(0, str(ROOT / "src"))
+    config.copyright = f"modelbay {modelbay.__version__}"
+    config.nav = [{"Documentation": INDEX}]
+    index = (Path(config.docs_dir) / INDEX).read_text(encoding="utf-8")
+    listed: set[str] = set()
+    for title, text in re.findall(r"^## (.+)\n((?:(?!## ).*\n?)*)", index, re.MULTILINE):
+        pages = [page for page in dict.fromkeys(re.findall(r"\]\(([\w/.-]+\.md)\)", text)) if page not in listed]
+        pages = [page for page in pages if not page.startswith("..")]
+        listed |= {*pages}
+        config.nav.append({title: pages + ([{"Python API": API}] if title == "Reference" else [])})
+    config.nav[0:1] = [{"Documentation": INDEX}, {"Install": "guides/install.md"}]
+    config.nav.append({"For contributors": [*BESIDE.values()]})
+
+
+def on_files(files: Files, config: MkDocsConfig) -> None:
+    """Add the pages that are not in docs/."""
+    for name, page in BESIDE.items():
+        files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
+    files.append(File.generated(config, API, content=_api()))
+    files.append(File.generated(config, "site.css", content=STYLE))
+
+
+def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
+    """Remove the names of blocks that only the tests read, and links to files that are not in the site. Links that show a file
+    name show the title of its page."""
+
+    def titled(link: re.Match[str]) -> str:
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(page.file.src_uri), link[2]))
+        found = files.get_file_from_path(path)
+        return link[0] if found is None else f"[{_title(found)}]({link[2]}{link[3] or ''})"
+
+    markdown = re.sub(r"\[([\w/.-]+\.md)\]\(([\w/.-]+\.md)(#[\w-]+)?\)", titled, markdown)
+    markdown = re.sub(r"^```console simulator$", "```console", markdown, flags=re.MULTILINE)
+    markdown = re.sub(r"^```toml (\S+)$", r'```toml title="\1"', markdown, flags=re.MULTILINE)
+    up = "../" * page.file.src_uri.count("/")
+    for name, target in BESIDE.items():
+        markdown = re.sub(rf"\]\((?:\.\./)*{name}((?:#[\w-]+)?)\)", rf"]({up}{target}\1)", markdown)
+    if page.file.src_uri in BESIDE.values():
+        markdown = markdown.replace("](docs/", "](")
+    # a link to a folder or a file of the source
+    return re.sub(r"\[([^\]]+)\]\((?:\.\./)+(?:examples|src|tools|tests|integrations)[^)]*\)", r"\1", markdown)
+
+
+def _title(page: File) -> str:
+    found = re.search(r"^# (.+)$", page.content_string, re.MULTILINE)
+    return found[1] if found else page.name
+
+
+def _api() -> str:
+    """The reference of the Python library, from its docstrings."""
+    named = {name for names in GROUPS.values() for name in names.split()}
+    rest = [name for name in modelbay.__all__ if name not in named and not name.startswith("_")]
+    groups = {title: names.split() for title, names in GROUPS.items()} | {"Others": rest}
+    lines = ["# Python API", "", "The names of `modelbay`. For an introduction, see [Python](../guides/python.md).", ""]
+    for title, names in groups.items():
+        lines += [f"## {title}", ""]
+        for name in names:
+            lines += [f"::: modelbay.{_home(name)}.{name}", "    options:", "      heading_level: 3", ""]
+    return "\n".join(
+        [*lines, "## Errors", "", "::: modelbay.errors", "    options:", "      show_root_heading: false", ""]
+    )
+
+
+def _home(name: str) -> str:
+    return next(home for home, names in modelbay._HOMES.items() if name in names.split())
