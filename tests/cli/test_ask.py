@@ -261,3 +261,21 @@ def _on_a_terminal(modelbay: Command, **environment: str) -> str:
             pass  # on Linux: the other side is closed
     os.close(ours)
     return shown.decode()
+
+
+@pytest.mark.parametrize(("provider", "estimated"), [("claude", False), ("sim", True)])
+def test_the_input_tokens_are_counted_without_asking(modelbay: Command, provider: str, estimated: bool):
+    question = ("-m", f"{provider}/sim-1", "--system", "Be brief.", "Why is the sky blue?")
+    ended = modelbay("ask", "--count", *question)
+    assert ended.code == 0
+    assert int(ended.out) > 5
+    assert ("estimated" in ended.err) == estimated
+    counted = msgspec.json.decode(modelbay("ask", "--count", "--json", *question).out)
+    assert counted == {"tokens": int(ended.out), "estimated": estimated}
+    assert not modelbay.simulator.journal.calls()
+
+
+def test_a_count_that_fails_is_an_error(modelbay: Command):
+    ended = modelbay("ask", "--count", "-m", "nothing/x", "Hello")
+    assert (ended.code, ended.out) == (1, "")
+    assert "nothing" in ended.err

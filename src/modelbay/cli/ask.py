@@ -15,6 +15,7 @@ from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.conversation import Media
+from modelbay.counting.provider_count import TokenCount
 from modelbay.errors import ConfigError, MalformedReply, ModelbayError, TimedOut, UnreadableFile
 from modelbay.events import Event, Reply, collect
 from modelbay.hub import Hub
@@ -91,6 +92,7 @@ from modelbay.storage import files
     help="Timeout of the whole call, with all attempts and the answer.",
 )
 @click.option("--no-stream", is_flag=True, help="Disable streaming.")
+@click.option("--count", is_flag=True, help="Print the number of input tokens instead of asking.")
 @click.option(
     "--record",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -109,7 +111,7 @@ def ask(
     `git diff | modelbay ask "What does this change?"`.
     """
     model, as_json, no_stream = options.pop("model"), options.pop("as_json"), options.pop("no_stream")
-    others = options.pop("others")
+    others, count = options.pop("others"), options.pop("count")
     direct = Direct.of(model, options)  # it may read its key from standard input
     question = _question(prompt)
     if not question and not attached:
@@ -121,6 +123,9 @@ def ask(
     terminal.show_logs(settings)
     asking = Asking(direct, question, asked, stream=not no_stream, quiet=as_json)
     asking.record = record is not None
+    if count:
+        _print_count(threads.run(asking.count(settings)), as_json=as_json)
+        return
     reply = threads.run(asking.run(settings))
     if as_json:
         terminal.write_line(redact(encode(asking.summary(reply)).decode()).encode())
@@ -128,6 +133,15 @@ def ask(
         _keep(record, asking.recorded)
     if reply.error is not None:
         raise reply.error
+
+
+def _print_count(counted: TokenCount, *, as_json: bool) -> None:
+    if as_json:
+        terminal.write_line(encode({"tokens": counted.tokens, "estimated": counted.estimated}))
+        return
+    terminal.write(f"{counted.tokens}\n", whole=True)
+    if counted.estimated:
+        terminal.note("estimated: the provider does not count tokens")
 
 
 def attached_file(source: str) -> Media:
@@ -191,6 +205,19 @@ class Asking:
                 error.hint = "increase --timeout"
             reply.error = self._direct.explained(terminal.explained(error, settings))
         return reply
+
+    async def count(self, settings: GlobalOptions) -> TokenCount:
+        """The input tokens of the question.
+
+        Raises:
+            ModelbayError: they cannot be counted.
+        """
+        try:
+            async with Hub(self._direct.config(settings.config)) as hub:
+                self._check(hub)
+                return await hub.count(self._question, model=self._name, **self._ask)
+        except ModelbayError as error:
+            raise self._direct.explained(terminal.explained(error, settings)) from None
 
     @asynccontextmanager
     async def _recording(self, hub: Hub) -> AsyncGenerator[None, None]:
