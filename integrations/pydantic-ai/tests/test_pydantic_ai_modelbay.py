@@ -435,6 +435,12 @@ def test_citations_are_those_of_pydantic_ai():
     assert citation.anchor == ContentCitationAnchor(start=0, end=1)
 
 
+async def test_a_file_that_models_cannot_read_is_an_error_of_the_user(hub: Hub):
+    content: list[UserContent] = ["Look", BinaryContent(b"\xff\xfe\x00", media_type="text/plain")]
+    with pytest.raises(UserError, match="the file"):
+        await Agent(model(hub, "anthropic")).run(content)
+
+
 async def test_a_part_without_a_counterpart_is_refused():
     with pytest.raises(UserError, match="CompactionPart"):
         await turns([ModelResponse([CompactionPart("summary")])])

@@ -147,7 +147,8 @@ def _media(block: dict[str, Any], extras: dict[str, Any]) -> Media:
         made = Media.of(f"data:{media_type or ''};base64,{data}", media_type, name=name)
     elif (url := block.get("url")) is not None:
         made = Media.of(url, guessed, name=name)
-        made.media_type = media_type or made.media_type if not (made.media_type or "").endswith("/*") else None
+        if (made.media_type or "").endswith("/*"):
+            made.media_type = None
     else:
         raise ValueError(f"a content block of type {kind!r} needs base64, url, text or file_id")
     made.detail = extras.get("detail")

@@ -231,7 +231,8 @@ class ModelbayModel(Model[Hub]):
     ) -> tuple[Conversation, Ask]:
         settings, parameters = self.prepare_request(settings, parameters)
         given = cast(dict[str, Any], settings or {})
-        asked = await turns(messages)
+        with _errors_as_theirs(self.model_name):
+            asked = await turns(messages)
         instructions = [
             Turn("system", [Text(text=p.content)]) for p in self._get_instruction_parts(messages, parameters) or ()
         ]
