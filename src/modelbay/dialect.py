@@ -140,10 +140,10 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     dimensions_parameter: Literal["dimensions", "output_dimension"] = "dimensions"
     """Name of the parameter for the length of vectors; Mistral and Voyage use `output_dimension`."""
     input_type_parameter: str | None = None
-    """Name of the parameter for the purpose of vectors: `input_type` (Cohere, Voyage, NVIDIA), `task` (Jina). Default: the vendor
+    """Name of the parameter for the purpose of vectors: `input_type` (OpenRouter, Voyage), `task` (Jina). Default: the vendor
     has none."""
     input_types: dict[str, str] = field(default_factory=dict)
-    """The vendor's names of purposes, if they differ: `{"query": "search_query"}` (Cohere)."""
+    """The vendor's names of purposes, if they differ: `{"query": "retrieval.query"}` (Jina)."""
     base64_vectors: bool = False
     """Sends vectors in Base64, which is a quarter of the size of numbers."""
     embedding_method: Literal["batchEmbedContents", "predict"] = "batchEmbedContents"
