@@ -8,8 +8,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from inspect import CORO_CLOSED, getcoroutinestate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from weakref import WeakSet, finalize
@@ -49,9 +50,14 @@ async def _cancelled() -> None:
 
 
 async def _end_of(work: Coroutine[Any, Any, object]) -> None:
-    """Wait for the task of a cancelled coroutine."""
-    if tasks := [task for task in asyncio.all_tasks() if task.get_coro() is work]:
+    """Cancel the task of a coroutine, and wait for its end. A signal may interrupt its submission, too."""
+    tasks = [task for task in asyncio.all_tasks() if task.get_coro() is work]
+    for task in tasks:
+        task.cancel()
+    if tasks:
         await asyncio.wait(tasks, timeout=GRACE)
+    else:
+        work.close()
 
 
 class _Runner:
@@ -93,21 +99,22 @@ class _Runner:
         if self._process != os.getpid():
             work.close()
             raise Disconnected("the stream belongs to the parent process", hint="start it in the process that reads it")
+        try:
+            return self._submitted(work).result()
+        except CancelledError:
+            raise HubClosed("the hub was closed during the call") from None
+        except BaseException:  # of the call, or of a signal handler, such as KeyboardInterrupt
+            if getcoroutinestate(work) != CORO_CLOSED:
+                with suppress(HubClosed, CancelledError):  # the caller may go on with the same stream or chat
+                    self._submitted(_end_of(work)).result()
+            raise
+
+    def _submitted(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         with self._lock:  # the end of the loop cancels everything that is submitted before it
             if not self.is_here():
                 work.close()
                 raise HubClosed("the hub is closed")
-            waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return waiting.result()
-        except CancelledError:
-            raise HubClosed("the hub was closed during the call") from None
-        except BaseException:  # of the call, or of a signal handler, such as KeyboardInterrupt
-            if (
-                waiting.cancel() and self.is_here()
-            ):  # its end is awaited: the caller may go on with the same stream or chat
-                asyncio.run_coroutine_threadsafe(_end_of(work), self._loop).result()
-            raise
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def release(self, work: Coroutine[Any, Any, object]) -> None:
         """Run a coroutine that releases something, unless the loop has ended, which releases everything. The garbage collector
