@@ -73,6 +73,15 @@ def written(desk: Desk, name: str) -> dict[str, Any]:
     return parsed(name, (desk.user / WRITTEN[name]).read_text())
 
 
+def test_an_unknown_context_window_is_a_warning_for_claude_code_which_assumes_a_large_one(desk: Desk) -> None:
+    warned = "unknown context window of all models; Claude Code assumes up to 1,000,000 tokens"
+    assert warned not in desk("export", "claude", "--gateway").err
+    desk.file.write_text(
+        '[providers.p]\ntype = "openai"\nbase_url = "http://127.0.0.1:9/v1"\n[models.m]\nprovider = "p"\nmodel = "acme-7f3"\n'
+    )
+    assert warned in desk("export", "claude", "--gateway").err
+
+
 def test_kimi_code_has_a_protocol_per_model_and_the_key_itself(desk: Desk) -> None:
     desk.done("configure", "kimi", "--gateway")
     text = (desk.user / WRITTEN["kimi"]).read_text()

@@ -486,6 +486,8 @@ def _write_rest(provider: ExportedProvider, exported: ExportedConfig) -> None:
     ]
     if known := [size for size in windows if size]:
         exported.settings["env", WINDOW] = str(min(known))
+    elif windows:
+        provider.note("unknown context window of all models; Claude Code assumes up to 1,000,000 tokens")
     if rest[1:]:
         names = ", ".join(model.model for model in rest[1:])
         provider.not_exported(f"models {names}", f"{AGENT.title} has no list; choose one with `claude --model MODEL`")
