@@ -19,6 +19,8 @@ class Client(NamedTuple):
     """The text of a whole reply."""
     stream: Callable[[], AsyncIterator[str]]
     """The text of a stream in pieces."""
+    close: Callable[[], Awaitable[object]] | None = None
+    """Closes the connections, where the library complains about open ones."""
 
 
 class Place(NamedTuple):
@@ -64,7 +66,7 @@ async def bare(place: Place) -> Client:
                 if line.startswith(b"data: {") and (text := _text_of_chunk(place.protocol, json.loads(line[6:]))):
                     yield text
 
-    return Client(call, pieces)
+    return Client(call, pieces, session.close)
 
 
 def _text_of_reply(protocol: str, body: Any) -> Any:

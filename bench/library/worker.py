@@ -34,6 +34,8 @@ async def run(name: str, place: Place) -> None:
         if any(text != expected for text in found):
             raise RuntimeError(f"{name} read another text: {found[0][:100]}")
         print(took, flush=True)
+    if client.close is not None:
+        await client.close()
 
 
 async def _read(client: Client) -> str:

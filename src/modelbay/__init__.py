@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from modelbay.library.part_state import state_of, with_state
     from modelbay.library.prompt import Ask, Prompt
     from modelbay.library.reply_stream import ReplyStream
-    from modelbay.library.tool_run import ToolRan
+    from modelbay.library.tool_run import RunEvent, ToolRan, ToolRun
     from modelbay.model import Capability, Cost, Model
     from modelbay.usage import Usage
 
@@ -84,6 +84,7 @@ __all__ = [
     "Refusal",
     "Reply",
     "ReplyStream",
+    "RunEvent",
     "ServerToolCall",
     "ServerToolResult",
     "Settings",
@@ -96,6 +97,7 @@ __all__ = [
     "ToolChoice",
     "ToolRan",
     "ToolResult",
+    "ToolRun",
     "Turn",
     "UnknownPart",
     "Usage",
@@ -128,7 +130,7 @@ _HOMES = {
     "library.part_state": "state_of with_state",
     "library.prompt": "Ask Prompt",
     "library.reply_stream": "ReplyStream",
-    "library.tool_run": "ToolRan",
+    "library.tool_run": "RunEvent ToolRan ToolRun",
     "usage": "Usage",
 }
 """Where each name lives; its module is imported when the name is first asked for, so that `import modelbay` is quick."""

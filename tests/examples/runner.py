@@ -11,7 +11,6 @@ import os
 import runpy
 import sys
 import tempfile
-import threading
 import traceback
 from contextlib import redirect_stdout
 from http.client import HTTPConnection
@@ -39,21 +38,12 @@ def run_notebook(program: Path) -> None:
 
 def run_web_server(program: Path) -> None:
     """Run the FastAPI app of a program, ask it a question, and print the answer with the number of its chunks."""
-    import uvicorn
+    from modelbay.serving.server import HttpServer, listen
 
-    server = uvicorn.Server(uvicorn.Config(runpy.run_path(str(program))["app"], port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    started = threading.Event()
-    startup = server.startup
-
-    async def starting(*arguments: Any, **more: Any) -> None:
-        await startup(*arguments, **more)
-        started.set()
-
-    server.startup = starting  # type: ignore[method-assign]
-    thread.start()
-    started.wait()
-    connection = HTTPConnection("127.0.0.1", server.servers[0].sockets[0].getsockname()[1])
+    listener = listen("127.0.0.1", 0)
+    server = HttpServer(runpy.run_path(str(program))["app"], listener)
+    connection = HTTPConnection("127.0.0.1", listener.getsockname()[1])
+    server.start()
     connection.request("GET", QUESTION)
     response = connection.getresponse()
     chunks = []
@@ -61,8 +51,7 @@ def run_web_server(program: Path) -> None:
         chunks.append(chunk)
     print(b"".join(chunks).decode(), f"{len(chunks)} chunks", sep="\n")
     connection.close()
-    server.should_exit = True
-    thread.join()
+    server.stop()
 
 
 SPECIAL = {"notebook": run_notebook, "web_stream": run_web_server}

@@ -2,15 +2,18 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from base64 import b64decode
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from modelbay.serving.server import HttpServer, listen
 from modelbay.testing import ReceivedRequest, Simulator
 from tests.pages import ROOT
 
@@ -121,3 +124,20 @@ def test_the_programs_of_a_library_do_the_same(library: str, simulator: Simulato
     assert [review for _, review in lines] == REVIEWS
     assert {opinion for opinion, _ in lines} <= {"good", "bad", "mixed"}
     assert len([one for one in requests if b"Review " in one.body]) == len(REVIEWS)
+
+
+def test_a_browser_that_disconnects_ends_the_call_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Simulator(pace=0.02) as simulator:
+        (tmp_path / "config.toml").write_text(CONFIG.format(url=simulator.url, key=KEY, claude=KEY))
+        monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+        listener = listen("127.0.0.1", 0)
+        server = HttpServer(runpy.run_path(str(EXAMPLES / "modelbay" / "web_stream.py"))["app"], listener)
+        server.start()
+        browser = HTTPConnection("127.0.0.1", listener.getsockname()[1])
+        browser.request("GET", "/answer?question=write+500+words")
+        answer = browser.getresponse()
+        assert answer.read1()
+        answer.close()
+        browser.close()
+        assert simulator.requests[0].wait_over_sync().disconnected
+        server.stop()
