@@ -28,8 +28,11 @@ class Provenance(Struct, frozen=True):
     """Source of a part. Opaque state is sent back only to the same protocol, vendor and model family; "" means unknown."""
 
     protocol: str
+    """Protocol of the reply."""
     vendor: str = ""
+    """Vendor that replied."""
     family: str = ""
+    """Model family, such as "claude" or "gpt"."""
 
 
 class Annotation(Struct, omit_defaults=True, repr_omit_defaults=True):
@@ -194,14 +197,22 @@ class ServerToolCall(Part, tag="server_tool_call", omit_defaults=True, repr_omit
     """A tool call that the provider ran itself. `native` is its block or item type. Sent back only to its own protocol."""
 
     name: str = ""
+    """Name of the tool."""
     arguments: str = ""
+    """Arguments as received."""
     id: str | None = None
+    """ID that the result names."""
 
 
 class ServerToolResult(Part, tag="server_tool_result", omit_defaults=True, repr_omit_defaults=True):
+    """The result of a tool that the provider ran itself."""
+
     call_id: str | None = None
+    """ID of the call."""
     content: Json = None
+    """The result as the provider sent it."""
     is_error: bool | None = None
+    """Whether the call failed; None if unknown."""
 
 
 class UnknownPart(Part, tag="unknown", omit_defaults=True, repr_omit_defaults=True):
