@@ -324,4 +324,4 @@ def _read(
         while (piece := running.run(reading.until_closed(step))) is not None:
             yield piece
     finally:
-        running.release(stream.aclose())
+        running.release(reading.close(stream))  # an interrupt may leave a step running
