@@ -45,9 +45,10 @@ fix: $(READY)  ## Format, and fix what ruff can fix
 	@$(BIN)/ruff format --quiet
 
 .PHONY: docs
-docs: $(READY)  ## Generate the parts of docs/ that come from the code
+docs: $(READY)  ## Generate the parts of docs/ and man/ that come from the code
 	@$(BIN)/python -m tools.reference
 	@$(BIN)/python -m tools.catalog
+	@$(BIN)/python -m tools.manpages
 	@$(BIN)/python -m tools.comparison
 
 .PHONY: site
