@@ -37,7 +37,7 @@ def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
         ("provider custom acme --base_url x", "did you mean `--base-url`?"),
         ("provider custom acme --url x", "did you mean `--base-url` or `--full-url`?"),
         ("--model x ask", "put the option after the command: `modelbay ask --model`"),
-        ("ask --schema x", "see `modelbay ask --help`"),
+        ("ask --zebra x", "see `modelbay ask --help`"),
         ("frobnicate", "see `modelbay --help`"),
         ("provider frobnicate", "see `modelbay provider --help`"),
     ],

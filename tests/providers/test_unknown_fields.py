@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modelbay.errors import BadRequest
@@ -152,6 +152,7 @@ _PLACES = st.lists(
 )
 
 
+@example(body={"a": {"cache_control": None}}, steps=["a", "cache_control"])
 @given(st.dictionaries(st.sampled_from(["system", "messages", "tools", "a", "output_config"]), _JSON), _PLACES)
 def test_no_error_and_no_body_breaks_it(body: dict[str, Any], steps: list[str]) -> None:
     error = BadRequest(f"{'.'.join(steps)}: {SAID}", status=400)

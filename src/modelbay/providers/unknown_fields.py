@@ -17,6 +17,9 @@ PREVIEW = f"{HEADER}: "
 """The beginning of the name of a lesson about a preview."""
 MARK = "cache_control"
 ANYWHERE = "**."
+_HOLDERS = ("tools", "system", "messages", "content")
+"""Members with blocks that may have a cache mark."""
+_BLOCKS = frozenset((*_HOLDERS, "*"))
 _PLACE = re.compile(r"(?<![\w.])([a-z_]\w*(?:\.\w+)*): extra inputs are not permitted", re.IGNORECASE)
 _PREVIEWS = re.compile(rf"unexpected value\(s\) (.{{1,2000}}?) for the [`'\"]?{HEADER}", re.IGNORECASE | re.DOTALL)
 _NAME = re.compile(r"[\w.-]+")
@@ -52,7 +55,9 @@ def unknown_place(message: str, body: dict[str, Any]) -> str | None:
     if not place:
         return f"{last}.effort" if last == "output_config" and set(value[last] or ()) == {"effort"} else None
     place.append(last)
-    return ANYWHERE + ".".join(place[place.index(MARK) :]) if MARK in place else ".".join(place)
+    if MARK in place and _BLOCKS.issuperset(place[: place.index(MARK)]):
+        return ANYWHERE + ".".join(place[place.index(MARK) :])
+    return ".".join(place)
 
 
 def remove(body: dict[str, Any], place: str) -> bool:
@@ -88,7 +93,7 @@ def _marked(value: Json) -> Iterator[dict[str, Any]]:
             yield from _marked(item)
     elif isinstance(value, dict):
         yield value
-        for name in ("tools", "system", "messages", "content"):
+        for name in _HOLDERS:
             yield from _marked(value.get(name))
 
 
