@@ -77,6 +77,13 @@ def test_the_wheel_has_the_documentation(installed: Path, tmp_path: Path):
     assert typed(installed, tmp_path, "modelbay docs keys").stdout == (ROOT / "docs/concepts/keys.md").read_text()
 
 
+def test_the_metadata_says_for_whom_and_where_the_package_is(installed: Path, tmp_path: Path):
+    asked = "from importlib.metadata import metadata as m; print(*m('modelbay').items())"
+    printed = typed(installed, tmp_path, f'python -c "{asked}"').stdout
+    assert "('License-Expression', 'Apache-2.0')" in printed
+    assert "gateway" in printed and "Typing :: Typed" in printed
+
+
 def test_the_first_steps_of_the_readme_work_in_order(installed: Path, tmp_path: Path):
     [block] = re.findall(r"## Get started.*?```sh\n(.*?)```", README.read_text(), re.DOTALL)
     install, *steps = block.splitlines()
