@@ -50,6 +50,7 @@ from modelbay.onboarding.model_checks import (
 )
 from modelbay.onboarding.pictures import COLORS
 from modelbay.providers.adaptation import OUTPUT_TOKENS
+from modelbay.providers.message_lessons import REASONING
 from modelbay.providers.upstream import Upstream
 from modelbay.storage.lessons import LessonBook
 from modelbay.usage import Usage
@@ -402,6 +403,11 @@ class DeepChecks(DeepCalls):
         async def without() -> Check:
             answer = await self.ask(_answered(ERRAND, bare), effort="low")
             judged = self.judged("thinking_optional", answer, "reasoning")
+            if judged is None and isinstance(answer, Reply):
+                # the call was rejected, and repeated with empty reasoning
+                added = next((one for one in answer.warnings if one.setting == REASONING), None)
+                if added is not None:
+                    return Check("thinking_optional", "no", added.message)
             return judged or Check("thinking_optional", "yes", "the tool result was accepted without the thinking")
 
         echo = self.dialect.reasoning_echo
