@@ -1,15 +1,19 @@
 """Checks the documentation: its examples run, its links resolve, its commands exist."""
 
 import ast
+import json
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
+import textwrap
+import tomllib
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from modelbay.cli import COMMANDS
 from modelbay.cli import modelbay as program
@@ -118,6 +122,22 @@ def called(words: list[str]) -> tuple[click.Command, list[str]]:
             break
         command, rest = inner, rest[1:]
     return command, rest
+
+
+READERS: dict[str, Callable[[str], object]] = {"json": json.loads, "yaml": yaml.safe_load, "toml": tomllib.loads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_configuration_that_a_page_shows_can_be_read(page: Path) -> None:
+    unread = []
+    for block in re.finditer(
+        r"^( *)```(json|yaml|toml)(?: \S+)?\n(.*?)^ *```$", page.read_text(), re.DOTALL | re.MULTILINE
+    ):
+        try:
+            READERS[block[2]](textwrap.dedent(block[3]))
+        except (ValueError, yaml.YAMLError) as error:
+            unread.append(f"{error}\n{block[3]}")
+    assert unread == []
 
 
 # --- commands ----------------------------------------------------------------------------------------------------------
