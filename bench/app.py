@@ -14,11 +14,11 @@ from textual import events
 
 from bench.search import rows
 from bench.table import ratio, table
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.config.load import parse
 from modelbay.conversation import Text, Turn
 from modelbay.hub import Hub
 from modelbay.model import Model
+from modelbay.stored_chats.stored_chat import StoredChat
 from modelbay.tui.app import ModelbayApp
 from modelbay.tui.dialogs.model_picker import ModelPicker
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from inline_snapshot import snapshot
 
-from modelbay.chat.store import Store
+from modelbay.stored_chats.store import Store
 from tests.cli.command import MODELBAY, Command
 
 

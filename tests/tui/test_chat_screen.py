@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from textual.geometry import Offset
 
-from modelbay.chat.keeping import Keeper
-from modelbay.chat.store import Store
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Media, Text, Turn, user
 from modelbay.errors import ModelbayError
 from modelbay.events import PartDelta, PartEnded, PartStarted
+from modelbay.stored_chats.keeping import Keeper
+from modelbay.stored_chats.store import Store
+from modelbay.stored_chats.stored_chat import StoredChat
 from modelbay.tui.widgets.transcript import MOUNTED, SPARE, AnswerView, EarlierPlaceholder
 from tests.tui.sitting import sitting
 

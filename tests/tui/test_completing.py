@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from modelbay.chat.file_names import FileNames
+from modelbay.stored_chats.file_names import FileNames
 from tests.tui.sitting import SECONDS, Sitting, sitting
 from tests.tui.test_folded_pastes import asked, written
 

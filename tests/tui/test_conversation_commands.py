@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.chat.store import Store
 from modelbay.conversation import Media, Turn
+from modelbay.stored_chats.store import Store
 from tests.tui.sitting import Sitting, sitting
 from tests.tui.test_chat_screen import SLOW
 

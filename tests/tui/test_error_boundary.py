@@ -11,9 +11,9 @@ from textual import events
 from textual.app import App
 from textual.timer import Timer
 
-from modelbay.chat.store import Store
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.errors import StoreError
+from modelbay.stored_chats.store import Store
+from modelbay.stored_chats.stored_chat import StoredChat
 from modelbay.tui import error_boundary
 from modelbay.tui.app import ModelbayApp
 from modelbay.tui.chat_screen import ChatScreen

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.chat.store import Store
 from modelbay.conversation import Text
+from modelbay.stored_chats.store import Store
 from modelbay.tui.folded_pastes import CHARACTERS, UNFOLDED, FoldedPastes, clean, drawn, spans
 from tests.tui.sitting import Sitting, sitting
 

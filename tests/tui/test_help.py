@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual.drivers.headless_driver import HeadlessDriver
 
-from modelbay.chat.store import Store
+from modelbay.stored_chats.store import Store
 from modelbay.tui.app import ModelbayApp
 from modelbay.tui.chat_screen import ChatScreen
 from modelbay.tui.commands import COMMANDS

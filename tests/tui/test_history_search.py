@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from modelbay.chat.store import Store
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Media, Text, Turn, user
+from modelbay.stored_chats.store import Store
+from modelbay.stored_chats.stored_chat import StoredChat
 from tests.tui.sitting import Sitting, sitting
 from tests.tui.test_folded_pastes import MARK, SIXTY, asked, written
 

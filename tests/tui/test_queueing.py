@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from modelbay.chat.store import Store
 from modelbay.hub import Hub
+from modelbay.stored_chats.store import Store
 from tests.tui.sitting import Sitting, sitting
 from tests.tui.test_folded_pastes import MARK, SIXTY, asked, written
 

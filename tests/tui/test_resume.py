@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.chat.store import Store
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Text, Turn, user
+from modelbay.stored_chats.store import Store
+from modelbay.stored_chats.stored_chat import StoredChat
 from tests.tui.sitting import sitting
 
 

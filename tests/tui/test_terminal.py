@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.chat.store import Store
 from modelbay.conversation import user
 from modelbay.simulator import Simulator
+from modelbay.stored_chats.store import Store
 from tests import bundled_list
 from tests.cli.command import KEY, MODELBAY
 from tests.servers.site import Site, site

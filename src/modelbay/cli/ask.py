@@ -9,7 +9,6 @@ from typing import Any, cast
 import click
 
 from modelbay import threads
-from modelbay.chat.bill import bill
 from modelbay.cli import ask_options, known_values, terminal, texts
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
@@ -26,6 +25,7 @@ from modelbay.model import Model
 from modelbay.replay import outcome
 from modelbay.secrecy import redact
 from modelbay.storage import files
+from modelbay.stored_chats.bill import bill
 
 
 @click.command()

@@ -9,12 +9,6 @@ from contextlib import aclosing, suppress
 import click
 
 from modelbay import threads
-from modelbay.chat.attachments import attachments, mentioned
-from modelbay.chat.bill import dollars
-from modelbay.chat.export import export_path, to_markdown, write_export
-from modelbay.chat.keeping import Keeper
-from modelbay.chat.store import Store
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.cli import known_values, terminal
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
@@ -27,6 +21,12 @@ from modelbay.events import Failed, collect
 from modelbay.hints import About, explain
 from modelbay.hub import Hub
 from modelbay.storage.paths import environment
+from modelbay.stored_chats.attachments import attachments, mentioned
+from modelbay.stored_chats.bill import dollars
+from modelbay.stored_chats.export import export_path, to_markdown, write_export
+from modelbay.stored_chats.keeping import Keeper
+from modelbay.stored_chats.store import Store
+from modelbay.stored_chats.stored_chat import StoredChat
 
 HELP = (
     "/model [ALIAS]  /effort [LEVEL]  /file PATH|URL  /new  /save [TITLE]  /private  /resume [NUMBER]  /export [FILE]"

@@ -7,7 +7,6 @@ from typing import Any, cast
 import click
 
 from modelbay import threads
-from modelbay.chat.bill import bill
 from modelbay.cli import terminal, texts
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.terminal import GlobalOptions, pass_settings
@@ -19,6 +18,7 @@ from modelbay.library.embedding_settings import EmbeddingSettings
 from modelbay.model import Model
 from modelbay.replay import usage_counts
 from modelbay.secrecy import redact
+from modelbay.stored_chats.bill import bill
 
 
 @click.command()

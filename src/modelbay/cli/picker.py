@@ -8,9 +8,9 @@ import click
 
 from modelbay.catalog.search import Finder
 from modelbay.catalog.summary import counted, facts
-from modelbay.chat.plain import plain
 from modelbay.cli import terminal
 from modelbay.model import Model
+from modelbay.stored_chats.plain import plain
 
 PAGE = 20
 """Maximum number of lines of the list that are shown."""

@@ -9,11 +9,11 @@ from typing import Any, TextIO
 
 import click
 
-from modelbay.chat.plain import STEERING, plain
 from modelbay.credentials.approval import Approval, allowing
 from modelbay.errors import ConfigError, FileError, ModelbayError, SourceError, UnknownEffort, UnreadableFile
 from modelbay.secrecy import redact, shown
 from modelbay.storage.paths import STDIN, config_file, environment
+from modelbay.stored_chats.plain import STEERING, plain
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 

@@ -13,13 +13,13 @@ from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 
-from modelbay.chat.attachments import dragged
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.errors import ConfigError, UnknownModel
 from modelbay.onboarding import choose_models as choosing
 from modelbay.onboarding.choose_models import checked, level, levels
 from modelbay.onboarding.login import device as logging_in
 from modelbay.storage.paths import environment
+from modelbay.stored_chats.attachments import dragged
+from modelbay.stored_chats.stored_chat import StoredChat
 from modelbay.tui import terminal_background
 from modelbay.tui.chat_screen import TWICE, ChatScreen
 from modelbay.tui.commands import Command

@@ -17,14 +17,14 @@ from textual.widgets import Static, TextArea
 from textual.worker import Worker
 
 from modelbay.catalog.summary import size
-from modelbay.chat.attachments import attachments, mentioned
-from modelbay.chat.bill import dollars
-from modelbay.chat.file_names import ENTRIES, FileNames, Mention, open_mention
-from modelbay.chat.file_names import mention as mention_of
 from modelbay.conversation import Media
 from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayError, UnknownModel, UnreadableFile
 from modelbay.events import Failed, Finished
 from modelbay.onboarding.choose_models import level
+from modelbay.stored_chats.attachments import attachments, mentioned
+from modelbay.stored_chats.bill import dollars
+from modelbay.stored_chats.file_names import ENTRIES, FileNames, Mention, open_mention
+from modelbay.stored_chats.file_names import mention as mention_of
 from modelbay.tui.commands import Command, matching, named, row
 from modelbay.tui.dialogs.history_search import HistoryEntry, HistorySearch
 from modelbay.tui.editor import EditorFailed, edited

@@ -4,7 +4,7 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-from modelbay.chat.plain import STEERING, plain
+from modelbay.stored_chats.plain import STEERING, plain
 
 
 class ControlFilter(LineFilter):

@@ -6,9 +6,9 @@ from functools import partial
 from textual.app import App
 
 from modelbay.catalog.summary import counted
-from modelbay.chat.code_blocks import CodeBlock, code_blocks
-from modelbay.chat.export import export_path, has_thinking, to_markdown, write_export
-from modelbay.chat.stored_chat import StoredChat
+from modelbay.stored_chats.code_blocks import CodeBlock, code_blocks
+from modelbay.stored_chats.export import export_path, has_thinking, to_markdown, write_export
+from modelbay.stored_chats.stored_chat import StoredChat
 from modelbay.tui import clipboard
 from modelbay.tui.chat_screen import ChatScreen
 from modelbay.tui.dialogs.confirm import Confirm

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from modelbay.chat.keeping import Keeper
-from modelbay.chat.store import Store
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.config.load import load, parse
 from modelbay.config.schema import Config
 from modelbay.errors import ConfigError, ModelbayError
@@ -18,6 +15,9 @@ from modelbay.hub import Hub
 from modelbay.model import Model
 from modelbay.project_pins import PinnedConfig, pinned
 from modelbay.simulator.config_entries import config_text
+from modelbay.stored_chats.keeping import Keeper
+from modelbay.stored_chats.store import Store
+from modelbay.stored_chats.stored_chat import StoredChat
 from modelbay.tui.preferences import PreferenceFile
 
 if TYPE_CHECKING:

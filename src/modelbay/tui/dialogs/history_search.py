@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from modelbay.chat.store import Store
+from modelbay.stored_chats.store import Store
 from modelbay.tui.dialogs.list_dialog import ListDialog
 from modelbay.tui.folded_pastes import drawn
 from modelbay.tui.widgets.search_box import SearchBox

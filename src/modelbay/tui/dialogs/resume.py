@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from modelbay.catalog.summary import counted
-from modelbay.chat.store import Saved, Store
+from modelbay.stored_chats.store import Saved, Store
 from modelbay.tui.dialogs.deletable_list import DeletableList
 from modelbay.tui.dialogs.menu import Menu
 from modelbay.tui.widgets.search_box import SearchBox

@@ -8,7 +8,7 @@ from textual.geometry import Offset
 from textual.message import Message
 from textual.widgets import TextArea
 
-from modelbay.chat.attachments import dragged
+from modelbay.stored_chats.attachments import dragged
 from modelbay.tui.folded_pastes import UNFOLDED, FoldedPastes, drawn, spans
 
 PLACEHOLDER = "Ask something · / commands · @ files"

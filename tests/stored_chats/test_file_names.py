@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from modelbay.chat import file_names
-from modelbay.chat.attachments import mentioned
-from modelbay.chat.file_names import FileNames, Mention, mention, open_mention
+from modelbay.stored_chats import file_names
+from modelbay.stored_chats.attachments import mentioned
+from modelbay.stored_chats.file_names import FileNames, Mention, mention, open_mention
 
 
 def tree(root: Path, *paths: str) -> None:

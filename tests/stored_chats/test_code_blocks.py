@@ -2,7 +2,7 @@
 
 import pytest
 
-from modelbay.chat.code_blocks import CodeBlock, code_blocks
+from modelbay.stored_chats.code_blocks import CodeBlock, code_blocks
 
 
 @pytest.mark.parametrize(

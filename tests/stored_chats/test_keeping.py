@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.chat import keeping
-from modelbay.chat.keeping import Keep, Keeper
-from modelbay.chat.store import Store
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import user
 from modelbay.errors import ModelbayError, StoreError
 from modelbay.events import PartDelta
 from modelbay.hub import Hub
 from modelbay.simulator import Simulator
+from modelbay.stored_chats import keeping
+from modelbay.stored_chats.keeping import Keep, Keeper
+from modelbay.stored_chats.store import Store
+from modelbay.stored_chats.stored_chat import StoredChat
 from tests.fault_config import KEY, hub_config
 
 

@@ -6,10 +6,10 @@ from threading import Lock
 from time import monotonic
 from typing import Literal, TypeAlias
 
-from modelbay.chat.store import Store
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.errors import StoreError
 from modelbay.storage.sqlite import WAIT
+from modelbay.stored_chats.store import Store
+from modelbay.stored_chats.stored_chat import StoredChat
 
 Keep: TypeAlias = Literal["always", "ask", "never"]
 PERIOD = 2.0

@@ -12,7 +12,6 @@ from secrets import randbits
 
 from msgspec import Struct
 
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Turn
 from modelbay.errors import MalformedReply, StoreError, UnknownConversation
 from modelbay.json_text import decode_as
@@ -20,6 +19,7 @@ from modelbay.library.history import stored_turn, turn_of
 from modelbay.secrecy import stored
 from modelbay.storage.paths import data_dir
 from modelbay.storage.sqlite import Database
+from modelbay.stored_chats.stored_chat import StoredChat
 from modelbay.usage import Usage
 
 SCHEMA = """

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Text, Thinking, Turn
 from modelbay.errors import ModelbayError
 from modelbay.events import PartDelta
 from modelbay.hub import Hub
 from modelbay.routing.retry import Policy
 from modelbay.simulator import Simulator
+from modelbay.stored_chats.stored_chat import StoredChat
 from tests.fault_config import KEY, hub_config
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
-from modelbay.chat.gitignore import Ignored
 from modelbay.errors import ConfigError
 from modelbay.storage.paths import expanded
+from modelbay.stored_chats.gitignore import Ignored
 
 ENTRIES = 20_000
 """Maximum number of folder entries that are read: a home folder may have a million files."""

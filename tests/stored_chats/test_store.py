@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.chat.store import DAY, VERSION, Store
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Media, Provenance, Text, Thinking, Turn, user
 from modelbay.errors import ConfigError
 from modelbay.json_text import encode
 from modelbay.library import history
 from modelbay.secrecy import register
+from modelbay.stored_chats.store import DAY, VERSION, Store
+from modelbay.stored_chats.stored_chat import StoredChat
 from modelbay.usage import Usage
 
 WORD = "a-word-that-occurs-nowhere-else-"
@@ -251,7 +251,7 @@ def test_sent_messages_are_listed_newest_first_each_once(store: Store, monkeypat
     store.save(StoredChat("m", turns=exchange("When?"), question=user("Why?", Media(kind="image", data="A" * 2000))))
     assert store.messages(10) == ("Why?", "When?", "How?")
     assert store.messages(2) == ("Why?", "When?")
-    monkeypatch.setattr("modelbay.chat.store.MOST_BYTES", 1000)
+    monkeypatch.setattr("modelbay.stored_chats.store.MOST_BYTES", 1000)
     assert store.messages(10) == ()
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.chat.attachments import attachments, dragged, mentioned
 from modelbay.conversation import Media
 from modelbay.errors import UnreadableFile
+from modelbay.stored_chats.attachments import attachments, dragged, mentioned
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_files_are_mentioned_in_a_text(folder: Path, text: str, names: list[str]
 
 
 def test_all_files_of_a_question_have_a_limit_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("modelbay.chat.attachments.MOST_TOGETHER", 3 * 2**20)
+    monkeypatch.setattr("modelbay.stored_chats.attachments.MOST_TOGETHER", 3 * 2**20)
     names = [str(tmp_path / f"{number}.txt") for number in range(4)]
     for name in names:
         Path(name).write_text("x" * 2**20)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.chat.plain import plain
+from modelbay.stored_chats.plain import plain
 
 
 @pytest.mark.parametrize(

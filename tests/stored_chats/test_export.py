@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 from markdown_it import MarkdownIt
 
-from modelbay.chat.export import closed, code, export_path, fenced, to_markdown, write_export
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import Media, Text, Thinking, ToolCall, ToolResult, Turn, user
 from modelbay.errors import ConfigError
 from modelbay.secrecy import register
+from modelbay.stored_chats.export import closed, code, export_path, fenced, to_markdown, write_export
+from modelbay.stored_chats.stored_chat import StoredChat
 
 NOW = datetime(2026, 5, 1, 12, 30)
 

@@ -11,12 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelbay.chat.stored_chat import StoredChat
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, ToolResult, Turn
 from modelbay.errors import FileError
 from modelbay.secrecy import stored
 from modelbay.storage.files import content_of, replace, target_of
 from modelbay.storage.paths import expanded
+from modelbay.stored_chats.stored_chat import StoredChat
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
