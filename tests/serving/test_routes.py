@@ -71,6 +71,10 @@ def test_paths_of_clients(method: str, path: str, action: Action, model: str | N
         ("POST", "/v1/nothing", ()),
         ("GET", "/v2/models", ()),
         ("GET", "/v1/responses/a/b", ()),
+        # after the ID, Google's API has a method of its own, such as `:generateContent`
+        ("POST", "/v1beta/models/a:nope", ()),
+        ("POST", "/v1/models/maker%2Fmodel%3Anope", ()),
+        ("DELETE", "/v1/models/llama:8b", ("GET", "HEAD")),
     ],
 )
 def test_a_wrong_method_is_told_from_an_unknown_path(method: str, path: str, methods: tuple[str, ...]) -> None:

@@ -184,7 +184,8 @@ class RouteTable:
             if (row := rows.get(method)) is not None:
                 ids = {name: unquote(value) for name, value in found.groupdict().items()}
                 return Route(row.action, row.protocol, row.path, stream=row.stream, **ids), tuple(rows)
-            methods.update(dict.fromkeys(rows))
+            if not (method == "POST" and _has_own_method(path, found)):
+                methods.update(dict.fromkeys(rows))
         return None, tuple(methods)
 
     def near(self, path: str) -> str | None:
@@ -192,6 +193,13 @@ class RouteTable:
         from difflib import get_close_matches
 
         return next(iter(get_close_matches(path, self._plain, 1, 0.8)), None)
+
+
+def _has_own_method(path: str, found: re.Match[str]) -> bool:
+    """Whether a path ends with a model ID and a method of Google's API, such as `:generateContent`. An unknown one is a path of its
+    own: GET is not allowed for it either."""
+    model = found.groupdict().get("model") or ""
+    return ":" in model and path.endswith(model)
 
 
 def _regex(mounts: tuple[str, ...], row: RouteRow) -> str:
