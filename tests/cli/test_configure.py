@@ -440,6 +440,19 @@ def test_a_file_that_was_created_is_removed_if_nothing_was_added(desk: Desk, nam
     assert not file.parent.exists()
 
 
+@pytest.mark.parametrize("text", ["", "\ufeff", " \n\n", "\r\n\t\r\n"], ids=["empty", "mark", "lines", "crlf"])
+@pytest.mark.parametrize("name", [name for name in NAMES if by_name(name).changes_file])
+def test_a_file_without_any_settings_is_written_and_restored(desk: Desk, name: str, text: str):
+    file = by_name(name).files()[-1]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(text.encode())
+    desk.done("configure", name, "--gateway")
+    assert file.read_bytes() != text.encode()
+    desk.done("configure", name, "--gateway")
+    desk.done("configure", name, "--undo")
+    assert file.read_bytes() == text.encode()
+
+
 def test_settings_in_a_file_that_the_agent_moved_are_restored(desk: Desk):
     old, new = ".config/opencode/opencode.json", ".config/opencode/opencode.jsonc"
     file = desk.write(old, '{"theme": "dark"}\n')

@@ -46,7 +46,8 @@ class _Place(Struct):
 
 
 def decode(text: str) -> Any:
-    """The value of a JSON text, which may have comments, trailing commas and the other features of JSON5.
+    """The value of a JSON text, which may have comments, trailing commas and the other features of JSON5. A text of nothing but
+    white space is an empty object, as agents create such files.
 
     Raises:
         ValueError: the text is not valid; the message has the line and column.
@@ -55,7 +56,7 @@ def decode(text: str) -> Any:
 
     text = text.removeprefix("\ufeff")
     try:
-        return pyjson5.decode(text or "{}")
+        return pyjson5.decode(text if text.strip() else "{}")
     except pyjson5.Json5Exception as error:
         raise ValueError(_syntax_error(error, text)) from None
 
