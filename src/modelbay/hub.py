@@ -554,10 +554,10 @@ class Hub:
         settings = conversation.settings
         if settings.max_output_tokens is None and model.output_tokens_explicit:
             settings.max_output_tokens = model.max_output_tokens
-        effort = ask.get("effort")
-        if effort is not None or settings.reasoning is None:
+        effort, budget = ask.get("effort"), ask.get("thinking_budget")
+        if effort is not None or (settings.reasoning is None and budget is None):
             settings.reasoning = self._reasoning(effort, model, dialect)
-        if (budget := ask.get("thinking_budget")) is not None:
+        if budget is not None:
             settings.reasoning = replace(settings.reasoning or Reasoning(enabled=budget > 0), budget=budget)
         return conversation
 

@@ -44,7 +44,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 @asynccontextmanager
 async def recording(
-    folder: Path, answer: bytes = json_answer("200 OK", WHOLE)
+    folder: Path, answer: bytes = json_answer("200 OK", WHOLE), more: str = ""
 ) -> AsyncIterator[tuple[Hub, list[dict[str, Any]]]]:
     """A hub, and the bodies that its provider receives."""
     bodies: list[dict[str, Any]] = []
@@ -54,7 +54,7 @@ async def recording(
             bodies.append(json.loads((await client.request()).body))
             await client.send(answer)
 
-    async with RawServer(script) as server, Hub.open(write_config(folder, server.url)) as hub:
+    async with RawServer(script) as server, Hub.open(write_config(folder, server.url, more)) as hub:
         yield hub, bodies
 
 
@@ -253,6 +253,43 @@ async def test_settings_of_one_protocol_are_sent_where_they_exist(tmp_path: Path
     assert [body.get("top_k") for body in bodies] == [None, 5]
     assert bodies[0]["thinking"] == {"type": "enabled", "budget_tokens": 2_000}
     assert bodies[0]["cache_control"] == {"type": "ephemeral"}
+
+
+THINKER = """
+[models.thinker]
+provider = "chat"
+model = "unknown-2"
+capabilities = ["thinking"]
+support_efforts = ["low", "medium", "high"]
+default_effort = "low"
+variants.deep.reasoning_effort = "high"
+"""
+
+
+@pytest.mark.parametrize(
+    ("configured", "name", "asked", "sent"),
+    [
+        ("", "thinker", {}, "low"),
+        ("enabled = true", "thinker", {}, "low"),
+        ('effort = "medium"', "thinker", {}, "medium"),
+        ('enabled = false\neffort = "medium"', "thinker", {}, "none"),
+        ("enabled = false", "thinker", {"effort": "high"}, "high"),
+        ("enabled = false", "thinker", {"thinking_budget": 1_000}, "low"),
+        ('effort = "high"', "thinker", {"thinking_budget": 5_000}, "medium"),
+        ("", "thinker", {"thinking_budget": 0}, "none"),
+        ("", "thinker:deep", {"effort": "low"}, "high"),
+        ("", "thinker:deep", {"extra_body": {"reasoning_effort": "medium"}}, "medium"),
+        ('effort = "high"', "chat", {}, None),
+        ("enabled = false", "chat", {}, None),
+        ("", "chat", {"effort": "high"}, "high"),
+    ],
+)
+async def test_the_effort_of_a_call_comes_before_the_configured_ones(
+    tmp_path: Path, configured: str, name: str, asked: Ask, sent: str | None
+) -> None:
+    async with recording(tmp_path, more=THINKER + f"[thinking]\n{configured}") as (hub, bodies):
+        await hub.complete("Hi", model=name, **asked)
+    assert bodies[0].get("reasoning_effort") == sent
 
 
 async def test_further_headers_are_sent_and_never_replace_the_key(tmp_path: Path) -> None:

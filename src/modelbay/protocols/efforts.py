@@ -39,7 +39,7 @@ def fitted(
         return _off(reasoning, model, dialect, protocol, report)
     said = word or ("on" if reasoning.enabled else None)
     if (said or reasoning.budget) and model.can("thinking") is False:
-        what = f"the effort `{said}`" if said else "a thinking budget"
+        what = "a thinking budget" if reasoning.budget and not word else f"the effort `{said}`"
         report.append(_warned(f"{name} does not support thinking: {what} is not sent"))
         return None
     if protocol in ("openai_chat", "openai_responses") and dialect.reasoning_control == "none":
@@ -49,6 +49,9 @@ def fitted(
         return None
     if reasoning.budget and protocol == "anthropic" and model.can("thinking_budget") is False:
         word = word if word in LEVELS else of_budget(reasoning.budget, model, report)
+        reasoning = replace(reasoning, budget=None, enabled=True)
+    if reasoning.budget and protocol == "openai_chat" and dialect.reasoning_control in ("thinking", "thinking.effort"):
+        report.append(_warned("the thinking budget is not sent: the provider has no setting for it"))
         reasoning = replace(reasoning, budget=None, enabled=True)
     if word is None or word in ON:
         return replace(reasoning, effort=None, enabled=True if word else reasoning.enabled)
