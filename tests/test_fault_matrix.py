@@ -82,6 +82,8 @@ TABLE = [
     Row("cut-before=head", "IncompleteReply", attempts=4, cli=False),
     Row("cut-after-first", "IncompleteReply", whole_attempts=4, text="You"),
     Row("cut-after-first=reset", "IncompleteReply", whole_attempts=4, text="You", cli=False),
+    Row("cut-after", "IncompleteReply", whole_attempts=4, text="You asked: Say"),
+    Row("cut-after=1", "IncompleteReply", whole_attempts=4, text="You", cli=False),
     Row("malformed-chunk", "MalformedReply", whole_attempts=4, text="You"),
     Row("error-in-200", "Overloaded", whole_attempts=4, text="You", but={"anthropic": "ServerError"}),
     Row("error-in-200=429", "RateLimited", whole_attempts=4, text="You", cli=False),
