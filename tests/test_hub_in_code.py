@@ -125,6 +125,7 @@ import modelbay
 print(modelbay.complete("{QUESTION}").text)
 print("".join(modelbay.stream("{QUESTION}").text))
 print(modelbay.run("{QUESTION}").reply().text)
+print(modelbay.load_chat(modelbay.chat(system="Be brief").dumps()).complete("{QUESTION}").text)
 """
     ran = subprocess.run(
         [sys.executable, "-c", program],
@@ -134,11 +135,11 @@ print(modelbay.run("{QUESTION}").reply().text)
         text=True,
         timeout=300,
     )
-    assert ran.stdout.count(QUESTION) == 3
+    assert ran.stdout.count(QUESTION) == 4
     assert ran.stderr == ""
 
 
 def test_the_names_of_the_library_are_listed() -> None:
-    assert {"Hub", "Tool", "complete", "stream", "ToolRan"} <= set(dir(modelbay))
+    assert {"Hub", "Tool", "chat", "complete", "stream", "ToolRan"} <= set(dir(modelbay))
     for name in dir(modelbay):
         assert getattr(modelbay, name) is not None

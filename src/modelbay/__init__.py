@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         user,
     )
     from modelbay.counting.provider_count import TokenCount
-    from modelbay.default_hub import complete, count, embed, run, stream
+    from modelbay.default_hub import chat, complete, count, embed, load_chat, run, stream
     from modelbay.embedding import Embeddings
     from modelbay.errors import ModelbayError
     from modelbay.events import (
@@ -104,10 +104,12 @@ __all__ = [
     "UsageReported",
     "Warned",
     "__version__",
+    "chat",
     "collect",
     "complete",
     "count",
     "embed",
+    "load_chat",
     "run",
     "state_of",
     "stream",
@@ -119,7 +121,7 @@ _HOMES = {
     "conversation": "Annotation AnyPart Conversation Media OutputFormat Provenance Reasoning Refusal ServerToolCall "
     "ServerToolResult Settings Text Thinking Tool ToolCall ToolChoice ToolResult Turn UnknownPart user",
     "counting.provider_count": "TokenCount",
-    "default_hub": "complete count embed run stream",
+    "default_hub": "chat complete count embed load_chat run stream",
     "embedding": "Embeddings",
     "errors": "ModelbayError",
     "events": "Event Failed Finished PartAnnotated PartDelta PartEnded PartStarted Reply Started UsageReported Warned "

@@ -11,7 +11,7 @@ from modelbay.embedding import Embeddings
 from modelbay.events import Reply
 from modelbay.library.embedding_settings import EmbeddingSettings
 from modelbay.library.prompt import Ask, Prompt
-from modelbay.sync import Hub, ReplyStream, ToolRun
+from modelbay.sync import Chat, Hub, ReplyStream, ToolRun
 
 if TYPE_CHECKING:
     from modelbay.counting.provider_count import TokenCount
@@ -53,6 +53,18 @@ def run(
     """A conversation in which a model of the default configuration calls functions. The arguments, and what is
     raised, are those of `modelbay.sync.Hub.run`."""
     return default_hub().run(prompt, model=model, max_steps=max_steps, **settings)
+
+
+def chat(*, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Chat:
+    """A conversation with a model of the default configuration, turn by turn. The arguments, and what is
+    raised, are those of `modelbay.sync.Hub.chat`."""
+    return default_hub().chat(model=model, **settings)
+
+
+def load_chat(text: str, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Chat:
+    """The chat of a text that `Chat.dumps` made, with a model of the default configuration. The arguments, and what is
+    raised, are those of `modelbay.sync.Hub.load_chat`."""
+    return default_hub().load_chat(text, model=model, **settings)
 
 
 def embed(texts: str | Iterable[str], *, model: str | None = None, **settings: Unpack[EmbeddingSettings]) -> Embeddings:
