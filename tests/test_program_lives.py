@@ -199,6 +199,75 @@ with hub(Blocking) as h:
     assert ran(tmp_path, code, stops_at="sim-1!slow-headers") == ["aborted", "You asked: Hi"]
 
 
+@pytest.mark.parametrize(
+    "call",
+    ["h.complete('Hi')", "''.join(h.stream('Hi').text)", "h.run('Hi').reply()"],
+    ids=["complete", "stream", "run"],
+)
+def test_an_interrupt_at_any_line_leaves_a_hub_that_works(tmp_path: Path, call: str) -> None:
+    code = f"""
+import linecache
+
+def interrupt_at(line):
+    def trace(frame, event, _):
+        nonlocal line
+        if not frame.f_code.co_filename.endswith(("modelbay/sync.py", "library/blocking.py")):
+            return None
+        at_lock = "with self._lock" in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        line -= event == "line" and not at_lock  # CPython handles no signal between the end of a block and its lock
+        if line == 0:
+            raise KeyboardInterrupt
+        return trace
+    sys.settrace(trace)
+
+with hub(Blocking) as h:
+    h.complete("Hi")
+    interrupts = 0
+    for line in range(1, 60):
+        try:
+            interrupt_at(line)
+            {call}
+        except KeyboardInterrupt:
+            interrupts += 1
+        finally:
+            sys.settrace(None)
+    gc.collect()
+    print(interrupts > 15, h.complete("Hi").text[:13])
+print(threads())
+"""
+    assert ran(tmp_path, code) == ["True You asked: Hi", "0"]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "h.map(['Hi', 'Ho'], progress=lambda *_: sys.exit(3))",
+        "h.run('Call leave for Paris', tools=[leave]).reply()",
+        "list(h.run('Call aleave for Paris', tools=[aleave]))",
+    ],
+    ids=["progress", "function", "async function"],
+)
+def test_a_function_that_exits_ends_the_call_and_not_the_loop(tmp_path: Path, call: str) -> None:
+    code = f"""
+def leave(city: str) -> str:
+    "Leave a city."
+    sys.exit(3)
+
+async def aleave(city: str) -> str:
+    "Leave a city."
+    sys.exit(3)
+
+with hub(Blocking) as h:
+    try:
+        {call}
+    except SystemExit as error:
+        print("exit", error.code)
+    print(h.complete("Hi").text[:13])
+print(threads())
+"""
+    assert ran(tmp_path, code) == ["exit 3", "You asked: Hi", "0"]
+
+
 def test_an_interrupt_ends_an_event_loop(tmp_path: Path) -> None:
     code = """
 interrupted_when_asked()

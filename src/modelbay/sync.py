@@ -10,16 +10,15 @@ import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from inspect import CORO_CLOSED, getcoroutinestate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
 from weakref import WeakSet, finalize
 
 from modelbay import hub
 from modelbay.config.schema import Config, Problem
 from modelbay.conversation import Protocol
 from modelbay.embedding import Embeddings
-from modelbay.errors import Disconnected, HubClosed, ModelbayError
+from modelbay.errors import Disconnected, HubClosed
 from modelbay.events import Reply
 from modelbay.library.blocking import Chat, ReplyStream, ToolRun
 from modelbay.library.embedding_settings import EmbeddingSettings
@@ -49,15 +48,35 @@ async def _cancelled() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _end_of(work: Coroutine[Any, Any, object]) -> None:
-    """Cancel the task of a coroutine, and wait for its end. A signal may interrupt its submission, too."""
-    tasks = [task for task in asyncio.all_tasks() if task.get_coro() is work]
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=GRACE)
-    else:
-        work.close()
+class _Call:
+    """A coroutine that is made, run and cancelled in the thread of the loop. A signal that interrupts the waiting thread leaves
+    none that was never awaited."""
+
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        self.result: Future[Any] = Future()
+        self._make = make
+        self._task: asyncio.Task[Any] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._made())
+        self._task.add_done_callback(self._done)
+
+    async def _made(self) -> Any:
+        return await self._make()
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            self.result.cancel()
+        elif (error := task.exception()) is not None:
+            self.result.set_exception(error)
+        else:
+            self.result.set_result(task.result())
+
+    async def end(self) -> None:
+        """Cancel the call, if it was started, and wait for its end."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=GRACE)
 
 
 class _Runner:
@@ -69,21 +88,26 @@ class _Runner:
         self._loop.set_default_executor(Threads())  # the end of the program does not wait for a blocked call
         self._lock = threading.RLock()
         self._ending = False
+        self._stopped = False
         self._tasks: set[asyncio.Task[object]] = set()
         """Tasks in progress of `release` and `abandon`: the loop itself does not keep its tasks."""
         self._thread = threading.Thread(target=self._serve, name="modelbay", daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
-        self._loop.run_forever()
+        while not self._stopped:
+            with suppress(
+                KeyboardInterrupt, SystemExit
+            ):  # of a function of the program; the call that ran it raises it
+                self._loop.run_forever()
         self._loop.close()
 
     def is_here(self) -> bool:
         """Whether the loop is running, in this process. When the program ends, its thread stops without notice."""
         return self._process == os.getpid() and not self._ending and not sys.is_finalizing()
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine and return its result.
+    def run(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Make and run a coroutine, and return its result.
 
         Raises:
             HubClosed: the loop has ended.
@@ -91,47 +115,48 @@ class _Runner:
             RuntimeError: this is the loop's own thread, which must not wait for itself.
         """
         if threading.current_thread() is self._thread and self.is_here():
-            work.close()
             raise RuntimeError(
                 "a blocking call in an `async` function that the same hub runs would wait for itself: write the function without "
                 "`async`, or use modelbay.Hub"
             )
         if self._process != os.getpid():
-            work.close()
             raise Disconnected("the stream belongs to the parent process", hint="start it in the process that reads it")
+        call = _Call(make)
         try:
-            return self._submitted(work).result()
+            return cast(T, self._ran(call))
         except CancelledError:
             raise HubClosed("the hub was closed during the call") from None
         except BaseException:  # of the call, or of a signal handler, such as KeyboardInterrupt
-            if getcoroutinestate(work) != CORO_CLOSED:
+            if not call.result.done():
                 with suppress(HubClosed, CancelledError):  # the caller may go on with the same stream or chat
-                    self._submitted(_end_of(work)).result()
+                    self._ran(_Call(call.end))
             raise
+        finally:
+            del call  # its error has this frame
 
-    def _submitted(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+    def _ran(self, call: _Call) -> Any:
         with self._lock:  # the end of the loop cancels everything that is submitted before it
             if not self.is_here():
-                work.close()
                 raise HubClosed("the hub is closed")
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
+            self._loop.call_soon_threadsafe(call.start)
+        return call.result.result()
 
-    def release(self, work: Coroutine[Any, Any, object]) -> None:
+    def release(self, make: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Run a coroutine that releases something, unless the loop has ended, which releases everything. The garbage collector
         may call this in the loop's own thread, which must not wait for itself."""
         if not self.is_here():
-            work.close()
-        elif threading.current_thread() is self._thread:
-            self._start(work)
+            return
+        if threading.current_thread() is self._thread:
+            self._start(make())
         else:
             with suppress(HubClosed):
-                self.run(work)
+                self.run(make)
 
     def _start(self, work: Coroutine[Any, Any, object]) -> None:
         self._tasks.add(task := self._loop.create_task(work))
         task.add_done_callback(self._tasks.discard)
 
-    def close(self, last: Coroutine[Any, Any, None]) -> None:
+    def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a last coroutine, cancel all others, and end the thread."""
         try:
             self.run(last)
@@ -139,32 +164,29 @@ class _Runner:
             self.abandon()
             self._thread.join()
 
-    def abandon(self, last: Coroutine[Any, Any, None] | None = None) -> None:
+    def abandon(self, last: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
         """Likewise, without waiting."""
         if self._process == os.getpid():
             with self._lock:
                 if self.is_here():
                     self._ending = True
-                    self._loop.call_soon_threadsafe(self._start, self._ended(last))
-                    return
-        if last is not None:
-            last.close()
+                    self._loop.call_soon_threadsafe(lambda: self._start(self._ended(last)))
 
-    async def _ended(self, last: Coroutine[Any, Any, None] | None) -> None:
+    async def _ended(self, last: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
         try:
             if last is not None:
-                await last
+                await last()
             await _cancelled()
             await self._loop.shutdown_asyncgens()
             await self._loop.shutdown_default_executor()
         finally:
+            self._stopped = True
             self._loop.stop()
 
 
 def _dropped(runner: _Runner, dropped: hub.Hub) -> None:
     """End the loop of a blocking hub that the program no longer refers to."""
-    if runner.is_here():
-        runner.abandon(dropped.aclose())
+    runner.abandon(dropped.aclose)
 
 
 class Hub:
@@ -241,7 +263,7 @@ class Hub:
         return self._hub.add(provider, base_url=base_url, api_key=api_key, protocol=protocol, headers=headers, id=id)
 
     def __enter__(self) -> Self:
-        self._run(self._hub.__aenter__())
+        self._run(self._hub.__aenter__)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -253,7 +275,7 @@ class Hub:
             self._closed = True
             runner, self._runner = self._runner, None
         if runner is not None:
-            runner.close(self._hub.aclose())
+            runner.close(self._hub.aclose)
 
     @property
     def config(self) -> Config:
@@ -305,7 +327,7 @@ class Hub:
         Raises:
             ModelbayError: it has no list, or the request failed.
         """
-        return self._run(self._hub.list_models(provider))
+        return self._run(lambda: self._hub.list_models(provider))
 
     def discover(self, provider: str) -> "Discovery":
         """The models that a provider lists, with facts from its list. The facts are also used by `model`.
@@ -313,7 +335,7 @@ class Hub:
         Raises:
             ModelbayError: it has no list, or the request failed.
         """
-        return self._run(self._hub.discover(provider))
+        return self._run(lambda: self._hub.discover(provider))
 
     def complete(self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Reply:
         """The complete reply, requested without streaming. The arguments are those of `stream`.
@@ -323,7 +345,7 @@ class Hub:
             ModelbayError: there is no complete reply. `Reply.error` is never set in the result; `reply` of the error has the
                 complete parts of a reply that failed.
         """
-        return self._run(self._hub.complete(prompt, model=model, **settings))
+        return self._run(lambda: self._hub.complete(prompt, model=model, **settings))
 
     def stream(
         self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
@@ -362,7 +384,7 @@ class Hub:
         Raises:
             TypeError, ValueError: immediately, for an unknown setting or an invalid value; nothing was sent.
         """
-        return self._run(self._hub.map(prompts, model=model, limit=limit, progress=progress, **settings))
+        return self._run(lambda: self._hub.map(prompts, model=model, limit=limit, progress=progress, **settings))
 
     def run(
         self,
@@ -420,7 +442,7 @@ class Hub:
             Unsupported: the model's protocol does not have embeddings; nothing was sent.
             ModelbayError: there are no vectors, such as because a text is too long.
         """
-        return self._run(self._hub.embed(texts, model=model, **settings))
+        return self._run(lambda: self._hub.embed(texts, model=model, **settings))
 
     def count(
         self,
@@ -441,15 +463,10 @@ class Hub:
             TypeError, ValueError: an unknown setting or an invalid value; nothing was sent.
             ModelbayError: the call cannot be prepared, or the provider rejects the credential, limits requests or does not respond.
         """
-        return self._run(self._hub.count(prompt, model=model, estimate=estimate, **settings))
+        return self._run(lambda: self._hub.count(prompt, model=model, estimate=estimate, **settings))
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            runner = self._running()
-        except ModelbayError:
-            work.close()
-            raise
-        return runner.run(work)
+    def _run(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return self._running().run(make)
 
     def _running(self) -> "_Runner":
         with self._lock:

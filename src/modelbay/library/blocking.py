@@ -21,11 +21,11 @@ T = TypeVar("T")
 class Runner(Protocol):
     """An event loop in another thread."""
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine and return its result."""
+    def run(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Make and run a coroutine, and return its result."""
 
-    def release(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run a coroutine that releases something."""
+    def release(self, make: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Make and run a coroutine that releases something."""
 
 
 class _Reading:
@@ -109,12 +109,12 @@ class ReplyStream:
             ModelbayError: it did not start, or failed. `reply` of the error has its complete parts.
             IncompleteReply: the stream was closed before the end of the reply.
         """
-        return self._runner().run(self._reading.until_closed(self._stream.reply))
+        return self._runner().run(lambda: self._reading.until_closed(self._stream.reply))
 
     def close(self) -> None:
         """Close the connection to the provider, unless the reply has ended."""
         with suppress(HubClosed):  # which has closed it
-            self._runner().run(self._reading.close(self._stream))
+            self._runner().run(lambda: self._reading.close(self._stream))
 
     def __enter__(self) -> Self:
         return self
@@ -169,7 +169,7 @@ class ToolRun:
             TooManySteps: the model still calls tools after `max_steps` replies.
             IncompleteReply: the run was closed before its last reply.
         """
-        return self._runner().run(self._reading.until_closed(self._run.reply))
+        return self._runner().run(lambda: self._reading.until_closed(self._run.reply))
 
     def __iter__(self) -> Generator[tool_run.RunEvent, None, None]:
         return _read(aiter(self._run), self._run, self._runner, self._reading)
@@ -182,7 +182,7 @@ class ToolRun:
     def close(self) -> None:
         """End the run: functions with `async` are cancelled, and the connection to the provider is closed."""
         with suppress(HubClosed):  # which has ended it
-            self._runner().run(self._reading.close(self._run))
+            self._runner().run(lambda: self._reading.close(self._run))
 
     def __enter__(self) -> Self:
         return self
@@ -257,7 +257,7 @@ class Chat:
             ChatBusy: the reply to another question has not ended.
             ModelbayError: there is no complete reply.
         """
-        return self._runner().run(self._chat.complete(prompt, model=model, **settings))
+        return self._runner().run(lambda: self._chat.complete(prompt, model=model, **settings))
 
     def stream(
         self, prompt: Question, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
@@ -319,9 +319,9 @@ def _read(
 ) -> Generator[T, None, None]:
     """The pieces of a stream, which is closed when the iteration is left. The generator is not kept by the stream: a loop that is
     left drops it at once."""
-    running, step = runner(), partial(_next, pieces)
+    running, next_step = runner(), partial(reading.until_closed, partial(_next, pieces))
     try:
-        while (piece := running.run(reading.until_closed(step))) is not None:
+        while (piece := running.run(next_step)) is not None:
             yield piece
     finally:
-        running.release(reading.close(stream))  # an interrupt may leave a step running
+        running.release(lambda: reading.close(stream))  # an interrupt may leave a step running
