@@ -399,6 +399,27 @@ def test_secrets_in_variants_are_not_exported(desk: Desk) -> None:
     assert "token of variant deep not exported: secret" in run.err
 
 
+@pytest.mark.parametrize(
+    ("settings", "efforts", "default"),
+    [
+        ('support_efforts = ["none", "minimal", "high", "low", "low"]', ["low", "high"], "low"),
+        ('support_efforts = ["low", "max"]\ndefault_effort = "max"', ["low", "max"], "max"),
+        ('support_efforts = ["low", "high"]\ndefault_effort = "medium"', ["low", "high"], "low"),
+        ('support_efforts = ["off", "on"]\ndefault_effort = "on"', ["low", "medium", "high"], "medium"),
+        ('default_effort = "minimal"', ["low", "medium", "high"], "medium"),
+    ],
+)
+def test_qwen_code_gets_only_efforts_that_it_knows(desk: Desk, settings: str, efforts: list[str], default: str):
+    desk.file.write_text(
+        '[providers.acme]\ntype = "anthropic"\nbase_url = "https://acme.example"\napi_key = "k"\n'
+        f'[models."acme/a"]\nprovider = "acme"\nmodel = "a"\n{settings}\n'
+    )
+    data = jsonc.decode(desk.done("export", "qwen", "acme"))
+    [models] = data["modelProviders"].values()
+    reasoning = models[0]["capabilities"]["reasoning"]
+    assert (reasoning["efforts"], reasoning["defaultEffort"]) == (efforts, default)
+
+
 @pytest.mark.parametrize("name", ["ccr", "crush", "qwen"])
 def test_a_provider_with_googles_credentials_is_refused(name: str, desk: Desk):
     desk.file.write_text('[providers.v]\ntype = "vertexai"\nenv = { GOOGLE_CLOUD_PROJECT = "p" }\n')

@@ -81,6 +81,9 @@ FIELDS: list[Field] = [
     (("capabilities", "reasoning", "efforts"), ("support_efforts",), "strings"),
     (("capabilities", "reasoning", "defaultEffort"), ("default_effort",), "text"),
 ]
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+"""The reasoning efforts that it knows. It ignores the whole description of a model's thinking that names another one, or a default
+that is not in the list (`validateReasoningDeclaration` of version 0.24.4)."""
 NOT_CHAT = ("imageOnly", "realtimeOnly")
 OWN_LOGIN = ("qwen-oauth",)
 AT_VERTEX = ("vertex-ai",)
@@ -428,8 +431,9 @@ def _entry(
 def _thinking(model: ModelEntry, *, adaptive: bool) -> Table:
     """How a model thinks. Without it, the agent sends a budget to models that it does not know, also a larger one than the maximum
     output, which the provider refuses."""
-    efforts = model.support_efforts or ["low", "medium", "high"]
-    default = model.default_effort or ("medium" if "medium" in efforts else efforts[0])
+    efforts = [effort for effort in EFFORTS if effort in (model.support_efforts or ())] or ["low", "medium", "high"]
+    usual = "medium" if "medium" in efforts else efforts[0]
+    default = model.default_effort if model.default_effort in efforts else usual
     profile = "anthropic-adaptive" if adaptive else "anthropic-manual"
     return {"profile": profile, "efforts": efforts, "defaultEffort": default}
 
