@@ -72,6 +72,28 @@ def test_a_name_that_is_not_utf8_is_a_usage_error(modelbay: Command, arguments: 
     assert "internal" not in err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ask", "-m", "", "Hi"],
+        ["ask", "-m", " ", "Hi"],
+        ["ask", "--base-url", "http://127.0.0.1:9/v1", "-m", "", "Hi"],
+        ["chat", "--plain", "-m", ""],
+        ["embed", "-m", "", "Hi"],
+        ["launch", "claude", "-m", ""],
+        ["launch", "claude", "--small", ""],
+        ["provider", "test", "sim", "--model", ""],
+        ["manifest", "check", "https://x.example", "--model", ""],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_model_is_a_usage_error_and_not_the_default_model(modelbay: Command, arguments: list[str]) -> None:
+    code, out, err = run(modelbay, *arguments)
+    assert (code, out) == (2, "")
+    assert "the name of the model is empty" in err
+    assert not list(modelbay.simulator.journal)
+
+
 def test_an_unknown_command_with_any_bytes_is_a_usage_error(modelbay: Command) -> None:
     code, _, err = run(modelbay, LATIN)
     assert (code, "internal error" in err) == (2, False)

@@ -33,6 +33,7 @@ from modelbay.stored_chats.bill import bill
 @click.option(
     "-m",
     "--model",
+    type=texts.ModelName(),
     metavar="MODEL",
     shell_complete=known_values.models,
     help="Alias, or PROVIDER/MODEL_ID. Default: the default model.",

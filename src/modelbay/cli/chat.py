@@ -14,7 +14,7 @@ from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import GlobalOptions, pass_settings
-from modelbay.cli.texts import Lines, claim_stdin
+from modelbay.cli.texts import Lines, ModelName, claim_stdin
 from modelbay.conversation import Media
 from modelbay.errors import ConfigError, ModelbayError, StoreError, UnknownConversation, UnreadableFile
 from modelbay.events import Failed, collect
@@ -38,6 +38,7 @@ HELP = (
 @click.option(
     "-m",
     "--model",
+    type=ModelName(),
     metavar="MODEL",
     shell_complete=known_values.models,
     help="Alias, or PROVIDER/MODEL_ID. Default: the default model.",

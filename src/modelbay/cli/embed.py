@@ -23,7 +23,14 @@ from modelbay.stored_chats.bill import bill
 
 @click.command()
 @click.argument("words", nargs=-1, type=texts.Prose(), metavar="[TEXT]…")
-@click.option("-m", "--model", required=True, metavar="MODEL", help="Embedding model: alias, or PROVIDER/MODEL_ID.")
+@click.option(
+    "-m",
+    "--model",
+    type=texts.ModelName(),
+    required=True,
+    metavar="MODEL",
+    help="Embedding model: alias, or PROVIDER/MODEL_ID.",
+)
 @click.option(
     "-f",
     "--file",

@@ -9,6 +9,7 @@ from modelbay.cli import known_values, suggestions, terminal
 from modelbay.cli.columns import write_rows
 from modelbay.cli.project import project_config
 from modelbay.cli.terminal import CommandFailed, GlobalOptions, pass_settings
+from modelbay.cli.texts import ModelName
 from modelbay.project_pins import MODEL, SMALL_MODEL
 from modelbay.storage.paths import STDIN
 
@@ -39,12 +40,14 @@ class _LaunchCommand(click.Command):
 @click.option(
     "-m",
     "--model",
+    type=ModelName(),
     metavar="MODEL",
     shell_complete=known_values.models,
     help="Alias, or PROVIDER/MODEL_ID. Default: the default model.",
 )
 @click.option(
     "--small",
+    type=ModelName(),
     metavar="MODEL",
     shell_complete=known_values.models,
     help="Model for small tasks such as titles. Default: the same model.",

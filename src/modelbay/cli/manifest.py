@@ -124,7 +124,7 @@ def _source_name(source: str) -> str:
     metavar="KEY",
     help=f"API key for a real call. {key_input.HELP}",
 )
-@click.option("--model", metavar="ID", help="Model ID to call; default: the first model.")
+@click.option("--model", type=texts.ModelName(), metavar="ID", help="Model ID to call; default: the first model.")
 @click.option("--offline", is_flag=True, help="Check a file without network access.")
 @click.option("--yes", is_flag=True, help="Send the key to the manifest's base URL, even at another host.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -11,6 +11,7 @@ from modelbay.cli import known_values, terminal
 from modelbay.cli.checks import show_check
 from modelbay.cli.columns import write_rows
 from modelbay.cli.terminal import FAILED, GlobalOptions, pass_settings
+from modelbay.cli.texts import ModelName
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.onboarding.model_checks import Check
@@ -22,6 +23,7 @@ from modelbay.onboarding.provider_test import NEEDED, forget, trial
 @click.option(
     "--model",
     "models",
+    type=ModelName(),
     metavar="ID",
     multiple=True,
     help="Model ID or alias to test with (repeatable with --deep). Default: the first configured model.",

@@ -31,6 +31,17 @@ class Word(click.ParamType[Any]):
         return value
 
 
+class ModelName(Word):
+    """The name of a model. An empty one, as an unset variable of a shell gives it, is not the default model."""
+
+    name = "model"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and not value.strip():
+            self.fail("the name of the model is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Prose(click.ParamType[Any]):
     """Text for a model; bytes that are not UTF-8 are replaced by U+FFFD."""
 
