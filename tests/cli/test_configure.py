@@ -249,6 +249,15 @@ def masked(text: str) -> str:
     return re.sub(r"sk-mb-\w*…\w*", "sk-mb-…", text)
 
 
+def test_a_comment_with_a_very_long_word_does_not_delay_the_change(desk: Desk):
+    text = f"# {'x' * 1_000_000}\n# api_key = 'hidden-0123456789'\n"
+    file = desk.write(".codex/config.toml", text)
+    assert "hidden-0123456789" not in desk.done("configure", "codex", "acme", "--dry-run")
+    desk.done("configure", "codex", "acme")
+    desk.done("configure", "codex", "--undo")
+    assert file.read_text() == text
+
+
 def test_an_undo_restores_everything_but_a_change_by_hand(desk: Desk):
     file = desk.write(CLAUDE, HAND)
     desk.done("configure", "claude", "claude")

@@ -22,9 +22,9 @@ from modelbay.secrecy import (
 )
 
 _ASSIGNED = re.compile(
-    r"""(?P<before>(["']?)(?P<name>[\w.-]+)\2\s*[:=]\s*)(?P<quote>["'])(?P<value>(?:\\.|(?!(?P=quote)).)+)(?P=quote)"""
+    r"""(?P<before>(["']?)(?<![\w.-])(?P<name>[\w.-]+)\2\s*[:=]\s*)(?P<quote>["'])(?P<value>(?:\\.|(?!(?P=quote)).)+)(?P=quote)"""
 )
-"""A setting in a comment."""
+"""A setting in a comment. A name is tried at its beginning only: the time for a long word would grow with its square."""
 
 
 def unified(before: str, after: str, name: str, syntax: FileSyntax, entries: Iterable[BoundSettings]) -> str:
