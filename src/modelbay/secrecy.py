@@ -75,7 +75,8 @@ _SECRET_NAMES = (
     *("password", "passwd", "passphrase", "authorization", "credential", "credentials", "cookie"),
 )
 _CREDENTIAL = re.compile(r"(.*-)?(api-?key|token|secret|password|passwd|authori[sz]ation|credentials?)", re.IGNORECASE)
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+"""The words of a name in camel case, snake case or kebab case."""
 KEY = re.compile(
     r"(?<![A-Za-z0-9])(?:sk|pk|rk|gsk|hf|xai|ghp|glpat|nvapi|r8)[-_](?:[\w-]*[-_])?"
     r"(?:(?=[A-Za-z]*\d)[A-Za-z0-9]{16,}|[A-Za-z0-9]{30,})"
@@ -128,7 +129,7 @@ def misspelled_reference(value: str) -> str | None:
 @lru_cache(maxsize=4096)
 def named_secret(name: str) -> bool:
     """Whether the name of a key or variable suggests a secret, including misspellings."""
-    words = [word.lower() for word in _WORD.findall(name)]
+    words = [word.lower() for word in WORD.findall(name)]
     if (
         words
         and words[-1] in ("url", "uri", "id", "name", "path", "file", "env", "parameter")
@@ -142,7 +143,7 @@ def named_secret(name: str) -> bool:
 
 def named_credential(name: str) -> bool:
     """Whether a key of a document certainly names a credential. Such documents are rejected, not only masked."""
-    return bool(_CREDENTIAL.fullmatch("-".join(_WORD.findall(name))))
+    return bool(_CREDENTIAL.fullmatch("-".join(WORD.findall(name))))
 
 
 def shaped_secret(value: str) -> bool:
@@ -166,7 +167,7 @@ def secret_variable(name: str, value: str = "") -> bool:
     """Whether a variable of an `env` table must be hidden."""
     if REFERENCE.search(value):
         return _has_literal(value)
-    words = [word.lower() for word in _WORD.findall(name)]
+    words = [word.lower() for word in WORD.findall(name)]
     harmless = bool(words) and words[-1] in PUBLIC_VARIABLES and not named_secret(name)
     return not harmless or shaped_secret(value) or masked_urls(value) != value
 

@@ -12,6 +12,7 @@ from modelbay.config.diff import Shown, compared
 from modelbay.config.toml.scan import Keys
 from modelbay.secrecy import (
     MASK,
+    WORD,
     masked_comment,
     masked_text,
     named_secret,
@@ -25,6 +26,15 @@ _ASSIGNED = re.compile(
     r"""(?P<before>(["']?)(?<![\w.-])(?P<name>[\w.-]+)\2\s*[:=]\s*)(?P<quote>["'])(?P<value>(?:\\.|(?!(?P=quote)).)+)(?P=quote)"""
 )
 """A setting in a comment. A name is tried at its beginning only: the time for a long word would grow with its square."""
+
+
+_QUERIES = ("queryparams", "query_params")
+_BY_PLACE = ("env", *_QUERIES)
+"""Tables whose names users choose: all values are hidden but those with known names, as in `headers`."""
+_HARMLESS = frozenset(("type", "source"))
+"""Last words of names whose values are a choice of the agent, such as `selectedType` and `tokenSource`."""
+_CHOICE = re.compile(r"[a-z]{1,12}(-[a-z]{1,12}){0,3}")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9]{0,30}(_[A-Z0-9]{1,30})+")
 
 
 def unified(before: str, after: str, name: str, syntax: FileSyntax, entries: Iterable[BoundSettings]) -> str:
@@ -59,15 +69,30 @@ def _hidden(text: str, syntax: FileSyntax, entries: list[BoundSettings]) -> Iter
 
 def _is_secret(path: Keys, value: str, entries: list[BoundSettings]) -> bool:
     name, tables = path[-1], [table.lower() for table in path[:-1]]
+    by_place = any(table in _BY_PLACE or table.endswith("headers") for table in tables)
+    if not by_place and (_is_choice(name, value) or _names_variable(name, value)):
+        return False
     if any(role(entry, path) == "credential" for entry in entries):
         return True
     if any(table.endswith("headers") for table in tables):
         return secret_header(name, value)
     if "env" in tables:
         return secret_variable(name, value) and not value.isdigit()
-    if any(table in ("queryparams", "query_params") for table in tables):
+    if any(table in _QUERIES for table in tables):
         return secret_parameter(name, value)
     return shaped_secret(value) or any(map(named_secret, path))
+
+
+def _is_choice(name: str, value: str) -> bool:
+    """Whether a setting is a choice of the agent, by its name and its value: plain words. Keys have digits or capitals."""
+    words = WORD.findall(name)
+    return bool(words) and words[-1].lower() in _HARMLESS and _CHOICE.fullmatch(value) is not None
+
+
+def _names_variable(name: str, value: str) -> bool:
+    """Whether a setting such as `envKey` has the name of a variable with a key, which the name of the variable says."""
+    words = [word.lower() for word in WORD.findall(name)]
+    return "env" in words and _VARIABLE.fullmatch(value) is not None and named_secret(value)
 
 
 def _secret_items(items: list[Any], *, hidden: bool) -> Iterator[str]:
@@ -106,6 +131,7 @@ def _masked(line: str, hidden: dict[str, str]) -> str:
 
 
 def _masked_assignment(found: re.Match[str]) -> str:
-    if not named_secret(found["name"]):
+    name, value = found["name"], found["value"]
+    if not named_secret(name) or _is_choice(name, value) or _names_variable(name, value):
         return found[0]
-    return f"{found['before']}{found['quote']}{masked_text(found['value'])}{found['quote']}"
+    return f"{found['before']}{found['quote']}{masked_text(value)}{found['quote']}"
