@@ -1,9 +1,12 @@
 """Hubs of providers that a program describes, and calls without a hub of one's own."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,6 +98,14 @@ def test_a_local_server_needs_no_key() -> None:
 def test_a_description_that_does_not_suffice_is_refused() -> None:
     with pytest.raises(TypeError, match="pass the name of a provider, or base_url"):
         Hub.of()
+    with pytest.raises(
+        ValueError, match="protocol must be 'openai_chat', 'openai_responses', 'anthropic' or 'google', not 'grpc'"
+    ):
+        Hub.of(base_url="http://127.0.0.1:9/v1", protocol="grpc")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="headers must be a dict of strings, not list"):
+        Hub.of("ollama", headers=["X-Team: seven"])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="api_key must be a string, not int"):
+        Hub.of("openai", api_key=5)  # type: ignore[arg-type]
     with pytest.raises(errors.ConfigError, match='unknown provider "anthropc"') as unknown:
         Hub.of("anthropc")
     assert "anthropic" in str(unknown.value.hint)
@@ -110,6 +121,17 @@ def test_a_description_that_does_not_suffice_is_refused() -> None:
 def test_the_key_of_a_hub_is_not_shown() -> None:
     hub = Hub.of("anthropic", api_key="sk-of-the-program")
     assert "sk-of-the-program" not in f"{hub.config!r} {hub.config.providers!r}"
+
+
+@pytest.mark.parametrize("kind", [Hub, sync.Hub])
+@pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_hub_and_its_key_are_not_copied(kind: Any, copied: Any) -> None:
+    for one in (kind.of("anthropic", api_key="sk-of-the-program"), kind.of("ollama").chat(system="Hi")):
+        if copied is not copy.copy or isinstance(one, kind):
+            with pytest.raises(
+                TypeError, match="a hub has API keys and connections, so it cannot be pickled or copied"
+            ):
+                copied(one)
 
 
 def test_the_blocking_hub_is_made_in_the_same_ways(simulator: Simulator) -> None:

@@ -60,6 +60,12 @@ async def test_a_wrong_argument_is_an_error_before_anything_is_sent(tmp_path: Pa
             await hub.map(["a", 2])  # type: ignore[list-item]
         with pytest.raises(ValueError, match="limit must be at least 1, not 0"):
             await hub.map(["a"], limit=0)
+        with pytest.raises(TypeError, match="limit must be an integer, not str"):
+            await hub.map(["a"], limit="5")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="progress must be a function, not int"):
+            await hub.map(["a"], progress=5)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="prompts must be a list of prompts, not str"):
+            await hub.map("one call for each letter")
         assert await hub.map([]) == []
         assert not running.requests
 

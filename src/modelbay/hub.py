@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, NoReturn, Self, Unpack
 
 from msgspec.structs import replace
 
@@ -33,7 +33,7 @@ from modelbay.library import prompt as prompts
 from modelbay.library.chat import Chat, loaded_chat, new_chat
 from modelbay.library.deadline import Deadline
 from modelbay.library.embedding_settings import EmbeddingSettings, embedding_request
-from modelbay.library.prompt import Ask, Prompt, checked
+from modelbay.library.prompt import Ask, Count, Prompt, check_type, checked
 from modelbay.library.reply_stream import ReplyStream, reply_stream
 from modelbay.library.tool_run import ToolRun, Work
 from modelbay.library.typed_output import output_type
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from modelbay.catalog.lists.discovery import Discovery
     from modelbay.catalog.lookup import Catalog
     from modelbay.counting.provider_count import TokenCount
+
+
+NOT_COPIED = "a hub has API keys and connections, so it cannot be pickled or copied: open one in each process"
 
 
 class Hub:
@@ -78,6 +81,9 @@ class Hub:
 
     def __repr__(self) -> str:
         return hub_words(self.config)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(NOT_COPIED)
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Self:
@@ -112,7 +118,8 @@ class Hub:
         Every model of the provider can be called by its ID.
 
         Raises:
-            TypeError: neither `provider` nor `base_url` is given.
+            TypeError: neither `provider` nor `base_url` is given, or a value has another type.
+            ValueError: there is no such protocol.
             ConfigError: there is no such vendor, or the values do not describe a provider.
             MissingCredential: the vendor requires an API key.
         """
@@ -140,6 +147,10 @@ class Hub:
         """
         from modelbay.draft import as_entry, draft_in_code
 
+        for name, value in {"provider": provider, "base_url": base_url, "api_key": api_key, "id": id}.items():
+            check_type(value, str | None, name)
+        check_type(protocol, Protocol | None, "protocol")
+        check_type(headers, Mapping[str, str] | None, "headers")
         made = draft_in_code(provider, base_url=base_url, api_key=api_key, protocol=protocol, headers=headers, id=id)
         if made.id in self.config.providers:
             raise ConfigError(f'the hub has a provider "{made.id}" already', hint="pass another id")
@@ -314,8 +325,11 @@ class Hub:
         Raises:
             TypeError, ValueError: immediately, for an unknown setting or an invalid value; nothing was sent.
         """
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, not {limit}")
+        check_type(limit, Count, "limit")
+        if isinstance(prompts, str | Conversation) or not isinstance(prompts, Iterable):
+            raise TypeError(f"prompts must be a list of prompts, not {type(prompts).__qualname__}")
+        if progress is not None and not callable(progress):
+            raise TypeError(f"progress must be a function, not {type(progress).__qualname__}")
         asked = [(prompt, checked(prompt, model, settings)) for prompt in prompts]
         waiting = iter(enumerate(asked))
         replies = [Reply() for _ in asked]
@@ -362,8 +376,7 @@ class Hub:
             TooManySteps: likewise, if the model still calls tools after `max_steps` replies.
         """
         settings = checked(prompt, model, settings)
-        if max_steps < 1:
-            raise ValueError(f"max_steps must be at least 1, not {max_steps}")
+        check_type(max_steps, Count, "max_steps")
         begun = prompts.conversation(prompt, prompts.with_open_files(settings))
         rest: Ask = {name: value for name, value in settings.items() if name in prompts.OF_THE_CALL}  # type: ignore[assignment]
 

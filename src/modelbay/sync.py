@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, cast
 from weakref import WeakSet, finalize
 
 from modelbay import hub
@@ -204,6 +204,9 @@ class Hub:
     def __repr__(self) -> str:
         return hub.hub_words(self.config)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(hub.NOT_COPIED)
+
     @classmethod
     def open(cls, path: Path | str | None = None) -> Self:
         """The hub of a config file. Default: `config.toml` in modelbay's home.
@@ -237,7 +240,8 @@ class Hub:
         Every model of the provider can be called by its ID.
 
         Raises:
-            TypeError: neither `provider` nor `base_url` is given.
+            TypeError: neither `provider` nor `base_url` is given, or a value has another type.
+            ValueError: there is no such protocol.
             ConfigError: there is no such vendor, or the values do not describe a provider.
             MissingCredential: the vendor requires an API key.
         """

@@ -119,6 +119,7 @@ def test_every_field_of_every_part_survives() -> None:
         chat = hub.chat(system="Be brief.", model=["a", "b"])
         chat.turns = EVERYTHING
         again = hub.load_chat(chat.dumps())
+        assert repr(again) == f"<Chat: {len(chat.turns)} turns>"
     assert again.turns == EVERYTHING
     assert again.turns is not EVERYTHING
     assert (again.settings, again.model) == ({"system": "Be brief."}, ["a", "b"])

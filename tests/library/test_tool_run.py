@@ -241,6 +241,8 @@ async def test_leaving_a_run_closes_its_stream(config: Path) -> None:
 
 async def test_wrong_arguments_of_a_run_are_refused_at_once(config: Path) -> None:
     async with Hub.open(config) as hub:
+        with pytest.raises(TypeError, match="max_steps must be an integer, not str"):
+            hub.run("Hi", max_steps="5")  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="max_steps must be at least 1, not 0"):
             hub.run("Hi", tools=[get_weather], max_steps=0)
         with pytest.raises(ValueError, match="several tools are called get_weather"):

@@ -206,6 +206,9 @@ class Chat:
         self._chat = chat
         self._runner = runner
 
+    def __repr__(self) -> str:
+        return repr(self._chat)
+
     @property
     def model(self) -> str | Sequence[str] | None:
         return self._chat.model

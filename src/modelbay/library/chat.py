@@ -67,6 +67,9 @@ class Chat:
         self.settings = settings
         """The settings of all questions. A setting of a call replaces one of these."""
 
+    def __repr__(self) -> str:
+        return f"<Chat: {len(self.turns)} turns>"
+
     @property
     def turns(self) -> list[Turn]:
         """The turns so far, without the system prompt. The list can be changed: `del chat.turns[-2:]` takes back the last

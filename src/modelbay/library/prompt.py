@@ -112,6 +112,7 @@ OF_THE_CALL = ("output", "effort", "thinking_budget", "extra_body", "extra_heade
 """Settings that a conversation does not have."""
 SEVERAL = "a call has one reply; for several replies, call hub.map([prompt] * 3)"
 """Half of the protocols have no parameter for several replies."""
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
 TURN = 'user("…") or Turn("assistant", [Text(text="…")])'
 EXAMPLES: dict[Any, str] = {
     Turn: TURN,
@@ -156,6 +157,11 @@ def checked(prompt: object, model: object, settings: Ask) -> Ask:
     if tools := settings.get("tools"):
         return {**settings, "tools": [tool if isinstance(tool, Tool) else Tool.of(tool) for tool in tools]}
     return settings
+
+
+def check_type(value: object, wanted: Any, name: str) -> None:
+    """Check that an argument has a type. Raises TypeError or ValueError, with its name."""
+    _CHECKER.check(value, wanted, name)
 
 
 def has_paths(ask: Ask) -> bool:
