@@ -17,11 +17,13 @@ import yaml
 
 from modelbay.cli import COMMANDS
 from modelbay.cli import modelbay as program
+from modelbay.config.load import load
 from modelbay.hints import AZURE_MAX_TOKENS, OF_A_MANIFEST, OPERATIONS, ROWS, WEB_PAGE
+from modelbay.onboarding.config_check import checkup
 from modelbay.simulator import Simulator
 from modelbay.tui.commands import COMMANDS as IN_THE_APP
 from tests.pages import DOCS, PAGES, ROOT, SHOWN, Shell, at, commands, in_reading_order
-from tools.reference import ENVIRONMENT, FOLDER, pages
+from tools.reference import ENVIRONMENT, EXAMPLE, FOLDER, pages
 
 # --- examples ----------------------------------------------------------------------------------------------------------
 
@@ -286,6 +288,22 @@ def test_every_variable_that_is_read_is_named() -> None:
     texts = [path.read_text() for path in (ROOT / "src").rglob("*.py")]
     read = {name for text in texts for name in re.findall(r"\b(?:MODELBAY_[A-Z]+)\b", text)}
     assert read == {name for name in ENVIRONMENT if name.startswith("MODELBAY_")}
+
+
+def test_the_example_of_a_configuration_file_has_no_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-1")
+    for name, text in {
+        "company.pem": "-----BEGIN CERTIFICATE-----",
+        "acme.pem": "-----BEGIN CERTIFICATE-----",
+        "acme.key": "sk-1",
+        "config.toml": EXAMPLE.read_text(),
+    }.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    found = load()
+    assert (checkup(found), found.unknown) == ([], [])
+    assert EXAMPLE.read_text() in pages()["config.md"]
 
 
 def test_every_key_and_field_says_what_it_means() -> None:

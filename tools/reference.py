@@ -31,6 +31,8 @@ from modelbay.providers.vendor import NAMES, Preset, built_in
 from modelbay.serving import routes
 from modelbay.simulator import brain, faults, limitations, login_server, other_apis, simulated_models
 
+EXAMPLE = Path(__file__).with_name("config_example.toml")
+"""A whole config.toml, shown at the top of its page. A test reads it."""
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 GENERATED = "\nThis page is generated from the code by `make docs`.\n"
 EVERYWHERE = {"--config", "--allow-reference", "--verbose", "-h", "--help", "-V", "--version"}
@@ -171,6 +173,19 @@ OVERRIDES = """
 `[models.ALIAS.overrides]` accepts the same keys, except those that identify the model. They have priority over the model's own
 keys, which a refresh rewrites in providers from a catalog or registry. To change them by command, see [models.md](models.md).
 """
+OF_KIMI_CODE = """
+## Tables of Kimi Code
+
+Kimi Code can use the same file. modelbay keeps its other tables and keys unchanged, and reports none of them as unknown.
+
+| table or key | effect in modelbay |
+|---|---|
+| `refresh_interval_ms` in `[model_catalog]` | interval of the daily refresh in milliseconds; `0` turns it off. Default: a day |
+| `refresh_on_start` in `[model_catalog]` | none |
+| `[services.moonshot_search]`, `[services.moonshot_fetch]` | written by `modelbay login` and removed by `modelbay logout` for Kimi Code; not used for calls. Entries with your own key stay |
+| `mode`, `forced_effort`, `keep` in `[thinking]` | none |
+| `[loop_control]`, `[secondary_model]`, `[permission]`, `[[hooks]]`, `[mcp]`, `[image]`, `[identity]`, `telemetry` and others | none |
+"""
 TYPE_WORDS = {
     "str": "text", "int": "number", "bool": "true, false", "float": "number", "Size": "tokens", "Bytes": "bytes",
     "Seconds": "seconds", "Days": "days", "Count": "number", "Port": "number",
@@ -187,7 +202,13 @@ def config() -> str:
 `modelbay config path` prints the path of `config.toml`, and `modelbay config check` reports errors in it. The format is Kimi
 Code's. Keys marked + are modelbay's own; Kimi Code ignores them. Unknown keys are kept. Blank text counts as not set. API keys
 and headers can be references: [concepts/keys.md](../concepts/keys.md#references).
+
+## Example
+
+Every table is optional. Two providers and an alias are a usual file.
+
 """
+    text += f"```toml\n{EXAMPLE.read_text(encoding='utf-8')}```\n"
     for title, name, more, only in TABLES:
         found = [one for one in fields(model if name == "Cost" else schema, name) if one.name not in HIDDEN]
         found = [one for one in found if one.name in only] if only else found
@@ -210,7 +231,7 @@ and headers can be references: [concepts/keys.md](../concepts/keys.md#references
             _row(f"`{one.name}`", "+" * (one.ours or all_ours), _type(one.type), _sentence(one.text)) for one in found
         )
         text += OVERRIDES if name == "ModelEntry" else ""
-    return text + _types() + _capabilities() + _environment()
+    return text + OF_KIMI_CODE + _types() + _capabilities() + _environment()
 
 
 def _types() -> str:

@@ -52,7 +52,7 @@ class OAuth(Struct, kw_only=True):
     key: Annotated[str, Meta(min_length=1)]
     """Name under which the tokens are stored."""
     storage: Literal["file", "keyring"] = "file"
-    """Where tokens are stored: a file that only you can read, or the system's keyring."""
+    """Where tokens are stored: a file that only you can read, or the system's keyring. Default: file."""
     oauth_host: str | None = None
     """Host of the login server. Default: the platform's own."""
     # ours
@@ -73,11 +73,11 @@ class Timeout(Struct, frozen=True, forbid_unknown_fields=True):
     """Timeouts in seconds. Unset ones have the defaults of the transport."""
 
     connect: Seconds | None = None
-    """Time to establish a connection."""
+    """Time to establish a connection (10)."""
     first_byte: Seconds | None = None
-    """Time from the request to the first byte of the response."""
+    """Time from the connection to the first byte of the response (300)."""
     idle: Seconds | None = None
-    """Longest time without any bytes within a response."""
+    """Longest time without any bytes within a response (120)."""
     first_event: Seconds | None = None
     """Time from the connection to the first content of the answer; keep-alives do not count (600)."""
     content: Seconds | None = None
@@ -97,13 +97,13 @@ class Tls(Struct, frozen=True, forbid_unknown_fields=True):
     """Certificates (PEM files) and verification."""
 
     ca: str | None = None
-    """CA bundle (PEM file)."""
+    """CA bundle (PEM file). Default: that of the system and of `[network]`."""
     cert: str | None = None
     """Client certificate (PEM file)."""
     key: str | None = None
     """Private key of `cert`, if it is in another file."""
     insecure: bool = False
-    """Disable certificate verification."""
+    """Disable certificate verification (false)."""
 
 
 class Network(Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,7 +142,7 @@ class ChatSettings(Struct, forbid_unknown_fields=True):
     """`[chat]`: conversations of the app and of `modelbay chat`."""
 
     keep: Literal["always", "ask", "never"] = "always"
-    """When conversations are stored on this machine: while they happen ("always"), only with `/save` ("ask"), or "never"."""
+    """When conversations are stored on this machine: while they happen ("always", the default), only with `/save` ("ask"), or "never"."""
     keep_days: Days | None = None
     """Days after its last change when a conversation is deleted. Default: never."""
 
