@@ -182,9 +182,9 @@ Kimi Code can use the same file. modelbay keeps its other tables and keys unchan
 |---|---|
 | `refresh_interval_ms` in `[model_catalog]` | interval of the daily refresh in milliseconds; `0` turns it off. Default: a day |
 | `refresh_on_start` in `[model_catalog]` | none |
-| `[services.moonshot_search]`, `[services.moonshot_fetch]` | written by `modelbay login` and removed by `modelbay logout` for Kimi Code; not used for calls. Entries with your own key stay |
+| `[services.moonshot_search]`, `[services.moonshot_fetch]` | written and removed by a login to Kimi Code; not used for calls |
 | `mode`, `forced_effort`, `keep` in `[thinking]` | none |
-| `[loop_control]`, `[secondary_model]`, `[permission]`, `[[hooks]]`, `[mcp]`, `[image]`, `[identity]`, `telemetry` and others | none |
+| `[loop_control]`, `[secondary_model]`, `[permission]`, `[[hooks]]`, `[mcp]`, `telemetry` and others | none |
 """
 TYPE_WORDS = {
     "str": "text", "int": "number", "bool": "true, false", "float": "number", "Size": "tokens", "Bytes": "bytes",

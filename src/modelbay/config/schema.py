@@ -142,7 +142,8 @@ class ChatSettings(Struct, forbid_unknown_fields=True):
     """`[chat]`: conversations of the app and of `modelbay chat`."""
 
     keep: Literal["always", "ask", "never"] = "always"
-    """When conversations are stored on this machine: while they happen ("always", the default), only with `/save` ("ask"), or "never"."""
+    """When conversations are stored on this machine: while they happen ("always", the default), only with `/save` ("ask"),
+    or "never"."""
     keep_days: Days | None = None
     """Days after its last change when a conversation is deleted. Default: never."""
 
