@@ -1,13 +1,12 @@
 """Messages sent during an answer are queued until its end."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from modelbay.hub import Hub
+from modelbay.calling.opening import Opening
 from modelbay.stored_chats.store import Store
 from tests.tui.sitting import Sitting, sitting
 from tests.tui.test_folded_pastes import MARK, SIXTY, asked, written
@@ -98,16 +97,15 @@ async def test_an_interrupted_answer_holds_the_queue_until_enter(home: Path, slo
 
 async def test_a_failed_message_goes_back_and_the_queue_is_held(home: Path, slow: str, monkeypatch: pytest.MonkeyPatch):
     go = asyncio.Event()
-    stream = Hub.stream
+    step = Opening.step
 
-    async def late(self: Hub, *arguments: Any, **keywords: Any) -> AsyncIterator[Any]:
+    async def late(self: Opening) -> Any:
         await go.wait()
-        async for event in stream(self, *arguments, **keywords):
-            yield event
+        return await step(self)
 
     async with sitting(slow, home=home) as person:
         await person.says("/model refused")
-        monkeypatch.setattr(Hub, "stream", late)
+        monkeypatch.setattr(Opening, "step", late)
         await person.says("Who?")
         for message in ("First", "Second"):
             await person.types(message)
