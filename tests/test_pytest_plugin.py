@@ -98,7 +98,8 @@ def ran(folder: Path, code: str, *options: str) -> tuple[list[str], str]:
     """The outcomes of tests in the order of their names, and the output of pytest."""
     folder.joinpath("test_it.py").write_text(code)
     folder.joinpath("pytest.ini").write_text("[pytest]\nfilterwarnings = error\nanyio_mode = auto\n")
-    command = [sys.executable, "-X", "dev", "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:asyncio", "-v", "--color=no", *options]
+    without = ["-p", "no:cacheprovider", "-p", "no:asyncio"]
+    command = [sys.executable, "-X", "dev", "-m", "pytest", *without, "-v", "--color=no", *options]
     done = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=300)
     output = done.stdout + done.stderr
     lines = re.findall(r"test_it\.py::(\S+) ([A-Z]+)\b", output)
