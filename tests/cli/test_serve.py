@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -192,6 +193,27 @@ def test_workers_end_with_their_parent(home: Command) -> None:
     running.communicate(timeout=100)  # until the workers have closed the output that they share
     with pytest.raises(OSError, match="refused"):
         ask(url, "sk-any")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's list of processes")
+def test_a_worker_that_cannot_read_the_configuration_does_not_end_the_other_one(home: Command) -> None:
+    running, url = started(home, "--workers", "2")
+    key = client(home, "app")
+    with ask(url, key):
+        pass
+    with (home.home / "config.toml").open("a") as file:
+        file.write("\n[[[\n")
+    assert running.stderr is not None
+    lines = iter(running.stderr.readline, "")
+    first = list(islice((line for line in lines if "stays in use" in line or "started again" in line), 2))
+    if not any("started again" in line for line in first):  # otherwise one could not start anyway
+        os.kill(worker_of(running.pid), signal.SIGKILL)
+    again = list(islice((line for line in lines if "started again" in line), 2))
+    assert len(again) == 2, "the gateway ended"  # after the second one, a start has failed
+    with ask(url, key):
+        pass
+    running.terminate()
+    running.communicate(timeout=100)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's list of processes")

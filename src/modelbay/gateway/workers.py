@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import sleep
+from time import monotonic, sleep
 from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
@@ -36,6 +36,8 @@ DRAIN = 60.0
 """Seconds that requests in progress may take after SIGTERM."""
 _LOOK = 0.2
 """Seconds between two looks at the workers."""
+_PAUSE = 2.0
+"""Minimum seconds between two starts of a worker."""
 
 
 class Options(Struct, frozen=True):
@@ -128,6 +130,7 @@ class _Workers:
         self._counts = counts
         self._context = multiprocessing.get_context("spawn")
         self._processes: list[SpawnProcess] = []
+        self._started_at = [0.0] * options.workers
         # bytes, as a worker that is killed while it sets an event leaves its lock behind
         self._ready = self._context.RawArray("b", options.workers)
         self._stopping: int | None = None
@@ -144,8 +147,10 @@ class _Workers:
                 if process.is_alive() or self._stopping is not None:
                     continue
                 killed = (process.exitcode or 0) < 0
-                if not self._ready[number] and not killed:  # its successor would not get further
-                    self._stop(signal.SIGTERM, None)
+                if not self._ready[number] and not killed and not self._is_served():
+                    self._stop(signal.SIGTERM, None)  # its successor would not get further
+                    continue
+                if monotonic() < self._started_at[number] + _PAUSE:
                     continue
                 LOG.error("worker %d ended with exit code %s; it is started again", number, process.exitcode)
                 self._ready[number] = 0
@@ -157,7 +162,12 @@ class _Workers:
         if has_failed(process.exitcode for process in self._processes):
             sys.exit(1)
 
+    def _is_served(self) -> bool:
+        """Whether a worker serves clients. It does so with the last valid configuration while a new worker cannot read the file."""
+        return any(ready and one.is_alive() for ready, one in zip(self._ready, self._processes, strict=False))
+
     def _started(self, number: int) -> SpawnProcess:
+        self._started_at[number] = monotonic()
         arguments = (self._options, self._listener, self._counts, number, self._ready)
         process = self._context.Process(target=_work, args=arguments)
         process.start()
