@@ -7,7 +7,7 @@ from msgspec import Struct
 from modelbay.conversation import Extra
 
 
-class Usage(Struct, omit_defaults=True, repr_omit_defaults=True):
+class Usage(Struct, omit_defaults=True):
     """Token counts. None means not reported, which is not 0. The counts add up to what is billed; totals are computed."""
 
     input: int | None = None
@@ -28,6 +28,10 @@ class Usage(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Web searches that the provider, or the gateway in its place, ran for the reply."""
     raw: Extra | None = None
     """The provider's usage object."""
+
+    def __repr__(self) -> str:
+        counts = ((name, getattr(self, name)) for name in self.__struct_fields__ if name != "raw")
+        return f"Usage({', '.join(f'{name}={count}' for name, count in counts if count is not None)})"
 
     @property
     def input_total(self) -> int:

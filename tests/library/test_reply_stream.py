@@ -2,14 +2,14 @@
 
 import inspect
 import pickle
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
 
 from modelbay import Hub, Reply, collect, errors, hub, sync
-from modelbay.events import PartDelta, PartEnded
-from modelbay.library import chat, reply_stream, tool_run
+from modelbay.events import Event, PartDelta, PartEnded
+from modelbay.library import chat, partial_json, reply_stream, tool_run
 from modelbay.model import Cost
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
@@ -49,12 +49,44 @@ async def test_the_thinking_of_a_stream_is_that_of_its_reply(config: Path, model
         assert "".join(pieces) == (await stream.reply()).thinking != ""
 
 
+async def test_a_long_partial_answer_is_not_read_again_for_each_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+
+    def counted(text: str) -> object:
+        lengths.append(len(text))
+        return partial_json.begun(text)
+
+    async def events() -> AsyncGenerator[Event, None]:
+        yield PartDelta(0, "[0", kind="text")
+        for number in range(1, 5000):
+            yield PartDelta(0, f", {number}", kind="text")
+        yield PartDelta(0, "]", kind="text")
+
+    async def reply() -> Reply:
+        return Reply()
+
+    monkeypatch.setattr(reply_stream, "begun", counted)
+    values = [value async for value in reply_stream.ReplyStream(events(), reply).partial]
+    assert len(lengths) < 1000
+    assert values[:3] == [[], [0], [0, 1]]
+    assert values[-1] == list(range(5000))
+
+
 async def test_each_piece_knows_the_kind_of_its_part(config: Path, model: str) -> None:
     async with Hub.open(config) as hub:
         events = [event async for event in hub.stream(QUESTION, model=model, effort="high")]
     ended = {event.key: event.part for event in events if isinstance(event, PartEnded)}
     found = {(event.kind, type(ended[event.key]).__name__) for event in events if isinstance(event, PartDelta)}
     assert found == {("thinking", "Thinking"), ("text", "Text")}
+
+
+async def test_the_usage_of_a_reply_is_shown_without_the_object_of_the_provider(config: Path, model: str) -> None:
+    async with Hub.open(config) as hub:
+        usage = (await hub.complete(QUESTION, model=model)).usage
+    assert usage is not None
+    assert usage.raw
+    assert "raw" not in repr(usage)
+    assert f"output={usage.output}" in repr(usage)
 
 
 async def test_a_reply_can_be_awaited_without_reading_its_events(config: Path, model: str) -> None:

@@ -97,9 +97,9 @@ class ReplyStream:
 
     @property
     def partial(self) -> Generator[Any, None, None]:
-        """The answer in JSON as far as it has arrived, whenever there is more of it: objects and lists that grow, with texts that
-        may not be complete. Of `output` only the last one is a whole value: `(await stream.reply()).value`. Raises what `text`
-        raises."""
+        """The answer in JSON as far as it has arrived, whenever it has grown by a hundredth: objects and lists that grow, with
+        texts that may be incomplete. Of `output` only the last one is a whole value: `(await stream.reply()).value`. Raises what
+        `text` raises."""
         return _read(self._stream.partial, self._stream, self._runner, self._reading)
 
     def reply(self) -> Reply:

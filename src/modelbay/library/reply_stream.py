@@ -22,6 +22,8 @@ KINDS: dict[type, PartKind] = {
     Media: "media",
 }
 """The content that the deltas of a part have."""
+_PARTS = 100
+"""A partial answer is read again when it has grown by one of so many parts: reading each piece of a long one would take hours."""
 
 
 class ReplyStream:
@@ -63,19 +65,22 @@ class ReplyStream:
 
     @property
     def partial(self) -> AsyncGenerator[Any, None]:
-        """The answer in JSON as far as it has arrived, whenever there is more of it: objects and lists that grow, with texts that
-        may not be complete. Of `output` only the last one is a whole value: `(await stream.reply()).value`. Raises what `text`
-        raises."""
+        """The answer in JSON as far as it has arrived, whenever it has grown by a hundredth: objects and lists that grow, with
+        texts that may be incomplete. Of `output` only the last one is a whole value: `(await stream.reply()).value`. Raises what
+        `text` raises."""
         return self._growing()
 
     async def _growing(self) -> AsyncGenerator[Any, None]:
-        text, last = "", None
+        text, read, last = "", 0, None
         async for piece in self._pieces("text"):
             text += piece
-            found = begun(text)
-            if found is not None and found != last:
-                yield found
-                last = found
+            if len(text) - read >= len(text) // _PARTS:
+                read = len(text)
+                if (found := begun(text)) is not None and found != last:
+                    yield found
+                    last = found
+        if read < len(text) and (found := begun(text)) is not None and found != last:
+            yield found
 
     async def _pieces(self, kind: PartKind) -> AsyncGenerator[str, None]:
         async with aclosing(self._events) as events:
