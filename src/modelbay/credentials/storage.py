@@ -330,7 +330,7 @@ def _forget_file(id: str) -> list[str]:
 
 def _make_folder() -> None:
     folder = keys_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_private(folder)
     if sys.platform != "win32":
         folder.chmod(0o700)
 

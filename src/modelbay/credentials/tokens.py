@@ -409,6 +409,6 @@ def _decoded(content: bytes, where: str) -> TokenSet | None:
 
 
 def _private_folder(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_private(folder)
     if sys.platform != "win32":
         folder.chmod(0o700)

@@ -9,6 +9,7 @@ from modelbay.agents.write import merged
 from modelbay.errors import FileError
 from modelbay.launching.plan import PlannedFile
 from modelbay.launching.program import HomeRow
+from modelbay.storage import files
 from modelbay.storage.files import PRIVATE
 from modelbay.storage.paths import environment, expanded
 
@@ -39,7 +40,7 @@ def user_folder(home: HomeRow) -> Path:
 
 def _copy(home: HomeRow, folder: Path) -> None:
     source, target = user_folder(home), folder / home.within
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_private(target)
     for name in home.copies:
         for found in sorted(source.glob(name)):
             there = target / found.relative_to(source)
@@ -66,7 +67,7 @@ def _copy_file(source: str, target: str) -> None:
 
 def _write(path: Path, file: PlannedFile) -> None:
     """Writes a file. It is merged into the copy of the user's file, whose other settings stay."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.make_private(path.parent)
     before = path.read_bytes().decode("utf-8-sig", errors="replace") if path.is_file() else ""
     text = merged(file.content, before, str(path))
     path.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from string import ascii_uppercase
 from tempfile import NamedTemporaryFile
 from urllib.parse import quote
 
+from modelbay.storage import files
 from modelbay.storage.paths import cache_dir
 
 LONGEST = 200
@@ -36,7 +37,7 @@ class Cache:
         path = self.path(*names)
         part: Path | None = None
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            files.make_private(path.parent)
             with NamedTemporaryFile(dir=path.parent, delete=False) as file:
                 part = Path(file.name)
                 file.write(data)

@@ -44,6 +44,21 @@ def target_of(path: Path) -> Path:
         ) from None
 
 
+def make_private(folder: Path) -> None:
+    """Create a folder that only the user can read, and its missing parents: `mkdir` gives the mode to the last one only.
+
+    Raises:
+        OSError: one cannot be created.
+    """
+    missing = [folder, *folder.parents]
+    for place, one in enumerate(missing):
+        if one.exists():
+            missing = missing[:place]
+            break
+    for one in reversed(missing):
+        one.mkdir(mode=0o700, exist_ok=True)
+
+
 def identity(path: Path) -> tuple[int, ...] | None:
     """Values that differ if the file was changed or replaced; None if the file does not exist."""
     try:
@@ -146,7 +161,7 @@ def locked(path: Path, wait: float) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     with _told(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         lock = FileLock(f"{path}.lock", timeout=wait, mode=PRIVATE, poll_interval=POLL)
         try:
             lock.acquire()
@@ -193,7 +208,7 @@ def create_folder(path: Path) -> None:
         ConfigError: it cannot be created.
     """
     with _told(path / "file"):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path)
 
 
 def remove(path: Path, old: bytes) -> None:
@@ -215,7 +230,7 @@ def check_room(path: Path, size: int) -> None:
         ConfigError: the folder cannot be created or written to, or is full.
     """
     with _told(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         with tempfile.TemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=LEFT_OVER) as file:
             file.write(bytes(size))
             file.flush()

@@ -9,6 +9,7 @@ import msgspec
 
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode_as
+from modelbay.storage import files
 from modelbay.storage.paths import cache_dir
 
 Lesson: TypeAlias = dict[str, Any]
@@ -59,7 +60,7 @@ class LessonBook:
 
     def _write(self) -> None:
         with contextlib.suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            files.make_private(self.path.parent)
             with NamedTemporaryFile(dir=self.path.parent, delete=False) as file:
                 file.write(msgspec.json.format(msgspec.json.encode(self._lessons), indent=2))
             Path(file.name).replace(self.path)

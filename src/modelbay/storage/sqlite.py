@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from modelbay.errors import StoreError
+from modelbay.storage import files
 
 WAIT = 5.0
 """Seconds to wait for another program's write."""
@@ -52,7 +53,7 @@ class Database:
         """
         try:
             if not self.path.exists():
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                files.make_private(self.path.parent)
                 os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
             with closing(sqlite3.connect(self.path, timeout=self.wait, isolation_level=None)) as connection:
                 connection.execute("pragma secure_delete = on")

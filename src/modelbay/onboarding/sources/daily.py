@@ -13,6 +13,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from modelbay.config.schema import Config, ProviderEntry
+from modelbay.storage import files
 from modelbay.storage.cache import Cache
 from modelbay.storage.paths import config_file, environment
 
@@ -67,7 +68,7 @@ async def refresh_due(config: Config, clock: Callable[[], float] = time) -> list
 
     cache = Cache()
     lock = cache.path(FOLDER, LOCK)
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    files.make_private(lock.parent)
     try:
         with FileLock(lock, timeout=0):
             entries = due(config, clock())

@@ -1,0 +1,37 @@
+"""Folders of modelbay: only the user can read them."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from modelbay.storage import files
+from tests.cli.inside import Inside
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+
+
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def mode(folder: Path) -> int:
+    return stat.S_IMODE(folder.stat().st_mode)
+
+
+def test_a_private_folder_has_private_parents_and_leaves_others_as_they_are(tmp_path: Path):
+    (kept := tmp_path / "kept").mkdir(mode=0o755)
+    for _ in range(2):
+        files.make_private(kept / "home" / "gateway")
+        assert [mode(one) for one in (kept, kept / "home", kept / "home" / "gateway")] == [0o755, 0o700, 0o700]
+
+
+def test_the_home_is_private_although_its_first_file_is_in_a_subfolder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    Inside(tmp_path / "home", monkeypatch).done("client", "add", "editor")
+    assert mode(tmp_path / "home") == 0o700
