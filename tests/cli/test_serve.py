@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
@@ -15,7 +16,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from modelbay.gateway import limits
+from modelbay.errors import ConfigError
+from modelbay.gateway import limits, workers
 from modelbay.gateway.workers import has_failed
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY, Command
@@ -163,6 +165,15 @@ def worker_of(pid: int) -> int:
             if f"PPid:\t{pid}\n" in status.read_text() and b"spawn_main" in line:
                 return int(status.parent.name)
     raise AssertionError("there is no worker")
+
+
+def test_workers_without_a_temporary_folder_are_refused_with_a_hint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))  # as in a container whose files are read-only
+    with socket.socket() as listener, pytest.raises(ConfigError, match="could not create a temporary folder") as caught:
+        workers.run(workers.Options("127.0.0.1", tmp_path / "config.toml", workers=2), listener)
+    assert caught.value.hint == "set TMPDIR to a folder that you can write to, or omit --workers"
 
 
 def test_several_workers_are_refused_where_processes_cannot_count_together(

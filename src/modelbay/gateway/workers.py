@@ -59,7 +59,14 @@ def run(options: Options, listener: socket.socket) -> None:
     if options.workers == 1:
         _serve(options, listener, OneProcess())
         return
-    with TemporaryDirectory(prefix="modelbay-") as folder:
+    try:
+        temporary = TemporaryDirectory(prefix="modelbay-")
+    except OSError as error:
+        raise ConfigError(
+            f"could not create a temporary folder for the workers: {error.strerror or error}",
+            hint="set TMPDIR to a folder that you can write to, or omit --workers",
+        ) from None
+    with temporary as folder:
         counts = Path(folder) / "in-progress"
         SharedCounts.create(counts, options.workers)
         _Workers(options, listener, counts).run()
