@@ -24,6 +24,9 @@ STYLE = """\
 /* The copy button copies commands, without prompts and outputs. */
 [data-md-copying] .gp, [data-md-copying] .go { display: none }
 .md-typeset table:not([class]) code { white-space: nowrap }
+/* The examples have lines of up to 100 characters. */
+.md-grid { max-width: 84rem }
+.md-typeset pre > code { font-size: 0.62rem }
 """
 GROUPS = {
     "Hub": "Hub complete stream run embed count",
@@ -40,16 +43,22 @@ def on_config(config: MkDocsConfig) -> None:
     """Take the navigation from the tables of the index, so that both have the same order."""
     sys.path.insert(0, str(ROOT / "src"))
     config.copyright = f"modelbay {modelbay.__version__}"
-    config.nav = [{"Documentation": INDEX}]
-    index = (Path(config.docs_dir) / INDEX).read_text(encoding="utf-8")
-    listed: set[str] = set()
-    for title, text in re.findall(r"^## (.+)\n((?:(?!## ).*\n?)*)", index, re.MULTILINE):
-        pages = [page for page in dict.fromkeys(re.findall(r"\]\(([\w/.-]+\.md)\)", text)) if page not in listed]
-        pages = [page for page in pages if not page.startswith("..")]
-        listed |= {*pages}
-        config.nav.append({title: pages + ([{"Python API": API}] if title == "Reference" else [])})
-    config.nav[0:1] = [{"Documentation": INDEX}, {"Install": "guides/install.md"}]
+    text = (Path(config.docs_dir) / INDEX).read_text(encoding="utf-8")
+    intro, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    named: set[str] = set()
+    groups = []
+    for section in sections:
+        title, _, rows = section.partition("\n")
+        pages = [page for page in _linked(rows) if page not in named]
+        named |= {*pages}
+        groups.append({title: pages + ([{"Python API": API}] if title == "Reference" else [])})
+    config.nav = [{"Documentation": INDEX}, *(page for page in _linked(intro) if page not in named), *groups]
     config.nav.append({"For contributors": [*BESIDE.values()]})
+
+
+def _linked(text: str) -> list[str]:
+    """The pages that a part of the index links, each once."""
+    return list(dict.fromkeys(re.findall(r"\]\(((?!\.\.)[\w/.-]+\.md)\)", text)))
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:

@@ -32,7 +32,7 @@ def html(site: Path, page: str) -> str:
 
 
 def test_every_page_is_in_the_site_and_in_its_navigation(site: Path):
-    index = html(site, "index.html")
+    index = html(site, "index.html").split("<article")[0]
     for page in DOCS:
         name = page.relative_to(ROOT / "docs").with_suffix(".html").as_posix().replace("README", "index")
         assert (site / name).exists()
