@@ -176,11 +176,11 @@ class ConfigSyntaxError(ConfigError):
 
 
 class UnknownModel(ConfigError):
-    """There is no model with this alias or ID. The hint suggests similar names."""
+    """The configuration has no model with this alias or ID. The hint suggests similar names."""
 
 
 class UnknownProvider(ConfigError):
-    """There is no provider with this ID. The hint suggests similar IDs."""
+    """The configuration has no provider with this ID. The hint suggests similar IDs."""
 
 
 class MissingCredential(ConfigError):
