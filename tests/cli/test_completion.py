@@ -107,6 +107,13 @@ def test_options_and_names_are_completed(home: Path, line: str, words: list[str]
     assert completed(home, line) == words
 
 
+def test_further_names_and_variants_of_a_model_are_completed(home: Path):
+    more = 'aliases = ["second"]\nvariants.deep = { reasoning_effort = "high" }\n'
+    (home / "config.toml").write_text(CONFIG.replace('model = "fox"\n', f'model = "fox"\n{more}'))
+    assert completed(home, "modelbay ask -m sec") == ["second"]
+    assert completed(home, r"modelbay ask -m quiet\ fox:") == ["deep"]
+
+
 def test_a_file_after_config_is_the_one_whose_names_are_completed(home: Path, tmp_path: Path):
     (other := tmp_path / "other.toml").write_text(CONFIG.replace("quiet fox", "loud fox"))
     assert completed(home, f"modelbay --config {other} ask -m lo") == [r"loud\ fox"]

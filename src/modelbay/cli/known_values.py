@@ -19,12 +19,15 @@ Items = list[CompletionItem[str]]
 
 
 def models(ctx: click.Context, param: click.Parameter, typed: str) -> Items:
-    """Aliases, and names of the form PROVIDER/MODEL_ID."""
-    config = _config(ctx)
-    found = {alias: entry.display_name or "" for alias, entry in config.models.items()}
-    for entry in config.models.values():
+    """Aliases with their variants, and names of the form PROVIDER/MODEL_ID."""
+    entries = _config(ctx).models
+    found = {alias: entry.display_name or "" for alias, entry in entries.items()}
+    for alias, entry in entries.items():
+        others = [*entry.aliases, *(f"{alias}:{variant}" for variant in entry.variants)]
         if entry.provider and entry.model:
-            found.setdefault(f"{entry.provider}/{entry.model}", entry.display_name or "")
+            others.append(f"{entry.provider}/{entry.model}")
+        for name in others:
+            found.setdefault(name, entry.display_name or "")
     return _beginning(typed, found.items())
 
 
@@ -75,7 +78,9 @@ def clients(ctx: click.Context, param: click.Parameter, typed: str) -> Items:
 
 def efforts(ctx: click.Context, param: click.Parameter, typed: str) -> Items:
     """Reasoning efforts. A provider may accept others."""
-    return _beginning(typed, ((effort, "") for effort in ("off", "minimal", "low", "medium", "high", "xhigh", "max")))
+    from modelbay.protocols.efforts import LEVELS
+
+    return _beginning(typed, ((effort, "") for effort in ("off", *LEVELS)))
 
 
 def settings(ctx: click.Context, param: click.Parameter, typed: str) -> Items:
