@@ -270,3 +270,7 @@ def test_a_prompt_without_marks_is_not_cached_where_marks_are_needed():
     cache = PromptCache()
     conversation = Conversation([user("A long question. " * 20)])
     assert [cache.count(conversation, "sim-1", TRAITS["anthropic"]).cache_read for _ in range(2)] == [0, 0]
+
+
+def test_an_empty_prompt_has_no_negative_count():
+    assert PromptCache().count(Conversation([]), "sim-1", CHAT) == Usage(input=0, cache_read=0)

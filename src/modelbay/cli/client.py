@@ -30,8 +30,8 @@ def add_client(name: str, key: str | None) -> None:
     if key:
         terminal.write(f"Added {name} with its existing key\n")
     else:
-        terminal.note("The key is shown only now: copy it.")
         terminal.write(f"Added {name} with the key {made}\n", whole=True)
+        terminal.note("The key is shown only now: copy it.")
 
 
 @client.command("list")

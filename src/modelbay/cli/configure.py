@@ -49,7 +49,7 @@ def configure(
     if not to.changes_file:
         wanted = " ".join(map(quote, providers)) or "--gateway"
         wrong = click.UsageError(f"modelbay cannot change {to.files()[-1]}", _context())
-        wrong.hint = f"copy the lines into it that `modelbay export {agent} {wanted}` prints"  # type: ignore[attr-defined]
+        wrong.hint = f"copy the output of `modelbay export {agent} {wanted}` into it"  # type: ignore[attr-defined]
         raise wrong
     if undone:
         if providers or gateway or keys:

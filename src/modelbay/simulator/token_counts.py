@@ -87,7 +87,7 @@ class PromptCache:
         read = min(read, marked)
         if traits.cache == "automatic":
             # at least one token is never cached, as at real providers
-            read = min(read, total - 1)
+            read = max(0, min(read, total - 1))
             return Usage(input=total - read, cache_read=read)
         return Usage(input=total - marked, cache_read=read, cache_write=marked - read)
 
