@@ -135,3 +135,27 @@ def test_a_search_back_end_that_cannot_be_used_is_found(tmp_path: Path, keys: st
 )
 def test_a_search_back_end_in_order_is_not_reported(tmp_path: Path, keys: str) -> None:
     assert found(tmp_path, f"[gateway.search]\n{keys}\n") == []
+
+
+def test_a_search_back_end_without_its_key_is_named_with_the_line_once(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[gateway.search]\nbackend = "brave"\n')
+    [problem] = checkup(load(tmp_path / "config.toml"))
+    assert problem.message == "the search back end brave requires an API key"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message", "fix"),
+    [
+        ('model_source = "dynamic"', 5, 'unknown value "dynamic"', "use one of: static, discover, oauth-catalog"),
+        (
+            '[models.m]\nprovider = "p"\nmodel = "w"\nmodalities.input = ["text", "smell"]',
+            8,
+            'unknown input type "smell"',
+            "use one of: text, image, video, audio, pdf",
+        ),
+    ],
+)
+def test_an_unknown_word_is_found(tmp_path: Path, text: str, line: int, message: str, fix: str) -> None:
+    (tmp_path / "config.toml").write_text(PROVIDER + text)
+    [problem] = [one for one in checkup(load(tmp_path / "config.toml")) if one.where != "the file"]
+    assert (problem.line, problem.message, problem.hint) == (line, message, fix)

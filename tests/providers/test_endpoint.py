@@ -162,10 +162,25 @@ def test_a_dialect_can_be_written_out():
     assert (found.dialect.vendor, found.dialect.merge_turns) == ("openai", True)
 
 
-@pytest.mark.parametrize("dialect", ["{ merge = true }", '{ merge_turns = "yes" }', '{ reasoning_echo = "maybe" }'])
-def test_a_dialect_that_makes_no_sense_is_an_error(dialect):
-    with pytest.raises(ConfigError, match="has an invalid dialect"):
+@pytest.mark.parametrize(
+    ("dialect", "fault", "hint"),
+    [
+        ("{ merge_turn = true }", "merge_turn: unknown key", 'rename it to "merge_turns"'),
+        ("{ x = true }", "x: unknown key", "see `modelbay docs reference/dialects` for the fields"),
+        ('{ merge_turns = "yes" }', "merge_turns: expected true or false, got text", None),
+        ("{ efforts = { max = 1 } }", "efforts: expected text, got a whole number", None),
+        (
+            '{ reasoning_echo = "maybe" }',
+            'reasoning_echo: unknown value "maybe"',
+            'must be "seen" or "never" or "always" or "tags"',
+        ),
+    ],
+)
+def test_a_dialect_that_makes_no_sense_is_an_error(dialect, fault, hint):
+    with pytest.raises(ConfigError) as caught:
         made(f'type = "openai"\napi_key = "k"\ndialect = {dialect}')
+    assert caught.value.message.endswith(f"has an invalid dialect: {fault}")
+    assert caught.value.hint == hint
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import re
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -34,6 +34,7 @@ KINDS = {
     "array": "a list",
     "object": "a table",
 }
+LIMITS = {">=": "of at least", "<=": "of at most", ">": "greater than"}
 
 
 ADDRESSED = ("searxng", "mcp")
@@ -228,7 +229,7 @@ def _check_login(known: Table) -> None:
             oauth, extra = _split(_table(known["oauth"]), OAUTH_KEYS)
             known["oauth"] = made(OAuth, {**oauth, "extra": extra})
         except Unusable as unusable:
-            raise Unusable(str(unusable), "oauth", *unusable.keys) from None
+            raise Unusable(str(unusable), "oauth", *unusable.keys, hint=unusable.hint) from None
         if "api_key" in known:
             raise Unusable("api_key and oauth cannot be used together", "api_key", hint="remove one of the two")
     if "base_url" in known:
@@ -267,7 +268,28 @@ def made(kind: type[Made], fields: dict[str, Any]) -> Made:
         keys = re.findall(r"[^.`\[\]]+", re.sub(r"\[(\.\.\.|\d+)\]", "", path))
         if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message):
             raise _unknown_key(unknown[1], keys, kind) from None
+        if missing := re.fullmatch(r"Object missing required field `(.*)`", message):
+            raise _missing_key(missing[1], keys, kind) from None
+        if unknown := re.fullmatch(r"Invalid enum value '(.*)'", message, re.DOTALL):
+            hint = "must be " + " or ".join(f'"{value}"' for value in _choices(kind, keys))
+            raise Unusable(f'unknown value "{unknown[1]}"', *keys, hint=hint) from None
         raise Unusable(_plainly(message), *keys) from None
+
+
+def _choices(kind: type[Struct], keys: list[str]) -> list[str]:
+    """The values of a key that accepts only some texts; `keys` leads to it from a table."""
+    found: list[Any] = [kind]
+    for key in keys:
+        [table] = [one for one in found if isinstance(one, type) and issubclass(one, Struct)]
+        annotation = get_type_hints(table)[key]
+        found = [annotation, *get_args(annotation)]
+    return [value for one in found if get_origin(one) is Literal for value in get_args(one)]
+
+
+def _missing_key(key: str, keys: list[str], kind: type[Struct]) -> Unusable:
+    choices = _choices(kind, [*keys, key])
+    value = " or ".join(f'"{value}"' for value in choices) if choices else '"..."'
+    return Unusable(f"`{key}` is missing", *keys, hint=f"add {key} = {value}")
 
 
 def _unknown_key(key: str, keys: list[str], kind: type[Struct]) -> Unusable:
@@ -280,11 +302,14 @@ def _unknown_key(key: str, keys: list[str], kind: type[Struct]) -> Unusable:
 
 
 def _plainly(message: str) -> str:
-    """A msgspec message in plain words: "Expected `int | null`, got `str`" becomes "expected a whole number, got text"."""
+    """A msgspec message in plain words: "Expected `int | null`, got `str`" becomes "expected a whole number, got text", and
+    "Expected `float` > 0.0" becomes "expected a number greater than 0"."""
 
     def words(match: re.Match[str]) -> str:
         kinds = [kind for kind in match[1].split(" | ") if kind != "null"]
         return " or ".join(KINDS[kind] for kind in kinds) if set(kinds) <= KINDS.keys() else match[0]
 
     text = re.sub(r"`([^`]+)`", words, message)
+    for sign, word in LIMITS.items():
+        text = re.sub(rf"(?<=number) {sign} (\d+)(\.0)?", rf" {word} \1", text)
     return text[:1].lower() + text[1:]

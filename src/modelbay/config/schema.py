@@ -24,6 +24,8 @@ MANIFEST, CATALOG, REGISTRY = "manifest", "models_dev", "apiJson"
 """The `kind` of a source: a provider's own manifest, models.dev or a similar list, or a registry of several providers. The last,
 and the form of its `source`, are Kimi Code's, so that each program reads the other's file.
 """
+MODEL_SOURCES = ("static", "discover", "oauth-catalog")
+"""Values of `model_source`. A file with another one is read, as Kimi Code may add some."""
 Size: TypeAlias = Annotated[int, Meta(ge=1)]
 Days: TypeAlias = Annotated[int, Meta(ge=1)]
 Bytes: TypeAlias = Annotated[int, Meta(ge=1)]
@@ -50,7 +52,7 @@ class OAuth(Struct, kw_only=True):
     """Where a token is stored (`key`), and how to log in if no preset has that key."""
 
     key: Annotated[str, Meta(min_length=1)]
-    """Name under which the tokens are stored."""
+    """Name under which the tokens are stored. Required."""
     storage: Literal["file", "keyring"] = "file"
     """Where tokens are stored: a file that only you can read, or the system's keyring. Default: file."""
     oauth_host: str | None = None
@@ -164,7 +166,7 @@ class SearchSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     arguments: Table = field(default_factory=dict)
     """Further arguments for the MCP server's tool."""
     results: Annotated[int, Meta(ge=1, le=50)] = 10
-    """Maximum results of a search (10)."""
+    """Maximum results of a search, 1 to 50 (10)."""
     max_uses: Count = 10
     """Maximum searches for one request (10). Clients can set a lower limit."""
     timeout: Seconds = 15.0
@@ -243,7 +245,7 @@ class ProviderEntry(Struct, kw_only=True):
     source: Table | None = None
     """The manifest, catalog or registry that the entry was added and is refreshed from; Kimi Code writes `{kind, url, apiKey}`."""
     model_source: str | None = None
-    """`static`: never refresh its models; `discover`: refresh them from its model list. Values as in Kimi Code."""
+    """`static`: never refresh its models; `discover`, `oauth-catalog`: refresh them from its model list. As in Kimi Code."""
     # ours
     name: str | None = None
     """Display name."""

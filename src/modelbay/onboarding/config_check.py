@@ -5,9 +5,9 @@ import sys
 
 from msgspec.structs import replace
 
-from modelbay.catalog.facts import CAPABILITIES
+from modelbay.catalog.facts import CAPABILITIES, INPUTS
 from modelbay.config.proxies import NONE
-from modelbay.config.schema import Config, ModelEntry, Problem, ProviderEntry, key_text
+from modelbay.config.schema import MODEL_SOURCES, Config, ModelEntry, Problem, ProviderEntry, key_text
 from modelbay.config.toml.lines import line_of
 from modelbay.credentials.approval import place_of
 from modelbay.credentials.credential import may_block
@@ -150,6 +150,9 @@ class _Checkup:
     def provider(self, entry: ProviderEntry) -> None:
         keys = ("providers", entry.id)
         self._proxy((*keys, "proxy"), None if entry.proxy and REFERENCE.search(entry.proxy) else entry.proxy)
+        if entry.model_source not in {None, *MODEL_SOURCES}:
+            hint = f"use one of: {', '.join(MODEL_SOURCES)}"
+            self._report((*keys, "model_source"), f'unknown value "{entry.model_source}"', hint)
         if entry.tls is not None:
             for name in ("ca", "cert", "key"):
                 self._file((*keys, "tls", name), getattr(entry.tls, name))
@@ -167,6 +170,11 @@ class _Checkup:
             if word.strip().lower() not in CAPABILITIES:
                 known = ", ".join(sorted(CAPABILITIES))
                 self._report((*keys, "capabilities"), f'unknown capability "{word}"', f"use one of: {known}")
+        for side in ("input", "output"):
+            for word in getattr(entry.modalities, side, None) or ():
+                if word not in {"text", *INPUTS}:
+                    hint = f"use one of: text, {', '.join(INPUTS)}"
+                    self._report((*keys, "modalities", side), f'unknown {side} type "{word}"', hint)
         if entry.provider in self._unusable:
             return
         try:

@@ -103,7 +103,7 @@ def search_endpoint(config: Config, settings: SearchSettings) -> SearchEndpoint:
     row = search_backends().get(settings.backend)
     if settings.api_key is None and row is not None and not row.keyless:
         raise MissingCredential(
-            f"{config.path}: {PLACE}: the search back end {settings.backend} requires an API key",
+            f"the search back end {settings.backend} requires an API key",
             hint='add `api_key` to [gateway.search], for example as a reference: api_key = "{env:NAME}"',
             file=str(config.path),
         )

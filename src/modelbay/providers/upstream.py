@@ -4,15 +4,15 @@ import re
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from modelbay.config.entries import Unusable, made
+from modelbay.config.keys import KnownKeys, nearest
 from modelbay.config.provider_types import TYPES
 from modelbay.config.proxies import NONE
 from modelbay.config.schema import Config, ModelEntry, ProviderEntry, key_text
 from modelbay.conversation import Protocol
-from modelbay.conversion import convert
 from modelbay.credentials.approval import place_of
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.dialect import PLAIN, Dialect
@@ -204,13 +204,16 @@ def _dialect(config: Config, provider: ProviderEntry, preset: Preset | None, pro
     if not isinstance(provider.dialect, dict):
         return dialect
     own = {key: value for key, value in provider.dialect.items() if key != "preset"}
-    unknown = sorted(own.keys() - set(Dialect.__struct_fields__))
+    fields = frozenset(Dialect.__struct_fields__)
+    for key in sorted(own.keys() - fields):
+        near = nearest(key, KnownKeys(fields))
+        hint = f'rename it to "{near}"' if near else "see `modelbay docs reference/dialects` for the fields"
+        raise _unusable(config, provider, f"has an invalid dialect: {key}: unknown key", hint)
     try:
-        if unknown:
-            raise msgspec.ValidationError(f"unknown key `{unknown[0]}`")
-        return convert({**asdict(dialect), **own}, Dialect)
-    except msgspec.ValidationError as error:
-        raise _unusable(config, provider, f"has an invalid dialect: {error}") from None
+        return made(Dialect, {**asdict(dialect), **own})
+    except Unusable as error:
+        where = ".".join(error.keys)
+        raise _unusable(config, provider, f"has an invalid dialect: {where}: {error}", error.hint) from None
 
 
 def _unusable(config: Config, provider: ProviderEntry, why: str, hint: str | None = None) -> ConfigError:
