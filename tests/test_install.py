@@ -122,11 +122,14 @@ def test_the_demo_ends_with_commands_that_are_there(installed: Path, tmp_path: P
     done = typed(installed, tmp_path, "modelbay demo")
     assert done.returncode == 0, done.stderr
     assert "\n  modelbay provider add anthropic " in done.stdout
+    [page] = re.findall(r"`modelbay docs (\S+)`$", done.stdout, re.MULTILINE)
+    assert typed(installed, tmp_path, f"modelbay docs {page}").stdout.startswith("# ")
     environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONUTF8": "1"}
     there = installed.parents[2]
     done = subprocess.run([installed, "demo"], env=environment, cwd=there, capture_output=True, text=True, check=True)
     [program] = re.findall(r"^  (\S+) provider add", done.stdout, re.MULTILINE)
     assert (there / program).exists() and not Path(program).is_absolute()
+    assert f": `{program} docs install`" in done.stdout
 
 
 def test_the_completion_of_each_shell_is_printed(installed: Path, tmp_path: Path):

@@ -115,6 +115,7 @@ def _plain(text: str) -> str:
 
 def _text(text: str) -> str:
     """A line of text for roff."""
+    text = text.replace("…", "...")  # terminals without UTF-8 show nothing for it
     escaped = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
 

@@ -14,7 +14,7 @@ def test_it_shows_every_protocol_and_succeeds(modelbay: Command):
     code, out, err = modelbay("demo")
     assert (code, err) == (0, "")
     out, _, after = out.partition("\nNext, connect your own provider:\n")
-    assert " provider add anthropic " in after and "docs/guides/install.md" in after
+    assert " provider add anthropic " in after and " docs install`" in after
     assert re.sub(r"http://127\.0\.0\.1:\d+", "URL", re.sub(r"/\S*/modelbay-\w+", "FOLDER", out)) == snapshot("""\
 Started the simulator, a provider on this machine, at URL
 Wrote FOLDER/config.toml with a provider and a model for each of 4 protocols

@@ -21,6 +21,10 @@ def test_every_command_has_a_page_and_is_in_the_first_one():
     assert [name for name in COMMANDS if f".BR modelbay-{name} (1)" not in listed] == []
 
 
+def test_a_terminal_without_utf_8_shows_every_character():
+    assert [name for name, text in pages().items() if not text.isascii()] == []
+
+
 @pytest.mark.parametrize("name", pages())
 def test_man_renders_each_page(name: str):
     if (groff := shutil.which("groff")) is None:

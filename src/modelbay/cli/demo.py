@@ -62,12 +62,14 @@ def demo(keep: bool) -> None:
 def next_commands() -> str:
     """The commands to try next, with the path of this program if it is not in PATH."""
     program = quote(_program())
+    more = "Read how to go on" if program == "modelbay" else "Read how to install `modelbay` for every folder"
+    page = "first-steps" if program == "modelbay" else "install"
     return f"""\
   {program} provider add anthropic         # or another vendor, or a URL
   {program} ask "{QUESTION}"
   {program}                                # the terminal app
 
-To use `modelbay` in every folder, install it: docs/guides/install.md
+{more}: `{program} docs {page}`
 """
 
 
@@ -85,10 +87,11 @@ def _program() -> str:
 def _keep(simulator: Simulator, config: Path) -> None:
     import threading
 
+    program = quote(_program())
     _say(f"\nThe simulator is running at {simulator.url}; stop it with Ctrl-C. In another terminal:\n")
     _say(f"  export MODELBAY_HOME={config.parent}")
-    _say(f'  modelbay ask "{QUESTION}"')
-    _say(f'  modelbay ask -m {alias("anthropic")} --effort high "{QUESTION}"')
+    _say(f'  {program} ask "{QUESTION}"')
+    _say(f'  {program} ask -m {alias("anthropic")} --effort high "{QUESTION}"')
     _say("\nIts configuration:\n")
     _say(config.read_text(encoding="utf-8"))
     threading.Event().wait()
