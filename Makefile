@@ -53,7 +53,7 @@ docs: $(READY)  ## Generate the parts of docs/ and man/ that come from the code
 
 .PHONY: site
 site: $(READY)  ## Build the documentation as a site, in build/site
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 	@echo build/site/index.html
 
 .PHONY: bench

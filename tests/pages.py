@@ -56,8 +56,13 @@ def in_reading_order() -> list[Path]:
 
 
 def commands(page: Path) -> Iterator[Command]:
-    """The commands of a page, in its order; those in the text only if they can be typed as they are."""
-    for found in BLOCKS.finditer(page.read_text()):
+    """The commands of a page, in its order."""
+    return commands_in(page.read_text())
+
+
+def commands_in(text: str) -> Iterator[Command]:
+    """The commands of a part of a page; those outside of blocks only if they can be typed as they are."""
+    for found in BLOCKS.finditer(text):
         if code := found["code"]:
             line = " ".join(code.replace("\\|", "|").split())
             if not PLACEHOLDER.search(line):

@@ -1,4 +1,4 @@
-"""Runs the examples of the README and of the guide to the library."""
+"""Runs the Python of the README, of the guide to the library, and beside the same command on other pages."""
 
 import re
 import subprocess
@@ -11,7 +11,8 @@ import pytest
 
 from modelbay.testing import Simulator
 from tests.examples.test_programs import DOCUMENT, PICTURE
-from tests.pages import README, ROOT
+from tests.pages import DOCS, README, ROOT, at
+from tools import faces
 
 GUIDE = ROOT / "docs" / "guides" / "python.md"
 APP = (ROOT / "examples" / "modelbay" / "web_stream.py").read_text()
@@ -43,8 +44,12 @@ model = "claude-haiku-4-5"
 
 
 def programs(page: Path) -> list[str]:
-    """The Python of a page. Blocks that await calls of a hub without opening one are put into a program."""
-    found = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    """The Python of a page; of most pages, only that beside the same command. Blocks that await calls of a hub without opening
+    one are put into a program."""
+    text = page.read_text()
+    if page not in (README, GUIDE):
+        text = "".join(face["block"] for group in faces.groups(text) for face in group if face["name"] == "Python")
+    found = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     return [
         f"{SETTING}{textwrap.indent(code, '        ')}\nasyncio.run(main())\n"
         if re.search(r"\b(?:await|async (?:for|with))\b", code) and "asyncio.run" not in code
@@ -61,13 +66,19 @@ def simulator() -> Iterator[Simulator]:
 
 def runnable(code: str, url: str) -> str:
     """A program with a key, and with the simulator's URL instead of a vendor's."""
-    for vendor, base_url, protocol in (("anthropic", url, "anthropic"), ("openai", f"{url}/v1", "openai_chat")):
+    chat = (f"{url}/v1", "openai_chat")
+    vendors = {"anthropic": (url, "anthropic"), "openai": chat, "ollama": chat, "mistral": chat}
+    for vendor, (base_url, protocol) in vendors.items():
         for call, more in (("Hub.of", ""), ("hub.add", f', id="{vendor}"')):
             code = code.replace(f'{call}("{vendor}"', f'{call}(base_url="{base_url}", protocol="{protocol}"{more}')
-    return f'KEY = "sk-simulated"\n{code}'
+    return f'KEY = "sk-simulated"\n{at(url, code)}'
 
 
-PROGRAMS = [(page.name, number) for page in (README, GUIDE) for number in range(len(programs(page)))]
+PROGRAMS = [
+    pytest.param(page, number, id=f"{page.stem}-{number}")
+    for page in (README, *DOCS)
+    for number in range(len(programs(page)))
+]
 
 
 def test_the_first_program_of_a_page_is_short() -> None:
@@ -75,15 +86,15 @@ def test_the_first_program_of_a_page_is_short() -> None:
     assert lines == [6, 2]
 
 
-@pytest.mark.parametrize(("name", "number"), PROGRAMS)
-def test_the_python_of_a_page_runs_and_prints(simulator: Simulator, tmp_path: Path, name: str, number: int) -> None:
-    code = programs(README if name == README.name else GUIDE)[number]
+@pytest.mark.parametrize(("page", "number"), PROGRAMS)
+def test_the_python_of_a_page_runs_and_prints(simulator: Simulator, tmp_path: Path, page: Path, number: int) -> None:
+    code = programs(page)[number]
     (tmp_path / "config.toml").write_text(CONFIG.format(url=simulator.url))
     (tmp_path / "report.pdf").write_bytes(DOCUMENT)
     (tmp_path / "chart.png").write_bytes(PICTURE)
     ran = subprocess.run(
         [sys.executable, "-c", runnable(code, simulator.url)],
-        env={"MODELBAY_HOME": str(tmp_path)},
+        env={"MODELBAY_HOME": str(tmp_path), "ANTHROPIC_API_KEY": "sk-simulated", "MISTRAL_API_KEY": "sk-simulated"},
         cwd=tmp_path,
         check=False,
         capture_output=True,

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import modelbay
+from tools import faces
 
 ROOT = Path(__file__).resolve().parent.parent
 INDEX = "README.md"
@@ -70,8 +72,8 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 
 
 def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
-    """Remove the names of blocks that only the tests read, and links to files that are not in the site. Links that show a file
-    name show the title of its page."""
+    """Make tabs of faces. Remove the names of blocks that only the tests read, and links to files that are not in the site. Links
+    that show a file name show the title of its page."""
 
     def titled(link: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(page.file.src_uri), link[2]))
@@ -81,6 +83,10 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
     markdown = re.sub(r"\[([\w/.-]+\.md)\]\(([\w/.-]+\.md)(#[\w-]+)?\)", titled, markdown)
     markdown = re.sub(r"^```console simulator$", "```console", markdown, flags=re.MULTILINE)
     markdown = re.sub(r"^```toml (\S+)$", r'```toml title="\1"', markdown, flags=re.MULTILINE)
+    try:
+        markdown = faces.tabbed(markdown)
+    except faces.LonelyFace as error:
+        raise PluginError(f"{page.file.src_uri}: {error}") from None
     up = "../" * page.file.src_uri.count("/")
     for name, target in BESIDE.items():
         markdown = re.sub(rf"\]\((?:\.\./)*{name}((?:#[\w-]+)?)\)", rf"]({up}{target}\1)", markdown)
