@@ -99,6 +99,16 @@ def test_a_key_in_a_file_is_its_owners_alone(modelbay: Command):
     assert modelbay("ask", "Hi").code == 0
 
 
+def test_a_folder_that_cannot_be_created_is_named(modelbay: Command):
+    modelbay.configure(CONFIG)
+    (modelbay.home / "keys").symlink_to(modelbay.home / "missing")
+    ended = modelbay("key", "set", "sim", "--file", stdin=KEY)
+    assert (ended.code, ended.err) == (
+        1,
+        "error: HOME/keys cannot be written: File exists\n\nhint: check HOME/keys: it must be a folder\n",
+    )
+
+
 def test_a_file_elsewhere_is_named_whole(modelbay: Command, tmp_path: Path):
     other = tmp_path / "elsewhere" / "c.toml"
     other.parent.mkdir()

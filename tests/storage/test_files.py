@@ -32,6 +32,13 @@ def test_a_private_folder_has_private_parents_and_leaves_others_as_they_are(tmp_
         assert [mode(one) for one in (kept, kept / "home", kept / "home" / "gateway")] == [0o755, 0o700, 0o700]
 
 
+def test_a_folder_is_closed_to_others_also_if_it_exists(tmp_path: Path):
+    (open_one := tmp_path / "keys").mkdir(mode=0o755)
+    for folder in (open_one, tmp_path / "home" / "keys"):
+        files.close_to_others(folder)
+        assert mode(folder) == 0o700
+
+
 def test_the_home_is_private_although_its_first_file_is_in_a_subfolder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     Inside(tmp_path / "home", monkeypatch).done("client", "add", "editor")
     assert mode(tmp_path / "home") == 0o700

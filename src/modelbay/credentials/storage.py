@@ -4,7 +4,6 @@ The origin that a key was set for is stored next to it. If the URL in the config
 key is set again: a changed file must not send the key to another server.
 """
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
@@ -68,7 +67,7 @@ def keep_in_file(config: Config, provider: ProviderEntry, key: str, origin: Orig
         raise ConfigError(
             f'"{provider.id}" is not a valid file name', hint="rename the provider, or set api_key to {file:PATH}"
         )
-    _make_folder()
+    files.close_to_others(keys_folder())
     bound = path.with_name(path.name + ORIGIN)
     reference = f"{{file:{path}}}" if config.path.parent != home() else f"{{file:keys/{path.name}}}"
     with files.locked(keys_folder(), WAIT):  # another process could bind this key to its own origin
@@ -142,7 +141,7 @@ def _replace(secret: NewSecret, undo: list[Callable[[], object]]) -> None:
         {path.with_name(path.name + ORIGIN): str(secret.origin)} if secret.origin else {}
     )
     if secret.origin:
-        _make_folder()
+        files.close_to_others(keys_folder())
     with files.locked(keys_folder(), WAIT) if secret.origin else nullcontext():
         for file, text in contents.items():
             before = files.content_of(file)
@@ -326,13 +325,6 @@ def _forget_file(id: str) -> list[str]:
     for file in (path, path.with_name(path.name + ORIGIN)):
         _restore(file, None)
     return [str(path)]
-
-
-def _make_folder() -> None:
-    folder = keys_folder()
-    files.make_private(folder)
-    if sys.platform != "win32":
-        folder.chmod(0o700)
 
 
 def _restore(file: Path, content: bytes | None) -> None:

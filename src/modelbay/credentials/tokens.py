@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import re
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -83,7 +82,7 @@ class FileStore:
 
     def check(self, name: str) -> None:
         files.check_room(path_of(name), ROOM)
-        _private_folder(path_of(name).parent)
+        files.close_to_others(path_of(name).parent)
 
     def read(self, name: str) -> TokenSet | None:
         content = files.content_of(path_of(name))
@@ -91,7 +90,7 @@ class FileStore:
 
     def write(self, name: str, tokens: TokenSet) -> None:
         path = path_of(name)
-        _private_folder(path.parent)
+        files.close_to_others(path.parent)
         files.replace(path, files.content_of(path), _encoded(tokens))
 
     def delete(self, name: str) -> bool:
@@ -376,7 +375,7 @@ async def locked(name: str, sleep: Callable[[float], Awaitable[object]] = asynci
 
     path = path_of(name)
     try:
-        _private_folder(path.parent)
+        files.close_to_others(path.parent)
         lock = FileLock(f"{path}.lock", mode=files.PRIVATE)
         for _ in range(int(LOCK_WAIT / LOCK_POLL)):
             with contextlib.suppress(Timeout):
@@ -406,9 +405,3 @@ def _decoded(content: bytes, where: str) -> TokenSet | None:
         return decode_as(content, TokenSet)
     except MalformedReply:
         raise ConfigError(f"invalid login tokens in {where}", hint="log in again: `modelbay login`") from None
-
-
-def _private_folder(folder: Path) -> None:
-    files.make_private(folder)
-    if sys.platform != "win32":
-        folder.chmod(0o700)

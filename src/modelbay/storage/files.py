@@ -211,6 +211,18 @@ def create_folder(path: Path) -> None:
         make_private(path)
 
 
+def close_to_others(folder: Path) -> None:
+    """Creates a folder that only the owner can open. If it exists, as after a copy, others lose their access to it.
+
+    Raises:
+        ConfigError: it cannot be created or changed.
+    """
+    with _told(folder):
+        make_private(folder)
+        if sys.platform != "win32":  # access control lists are those of the user's profile
+            folder.chmod(0o700)
+
+
 def remove(path: Path, old: bytes) -> None:
     """Deletes a file, under its lock, so that it stays deleted after a power cut.
 
@@ -284,9 +296,10 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        folder = error.filename if error.errno == errno.EEXIST and error.filename else path.parent
         failure = FileError(
             f"{path} cannot be written: {error.strerror or error}",
-            hint=HINTS.get(error.errno or 0, "").format(folder=path.parent) or None,
+            hint=HINTS.get(error.errno or 0, "").format(folder=folder) or None,
             file=str(path),
         )
         failure.other_path = error.errno in OTHER_PATH
