@@ -114,6 +114,27 @@ def provider() -> Iterator[Site]:
         yield mine
 
 
+@pytest.mark.parametrize("switch", ["on", "off"])
+def test_the_app_refreshes_sources_that_are_due(tmp_path: Path, provider: Site, switch: str):
+    source = f'source = {{ kind = "manifest", url = "{provider.url}/v1/models?provider=true" }}'
+    entry = f'[providers.sample]\ntype = "openai"\nbase_url = "{provider.url}/v1"\napi_key = "{KEY}"\n{source}\n'
+    (tmp_path / "config.toml").write_text(f'default_model = "m"\n{entry}[models.m]\nprovider = "sample"\nmodel = "m"\n')
+    terminal = Terminal(tmp_path, environment={"MODELBAY_REFRESH": switch})
+    try:
+        terminal.sees("Ask something")
+        if switch == "on":
+            provider.waits_for("GET /v1/models?extended=true")
+            terminal.sees("Reloaded config.toml")
+            terminal.types("/model")
+            terminal.presses("Enter")
+            terminal.sees("sample/sim-thinker")
+        terminal.presses("Escape", "C-c", "C-c")
+        terminal.sees("left with 0")
+    finally:
+        terminal.close()
+    assert bool(provider.asked) == (switch == "on")
+
+
 @pytest.mark.parametrize("colour", ["in colour", "without colour"])
 def test_from_nothing_to_an_answer_and_out_again(tmp_path: Path, provider: Site, colour: str):
     terminal = Terminal(tmp_path, environment={"NO_COLOR": "1"} if colour == "without colour" else {})

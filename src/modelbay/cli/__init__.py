@@ -41,8 +41,8 @@ COMMANDS = {
 }
 """Commands and their lines in `--help`. Module and function have the command's name, or `import_` for a Python keyword."""
 
-KEPT_FRESH = ("ask", "chat", "model")
-"""The commands that start the daily refresh in a background process."""
+KEPT_FRESH = ("ask", "chat", "embed", "launch", "model")
+"""The commands that start the daily refresh in a background process at their end. The app starts it every hour."""
 
 HELP_NAMES = ["-h", "--help"]
 

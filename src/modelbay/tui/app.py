@@ -17,6 +17,7 @@ from modelbay.errors import ConfigError, UnknownModel
 from modelbay.onboarding import choose_models as choosing
 from modelbay.onboarding.choose_models import checked, level, levels
 from modelbay.onboarding.login import device as logging_in
+from modelbay.onboarding.sources import daily
 from modelbay.storage.paths import environment
 from modelbay.stored_chats.attachments import dragged
 from modelbay.stored_chats.stored_chat import StoredChat
@@ -105,6 +106,7 @@ class ModelbayApp(ConversationCommands):
         await self.push_screen(self.chat_screen)
         self.set_interval(WATCH, self._hang_up)
         self.set_interval(WATCH, self._watch)
+        self.set_interval(daily.HOUR, self._refresh_sources)
         self.call_later(self._begin)  # after the composer has the focus, which the same queue sets
 
     def apply_theme(self, name: str) -> None:
@@ -153,6 +155,11 @@ class ModelbayApp(ConversationCommands):
             elif event.is_printable and event.character:
                 self.chat_screen.composer.insert(event.character)
         self._start_worker(self.start)
+        self._refresh_sources()
+
+    def _refresh_sources(self) -> None:
+        """Starts the daily refresh in a background process, if it is due; `_watch` then reloads config.toml."""
+        self.run_worker(partial(daily.start, self.state.config.path), thread=True)
 
     def _handle_exception(self, error: Exception) -> None:
         """Called by Textual, which would end the app and print local variables, including keys."""

@@ -1,8 +1,8 @@
 """The automatic refresh: once a day, in a background process that never prompts.
 
-A command calls `start` when it has finished. `start` reads the time of one file and at most once an hour starts the
-background process, which reads the configuration and refreshes the providers that are due (`refresh_due`). To disable it,
-set `MODELBAY_REFRESH=off`, or `refresh_interval_ms = 0` in `[model_catalog]` (a key of Kimi Code). With the environment
+A command calls `start` when it has finished, and the app every hour. `start` reads the time of one file and at most once an hour
+starts the background process, which reads the configuration and refreshes the providers that are due (`refresh_due`). To disable
+it, set `MODELBAY_REFRESH=off`, or `refresh_interval_ms = 0` in `[model_catalog]` (a key of Kimi Code). With the environment
 variable `CI` it is disabled unless `MODELBAY_REFRESH=on`.
 """
 
