@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from modelbay import sync
 from modelbay.config.load import load
 from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources import merge as merging
@@ -221,7 +223,54 @@ def test_a_model_that_the_user_removed_returns_only_if_it_is_added_again(bay: In
     assert "acme/old" in bay.text
 
 
-def test_without_a_cache_the_source_overwrites_values(bay: Inside, acme: Site) -> None:
+def test_a_deleted_cache_loses_no_change_of_the_user(bay: Inside, acme: Site) -> None:
+    text = bay.text.replace("128000", "1")
+    bay.file.write_text(text[: text.index('[models."acme/old"]')])
+    shutil.rmtree(bay.home / "cache", ignore_errors=True)
+    assert bay.done("provider", "refresh", "acme") == "acme: up to date\n"
+    assert "acme/old" not in bay.text
+    assert load(bay.file).models["acme/large"].listed["limit"]["context"] == 1
+
+
+def test_a_deleted_cache_does_not_hide_changes_of_a_providers_own_list(bay: Inside, acme: Site) -> None:
+    acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "b"}]}
+    bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--all-models")
+    acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "c"}]}
+    shutil.rmtree(bay.home / "cache", ignore_errors=True)
+    assert bay.done("provider", "refresh", "plain").splitlines() == [
+        "plain: 1 new, 1 removed",
+        "  + plain/c",
+        "  - plain/b",
+    ]
+
+
+def test_a_list_that_was_only_shown_does_not_count_as_refreshed(bay: Inside, acme: Site) -> None:
+    acme.pages["/v1/models"] = {"data": [{"id": "a"}]}
+    bay.done("provider", "add", f"{acme.url}/v1", "--id", "plain", "--api-key", KEY, "--all-models")
+    acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "c"}]}
+    with sync.Hub(load(bay.file)) as hub:
+        hub.discover("plain")
+    assert "  + plain/c" in bay.done("provider", "refresh", "plain").splitlines()
+
+
+def test_a_state_that_cannot_be_read_stops_the_refresh(bay: Inside, acme: Site) -> None:
+    bay.file.write_text(bay.text.replace("128000", "1"))
+    state = merging.path_of("acme")
+    state.unlink()
+    state.mkdir()
+    run = bay("provider", "refresh", "acme")
+    assert (run.code, "sources/acme.json cannot be read: Is a directory" in run.err) == (1, True)
+    assert load(bay.file).models["acme/large"].listed["limit"]["context"] == 1
+
+
+def test_a_state_that_cannot_be_written_is_a_warning(bay: Inside, acme: Site) -> None:
+    merging.path_of("more").with_suffix(".json.lock").mkdir()
+    run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--id", "more", "--api-key", KEY, "--yes")
+    assert run.code == 0
+    assert "warning: the next refresh of more may keep old values as your changes: HOME/sources" in run.err
+
+
+def test_without_the_last_state_the_source_overwrites_values(bay: Inside, acme: Site) -> None:
     bay.file.write_text(bay.text.replace("128000", "1"))
     merging.forget("acme")
     run = bay("provider", "refresh", "acme")
@@ -517,7 +566,7 @@ def test_a_vendor_without_a_list_is_not_requested(bay: Inside) -> None:
     assert "No provider has a source to refresh from" in bay("provider", "refresh").err
 
 
-def test_the_cache_of_a_removed_provider_is_deleted(bay: Inside, acme: Site) -> None:
+def test_the_state_of_a_removed_provider_is_deleted(bay: Inside, acme: Site) -> None:
     assert merging.recall("acme") is not None
     bay.done("provider", "remove", "acme", "--yes")
     assert merging.recall("acme") is None

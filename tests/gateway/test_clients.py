@@ -1,6 +1,7 @@
 """Client keys: who may call the gateway, in a file that several processes read and change."""
 
 import re
+import shutil
 import stat
 import sys
 import traceback
@@ -17,7 +18,6 @@ import pytest
 from modelbay.errors import ConfigError, FileError
 from modelbay.gateway.clients import ALPHABET, DIGITS, LOCAL, MARKED, PREFIX, USES, ClientKeys, new_key
 from modelbay.secrecy import KEY, redact
-from modelbay.storage.cache import Cache
 from tests.cli.inside import Inside
 from tests.gateway.running import KEY as RUNNING_KEY
 from tests.gateway.running import running
@@ -273,15 +273,23 @@ def test_the_last_use_is_noted_once_a_minute(bay: Inside) -> None:
     assert keys.last_use(client) is None
 
     def noted() -> bool:
-        Cache().drop(USES, "Me")
+        for file in (bay.home / USES).glob("*"):
+            file.unlink()
         keys.find(key)
-        return Cache().changed(USES, "Me") is not None
+        return [file.name for file in (bay.home / USES).glob("*")] == ["%4De"]
 
     assert noted()
     clock[0] += MARKED - 1
     assert not noted()
     clock[0] += 1
     assert noted()
+
+
+def test_the_last_use_survives_a_deleted_cache(bay: Inside) -> None:
+    keys = ClientKeys()
+    keys.find(keys.add("me"))
+    shutil.rmtree(bay.home / "cache", ignore_errors=True)
+    assert '"last_used": null' not in bay.done("client", "list", "--json")
 
 
 def test_the_use_of_an_earlier_client_of_the_same_name_does_not_count(bay: Inside) -> None:

@@ -109,7 +109,7 @@ def _gateway_tour(config: Path) -> None:
     from modelbay.serving.server import HttpServer, listen, url_of
 
     cache = Cache(config.parent / "cache")
-    clients = ClientKeys(config.with_name("clients.json"), cache=cache)
+    clients = ClientKeys(config.with_name("clients.json"), uses=config.with_name("clients"))
     key = str(clients.add("demo"))
     listener = listen("127.0.0.1", 0)
     url = url_of("127.0.0.1", listener.getsockname()[1])

@@ -13,6 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from hashlib import sha256
@@ -27,8 +28,8 @@ from modelbay.json_text import decode_as
 from modelbay.logs import LOG
 from modelbay.secrecy import Hidden, register
 from modelbay.storage import files
-from modelbay.storage.cache import Cache
-from modelbay.storage.paths import home
+from modelbay.storage.cache import file_name
+from modelbay.storage.paths import data_dir, home
 
 LOCAL = "local"
 """The client of programs on this machine."""
@@ -49,7 +50,7 @@ WAIT = 10.0
 MARKED = 60.0
 """Seconds after which the use of a key is noted again."""
 USES = "clients"
-"""The cache folder with the last use of each client."""
+"""The folder with a file for each client, whose time is that of its last use."""
 
 
 class GatewayClient(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,14 +74,14 @@ class ClientKeys:
     """The clients in a file. Default: the file in modelbay's home."""
 
     def __init__(
-        self, file: Path | None = None, *, cache: Cache | None = None, now: Callable[[], float] = time.time
+        self, file: Path | None = None, *, uses: Path | None = None, now: Callable[[], float] = time.time
     ) -> None:
         folder = home() / "gateway"
         self.file = file or folder / "clients.json"
         self.local_file = self.file.with_name("local-key")
         """The key of the client `local`, readable by its owner only."""
         self._now = now
-        self._cache = cache or Cache()
+        self._uses = uses or data_dir() / USES
         self._identity: tuple[int, ...] | None = None
         self._by_digest: dict[str, GatewayClient] = {}
         self._by_key: dict[str, GatewayClient] = {}
@@ -192,15 +193,23 @@ class ClientKeys:
         return key
 
     def last_use(self, client: GatewayClient) -> datetime | None:
-        """The time of its last request, to the minute; None if it sent none, or the cache was cleared."""
-        used = self._cache.changed(USES, client.name)
-        return datetime.fromtimestamp(int(used), UTC) if used and used >= client.created.timestamp() else None
+        """The time of its last request, to the minute; None if it sent none."""
+        try:
+            used = self._use_of(client).stat().st_mtime
+        except OSError:
+            return None
+        return datetime.fromtimestamp(int(used), UTC) if used >= client.created.timestamp() else None
 
     def _mark(self, client: GatewayClient) -> None:
         now = self._now()
         if now - self._marked.get(client.sha256, 0) >= MARKED:
             self._marked[client.sha256] = now
-            self._cache.write(b"", USES, client.name)
+            with suppress(OSError):  # a request must not fail for it
+                files.make_private(self._uses)
+                self._use_of(client).touch(mode=files.PRIVATE)
+
+    def _use_of(self, client: GatewayClient) -> Path:
+        return self._uses / file_name(client.name)
 
     def _refresh(self) -> None:
         """Reads the file if it is not the one that was read last."""

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from modelbay.catalog.lookup import Catalog
 from modelbay.config import changes
 from modelbay.config.changes import WriteResult
 from modelbay.config.edit import Edit, Edited, apply
@@ -9,7 +10,8 @@ from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import Config, Table
 from modelbay.draft import joined
 from modelbay.onboarding.choose_models import ENDING, settle_default
-from modelbay.onboarding.probe import Detected, remember
+from modelbay.onboarding.probe import Detected
+from modelbay.onboarding.sources import own_list
 
 
 def add(
@@ -39,6 +41,17 @@ def add(
     if not dry_run:
         remember(config, detected)
     return edited
+
+
+def remember(config: Config, detected: Detected) -> None:
+    """Stores the list, so that its facts about models are available later, and the next refresh knows what is new."""
+    if detected.discovery is None:
+        return
+    _, found = joined(config, detected.draft)
+    if found.provider.source is None:
+        own_list.remember(found, detected.discovery, Catalog())
+    else:
+        Catalog().remember(found, detected.discovery)
 
 
 def _spoken(config: Config, detected: Detected, tables: dict[str, Table]) -> dict[str, Table]:

@@ -33,7 +33,6 @@ from modelbay.providers import urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.upstream import Upstream
 from modelbay.secrecy import masked_url
-from modelbay.storage.cache import Cache
 
 ELSEWHERE = (404, 405)
 """Statuses for a wrong path. With any other status the path exists, so another path is not tried."""
@@ -111,13 +110,6 @@ async def fetched(config: Config, made: Draft, url: str) -> Json:
         raise MalformedReply(f"{url} is not a JSON document") from None
     finally:
         await line.aclose()
-
-
-def remember(config: Config, detected: Detected) -> None:
-    """Stores the list, so that its facts about models are available later."""
-    if detected.discovery is not None:
-        _, found = joined(config, detected.draft)
-        Catalog(Cache()).remember(found, detected.discovery)
 
 
 def listed(models: list[Listed], found: Upstream, catalog: Catalog) -> list[Model]:

@@ -116,10 +116,10 @@ def _remembered(old: str, new: str, *, moves: bool) -> None:
         catalog.probes.copy(old, new)
         if moves:
             catalog.probes.forget(old)
-    for folder in ("lists", merging.FOLDER):
-        data = cache.read(folder, f"{old}.json")
-        if data is not None:
-            cache.write(data, folder, f"{new}.json")
+    if (data := cache.read("lists", f"{old}.json")) is not None:
+        cache.write(data, "lists", f"{new}.json")
+    if (memory := merging.recall(old)) is not None:
+        merging.remember(new, memory)
     if moves:
         catalog.forget(old)
-        merging.forget(old, cache)
+        merging.forget(old)

@@ -24,7 +24,7 @@ class Cache:
 
     def path(self, *names: str) -> Path:
         """Path of the file with that name. A name may contain any characters; each name is one path component."""
-        return self.folder.joinpath(*(_file_name(name) for name in names))
+        return self.folder.joinpath(*(file_name(name) for name in names))
 
     def read(self, *names: str) -> bytes | None:
         try:
@@ -61,7 +61,7 @@ class Cache:
             return None
 
 
-def _file_name(name: str) -> str:
+def file_name(name: str) -> str:
     """The name encoded so that every file system accepts it, no name leaves the folder, and no two names are the same file:
     some file systems ignore case and reserve device names.
     """

@@ -9,10 +9,11 @@ from modelbay.config.schema import Config, Table
 from modelbay.draft import Draft
 from modelbay.errors import ConfigError, MalformedReply
 from modelbay.onboarding import key_storage
+from modelbay.onboarding.add import remember
 from modelbay.onboarding.choose_models import preferred
 from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.login.device import vendor_of
-from modelbay.onboarding.probe import Detected, detect, remember
+from modelbay.onboarding.probe import Detected, detect
 from modelbay.onboarding.sources import managed
 from modelbay.providers.vendor import LoginMethod
 

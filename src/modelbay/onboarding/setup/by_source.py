@@ -11,8 +11,9 @@ from modelbay.config.schema import Config
 from modelbay.errors import AuthenticationFailed, ModelbayError, PermissionDenied, SourceError
 from modelbay.model import Model
 from modelbay.onboarding import fields
+from modelbay.onboarding.add import remember
 from modelbay.onboarding.key_storage import KeyedEdit
-from modelbay.onboarding.probe import Detected, remember
+from modelbay.onboarding.probe import Detected
 from modelbay.onboarding.setup.connection import ask_for_models, check_refused, connection_of, why
 from modelbay.onboarding.setup.questions import check_rows, key_problem, refused_token_hint
 from modelbay.onboarding.setup.run import SetupRun

@@ -18,10 +18,11 @@ from modelbay.credentials.credential import key_names
 from modelbay.draft import Draft, host_of, model_tables, serves_without_key
 from modelbay.errors import ConfigError
 from modelbay.onboarding import fields, key_storage
+from modelbay.onboarding.add import remember
 from modelbay.onboarding.choose_models import marked_at_first
 from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.login.device import check_editable
-from modelbay.onboarding.probe import Detected, remember
+from modelbay.onboarding.probe import Detected
 from modelbay.onboarding.setup.by_address import (
     alias_of,
     check_not_native,

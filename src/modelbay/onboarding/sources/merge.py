@@ -1,11 +1,13 @@
 """Updates models in `config.toml` from their source, and keeps the user's own changes.
 
 `Ownership` names the keys that a source sets. If the value of such a key is not the one that the source wrote last time, the
-user changed it, and it is kept. The written values are stored in the cache folder. If the cache is cleared, the source
-overwrites such values again. All other keys, such as `overrides`, are always the user's.
+user changed it, and it is kept. All other keys, such as `overrides`, are always the user's. The written values cannot be fetched
+again, so they are stored with the user's data, and not in the cache.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from time import time
 
 import msgspec
@@ -18,11 +20,16 @@ from modelbay.config.edit import Edit
 from modelbay.config.schema import Table
 from modelbay.config.toml.scan import Keys
 from modelbay.config.toml.values import path_text, same, text_of
-from modelbay.errors import MalformedReply
+from modelbay.errors import ConfigError, MalformedReply
 from modelbay.json_text import decode_as
-from modelbay.storage.cache import Cache
+from modelbay.logs import LOG
+from modelbay.storage import files
+from modelbay.storage.cache import file_name
+from modelbay.storage.paths import data_dir
 
 FOLDER = "sources"
+WAIT = 10.0
+"""Seconds to wait for another program's write."""
 
 
 class Ownership(Struct, frozen=True):
@@ -30,7 +37,7 @@ class Ownership(Struct, frozen=True):
 
     keys: frozenset[str]
     wrote: Callable[[str, str, Table], bool]
-    """Whether a source wrote a model, judged by provider ID, alias and table. Used if the cache has no record."""
+    """Whether a source wrote a model, judged by provider ID, alias and table. Used if its last state is unknown."""
 
 
 class Memory(Struct):
@@ -38,11 +45,14 @@ class Memory(Struct):
 
     base_url: str = ""
     models: dict[str, Table] = field(default_factory=dict)
-    """The values that it wrote for each model, by model ID."""
+    """The values that it wrote for each model, by model ID. The provider's own list writes none: their values are
+    empty, or have the `kind` of a model that is not for chat."""
     when: float = 0
     """Unix time of the last successful refresh."""
     tried: float = 0
     """Unix time of the last automatic refresh, successful or not."""
+    list_url: str = ""
+    """URL of the list, if the source is the provider's own list."""
 
 
 class Merged(Struct):
@@ -85,21 +95,38 @@ class WrittenProvider(Struct, kw_only=True):
         return self.models.empty and not (self.new or self.gone or self.moved or self.changed)
 
 
-def recall(provider: str, cache: Cache | None = None) -> Memory | None:
-    """The stored state of a provider's source; None: there is none."""
-    data = (cache or Cache()).read(FOLDER, f"{provider}.json")
+def recall(provider: str) -> Memory | None:
+    """The stored state of a provider's source; None: there is none.
+
+    Raises:
+        ConfigError: the file cannot be read. Without it, the user's changes would be overwritten.
+    """
+    data = files.content_of(path_of(provider))
     try:
         return decode_as(data, Memory) if data else None
     except MalformedReply:
         return None
 
 
-def remember(provider: str, memory: Memory, cache: Cache | None = None) -> None:
-    (cache or Cache()).write(msgspec.json.encode(memory, enc_hook=str), FOLDER, f"{provider}.json")
+def remember(provider: str, memory: Memory) -> None:
+    """Stores the state of a provider's source. The configuration is already written, so a problem is only logged."""
+    path = path_of(provider)
+    try:
+        with files.locked(path, WAIT):
+            files.replace(path, files.content_of(path), msgspec.json.encode(memory, enc_hook=str))
+    except ConfigError as error:
+        LOG.warning("the next refresh of %s may keep old values as your changes: %s", provider, error.message)
 
 
-def forget(provider: str, cache: Cache | None = None) -> None:
-    (cache or Cache()).drop(FOLDER, f"{provider}.json")
+def forget(provider: str) -> None:
+    """Removes the stored state of a provider's source: another provider with its ID starts without it."""
+    with suppress(OSError):
+        path_of(provider).unlink()
+
+
+def path_of(provider: str) -> Path:
+    """The file with the state of a provider's source."""
+    return data_dir() / FOLDER / file_name(f"{provider}.json")
 
 
 def seen(base_url: str, models: Mapping[str, Table], last: Memory | None = None, gaps: Gaps | None = None) -> Memory:

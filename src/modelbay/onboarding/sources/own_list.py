@@ -1,4 +1,8 @@
-"""Refreshing providers without another source, from their own lists of models."""
+"""Refreshing providers without another source, from their own lists of models.
+
+A refresh compares the list with that of the last refresh. That one cannot be fetched again, so it is remembered like the state of
+any source. The cache has the facts of the list, for display.
+"""
 
 from msgspec import Struct, to_builtins
 
@@ -13,6 +17,7 @@ from modelbay.onboarding.sources import merge as merging
 from modelbay.onboarding.sources.answer import LIST, SourceUpdate
 from modelbay.onboarding.sources.merge import Memory, Ownership, WrittenProvider
 from modelbay.providers.upstream import Upstream, upstream
+from modelbay.secrecy import masked_url
 
 OWNER = Ownership(frozenset(), lambda provider, alias, table: False)
 """A model from a provider's own list has only its ID in the file, so the list sets no keys."""
@@ -22,27 +27,46 @@ async def of_list(config: Config, line: ProviderClient, entry: ProviderEntry) ->
     """Reads a provider's own list of models."""
     found = upstream(config, entry)
     catalog = Catalog()
-    before = catalog.seen(found)
+    before, last = catalog.seen(found), _last(found)
     discovery = await discover(config, entry, line.fetch)
-    _add_gaps(discovery, before)
+    _add_gaps(discovery, last)
 
     def write(edit: Edit, agreed: bool) -> list[WrittenProvider]:
-        return [_written(edit, found, before, discovery)]
+        return [_written(edit, found, before, last, discovery)]
 
-    def remember(agreed: bool) -> None:
-        catalog.remember(found, discovery)
-        merging.remember(entry.id, merging.seen(found.base_url, {}))
+    return SourceUpdate(
+        kind=LIST,
+        providers=[entry.id],
+        write=write,
+        remember=lambda agreed: remember(found, discovery, catalog),
+    )
 
-    return SourceUpdate(kind=LIST, providers=[entry.id], write=write, remember=remember)
+
+def remember(found: Upstream, discovery: Discovery, catalog: Catalog) -> None:
+    """Stores a provider's list: its facts in the catalog, and its models for the next refresh."""
+    catalog.remember(found, discovery)
+    models: dict[str, Table] = {one.id: {} if one.chats else {"kind": one.kind} for one in discovery.models}
+    memory = merging.seen(found.base_url, models, _last(found), discovery.gaps)
+    memory.list_url = masked_url(discovery.url)
+    merging.remember(found.provider.id, memory)
 
 
-def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discovery) -> WrittenProvider:
+def _last(found: Upstream) -> Memory | None:
+    """The list at the last refresh, if it is from the same base URL."""
+    last = merging.recall(found.provider.id)
+    return last if last is not None and last.base_url == found.base_url else None
+
+
+def _written(
+    edit: Edit, found: Upstream, before: Seen | None, last: Memory | None, discovery: Discovery
+) -> WrittenProvider:
     """Updates the user's models from the list. New models are added only if the user had all models of the list before."""
     id = found.provider.id
     listed = {one.id: one for one in discovery.models if one.chats and one.status != "inactive"}
-    seen = before.models.values() if before else ()
     mine = {str(table.get("name") or table.get("model")): alias for alias, table in edit.models_of(id).items()}
-    had: dict[str, Table] = {one.id: {} for one in seen if one.chats or one.id in mine}
+    had: dict[str, Table] = {
+        one: {} for one, table in (last.models if last else {}).items() if not table or one in mine
+    }
     former: dict[str, str] = {}
     for ids in (mine, had):
         for wire_id, old in renamed(listed, ids.keys() - discovery.gaps.entries.keys()).items():
@@ -62,8 +86,8 @@ def _written(edit: Edit, found: Upstream, before: Seen | None, discovery: Discov
                 said = _differences(earlier.facts, listed[wire_id].facts)
                 if said:
                     written.models.changed.setdefault(alias, []).extend(said)
-        if new and not takes_all:
-            written.notes.append(f"new in the list: {', '.join(new[:5])}{' …' * (len(new) > 5)}")
+    if last is not None and new and not takes_all:
+        written.notes.append(f"new in the list: {', '.join(new[:5])}{' …' * (len(new) > 5)}")
     return written
 
 
@@ -77,14 +101,15 @@ def _default_unlisted(edit: Edit, mine: dict[str, str], discovery: Discovery, ke
     return [f"kept the default model {default}, which is not in the list"]
 
 
-def _add_gaps(discovery: Discovery, before: Seen | None) -> None:
+def _add_gaps(discovery: Discovery, last: Memory | None) -> None:
     """Marks a list as incomplete if it is empty or has another URL than before: it does not show which models were removed."""
     gaps = discovery.gaps
     gaps.entries |= {one.id: f"its kind is {one.kind}" for one in discovery.models if not one.chats}
     if not discovery.models:
         gaps.reasons.append("the list is empty")
-    if before is not None and before.url != discovery.url:
-        gaps.reasons.append(f"the list moved from {before.url} to {discovery.url}")
+    url = masked_url(discovery.url)
+    if last is not None and last.list_url and last.list_url != url:
+        gaps.reasons.append(f"the list moved from {last.list_url} to {url}")
 
 
 def _differences(old: Facts, new: Facts) -> list[str]:
