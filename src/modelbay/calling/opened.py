@@ -222,10 +222,15 @@ class Opened:
             ModelbayError: the reply failed before it showed anything.
         """
         self._consume = consume
+        failed: ModelbayError | None = None
         try:
             await self._reader.push(self._pass_on)
         except _FailedBefore as failure:
-            raise failure.error from None
+            failed = failure.error
+        finally:
+            del self._consume  # it may refer to this call: the memory of both would wait for the garbage collector
+        if failed is not None:  # raised out here, because its context would be an error that holds it
+            raise failed
 
     def _pass_on(self, events: list[Event]) -> None:
         """Give events to the consumer; keep them until one shows something, or the reply ends."""

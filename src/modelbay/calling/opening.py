@@ -21,7 +21,7 @@ from modelbay.events import Warned
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, preview_lessons, stop_thinking
 from modelbay.providers.unknown_fields import without_previews
 from modelbay.routing.retry import Attempts, Policy, decide, heed
-from modelbay.secrecy import redact
+from modelbay.secrecy import redact, without_frames
 
 MOST_LESSONS = 8
 """Maximum number of adaptations of one call that do not count as attempts."""
@@ -98,6 +98,7 @@ class Opening:
     def _failed(self, error: ModelbayError) -> Warned:
         """The warning about the next attempt, and about changes for it. Raises the error if there is none."""
         attempts = self.sending.attempts
+        without_frames(error)  # they refer to the attempt, whose memory would wait for the garbage collector
         if isinstance(error, BadRequest) and attempts.left and (change := _change(error, self.sending)):
             # nothing was generated, and an agent's request may have several fields that are unknown
             attempts.limit += bool(change.lessons) and attempts.limit < self._policy.attempts + MOST_LESSONS

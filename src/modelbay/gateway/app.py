@@ -37,6 +37,7 @@ class GatewayApp(RequestHandler):
         finally:
             visit.responder.stop()
             self._log.write(visit)
+            visit.drop_frames()
             self._gateway.leave(revision)
 
     async def aclose(self) -> None:

@@ -337,7 +337,7 @@ class Exchange:
             self._note(events, prepared.conversation)
 
         await self._relay(prepared, consume)
-        opened = call[0]
+        opened = call.pop()  # `consume` must not refer to it any more
         self.attempts = opened.attempts
         if self.error is not None:
             raise self.error

@@ -60,8 +60,9 @@ class Stores:
 
     async def restored(self, client: str, target: Target, conversation: Conversation) -> Conversation:
         """The conversation with the reasoning state that the client did not send back."""
-        if self._reasoning is None or all(turn.role != "assistant" for turn in conversation.turns):
+        if not self.has_state or all(turn.role != "assistant" for turn in conversation.turns):
             return conversation
+        assert self._reasoning is not None
         return await to_thread(self._reasoning.restore, client, target, conversation)
 
     async def keep_reasoning(self, client: str, target: Target, conversation: Conversation, reply: Reply) -> None:

@@ -22,7 +22,7 @@ from modelbay.gateway.side_call import SideCall
 from modelbay.json_text import encode
 from modelbay.logs import LOG
 from modelbay.protocols.codec import codec
-from modelbay.secrecy import Hidden
+from modelbay.secrecy import Hidden, without_frames
 from modelbay.serving import refusals
 from modelbay.serving.http_request import ClientLeft, HttpRequest
 from modelbay.serving.keys import keys_of, query_without_key
@@ -88,6 +88,12 @@ class Visit:
             said = Exception("internal error of the gateway; its log has the details")
             status, body = codec(self._spoken()).render_error(said)
             self._refuse(ErrorResponse(status, body, [JSON]))
+
+    def drop_frames(self) -> None:
+        """Remove the tracebacks of errors. Their frames refer to this request, which would wait for the garbage collector."""
+        for failed in (self, self.exchange):
+            if failed is not None and failed.error is not None:
+                without_frames(failed.error)
 
     def _left(self) -> None:
         """Stop as soon as the client closes the connection before the end of the response."""

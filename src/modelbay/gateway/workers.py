@@ -1,6 +1,7 @@
 """Runs the gateway: in this process, or in several worker processes on one socket."""
 
 import contextlib
+import gc
 import logging
 import multiprocessing
 import os
@@ -92,7 +93,13 @@ def _serve(
     in_progress: OneProcess | SharedCounts,
     ready: Callable[[], object] | None = None,
 ) -> None:
-    app = GatewayApp(gateway_of(options), AccessLog(sys.stderr, options.log_format), in_progress, ready)
+    def serves() -> None:
+        # an agent's request makes thousands of objects; the collections that they cause would visit the whole program each time
+        gc.freeze()
+        if ready is not None:
+            ready()
+
+    app = GatewayApp(gateway_of(options), AccessLog(sys.stderr, options.log_format), in_progress, serves)
     HttpServer(app, listener, drain=DRAIN).run()
 
 

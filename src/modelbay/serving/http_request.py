@@ -235,6 +235,7 @@ class HttpRequest:
 
     def _complete(self) -> None:
         self.response_complete = True
+        self.source = None  # it refers to this request
         if not self.disconnected:
             self.on_response()
 

@@ -127,7 +127,7 @@ class DirectResponse(Response):
             self._abort()
             raise
         if self._error is not None and not self.status:
-            raise self._error
+            raise self._taken_error()
         return self
 
     # --- for the caller ---
@@ -157,7 +157,7 @@ class DirectResponse(Response):
                     self._since = self._loop.time()
                     await self._wait()
             if self._error is not None:
-                raise self._error
+                raise self._taken_error()
         finally:
             if not self._finished:
                 self._abort()
@@ -212,9 +212,14 @@ class DirectResponse(Response):
         finally:
             self._abort()
             self._consume = None  # it refers to this response
-        error = self._error
-        if error is not None and not (self._finished and isinstance(error, ModelbayError)):
-            raise error
+        if self._error is not None and not (self._finished and isinstance(self._error, ModelbayError)):
+            raise self._taken_error()
+
+    def _taken_error(self) -> BaseException:
+        """The error, to be raised. It is not kept: the frames in its traceback refer to this response."""
+        error, self._error = self._error, None
+        assert error is not None
+        return error
 
     def _begin(self, consume: Callable[[bytes], None], limited: Limited) -> None:
         if self._consume is None:
