@@ -495,7 +495,7 @@ def test_a_missing_file_is_not_created_again(desk: Desk):
 @pytest.mark.parametrize("name", [name for name in NAMES if not by_name(name).changes_file])
 def test_an_agent_whose_file_is_not_changed_refers_to_the_export(desk: Desk, name: str):
     run = desk("configure", name, "--gateway")
-    assert run.code == 2 and f"that `modelbay export {name} --gateway` prints" in run.err
+    assert run.code == 2 and f"copy the output of `modelbay export {name} --gateway` into it" in run.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["claude", "--gateway"], ["claude", "--undo"], ["--keys", "--undo"]])

@@ -286,8 +286,9 @@ def test_wrong_options_are_reported(desk: Desk, text: str, arguments: tuple[str,
     assert said in run.err
 
 
-def test_a_provider_that_an_agent_cannot_use_is_offered_through_the_gateway(desk: Desk) -> None:
-    run = desk("export", "codex", "claude")
+@pytest.mark.parametrize("command", ["export", "configure"])
+def test_a_provider_that_an_agent_cannot_use_is_offered_through_the_gateway(desk: Desk, command: str) -> None:
+    run = desk(command, "codex", "claude")
     assert run.code == 1
     assert "Codex supports only OpenAI Responses, and provider claude uses Anthropic Messages" in run.err
-    assert "hint: use it through the gateway: `modelbay export codex --gateway`" in run.err
+    assert "hint: use it through the gateway: pass --gateway instead of claude" in run.err

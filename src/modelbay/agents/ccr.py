@@ -218,7 +218,7 @@ def _base(url: str, protocol: Protocol) -> str:
 def _write(providers: list[ExportedProvider]) -> ExportedConfig:
     exported = ExportedConfig("json", lists=LISTS)
     for provider in providers:
-        check_supported(AGENT.id, AGENT.title, provider, query=True)
+        check_supported(AGENT.title, provider, query=True)
         key = _key(provider, exported)
         groups = provider.groups(ENDINGS)
         for group in groups:

@@ -372,14 +372,13 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
     if others:
         names = ", ".join(provider.id for provider in providers)
         raise refused(
-            AGENT.id,
             provider.id,
             f"{AGENT.title} supports only one provider",
-            f"name one of {names}: `modelbay export claude`",
+            f"name one of {names}",
         )
     if provider.query or provider.query_removed:
         raise refused(
-            AGENT.id, provider.id, f"{AGENT.title} does not support the query in the base URL of provider {provider.id}"
+            provider.id, f"{AGENT.title} does not support the query in the base URL of provider {provider.id}"
         )
     if provider.upstream.preset and provider.upstream.preset.addressing == "vertexai":
         _write_vertex(provider, exported)

@@ -170,18 +170,16 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
     exported = ExportedConfig("json", new_file={("version",): 1, ("modes",): {}})
     used: dict[str, str] = {}
     for provider in providers:
-        check_supported(AGENT.id, AGENT.title, provider)
+        check_supported(AGENT.title, provider)
         default = provider.default_model or (provider.models[0] if provider.models else None)
         if default is None:
             add = f"`modelbay provider edit {shlex.quote(provider.id)} --add-model MODEL`"
-            raise refused(
-                AGENT.id, provider.id, f"{AGENT.title} needs a model of provider {provider.id}", f"add one: {add}"
-            )
+            raise refused(provider.id, f"{AGENT.title} needs a model of provider {provider.id}", f"add one: {add}")
         protocol = provider.protocols.get(default.alias, provider.protocol)
         name = ENTRIES[protocol]
         if name in used:
             why = f"{AGENT.title} supports one provider for each protocol: {used[name]} and {provider.id} have the same"
-            raise refused(AGENT.id, provider.id, why, f"name one of them: `modelbay export {AGENT.id}`")
+            raise refused(provider.id, why, "name one of them")
         used[name] = provider.id
         exported.settings["providers", name] = {
             "settings": _settings(provider, default, protocol, name),

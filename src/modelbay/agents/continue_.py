@@ -249,7 +249,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
         "yaml", lists=LISTS, new_file={("name",): "modelbay", ("version",): "1.0.0", ("schema",): "v1"}
     )
     for provider in providers:
-        check_supported(AGENT.id, AGENT.title, provider, vertex=True)
+        check_supported(AGENT.title, provider, vertex=True)
         key, options = _key(provider, exported), _options(provider)
         for model in provider.models:
             name = _name(model, exported)

@@ -285,7 +285,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
     exported = ExportedConfig("json", lists=LISTS, new_file={("$schema",): "https://charm.land/crush.json"})
     exported.problems = lambda file, data: _problems(exported, file)
     for provider in providers:
-        check_supported(AGENT.id, AGENT.title, provider)
+        check_supported(AGENT.title, provider)
         groups = provider.groups(ENDINGS)
         for group in groups:
             exported.settings["providers", group.id] = _entry(provider, group, exported)

@@ -156,15 +156,13 @@ def absolute(config: Config, kind: str, rest: str) -> str:
     return f"{{{kind}:{rest}}}"
 
 
-def refused(agent: str, id: str, message: str, hint: str | None = None) -> Unsupported:
+def refused(id: str, message: str, hint: str | None = None) -> Unsupported:
     """The error for a provider that an agent cannot use. The gateway can use any provider."""
-    hint = hint or f"use it through the gateway: `modelbay export {agent} --gateway`"
+    hint = hint or f"use it through the gateway: pass --gateway instead of {id}"
     return Unsupported(message, setting="provider", hint=hint, provider=id)
 
 
-def check_supported(
-    agent: str, title: str, provider: ExportedProvider, *, query: bool = False, vertex: bool = False
-) -> None:
+def check_supported(title: str, provider: ExportedProvider, *, query: bool = False, vertex: bool = False) -> None:
     """Checks what many agents cannot send: a `query` in the base URL, and Google's credentials at `vertex`.
 
     Raises:
@@ -172,13 +170,9 @@ def check_supported(
     """
     preset = provider.upstream.preset
     if not query and (provider.query or provider.query_removed):
-        raise refused(
-            agent, provider.id, f"{title} does not support the query in the base URL of provider {provider.id}"
-        )
+        raise refused(provider.id, f"{title} does not support the query in the base URL of provider {provider.id}")
     if not vertex and preset is not None and preset.addressing == "vertexai":
-        raise refused(
-            agent, provider.id, f"{title} cannot use Google's credentials, which provider {provider.id} needs"
-        )
+        raise refused(provider.id, f"{title} cannot use Google's credentials, which provider {provider.id} needs")
 
 
 def auth_headers(*table: str) -> tuple[Keys, ...]:

@@ -77,7 +77,7 @@ def _protocol_of(config: Config, entry: ProviderEntry, agent: Agent) -> tuple[Pr
             return protocol, upstream(config, entry, asked)
     wanted = " or ".join(APIS[protocol] for protocol in agent.protocols)
     raise refused(
-        agent.id, entry.id, f"{agent.title} supports only {wanted}, and provider {entry.id} uses {APIS[usual.protocol]}"
+        entry.id, f"{agent.title} supports only {wanted}, and provider {entry.id} uses {APIS[usual.protocol]}"
     )
 
 
@@ -89,7 +89,6 @@ def _address(found: Upstream, agent: Agent) -> tuple[str, dict[str, str]]:
         base = urls.azure_url(base, "", "")
         if entry.api_version or "api-version=" in base:
             raise refused(
-                agent.id,
                 entry.id,
                 f"{agent.title} calls Azure without an api-version, but provider {entry.id} has one",
                 f"add the resource's /openai/v1 without api-version: `modelbay provider add azure --id {entry.id}-v1`",
@@ -97,7 +96,6 @@ def _address(found: Upstream, agent: Agent) -> tuple[str, dict[str, str]]:
     parts = urlsplit(base)
     if found.full_url is not False and (found.full_url or urls.is_endpoint(base)) and base == found.base_url:
         raise refused(
-            agent.id,
             entry.id,
             f"the URL of provider {entry.id} is a full endpoint, but {agent.title} appends the path itself",
         )

@@ -196,19 +196,18 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
     if others:
         named = ", ".join(provider.id for provider in providers)
         raise refused(
-            AGENT.id,
             provider.id,
             f"{AGENT.title} supports only one provider",
-            f"name one of {named}: `modelbay export gemini`",
+            f"name one of {named}",
         )
-    check_supported(AGENT.id, AGENT.title, provider, vertex=True)
+    check_supported(AGENT.title, provider, vertex=True)
     found: dict[str, str] = {}
     if provider.upstream.preset and provider.upstream.preset.addressing == "vertexai":
         found |= _vertex(provider)
     else:
         base = urls.VERSION.sub("", provider.base_url.rstrip("/"))
         if not base.startswith("https://") and origin(base).host not in ("localhost", "127.0.0.1", "::1"):
-            raise refused(AGENT.id, provider.id, f"{AGENT.title} supports only https, except for this machine")
+            raise refused(provider.id, f"{AGENT.title} supports only https, except for this machine")
         found[URL] = base
         found |= _key(provider, exported)
     if headers := provider.headers():

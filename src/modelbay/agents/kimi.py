@@ -299,7 +299,7 @@ def _entry(provider: ExportedProvider) -> Table:
     table: Table = {"type": type}
     if provider.query or provider.query_removed:
         raise refused(
-            AGENT.id, provider.id, f"{AGENT.title} does not support the query in the base URL of provider {provider.id}"
+            provider.id, f"{AGENT.title} does not support the query in the base URL of provider {provider.id}"
         )
     if entry.base_url or entry.type != type:
         table["base_url"] = provider.base_url

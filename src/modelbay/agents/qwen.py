@@ -305,7 +305,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
     exported = ExportedConfig("json", lists=LISTS)
     exported.problems = lambda file, data: _problems(exported, data)
     for provider in providers:
-        check_supported(AGENT.id, AGENT.title, provider)
+        check_supported(AGENT.title, provider)
         name, value = _variable(provider)
         if value:
             exported.settings["env", name] = value
