@@ -34,8 +34,8 @@ def configure(
 ) -> int:
     """Write the entries for PROVIDER to the configuration of the coding agent AGENT, or undo it with --undo.
 
-    Only these entries change. Comments and other settings are kept. The old values are stored in modelbay's data folder until they are
-    restored.
+    Only these entries change. Comments and other settings are kept. The old values are stored in modelbay's data folder until they
+    are restored.
 
     --undo restores the values from before the first `modelbay configure`. Settings that you or the agent changed since are kept. A
     URL and its key are restored together or not at all.
