@@ -28,6 +28,7 @@ from modelbay.hints import OF_A_MANIFEST, ROWS
 from modelbay.providers import vendor
 from modelbay.providers.own_vendors import LOGIN_KEYS, VENDOR_KEYS
 from modelbay.providers.vendor import NAMES, Preset, built_in
+from modelbay.publishing.rules import RULE_GROUPS
 from modelbay.serving import routes
 from modelbay.simulator import brain, faults, limitations, login_server, other_apis, simulated_models
 
@@ -68,6 +69,7 @@ def pages() -> dict[str, str]:
         "config.md": config(),
         "dialects.md": dialects(),
         "errors.md": errors_page(),
+        "manifest-rules.md": manifest_rules(),
         "simulator.md": simulator(),
         "vendors.md": vendors(),
     }
@@ -409,6 +411,20 @@ def _error(name: str, row: hints.HintRow, kind: type[ModelbayError] | None = Non
 def _spelt(text: str) -> str:
     """The text of a hint with placeholders instead of an error's names."""
     return text.format(provider="PROVIDER", model="MODEL", file="config.toml", manifest="BASE_URL")
+
+
+# --- rules for manifests -----------------------------------------------------------------------------------------------
+
+
+def manifest_rules() -> str:
+    text = (
+        f"# Manifest rules\n{GENERATED}\n`modelbay manifest check` reports these rules for "
+        "[published models](../guides/publishing.md#check). An *error* breaks at least one application, a *warning* misleads users, and *advice* improves the documents.\n"
+    )
+    for title, group in RULE_GROUPS.items():
+        text += f"\n## {title}\n\n| rule | severity | fix |\n|---|---|---|\n"
+        text += "".join(_row(f"`{name}`", rule.severity, rule.change) for name, rule in group.items())
+    return text
 
 
 # --- the simulator -----------------------------------------------------------------------------------------------------

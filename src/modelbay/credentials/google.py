@@ -17,7 +17,7 @@ from modelbay.storage.paths import environment
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 LOGIN = "gcloud auth application-default login"
 LOGOUT = "gcloud auth application-default revoke"
-HINT = f"run `{LOGIN}`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's JSON file; check with `modelbay login`"
+HINT = f"run `{LOGIN}`, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's JSON file; check with `modelbay login vertex`"
 Send = Callable[[str, str, dict[str, str], bytes | None], Awaitable[tuple[int, Mapping[str, str], bytes]]]
 """Sends one HTTP request (method, URL, headers, body); returns status, headers and body."""
 
@@ -83,7 +83,7 @@ class GoogleTokens:
         where, why = _described(self._credentials).where, _words(error)
         if isinstance(error, GoogleAuthError) and not _of_a_file(error):
             refused = AuthenticationFailed(f"Google rejected the application default credentials from {where}: {why}")
-            refused.hint = f"run `{LOGIN}` or get a new key file; check with `modelbay login`"
+            refused.hint = f"run `{LOGIN}` or get a new key file; check with `modelbay login vertex`"
             return refused
         return MissingCredential(
             f"could not use the Google application default credentials from {where}: {why}", hint=HINT
