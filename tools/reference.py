@@ -419,7 +419,8 @@ def _spelt(text: str) -> str:
 def manifest_rules() -> str:
     text = (
         f"# Manifest rules\n{GENERATED}\n`modelbay manifest check` reports these rules for "
-        "[published models](../guides/publishing.md#check). An *error* breaks at least one application, a *warning* misleads users, and *advice* improves the documents.\n"
+        "[published models](../guides/publishing.md#check). An *error* breaks at least one application, a *warning* misleads "
+        "users, and *advice* improves the documents.\n"
     )
     for title, group in RULE_GROUPS.items():
         text += f"\n## {title}\n\n| rule | severity | fix |\n|---|---|---|\n"
