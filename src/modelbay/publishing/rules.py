@@ -43,7 +43,9 @@ RULE_GROUPS: dict[str, dict[str, ManifestRule]] = {
     "Document": {
         "shape": ManifestRule("error", "return one JSON object as in the guide; embedded JSON is [manifest, models]"),
         "duplicate-key": ManifestRule("error", "keep one of the two: JSON readers differ in which one they use"),
-        "key-inside": ManifestRule("error", "remove the key and revoke it: it is public; each user has a key of their own"),
+        "key-inside": ManifestRule(
+            "error", "remove the key and revoke it: it is public; each user has a key of their own"
+        ),
     },
     "Manifest": {
         "name": ManifestRule("error", 'set the display name: "name": "Acme"'),
@@ -51,7 +53,9 @@ RULE_GROUPS: dict[str, dict[str, ManifestRule]] = {
         "website-http": ManifestRule("advice", "use the https:// URL"),
         "base-url": ManifestRule("error", 'set the base URL of your API: "baseUrl": "https://api.acme.example/v1"'),
         "base-url-http": ManifestRule("error", "serve your API over https://: requests contain keys and conversations"),
-        "base-url-local": ManifestRule("error", "use a public URL: this one points to the user's own machine or network"),
+        "base-url-local": ManifestRule(
+            "error", "use a public URL: this one points to the user's own machine or network"
+        ),
         "base-url-version": ManifestRule("warning", "include the version, such as https://api.acme.example/v1"),
         "base-url-endpoint": ManifestRule(
             "error", "remove the path after the version: applications append /chat/completions"
@@ -95,7 +99,9 @@ RULE_GROUPS: dict[str, dict[str, ManifestRule]] = {
         "limit-output": ManifestRule(
             "error", "set `output` to at most `context`: the answer is part of the context window"
         ),
-        "limit-input": ManifestRule("error", "set `input` to at most `context`: the prompt is part of the context window"),
+        "limit-input": ManifestRule(
+            "error", "set `input` to at most `context`: the prompt is part of the context window"
+        ),
         "limit-unit": ManifestRule("warning", "write the full number of tokens: 128000, not 128"),
         "limit-half": ManifestRule("advice", "set both context and output"),
         "reasoning-contradicts": ManifestRule("warning", 'set "reasoning": true, or remove the other reasoning fields'),
@@ -123,7 +129,9 @@ RULE_GROUPS: dict[str, dict[str, ManifestRule]] = {
         "too-large": ManifestRule("error", "return only the fields of the guide"),
         "needs-key": ManifestRule("error", "respond without a key: users add your provider before they have one"),
         "status": ManifestRule("error", "respond with status 200 and JSON"),
-        "web-page": ManifestRule("error", "respond with JSON: this is a web page, probably of a proxy or of your website"),
+        "web-page": ManifestRule(
+            "error", "respond with JSON: this is a web page, probably of a proxy or of your website"
+        ),
         "content-type": ManifestRule("warning", "send `Content-Type: application/json`"),
         "redirects": ManifestRule("error", "publish the target of the redirect: keys are not sent to redirect targets"),
         "manifest-redirects": ManifestRule("warning", "publish the target of the redirect"),
@@ -136,7 +144,9 @@ RULE_GROUPS: dict[str, dict[str, ManifestRule]] = {
         "list-differs": ManifestRule("warning", "return the same models in both lists"),
         "list-unseen": ManifestRule("advice", "pass --api-key to check the list"),
         "chat-refused": ManifestRule("error", "check that the key is valid, and that baseUrl belongs to it"),
-        "chat-not-found": ManifestRule("error", "check that {baseUrl}/chat/completions exists and accepts the model ID"),
+        "chat-not-found": ManifestRule(
+            "error", "check that {baseUrl}/chat/completions exists and accepts the model ID"
+        ),
         "chat-failed": ManifestRule("error", "check that {baseUrl}/chat/completions responds as OpenAI's API does"),
         "chat-again": ManifestRule("warning", "respond to the first request: this call succeeded only after a retry"),
         "chat-differs": ManifestRule("advice", "accept the parameter as OpenAI does"),
