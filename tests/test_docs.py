@@ -20,6 +20,7 @@ from modelbay.cli import modelbay as program
 from modelbay.config.load import load
 from modelbay.hints import AZURE_MAX_TOKENS, OF_A_MANIFEST, OPERATIONS, ROWS, WEB_PAGE
 from modelbay.onboarding.config_check import checkup
+from modelbay.providers import presets
 from modelbay.simulator import Simulator
 from modelbay.tui.commands import COMMANDS as IN_THE_APP
 from tests.pages import DOCS, PAGES, ROOT, SHOWN, Shell, at, commands, in_reading_order
@@ -291,6 +292,12 @@ def test_the_index_leads_to_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text()
     there = {str(page.relative_to(ROOT / "docs")) for page in DOCS} - {"README.md"}
     assert there - set(re.findall(r"\]\(([^)#\s]+)", index)) == set()
+
+
+def test_every_vendor_is_on_the_page_of_providers() -> None:
+    page = (ROOT / "docs/guides/providers.md").read_text()
+    named = {*re.findall(r"modelbay (?:provider add|login) ([\w-]+)", page), *re.findall(r"vendor `([\w-]+)`", page)}
+    assert [one.id for one in presets.all() if not named & {one.id, *one.types}] == []
 
 
 # --- what the code says ------------------------------------------------------------------------------------------------
