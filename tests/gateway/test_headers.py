@@ -3,9 +3,10 @@
 import pytest
 
 from modelbay.events import Warned
-from modelbay.gateway.headers import LONGEST, own, read, request_id, returned, safe, sent_on
+from modelbay.gateway.headers import LONGEST, own, request_id, returned, safe, sent_on
 from modelbay.protocols.codec import NAMES, codec
 from modelbay.providers.endpoint import ANTHROPIC_VERSION, endpoint_at
+from modelbay.serving.request_head import RequestHead
 from tests.gateway.targets import configured, target_of
 
 PRIVATE = (
@@ -43,8 +44,9 @@ def test_headers_of_the_protocol_are_sent_on(protocol: str, names: list[str]) ->
 
 
 def test_previews_are_merged_from_all_lines() -> None:
-    headers = read([(b"Anthropic-Beta", b"a-1, b-2"), (b"X-Other", b"1"), (b"anthropic-beta", b"b-2,,c-3")])
-    assert sent_on(headers, codec("anthropic").PASS) == {"anthropic-beta": "a-1,b-2,c-3"}
+    fields = [(b"anthropic-beta", b"a-1, b-2"), (b"x-other", b"1"), (b"anthropic-beta", b"b-2,,c-3")]
+    head = RequestHead("POST", b"/v1/messages", fields)
+    assert sent_on(head.headers, codec("anthropic").PASS) == {"anthropic-beta": "a-1,b-2,c-3"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from modelbay.serving.server import HEAD_BYTES
+from modelbay.serving.client_connection import HEAD_BYTES
 from modelbay.simulator import Simulator
 from tests.gateway.raw import RawClient, RawResponse, head
 from tests.gateway.running import KEY, RunningGateway, running

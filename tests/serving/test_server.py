@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from modelbay.serving import server as server_module
+from modelbay.serving import client_connection
 from modelbay.serving.asgi import Message, Receive, Send, respond_json
-from modelbay.serving.server import HEAD_BYTES, HttpServer, listen
+from modelbay.serving.client_connection import HEAD_BYTES
+from modelbay.serving.server import HttpServer, listen
 
 LONG = 60.0
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,7 +216,7 @@ def test_a_client_that_does_not_go_on_with_its_request_is_disconnected(
         client = socket.create_connection(("127.0.0.1", port), LONG)
         client.sendall(sent)
         until(other, b"{}")
-        monkeypatch.setattr(server_module, "SILENCE", 0.2)
+        monkeypatch.setattr(client_connection, "SILENCE", 0.2)
         received = rest(client)
         assert received.startswith(answer)
         assert bool(received) == bool(answer)

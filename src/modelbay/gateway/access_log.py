@@ -85,8 +85,8 @@ def _fields(visit: "Visit") -> dict[str, Any]:
     fields: dict[str, Any] = {
         "request_id": visit.id,
         "client": visit.client or None,
-        "method": visit.http.method,
-        "path": visit.http.path,
+        "method": visit.http.head.method,
+        "path": visit.http.head.path,
         "status": visit.responder.status or None,
         "outcome": "disconnected"
         if visit.disconnected and not succeeded

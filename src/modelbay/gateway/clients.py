@@ -103,8 +103,8 @@ class ClientKeys:
             if client is None:
                 return None
             self._by_key[key] = client
-        register(key)
-        self._mark(client)
+            register(key)
+        self._mark(client, key)
         return client
 
     def all(self) -> list[GatewayClient]:
@@ -200,10 +200,11 @@ class ClientKeys:
             return None
         return datetime.fromtimestamp(int(used), UTC) if used >= client.created.timestamp() else None
 
-    def _mark(self, client: GatewayClient) -> None:
+    def _mark(self, client: GatewayClient, key: str) -> None:
         now = self._now()
         if now - self._marked.get(client.sha256, 0) >= MARKED:
             self._marked[client.sha256] = now
+            register(key)  # the registry drops its oldest values
             with suppress(OSError):  # a request must not fail for it
                 files.make_private(self._uses)
                 self._use_of(client).touch(mode=files.PRIVATE)

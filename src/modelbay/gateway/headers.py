@@ -37,15 +37,6 @@ _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 _BLANK = re.compile(r"[\s\0]+")
 
 
-def read(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """The headers of a request by their names in lower case. Repeated ones are joined, as HTTP defines."""
-    found: dict[str, str] = {}
-    for name, value in raw:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        found[key] = f"{found[key]}, {text}" if key in found else text
-    return found
-
-
 def sent_on(headers: Mapping[str, str], rules: PassRules, removed: Collection[str] = ()) -> dict[str, str]:
     """The headers of a client that are sent on to a provider of its protocol. Names are in lower case.
 

@@ -7,7 +7,8 @@ from time import perf_counter
 from msgspec import Struct
 
 from modelbay.secrecy import StreamRedactor, redact_bytes
-from modelbay.serving.http_request import Fields, HttpRequest, PieceSource
+from modelbay.serving.http_request import HttpRequest, PieceSource
+from modelbay.serving.request_head import Fields
 
 SILENCE = 15.0
 """Seconds without data after which a sign of life is sent. Proxies and clients close connections that are silent for a

@@ -84,8 +84,9 @@ class SideCall:
         self._responder.whole(200, codec.render_reply(reply, asked), [JSON, *self.fields()])
         self.finished = True
 
-    async def upload(self, body: AsyncGenerator[bytes, None]) -> None:
-        """Answer a request with a multipart form, which is sent on while it arrives. Raises what `run` and `body` raise."""
+    async def upload(self, body: AsyncGenerator[bytes, None], length: int | None) -> None:
+        """Answer a request with a multipart form, which is sent on while it arrives. `length`: that of the form, if it is known.
+        Raises what `run` and `body` raise."""
         request = self._request
         kind = request.headers.get("content-type", "")
         form = UploadForm(kind)
@@ -98,8 +99,8 @@ class SideCall:
         call = Call(path, {}, {**passed, "Content-Type": kind}, text=b"")
         sending = Sending(target, call, await self._revision.providers.endpoint(target, path, stream=False))
         begin = form.begin(target.model.id)
-        said = request.headers.get("content-length", "")
-        length = int(said) + form.growth if said.isdecimal() else None
+        if length is not None:
+            length += form.growth
         await self._relay(sending, self._revision.providers.upload(sending, _edited(begin, form, pieces), length))
 
     async def _received(self, body: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

@@ -7,6 +7,8 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl
 
+from msgspec import Struct
+
 from modelbay.calling.target import Target
 from modelbay.errors import ModelbayError, ProviderError
 from modelbay.gateway import client_login, headers
@@ -24,6 +26,7 @@ from modelbay.logs import LOG
 from modelbay.protocols.codec import codec
 from modelbay.secrecy import Hidden, without_frames
 from modelbay.serving import refusals
+from modelbay.serving.callers import Callers
 from modelbay.serving.http_request import ClientLeft, HttpRequest
 from modelbay.serving.keys import keys_of, query_without_key
 from modelbay.serving.paths import is_plain
@@ -37,29 +40,46 @@ BUSY = 1.0
 """Seconds after which a client may try again that has too many requests in progress."""
 
 
+class Asked(Struct, frozen=True):
+    """The question in the head of a request. It is worked out once for all requests with the same head."""
+
+    callers: Callers
+    """Those that may send it."""
+    route: Route
+    protocol: str
+    """The protocol of the response."""
+    query: str
+    """The query without a key."""
+    keys: list[Hidden]
+    """The keys in it. One of them must be a client's."""
+    beside: Hidden | None
+    """A key beside a login: see `client_login`."""
+    cors: list[headers.Field]
+    """The headers of the response that let a page of an allowed origin read it."""
+
+
 class Visit:
     """One request, from its head to the end of its response."""
+
+    client = ""
+    """The name of the client whose key was used."""
+    disconnected = False
+    """Whether the client closed the connection before the end of the response."""
+    _protocol = ""
+    """The protocol of the response, if the route decides."""
 
     def __init__(self, gateway: Gateway, http: HttpRequest, in_progress: InProgress) -> None:
         self.id = f"req_{os.urandom(16).hex()}"
         self.began = perf_counter()
         self.responder = Responder(http, [headers.request_id(self.id)])
-        self.client = ""
-        """The name of the client whose key was used."""
         self.exchange: Exchange | SideCall | None = None
         self._count: CountCall | None = None
         self.error: BaseException | None = None
-        self.disconnected = False
-        """Whether the client closed the connection before the end of the response."""
         self.http = http
+        self._head = http.head
         self._gateway = gateway
         self._revision = gateway.revision
         self._in_progress = in_progress
-        self._headers = headers.read(http.headers)
-        self._protocol = ""
-        """The protocol of the response, if the route decides."""
-        self._login: Hidden | None = None
-        """The login beside the client's key."""
 
     @property
     def target(self) -> Target | None:
@@ -84,7 +104,7 @@ class Visit:
             self.http.task.uncancel()
         except Exception as error:  # noqa: BLE001 the edge: a client must get an answer, and the gateway must run on
             self.error = error
-            LOG.exception("internal error while answering %s %s (%s)", self.http.method, self.http.path, self.id)
+            LOG.exception("internal error while answering %s %s (%s)", self._head.method, self._head.path, self.id)
             said = Exception("internal error of the gateway; its log has the details")
             status, body = codec(self._spoken()).render_error(said)
             self._refuse(ErrorResponse(status, body, [JSON]))
@@ -103,7 +123,7 @@ class Visit:
 
     def _spoken(self) -> str:
         """The protocol of the response."""
-        return self._protocol or protocol_of(self.http.path, self._headers, self.http.query)
+        return self._protocol or protocol_of(self._head.path, self._head.headers, self._head.query)
 
     def _described(self, error: ModelbayError) -> list[headers.Field]:
         """The headers about a call that failed: the provider's, and the gateway's own."""
@@ -118,71 +138,89 @@ class Visit:
             self.responder.whole(refusal.status, refusal.body, refusal.headers)
 
     async def _answer(self) -> None:
-        http = self.http
-        if reason := self._gateway.callers.refusal(http.headers):
-            raise refusals.not_allowed(reason)
-        if (origin := self._headers.get("origin")) in self._revision.settings.cors_origins:
-            self.responder.fields += headers.cors(origin)
-            if http.method == "OPTIONS":
-                self.responder.whole(204, b"", headers.preflight(self._headers))
-                return
-        if not is_plain(http.path):
-            raise refusals.not_valid("the path is not valid")
-        route, methods = TABLE.find(http.method, http.path)
-        if route is None:
-            upgrade = self._headers.get("upgrade", "").lower() == "websocket"
-            self._refuse(refusals.no_route(self._spoken(), http.method, http.path, methods, upgrade=upgrade))
+        known: Asked | None = self._head.derived
+        if known is None or known.callers is not self._gateway.callers:
+            known = self._head.derived = self._read_head()
+        if known is None:
             return
-        self._protocol = route.protocol or self._spoken()
-        if route.action in STATUS:
-            self._status(route)
+        self._protocol = known.protocol
+        self.responder.fields += known.cors
+        if known.route.action in STATUS:
+            self._status(known.route)
             return
-        if route.action == "proof":
+        if known.route.action == "proof":
             await self._prove()
             return
-        digest = self._admitted(route)
+        digest, login = self._admitted(known)
         limit = self._revision.settings.concurrent
         if not self._in_progress.enter(digest, limit):
             raise refusals.too_many(limit, BUSY)
         try:
-            await self._act(route, digest)
+            request = ClientRequest(
+                self.id, digest, known.route, known.protocol, self._head.path, known.query, self._head.headers
+            )
+            request.login = login
+            await self._act(request)
         finally:
             self._in_progress.leave(digest)
 
-    def _admitted(self, route: Route) -> str:
-        """The digest of the client's key; "" if no key is required.
+    def _read_head(self) -> Asked | None:
+        """The question in the head; None if the request is answered already."""
+        head, callers = self._head, self._gateway.callers
+        if reason := callers.refusal(head.fields):
+            raise refusals.not_allowed(reason)
+        cors: list[headers.Field] = []
+        if (origin := head.headers.get("origin")) in callers.origins:
+            assert origin is not None
+            cors = headers.cors(origin)
+            if head.method == "OPTIONS":
+                self.responder.whole(204, b"", [*headers.preflight(head.headers), *cors])
+                return None
+        if not is_plain(head.path):
+            self.responder.fields += cors
+            raise refusals.not_valid("the path is not valid")
+        route, methods = TABLE.find(head.method, head.path)
+        if route is None:
+            self.responder.fields += cors
+            upgrade = head.headers.get("upgrade", "").lower() == "websocket"
+            self._refuse(refusals.no_route(self._spoken(), head.method, head.path, methods, upgrade=upgrade))
+            return None
+        protocol = route.protocol or self._spoken()
+        # only Gemini's clients put the key into the query, which other servers write to logs
+        keys = [Hidden(key) for key in keys_of(head.headers, head.query if protocol == "google" else "")]
+        beside = head.headers.get(client_login.KEY)
+        query = query_without_key(head.query)
+        return Asked(callers, route, protocol, query, keys, None if beside is None else Hidden(beside), cors)
+
+    def _admitted(self, asked: Asked) -> tuple[str, Hidden | None]:
+        """The digest of the client's key; "" if no key is required. And the login beside it.
 
         Raises:
             AuthenticationFailed: the request has no key, or none of a client.
         """
-        if self._revision.settings.auth == "none" or (route.action == "api_json" and self._gateway.is_local):
-            return ""
-        # only Gemini's clients put the key into the query, which other servers write to logs
-        keys = keys_of(self._headers, self.http.query if self._protocol == "google" else "")
-        beside = self._headers.get(client_login.KEY)
-        for key in keys if beside is None else [beside, *keys]:
+        if self._revision.settings.auth == "none" or (asked.route.action == "api_json" and self._gateway.is_local):
+            return "", None
+        if asked.beside is not None and (client := self._gateway.clients.find(asked.beside)) is not None:
+            self.client = client.name
+            return client.sha256, client_login.brought(self._head.headers)
+        for key in asked.keys:
             if (client := self._gateway.clients.find(key)) is not None:
                 self.client = client.name
-                self._login = client_login.brought(self._headers) if key is beside else None
-                return client.sha256
-        if beside is not None:
+                return client.sha256, None
+        if asked.beside is not None:
             raise refusals.wrong_key_beside(client_login.KEY)
-        raise refusals.wrong_key() if keys else refusals.missing_key()
+        raise refusals.wrong_key() if asked.keys else refusals.missing_key()
 
-    async def _act(self, route: Route, digest: str) -> None:
-        http = self.http
-        query = query_without_key(http.query)
-        request = ClientRequest(self.id, digest, route, self._protocol, http.path, query, self._headers)
-        request.login = self._login
+    async def _act(self, request: ClientRequest) -> None:
         limit = self._revision.settings.body_bytes
-        if (encoding := self._headers.get("content-encoding", "identity")) != "identity":
+        if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
             raise refusals.compressed(encoding)
-        if route.action in FORMS and self._headers.get("content-type", "").startswith("multipart/"):
+        if request.route.action in FORMS and request.headers.get("content-type", "").startswith("multipart/"):
             self.exchange = call = SideCall(self._revision, self._gateway.stores, request, self.responder)
-            await call.upload(http.pieces(limit))
+            await call.upload(self.http.pieces(limit), self.http.length)
             return
-        if http.method not in ("GET", "HEAD"):
-            request.body = await http.read(limit)
+        if self._head.method not in ("GET", "HEAD"):
+            request.body = await self.http.read(limit)
         await self._answer_to(request)
 
     async def _answer_to(self, request: ClientRequest) -> None:
@@ -220,7 +258,7 @@ class Visit:
 
     async def _prove(self) -> None:
         """Prove that this is the user's gateway. A program asks before it sends its key, so no key is required."""
-        challenge = dict(parse_qsl(self.http.query)).get("challenge", "")
+        challenge = dict(parse_qsl(self._head.query)).get("challenge", "")
         answer = await self._gateway.proof(challenge, self.http.port)
         if answer is None:
             raise refusals.not_valid("the challenge is not valid, or the gateway cannot answer it")
@@ -228,7 +266,7 @@ class Visit:
 
     def _status(self, route: Route) -> None:
         """The state of the server. It contains no secrets, and no provider is called."""
-        draining = self.http.is_draining()
+        draining = self.http.is_draining
         state = "draining" if draining else "ok"
         if route.action == "root":
             body = {"name": "modelbay", "status": state}

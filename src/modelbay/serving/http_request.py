@@ -5,17 +5,16 @@ has millions of pieces, so its requests are handled without ASGI: see `RequestHa
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from typing import Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from modelbay.logs import LOG
-from modelbay.serving.asgi import check_length, too_large
+from modelbay.serving.asgi import too_large
+from modelbay.serving.request_head import Fields, RequestHead
 
-Fields = list[tuple[bytes, bytes]]
 LINGER = 5.0
 """Maximum seconds to read the rest of a refused request."""
 HIGH_WATER = 64 * 1024
@@ -37,6 +36,25 @@ class PieceSource(Protocol):
         """Go on after `pause`."""
 
 
+class ServerConnection(Protocol):
+    """The connection of a request."""
+
+    transport: asyncio.Transport
+    flow: FlowControl
+
+    def begin_of(self, status: int) -> bytes:
+        """The begin of a response: its status line and the headers of all responses."""
+
+    def is_draining(self) -> bool:
+        """Whether the server accepts no more connections, and stops when the requests in progress are done."""
+
+    def on_response_complete(self) -> None:
+        """The response has ended. The connection is closed then, unless `keep_alive` of the request."""
+
+    def ended(self, task: asyncio.Task[None]) -> None:
+        """The handler has ended."""
+
+
 class HttpRequest:
     """A request whose head has arrived. It becomes uvicorn's `cycle` of its connection, so some names are uvicorn's.
 
@@ -44,51 +62,40 @@ class HttpRequest:
     `source`, which is told when to pause.
     """
 
-    def __init__(
-        self,
-        method: str,
-        target: bytes,
-        headers: Fields,
-        transport: asyncio.Transport,
-        flow: FlowControl,
-        *,
-        version: str = "1.1",
-    ) -> None:
-        self.method = method
-        path, _, query = target.partition(b"?")
-        self.path = path.decode("latin-1")
-        """The raw path, still percent-encoded."""
-        self.query = query.decode("latin-1")
-        self.headers = headers
-        """Names in lower case."""
-        self.task: asyncio.Task[None]
-        """The task of the handler."""
-        self.on_left: Callable[[], None] | None = None
-        """Called if the client closes the connection before the end of the response."""
-        self.source: PieceSource | None = None
-        self.keep_alive = version != "1.0"
-        self.waiting_for_100_continue = False
-        self.disconnected = False
-        self.more_body = True
-        """Whether a part of the body has not arrived yet."""
-        self.response_started = False
-        self.response_complete = False
-        self.on_response: Callable[[], None] = _nothing
-        """Called at the end of the response: the connection is closed then, unless `keep_alive`."""
-        self.default_headers: Iterable[tuple[bytes, bytes]] = ()
-        self.is_draining: Callable[[], bool] = bool
-        """Whether the server accepts no more connections, and stops when the requests in progress are done."""
-        self._version = version
-        self._transport = transport
-        self._flow = flow
+    task: asyncio.Task[None]
+    """The task of the handler."""
+    on_left: Callable[[], None] | None = None
+    """Called if the client closes the connection before the end of the response."""
+    source: PieceSource | None = None
+    waiting_for_100_continue = False
+    disconnected = False
+    length: int | None = None
+    """The length of the body in bytes, if the head has it."""
+    more_body = True
+    """Whether a part of the body has not arrived yet."""
+    response_started = False
+    response_complete = False
+    _waiting = 0
+    """Bytes of the body that were not taken yet."""
+    _arrival: asyncio.Future[None] | None = None
+    _chunked = False
+    _written = False
+    """Whether all of the response is written. It is complete when the request was read, too."""
+
+    def __init__(self, head: RequestHead, connection: ServerConnection) -> None:
+        self.head = head
+        self.keep_alive = head.keep_alive
+        self._connection = connection
+        self._transport = connection.transport
+        self._flow = connection.flow
         self._pieces: list[bytes] = []
-        self._waiting = 0
-        self._arrival: asyncio.Future[None] | None = None
-        self._chunked = False
-        self._written = False
-        """Whether all of the response is written. It is complete when the request was read, too."""
 
     # --- the request ---
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether the server stops when the requests in progress are done."""
+        return self._connection.is_draining()
 
     @property
     def port(self) -> int:
@@ -105,6 +112,12 @@ class HttpRequest:
         if self._waiting > HIGH_WATER:
             self._flow.pause_reading()
         self._wake()
+
+    def feed_whole(self, body: bytes) -> None:
+        """The whole body has arrived with the head."""
+        self._pieces.append(body)
+        self._waiting = len(body)
+        self.more_body = False
 
     def feed_end(self) -> None:
         """The last piece of the body has arrived."""
@@ -138,7 +151,8 @@ class HttpRequest:
 
     async def pieces(self, limit: int) -> AsyncGenerator[bytes, None]:
         """The body as it arrives. Raises what `read` raises."""
-        check_length(self.headers, limit)
+        if self.length is not None and self.length > limit:
+            raise too_large(limit)
         size = 0
         while True:
             if pieces := self._taken():
@@ -176,13 +190,13 @@ class HttpRequest:
     def respond(self, status: int, fields: Fields, body: bytes) -> None:
         """Send a whole response. Its `content-length` is added."""
         head = self._head(status, [*fields, (b"content-length", b"%d" % len(body))])
-        self._send(head if self.method == "HEAD" else head + body)
+        self._send(head if self.head.method == "HEAD" else head + body)
         self._end()
 
     def start(self, status: int, fields: Fields) -> None:
         """Send the head of a response in pieces."""
-        if self.method != "HEAD" and status not in _WITHOUT_BODY:
-            if self._version == "1.0":  # such a client reads until the connection is closed
+        if self.head.method != "HEAD" and status not in _WITHOUT_BODY:
+            if self.head.version == "1.0":  # such a client reads until the connection is closed
                 self.keep_alive = False
             else:
                 self._chunked = True
@@ -191,7 +205,7 @@ class HttpRequest:
 
     def write(self, data: bytes) -> None:
         """Send a piece."""
-        if data and self.method != "HEAD" and not self.disconnected:
+        if data and self.head.method != "HEAD" and not self.disconnected:
             self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self, data: bytes = b"") -> None:
@@ -222,11 +236,10 @@ class HttpRequest:
             self.keep_alive = False
         if not self.keep_alive:
             fields = [*fields, (b"connection", b"close")]
-        fields = [*self.default_headers, *fields]
         head = b"".join([b"%b: %b\r\n" % field for field in fields])
         if head.count(b"\n") != len(fields) or head.count(b"\r") != len(fields) or b"\0" in head:
             raise ValueError("a response header contains a control character")
-        return b"%b%b\r\n" % (STATUS_LINE[status], head)
+        return b"%b%b\r\n" % (self._connection.begin_of(status), head)
 
     def _end(self) -> None:
         self._written = True
@@ -237,7 +250,7 @@ class HttpRequest:
         self.response_complete = True
         self.source = None  # it refers to this request
         if not self.disconnected:
-            self.on_response()
+            self._connection.on_response_complete()
 
     # --- running ---
 
@@ -248,13 +261,14 @@ class HttpRequest:
             if self._written and not self.response_complete:
                 await self._discard()
         except Exception:  # noqa: BLE001 the edge: other requests must be answered
-            LOG.exception("internal error while responding to %s %s", self.method, self.path)
+            LOG.exception("internal error while responding to %s %s", self.head.method, self.head.path)
         finally:
             self.on_left = None
             if not self._written and not self.disconnected:  # a part must not be taken for the whole
                 self._transport.close()
             elif not self.response_complete:
                 self._complete()
+            self._connection.ended(self.task)
 
     async def _discard(self) -> None:
         """Read the rest of a refused request, for at most `LINGER` seconds. If the connection were closed with unread data,
@@ -263,7 +277,3 @@ class HttpRequest:
             async with asyncio.timeout(LINGER):
                 while self.more_body:
                     await self._more()
-
-
-def _nothing() -> None:
-    pass

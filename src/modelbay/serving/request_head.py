@@ -1,0 +1,73 @@
+"""The heads of requests: method, target and headers, without the length of the body. Clients send the same head many times."""
+
+import re
+from typing import Any, TypeAlias
+
+Fields: TypeAlias = list[tuple[bytes, bytes]]
+
+LONGEST = 4 * 1024
+"""Maximum size in bytes of a head that is kept."""
+MOST = 256
+"""Maximum number of heads that are kept."""
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,9})\r\n")
+_UNUSUAL = frozenset(("expect", "upgrade", "transfer-encoding"))
+"""Headers of requests that a parser must read."""
+
+
+class RequestHead:
+    """A head that is valid. It does not change, so what follows from it is worked out once."""
+
+    def __init__(
+        self, method: str, target: bytes, fields: Fields, *, version: str = "1.1", keep_alive: bool = True
+    ) -> None:
+        """`fields`: the headers, with names in lower case; without `content-length`."""
+        self.method = method
+        path, _, query = target.partition(b"?")
+        self.path = path.decode("latin-1")
+        """The raw path, still percent-encoded."""
+        self.query = query.decode("latin-1")
+        self.fields = fields
+        self.version = version
+        self.keep_alive = keep_alive
+        """Whether the client keeps the connection."""
+        self.headers: dict[str, str] = {}
+        """The headers by name. Repeated ones are joined, as HTTP defines."""
+        for name, value in fields:
+            key, text = name.decode("latin-1"), value.decode("latin-1")
+            before = self.headers.get(key)
+            self.headers[key] = text if before is None else f"{before}, {text}"
+        self.derived: Any = None
+        """Kept for the handler: facts that follow from it."""
+
+
+class KnownHeads:
+    """Heads that a parser has read. A request that has one of them, and that arrives as a whole, needs no parser."""
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, RequestHead] = {}
+
+    def __len__(self) -> int:
+        return len(self._heads)
+
+    def find(self, key: bytes) -> RequestHead | None:
+        return self._heads.get(key)
+
+    def add(self, key: bytes, head: RequestHead) -> None:
+        """Keep the head of a request whose `split` has this key, unless a request with it must be parsed."""
+        if head.version != "1.1" or not head.keep_alive or not _UNUSUAL.isdisjoint(head.headers):
+            return
+        if len(self._heads) >= MOST:
+            self._heads.clear()
+        self._heads[key] = head
+
+
+def split(data: bytes) -> tuple[bytes, int] | None:
+    """The head without the digits of the body's length, and where the body begins; None unless the data is one whole request
+    with a body."""
+    end = data.find(b"\r\n\r\n", 0, LONGEST)
+    if end < 0:
+        return None
+    length = _LENGTH.search(data, 0, end + 2)
+    if length is None or int(length[1]) != len(data) - end - 4:
+        return None
+    return data[: length.start(1)] + data[length.end(1) : end], end + 4
