@@ -144,7 +144,7 @@ def test_images_are_refused_before_they_are_sent(bay: Inside, protocol: str, how
         found = deep(bay)
         assert results(found)["images"] == "no", details(found)
         count = len(sim.journal.calls())
-        with pytest.raises(Unsupported, match="does not accept image"):
+        with pytest.raises(Unsupported, match="does not accept images"):
             asked(bay, sim, "What is it?", files=[image])
         assert len(sim.journal.calls()) == count
 

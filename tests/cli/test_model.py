@@ -79,7 +79,7 @@ def test_images_are_refused_before_they_leave(bay: Inside, simulator: Simulator,
     assert 'capabilities = ["thinking"]  # as Kimi Code has them\nimage_in = false\n' in bay.text
     simulator.reset()
     refused = bay("ask", "--file", str(tmp_path / "a.png"), "What is this?")
-    assert (refused.code, "does not accept image (image_in = false)" in refused.err) == (1, True)
+    assert (refused.code, "does not accept images (image_in = false)" in refused.err) == (1, True)
     assert len(simulator.journal) == 0
     bay.done("model", "set", "one", "image_in=yes")
     assert 'capabilities = ["thinking", "image_in"]' in bay.text and "image_in = false" not in bay.text

@@ -7,11 +7,12 @@ from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Capability, Model
 
-_NEEDS: dict[str, Capability] = {
-    "image": "image_in",
-    "audio": "audio_in",
-    "video": "video_in",
+_NEEDS: dict[str, tuple[str, Capability]] = {
+    "image": ("images", "image_in"),
+    "audio": ("audio", "audio_in"),
+    "video": ("video", "video_in"),
 }
+"""By the kind of a part: what it is called in messages, and the capability that it needs."""
 
 
 def check_input(conversation: Conversation, model: Model, media: list[Media]) -> list[Warned]:
@@ -23,7 +24,7 @@ def check_input(conversation: Conversation, model: Model, media: list[Media]) ->
     """
     warnings: list[Warned] = []
     kinds = {part.kind for part in media}
-    needs: list[tuple[str, Capability]] = [(kind, _NEEDS[kind]) for kind in sorted(kinds) if kind in _NEEDS]
+    needs = [_NEEDS[kind] for kind in sorted(kinds) if kind in _NEEDS]
     tools = conversation.settings.tools or []
     if tools:
         needs.append(("tools", "tool_use"))
