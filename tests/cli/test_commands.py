@@ -77,6 +77,12 @@ def test_the_version_is_that_of_the_package():
     assert CliRunner().invoke(program, ["--version"]).output == f"modelbay {version('modelbay')}\n"
 
 
+@pytest.mark.parametrize("name", ["client", "config", "key", "manifest", "model", "provider"])
+def test_help_of_a_group_shows_whole_sentences(name: str):
+    commands = CliRunner().invoke(program, [name, "--help"]).output.partition("Commands:")[2]
+    assert commands.strip() and "..." not in commands
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_the_global_options(name: str):
     asked = CliRunner().invoke(program, [name, "--help"], prog_name="modelbay")

@@ -69,6 +69,12 @@ class Noun(click.Group):
             return _help_of(self)
         return command and with_options(command)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The first sentence of each command, whole: click cuts it off at the width of the terminal."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(limit=1000)) for name, one in commands if one])
+
 
 class RootGroup(Noun):
     """The commands by name, each in its own module."""
