@@ -1,6 +1,7 @@
 """The gateway of launches: shared, proved before it gets a key, and ended after the last agent, also if one of them is killed."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,12 @@ def gateway_process(url: str) -> int:
         if target.removeprefix("socket:[").removesuffix("]") in inodes:
             return int(path.parts[2])
     raise AssertionError("no gateway")
+
+
+def kill_gateway(url: str) -> None:
+    process = gateway_process(url)
+    kill(process)
+    until(lambda: gone(process))
 
 
 def test_two_launches_share_one_gateway_that_ends_after_the_last_agent(desk: LaunchDesk) -> None:
@@ -95,18 +102,65 @@ def test_everything_is_removed_after_launcher_and_agent_are_killed(desk: LaunchD
     assert [path.name for path in desk.launches.iterdir()] == ["folder.lock"]
 
 
-def test_a_killed_gateway_is_replaced_at_the_next_launch(desk: LaunchDesk) -> None:
-    first = desk.agent("first")
+def test_a_killed_gateway_is_started_again_for_the_agent_that_uses_it(desk: LaunchDesk) -> None:
+    words = ["show", desk.file("seen"), "wait", desk.file("go"), "ask", desk.file("answer"), "wait", desk.file("end")]
+    running = desk.start("launch", "claude", "--", *words)
+    url = url_of(desk.seen("seen"))
+    kill_gateway(url)
+    until(lambda: answers(url))
+    Path(desk.file("go")).touch()
+    until(Path(desk.file("answer")).exists)
+    other = desk.agent("other")
+    assert url_of(desk.seen("other")) == url
+    desk.ended("other", other)
+    Path(desk.file("end")).touch()
+    _, said = running.communicate()
+    assert running.returncode == 0
+    [warning] = [line for line in said.splitlines() if line.startswith("warning: ")]
+    ended = rf"warning: the gateway {url} ended at \d\d:\d\d:\d\d, while the agent used it, and was started again"
+    assert re.fullmatch(ended, warning)
+    until(lambda: not answers(url))
+
+
+def test_one_of_several_launches_starts_a_killed_gateway_again(desk: LaunchDesk) -> None:
+    first, second = desk.agent("first"), desk.agent("second")
     url = url_of(desk.seen("first"))
-    process = gateway_process(url)
-    kill(process)
-    until(lambda: gone(process))
-    second = desk.agent("second")
-    other = url_of(desk.seen("second"))
-    assert other != url
-    assert answers(other)
+    assert url_of(desk.seen("second")) == url
+    for _ in range(2):
+        kill_gateway(url)
+        until(lambda: answers(url))
+    assert len(desk.gateways()) == 1
     for name, running in (("first", first), ("second", second)):
-        desk.ended(name, running)
+        assert desk.ended(name, running) == 0
+    until(lambda: not answers(url))
+
+
+def test_a_gateway_that_cannot_start_again_is_reported_after_the_agent(desk: LaunchDesk) -> None:
+    running = desk.start("launch", "claude", "--", "show", desk.file("seen"), "wait", desk.file("end"))
+    url = url_of(desk.seen("seen"))
+    (desk.home / "config.toml").write_text("not TOML")
+    kill_gateway(url)
+    until(lambda: any("line 1" in log.read_text() for log in desk.launches.glob("*.log")))
+    until(lambda: not answers(url))
+    Path(desk.file("end")).touch()
+    _, said = running.communicate()
+    assert running.returncode == 0
+    assert "while the agent used it; it could not be started again: the gateway did not start: " in said
+
+
+def test_a_gateway_that_a_person_ended_is_not_started_again(desk: LaunchDesk) -> None:
+    served = desk.start("serve", "--port", "0")
+    assert served.stdout is not None
+    url = served.stdout.readline().strip()
+    until(desk.gateways)
+    running = desk.start("launch", "claude", "--", "show", desk.file("seen"), "wait", desk.file("end"))
+    assert url_of(desk.seen("seen")) == url
+    served.send_signal(signal.SIGTERM)
+    served.communicate()
+    Path(desk.file("end")).touch()
+    _, said = running.communicate()
+    assert f"warning: the gateway {url} ended at " in said
+    assert not answers(url)
 
 
 def test_ctrl_c_of_the_terminal_does_not_reach_the_gateway(desk: LaunchDesk) -> None:
@@ -174,7 +228,6 @@ def test_references_that_one_command_allows_are_not_followed_for_another(desk: L
     first = desk.agent("first", *allowed)
     url = url_of(desk.seen("first"))
     assert url_of(desk.seen("before")) != url
-    assert len(desk.gateways()) == 1
     desk("launch", "claude", "--", "show", desk.file("second"))
     assert url_of(desk.seen("second")) == url_of(desk.seen("before"))
     desk.ended("before", before)
@@ -237,7 +290,7 @@ def test_a_server_that_is_not_the_gateway_never_gets_the_key(desk: LaunchDesk, b
     running = desk.agent("first")
     real = url_of(desk.seen("first"))
     with impostor(body, real if body == b"relay" else "") as server:
-        record = HeldFile(desk.launches / "0.gateway", json.dumps({"url": server.url}).encode())
+        record = HeldFile(desk.launches / "0.gateway", json.dumps({"url": server.url, "shared": True}).encode())
         run = desk("launch", "claude", "--", "show", desk.file("second"))
         record.release()
         record.path.unlink()

@@ -107,7 +107,7 @@ def _run(settings: GlobalOptions, program: "AgentProgram", arguments: tuple[str,
         check_keys(chosen)
     wanted = GatewayStart(config, settings.config, settings.approvals)
     made = AgentLaunch(program, executable, chosen, arguments, direct, wanted)
-    return made.run(lambda target: _started(made, target, why, names.project))
+    return made.run(lambda target: _started(made, target, why, names.project), terminal.warning)
 
 
 class _Names(NamedTuple):

@@ -9,13 +9,14 @@ from modelbay.gateway.clients import ClientKeys
 from modelbay.gateway.variables import PROXIES
 from modelbay.launching import private_folder, shared_gateway
 from modelbay.launching.agent_process import run_agent
+from modelbay.launching.gateway_watch import GatewayWatch
 from modelbay.launching.held_file import HeldFile
 from modelbay.launching.installed import version_of
 from modelbay.launching.launch_target import ChosenModels, gateway_target
-from modelbay.launching.launches import Launches, LaunchesChange
+from modelbay.launching.launches import Launches, LaunchesChange, RunningGateway
 from modelbay.launching.plan import LaunchPlan, LaunchTarget, plan
 from modelbay.launching.program import AgentProgram
-from modelbay.launching.shared_gateway import GatewayStart, ProvedGateway
+from modelbay.launching.shared_gateway import GatewayStart
 from modelbay.secrecy import Hidden
 from modelbay.storage.paths import inherited_environment
 
@@ -35,8 +36,9 @@ class AgentLaunch(Struct, frozen=True):
     """The provider, if the agent calls it instead of the gateway."""
     gateway: GatewayStart
 
-    def run(self, started: Callable[[LaunchTarget], object]) -> int:
-        """Runs the agent until its end, and returns its exit code. `started` is called before.
+    def run(self, started: Callable[[LaunchTarget], object], warn: Callable[[str], object]) -> int:
+        """Runs the agent until its end, and returns its exit code. `started` is called before. `warn` is called after it, if the
+        gateway ended while the agent used it.
 
         Raises:
             ConfigError: the gateway or the agent does not start, or a file cannot be read or written.
@@ -48,7 +50,14 @@ class AgentLaunch(Struct, frozen=True):
         try:
             started(ready.target)
             environment = launch_environment(inherited_environment(), ready.plan, ready.target)
-            return run_agent([self.executable, *ready.plan.arguments, *self.arguments], environment, launch.descriptor)
+            command = [self.executable, *ready.plan.arguments, *self.arguments]
+            if ready.gateway is None:
+                return run_agent(command, environment, launch.descriptor)
+            with GatewayWatch(launches, ready.gateway, self.gateway, ready.target.key) as watch:
+                code = run_agent(command, environment, launch.descriptor)
+            if watch.message is not None:
+                warn(watch.message)
+            return code
         except OSError as error:
             raise FileError(
                 f"cannot start {self.executable}: {error.strerror or error}",
@@ -61,7 +70,7 @@ class AgentLaunch(Struct, frozen=True):
     def _prepared(self, change: LaunchesChange) -> "tuple[HeldFile, _Ready]":
         """The launch with its target, plan and files."""
         key = Hidden("")
-        gateway: ProvedGateway | None = None
+        gateway: RunningGateway | None = None
         id = ""
         if self.direct is None:
             key = ClientKeys().local_key()
@@ -79,7 +88,7 @@ class AgentLaunch(Struct, frozen=True):
         except BaseException:
             change.end(launch)
             raise
-        return launch, _Ready(target, made)
+        return launch, _Ready(target, made, gateway)
 
     def _version(self, target: LaunchTarget) -> str:
         """The version of the agent, if the plan depends on it."""
@@ -91,6 +100,7 @@ class AgentLaunch(Struct, frozen=True):
 class _Ready(Struct, frozen=True):
     target: LaunchTarget
     plan: LaunchPlan
+    gateway: RunningGateway | None
 
 
 def launch_environment(inherited: Mapping[str, str], made: LaunchPlan, target: LaunchTarget) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 - `ID.launch` is held by the launcher and its agent as long as one of them lives, and names the gateway that they use.
 - `ID/` is the private folder of that launch, with files for the agent.
-- `ID.gateway` is held by a gateway, and has its URL. `ID.log` is its log if a launcher started it.
+- `ID.gateway` is held by a gateway, and has its URL and who started it. `ID.log` is its log if a launcher started it.
 
 A file that no process holds belongs to a process that ended, maybe by SIGKILL: the next launch removes it and its folder.
 """
@@ -16,6 +16,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
 
 from modelbay.errors import FileError, MalformedReply
 from modelbay.json_text import decode
@@ -26,6 +29,17 @@ from modelbay.storage.paths import home
 WAIT = 120.0
 """Seconds to wait for another launcher, which may be waiting for its gateway to start."""
 LAUNCH, GATEWAY, LOG = ".launch", ".gateway", ".log"
+
+
+class RunningGateway(Struct, frozen=True):
+    """A gateway that launches can use."""
+
+    id: str
+    url: str
+    launched: bool
+    """Whether a launcher started it; otherwise a person did, and decides when it ends."""
+    shared: bool
+    """Whether every launch may use it. Otherwise it follows references that others may not follow."""
 
 
 class Launches:
@@ -88,40 +102,44 @@ class LaunchesChange:
         """The ID of a gateway that is to be started."""
         return secrets.token_hex(8)
 
-    def register(self, gateway: str, url: str) -> HeldFile:
+    def register(self, gateway: RunningGateway) -> HeldFile:
         """Makes a gateway known to launchers."""
-        return HeldFile(self._folder / f"{gateway}{GATEWAY}", json.dumps({"url": url}).encode())
+        record = {"url": gateway.url, "launched": gateway.launched, "shared": gateway.shared}
+        return HeldFile(self._folder / f"{gateway.id}{GATEWAY}", json.dumps(record).encode())
 
     def unregister(self, gateway: str) -> None:
         """Makes a gateway unknown to launchers."""
         (self._folder / f"{gateway}{GATEWAY}").unlink(missing_ok=True)
 
-    def gateways(self) -> dict[str, str]:
-        """The URLs of the running gateways, by ID."""
-        found = {}
+    def gateways(self) -> list[RunningGateway]:
+        """The running gateways, by ID."""
+        found = []
         for path in sorted(self._folder.glob(f"*{GATEWAY}")):
-            if (url := _field(held_content(path), "url")) is not None:
-                found[path.stem] = url
+            record = _record(held_content(path))
+            if isinstance(url := record.get("url"), str):
+                launched, shared = (record.get(name) is True for name in ("launched", "shared"))
+                found.append(RunningGateway(path.stem, url, launched, shared))
         return found
 
     def is_used(self, gateway: str) -> bool:
         """Whether an agent that uses a gateway is still running, or its launcher."""
-        return any(_field(held_content(path), "gateway") == gateway for path in self._folder.glob(f"*{LAUNCH}"))
+        return any(_record(held_content(path)).get("gateway") == gateway for path in self._folder.glob(f"*{LAUNCH}"))
 
     def log_of(self, gateway: str) -> Path:
         """The log of a gateway that a launcher starts."""
         return self._folder / f"{gateway}{LOG}"
 
+    def runs_at(self, url: str) -> bool:
+        """Whether a gateway is running at a URL."""
+        return any(gateway.url == url for gateway in self.gateways())
 
-def _field(content: bytes | None, name: str) -> str | None:
-    """A text of a record; None if there is none, as in a record that another version wrote."""
-    if content is None:
-        return None
+
+def _record(content: bytes | None) -> dict[str, Any]:
+    """The content of a record, which another version may have written. Empty if there is none."""
     with suppress(MalformedReply):
-        record = decode(content)
-        value = record.get(name) if isinstance(record, dict) else None
-        return value if isinstance(value, str) else None
-    return None
+        found = decode(content or b"{}")
+        return found if isinstance(found, dict) else {}
+    return {}
 
 
 def _check(folder: Path) -> None:

@@ -22,7 +22,7 @@ from modelbay.errors import ConfigError, ModelbayError
 from modelbay.gateway.proof import PATH, proof, state_of
 from modelbay.json_text import decode
 from modelbay.launching.held_file import HeldFile
-from modelbay.launching.launches import Launches, LaunchesChange
+from modelbay.launching.launches import Launches, LaunchesChange, RunningGateway
 from modelbay.logs import LOG
 from modelbay.origin import origin
 from modelbay.secrecy import Hidden
@@ -39,13 +39,6 @@ _SHOWN = 2_000
 """Maximum characters of the log of a gateway that could not start."""
 
 
-class ProvedGateway(Struct, frozen=True):
-    """A gateway that proved to be the user's own."""
-
-    id: str
-    url: str
-
-
 class GatewayStart(Struct, frozen=True):
     """The configuration and approvals that a gateway is started with."""
 
@@ -56,14 +49,12 @@ class GatewayStart(Struct, frozen=True):
     """The references that --allow-reference allows. A gateway that is started with some is not shared."""
 
 
-def found(change: LaunchesChange, how: GatewayStart, key: Hidden) -> ProvedGateway | None:
-    """A running gateway with this version, configuration and key. The key is not sent."""
+def found(change: LaunchesChange, how: GatewayStart, key: Hidden) -> RunningGateway | None:
+    """A running gateway with this version, configuration and key, which it proves. The key is not sent."""
     if how.approvals:
         return None
-    for id, url in change.gateways().items():
-        if is_proved(url, how.config, key):
-            return ProvedGateway(id, url)
-    return None
+    shared = (gateway for gateway in change.gateways() if gateway.shared)
+    return next((gateway for gateway in shared if is_proved(gateway.url, how.config, key)), None)
 
 
 def is_proved(url: str, config: Config, key: Hidden) -> bool:
@@ -84,8 +75,8 @@ async def _answer(url: str, challenge: str) -> str:
     return ""
 
 
-def start(change: LaunchesChange, id: str, how: GatewayStart, key: Hidden) -> ProvedGateway:
-    """Starts a gateway, and waits until it answers.
+def start(change: LaunchesChange, id: str, how: GatewayStart, key: Hidden, port: int = 0) -> RunningGateway:
+    """Starts a gateway, and waits until it answers. `port`: 0 for a free one.
 
     Raises:
         ConfigError: it did not start. The message has its error.
@@ -97,7 +88,8 @@ def start(change: LaunchesChange, id: str, how: GatewayStart, key: Hidden) -> Pr
         command += ["--config", str(how.file.absolute())]
     for approval in how.approvals:
         command += ["--allow-reference", "=".join(approval)]
-    command += ["serve", "--port", "0", "--host", "127.0.0.1", "--for-launches", id]
+    command += ["serve", "--port", str(port), "--host", "127.0.0.1", "--for-launches", id]
+    log.unlink(missing_ok=True)  # of a process that ended
     with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as output:
         process = subprocess.Popen(
             command,
@@ -114,7 +106,7 @@ def start(change: LaunchesChange, id: str, how: GatewayStart, key: Hidden) -> Pr
         with process.stdout as lines:
             url = lines.readline().decode().strip()
         if url and is_proved(url, how.config, key):
-            return ProvedGateway(id, url)
+            return RunningGateway(id, url, launched=True, shared=not how.approvals)
     except BaseException:
         process.kill()
         process.wait()
@@ -135,8 +127,8 @@ def _error_in(log: Path) -> str:
 
 @contextmanager
 def known_to_launches(url: str, id: str | None, *, shared: bool) -> Iterator[None]:
-    """Makes the gateway of this process known to launches in the block, if it is `shared`. `id`: the ID that a launcher gave it,
-    and then it ends after the last agent; None if a person started it."""
+    """Makes the gateway of this process known to launches in the block. `id`: the ID that a launcher gave it, and then it ends
+    after the last agent; None if a person started it. `shared`: whether every launch may use it."""
     with _terminated_at_the_end(), _registered(url, id, shared=shared):
         yield
 
@@ -171,12 +163,12 @@ def _registered(url: str, id: str | None, *, shared: bool) -> Iterator[None]:
     record: HeldFile | None = None
     try:
         if id is not None:  # the launcher holds the lock until the gateway answers
-            record = LaunchesChange(launches.folder).register(id, url) if shared else None
+            record = LaunchesChange(launches.folder).register(RunningGateway(id, url, launched=True, shared=shared))
             threading.Thread(target=_end_when_unused, args=(launches, id), daemon=True).start()
         elif shared:
             with launches.locked() as change:
                 change.sweep()
-                record = change.register(change.new_gateway(), url)
+                record = change.register(RunningGateway(change.new_gateway(), url, launched=False, shared=True))
     except (ConfigError, OSError) as error:  # agents can still use it, but not find it
         LOG.warning("`modelbay launch` will not find this gateway: %s", error)
     try:
