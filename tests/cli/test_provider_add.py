@@ -15,7 +15,7 @@ from tests.cli.inside import Inside
 from tests.servers import SENTENCE
 from tests.servers.aimock import Aimock
 from tests.servers.llamacpp import LlamaServer
-from tests.servers.site import Site, site
+from tests.servers.site import Page, Site, site
 
 ANSWER = "You asked: Hello."
 
@@ -243,6 +243,15 @@ def test_a_manifest_or_a_registry_is_recognized(bay: Inside, mine: Site, content
     assert added.code == 1
     assert f"is {said}" in added.err
     assert bay.text == ""
+
+
+def test_a_manifest_that_requires_a_key_is_reported(bay: Inside, mine: Site):
+    content = {"name": "X", "baseUrl": f"{mine.url}/v1", "models_data_source": "endpoint"}
+    mine.pages = {"/v1/models": Page(json.dumps(content).encode(), key=KEY)}
+    added = bay("provider", "add", f"{mine.url}/v1/models?provider=true", "--id", "acme", "--api-key", KEY)
+    assert added.code == 1
+    assert "returned 401" in added.err
+    assert "hint: ask the provider to serve its manifest without authentication" in added.err
 
 
 def test_the_key_comes_from_standard_input(bay: Inside, simulator: Simulator):

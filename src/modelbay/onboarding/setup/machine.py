@@ -187,6 +187,8 @@ async def _added(run: SetupRun, what: str) -> Plan:
         found = await looked_into(run, found)
         if found.kind == "registry":
             return await by_registry(run, what, found.content)
+        if found.kind == "manifest":  # the server returned it for the key only, which is not sent for a manifest
+            return await by_manifest(run, what, None)
     return await by_address(run, what, found)
 
 
