@@ -116,7 +116,7 @@ def page() -> str:
 
 def section(name: str, task: Task) -> str:
     notes = [f"- {LIBRARIES[library]}: {note}" for library, note in task.notes.items()]
-    programs = [f"{title}:\n\n```python\n{code(library, name)}```\n" for library, title in LIBRARIES.items()]
+    programs = [f"**{title}**\n\n```python\n{code(library, name)}```\n" for library, title in LIBRARIES.items()]
     return "\n".join([f"## {task.title}\n", task.text, *(["", *notes] if notes else []), "", *programs])
 
 

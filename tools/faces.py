@@ -1,4 +1,4 @@
-"""Groups of faces in the pages of docs/: the same act by command, in the app, in Python and in config.toml.
+"""Groups of faces in the pages of docs/: the same act by command, in the app, in Python, in config.toml or with other libraries.
 
 A face is a line with its name in bold type, and one block below it: a fenced block, a paragraph or a table. Two or more faces in
 a row are a group. The site shows a group as tabs; everywhere else it reads as it is written.
@@ -8,7 +8,9 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-NAMES = ("Command line", "App", "Python", "Async", "Blocking", "config.toml")
+from tools.comparison import LIBRARIES
+
+NAMES = ("Command line", "App", "Python", "Async", "Blocking", "config.toml", *LIBRARIES.values())
 _LABEL = rf"^\*\*(?P<name>{'|'.join(map(re.escape, NAMES))})\*\*\n\n"
 _FACE = re.compile(rf"{_LABEL}(?P<block>```.*?^```\n|(?:[^\n]+\n)+)\n*", re.DOTALL | re.MULTILINE)
 

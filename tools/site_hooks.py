@@ -15,6 +15,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import modelbay
+from modelbay import testing
 from tools import faces
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,10 +23,13 @@ INDEX = "README.md"
 API = "reference/api.md"
 BESIDE = {"ARCHITECTURE.md": "architecture.md", "CONTRIBUTING.md": "contributing.md"}
 """Files outside of docs/ that its pages link, and their pages in the site."""
+SEARCH = ROOT / "tools" / "iframe-worker.js"
 STYLE = """\
 /* The copy button copies commands, without prompts and outputs. */
 [data-md-copying] .gp, [data-md-copying] .go { display: none }
 .md-typeset table:not([class]) code { white-space: nowrap }
+.md-typeset table:not([class]) code.long { white-space: normal; word-break: normal; overflow-wrap: break-word }
+.md-typeset table thead:not(:has(th:not(:empty))) { display: none }
 /* The examples have lines of up to 100 characters. */
 .md-grid { max-width: 84rem }
 .md-typeset pre > code { font-size: 0.62rem }
@@ -39,6 +43,13 @@ GROUPS = {
     "Events": "Started PartStarted PartDelta PartAnnotated PartEnded UsageReported Warned ToolRan Finished Failed collect",
 }
 """Sections of the reference of the Python library. Names in none of them follow at the end."""
+INTRODUCTION = """\
+# Python API
+
+The names of `modelbay`, `modelbay.testing` and `modelbay.errors`. For an introduction, see [Python](../guides/python.md).
+
+`modelbay.sync` has the blocking counterparts of `Hub`, `Chat`, `ReplyStream` and `ToolRun`: the same methods, without `await`.
+"""
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -69,6 +80,7 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
     files.append(File.generated(config, API, content=_api()))
     files.append(File.generated(config, "site.css", content=STYLE))
+    files.append(File.generated(config, SEARCH.name, content=SEARCH.read_text(encoding="utf-8")))
 
 
 def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
@@ -96,6 +108,11 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
     return re.sub(r"\[([^\]]+)\]\((?:\.\./)+(?:examples|src|tools|tests|integrations)[^)]*\)", r"\1", markdown)
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Mark the code that is wrapped in a table. Shorter code stays in one line."""
+    return re.sub(r"<code>(?=[^<]{30})", '<code class="long">', html)
+
+
 def _title(page: File) -> str:
     found = re.search(r"^# (.+)$", page.content_string, re.MULTILINE)
     return found[1] if found else page.name
@@ -106,14 +123,17 @@ def _api() -> str:
     named = {name for names in GROUPS.values() for name in names.split()}
     rest = [name for name in modelbay.__all__ if name not in named and not name.startswith("_")]
     groups = {title: names.split() for title, names in GROUPS.items()} | {"Others": rest}
-    lines = ["# Python API", "", "The names of `modelbay`. For an introduction, see [Python](../guides/python.md).", ""]
+    lines = [INTRODUCTION]
     for title, names in groups.items():
-        lines += [f"## {title}", ""]
-        for name in names:
-            lines += [f"::: modelbay.{_home(name)}.{name}", "    options:", "      heading_level: 3", ""]
+        lines += [f"## {title}", "", *(line for name in names for line in _entry(f"{_home(name)}.{name}"))]
+    lines += ["## Testing", "", *(line for name in testing.__all__ for line in _entry(f"testing.{name}"))]
     return "\n".join(
         [*lines, "## Errors", "", "::: modelbay.errors", "    options:", "      show_root_heading: false", ""]
     )
+
+
+def _entry(name: str) -> list[str]:
+    return [f"::: modelbay.{name}", "    options:", "      heading_level: 3", ""]
 
 
 def _home(name: str) -> str:
