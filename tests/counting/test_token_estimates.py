@@ -110,6 +110,13 @@ def test_the_protocol_and_the_provider_decide_how_tools_are_described() -> None:
     assert without == round(text_tokens(text, "gemma"))
 
 
+def test_a_router_calls_models_by_another_protocol_than_its_client() -> None:
+    asked = asks(tools=[Tool(name="tide", description="The tide.", schema={"type": "object", "properties": {}})])
+    routed = Model("openai/gpt-5", family="gpt")
+    assert tokens(asked, GPT, protocol="openai_chat") > tokens(asked, routed, protocol="openai_chat") + 50
+    assert tokens(asked, GPT, protocol="openai_responses") == tokens(asked, routed, protocol="openai_responses")
+
+
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -203,6 +210,20 @@ def test_thought_signatures_count_unless_the_provider_counts_only_texts() -> Non
     signed = Conversation([user("Hi"), Turn("assistant", [ToolCall(name="tide", opaque="x" * 1000)])])
     bare = Dialect(bare_counts=True)
     assert tokens(signed, GEMINI) > tokens(signed, GEMINI, dialect=bare) + 150
+
+
+def test_signatures_count_in_the_requests_and_for_the_time_that_the_model_reads_them() -> None:
+    called = Turn("assistant", [ToolCall(name="tide", opaque="x" * 1000)])
+    now, before = Conversation([user("Hi"), called]), Conversation([user("Hi"), called, user("And now?")])
+    unsigned = Turn("assistant", [ToolCall(name="tide")])
+    newest, older, oldest = (Model(f"gemini-{name}", family="gemini") for name in ("3.6-flash", "3-flash", "2.5-flash"))
+
+    def counted(conversation: Conversation, model: Model) -> bool:
+        plain = [unsigned if turn is called else turn for turn in conversation.turns]
+        return tokens(conversation, model) > tokens(replace(conversation, turns=plain), model) + 90
+
+    assert (counted(before, newest), counted(before, older), counted(now, older)) == (True, False, True)
+    assert (counted(now, oldest), counted(replace(now, stream=True), oldest)) == (False, True)
 
 
 def test_a_summary_of_encrypted_reasoning_does_not_count() -> None:

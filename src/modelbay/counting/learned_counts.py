@@ -56,7 +56,7 @@ _SEEN = 512
 @cache
 def _kind() -> str:
     """The kind of the stored counts. Those of another version, which has other factors, are not read."""
-    tables = TABLE.read_bytes() + text_tokens.TABLE.read_bytes()
+    tables = b"".join(table.read_bytes() for table in (TABLE, *sorted(text_tokens.TABLES.glob("*.toml"))))
     return f"counts {blake2b(' '.join(FACTORS).encode() + tables, digest_size=4).hexdigest()}"
 
 

@@ -94,7 +94,7 @@ class FactorRow(Struct, frozen=True, kw_only=True):
     family: str
     """The family; "" is the default."""
     models: list[str] = field(default_factory=lambda: ["*"])
-    """Patterns of model IDs. The first row that matches is used."""
+    """Patterns of model IDs, with or without the vendor before a slash. The first row that matches is used."""
     protocol: Protocol | None = None
     """The protocol that the provider is called with. Default: any."""
 
@@ -112,7 +112,7 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
     property: float = 0
     """For each property in the schemas of tools."""
     tokenizer: str = "o200k"
-    """The most similar tokenizer of `text_tokens.toml`."""
+    """The most similar tokenizer of `tokenizers/`."""
     text: float = 1
     """Factor for texts."""
     schema: float = 1
@@ -125,6 +125,8 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
     """Factor for thinking that counts."""
     opaque: float = 0
     """For 1,000 characters of encrypted reasoning that counts."""
+    streamed_opaque: bool = False
+    """Whether encrypted reasoning counts only in requests whose reply is streamed."""
     keeps_thinking: bool = False
     """Whether all thinking counts. Default: only that in the current tool loop; the provider removes older thinking."""
     format: float = 0
@@ -170,9 +172,10 @@ _Row = TypeVar("_Row", bound=FactorRow)
 
 
 def _row(rows: list[_Row], model: Model, protocol: Protocol | None) -> _Row:
-    name = model.identity.lower().rpartition("/")[2]
+    whole = model.identity.lower()
+    names = (whole, whole.rpartition("/")[2])
     found = (row for row in rows if row.family in ("", model.family) and row.protocol in (None, protocol))
-    return next(row for row in found if any(fnmatch(name, pattern) for pattern in row.models))
+    return next(row for row in found if any(fnmatch(name, pattern) for name in names for pattern in row.models))
 
 
 FACTORS = (
@@ -233,6 +236,8 @@ class Contents(Struct):
     """Characters of each encrypted reasoning, with the index of its turn."""
     loop: int = 0
     """Index of the first turn of the current tool loop."""
+    streams: bool = False
+    """Whether the reply is streamed."""
     format: str = ""
     """The schema of an output format, as JSON."""
     forced: bool = False
@@ -262,6 +267,7 @@ class Contents(Struct):
                 if type(part) is Thinking and not part.summary:
                     found.thoughts += [(index, text) for text in part.texts]
         found.text = "".join(texts)
+        found.streams = bool(conversation.stream)
         found._add_settings(conversation)
         return found
 
@@ -272,6 +278,8 @@ class Contents(Struct):
         start = 0 if row.keeps_thinking else self.loop
         thinking = "".join([text for index, text in self.thoughts if index >= start])
         opaque = sum(max(0, length - row.sealed) for index, length in self.opaque if index >= start)
+        if row.streamed_opaque and not self.streams:
+            opaque = 0
         return {
             "base": 1,
             "system": self.systems,
