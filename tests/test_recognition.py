@@ -53,6 +53,9 @@ def test_a_name_or_url_is_recognized_by_its_form(what, kind, vendor, protocol):
         ("localhost:8080/v1", "did you mean http://localhost:8080/v1?"),
         ("127.0.0.1:8080/v1", "did you mean http://127.0.0.1:8080/v1?"),
         ("192.168.1.7:8080", "did you mean http://192.168.1.7:8080?"),
+        ("SiliconFlow", "add it from models.dev: `modelbay provider catalog add siliconflow`"),
+        ("cloudflare-workers-ai", "`modelbay provider catalog add cloudflare-workers-ai`"),
+        ("amazon-bedrock", "did you mean bedrock-mantle?"),
         ("qqqqqq", "pass a vendor's name"),
     ],
 )

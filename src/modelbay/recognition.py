@@ -223,9 +223,20 @@ def _hint(what: str) -> str:
         return f"did you mean {scheme}://{what}? `modelbay provider add {scheme}://{what}`"
     if (broken := presets.broken(what)) is not None:
         return broken
+    if _is_in_catalog(what.lower()):
+        return f"add it from models.dev: `modelbay provider catalog add {what.lower()}`"
     known = {one.id: one.id for one in presets.all()} | {one.name.lower(): one.id for one in presets.all()}
     near = dict.fromkeys(known[name] for name in get_close_matches(what.lower(), known, n=3))
     return f"did you mean {' or '.join(near)}? `modelbay provider add {next(iter(near))}`" if near else _known_forms()
+
+
+def _is_in_catalog(id: str) -> bool:
+    """Whether models.dev has a provider with this ID that can be added."""
+    from modelbay.catalog.models_dev.live import ModelsDev
+    from modelbay.catalog.models_dev.providers import wire
+
+    entry = ModelsDev().providers.get(id)
+    return entry is not None and wire(entry).refused is None
 
 
 def _is_near(what: str) -> bool:
