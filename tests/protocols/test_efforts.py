@@ -161,6 +161,53 @@ def test_a_budget_for_a_provider_without_budgets_is_reported(provider):
     assert warning == "the thinking budget is not sent: the provider has no setting for it"
 
 
+EFFORT_DROPPED = "the effort `high` is not sent: a budget of 4000 tokens is set"
+BUDGET_DROPPED = "a budget of 4000 thinking tokens is not sent: the effort `high` is set"
+ADAPTIVE = {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": "high"}}
+OPENROUTER = 'type = "openai"\ndialect = "openrouter"'
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "said", "warned"),
+    [
+        (OPENAI, "gpt-5.6", {"reasoning_effort": "high"}, BUDGET_DROPPED),
+        (RESPONSES, "gpt-5.6", {"reasoning": {"effort": "high", "summary": "auto"}}, BUDGET_DROPPED),
+        (ANTHROPIC, "claude-sonnet-4-5", {"thinking": {"type": "enabled", "budget_tokens": 4000}}, EFFORT_DROPPED),
+        (ANTHROPIC, "claude-opus-4-8", ADAPTIVE, BUDGET_DROPPED),
+        (GEMINI, "gemini-2.5-flash", {"thinkingBudget": 4000, "includeThoughts": True}, EFFORT_DROPPED),
+        (GEMINI, "gemini-3-pro-preview", {"thinkingLevel": "high", "includeThoughts": True}, BUDGET_DROPPED),
+        (OPENROUTER, "openai/gpt-5.6", {"reasoning": {"enabled": True, "max_tokens": 4000}}, EFFORT_DROPPED),
+        ('type = "openai"\ndialect = "dashscope"', "qwen3-32b",
+         {"enable_thinking": True, "thinking_budget": 4000}, EFFORT_DROPPED),
+        ('type = "openai"\ndialect = "zai"', "glm-5.2",
+         {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}, BUDGET_DROPPED),
+    ],
+)  # fmt: skip
+def test_of_an_effort_and_a_budget_one_is_sent_and_the_other_reported(provider, model, said, warned):
+    assert sent(provider, model, Reasoning(enabled=True, effort="high", budget=4000)) == (said, [warned])
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "warned"),
+    [
+        (Reasoning(enabled=True, effort="high", budget=0), "the effort `high` is not sent: thinking is off"),
+        (Reasoning(enabled=False, budget=4000), "a budget of 4000 thinking tokens is not sent: thinking is off"),
+        (Reasoning(effort="off", budget=4000), "a budget of 4000 thinking tokens is not sent: thinking is off"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("provider", "model", "said"),
+    [
+        (OPENAI, "gpt-5.6", {"reasoning_effort": "none"}),
+        (RESPONSES, "gpt-5.6", {"reasoning": {"effort": "none"}}),
+        (ANTHROPIC, "claude-sonnet-4-5", {"thinking": {"type": "disabled"}}),
+        (GEMINI, "gemini-2.5-flash", {"thinkingBudget": 0}),
+    ],
+)
+def test_off_comes_before_an_effort_and_a_budget(provider, model, said, reasoning, warned):
+    assert sent(provider, model, reasoning) == (said, [warned])
+
+
 @pytest.mark.parametrize("budget", [0, 2048])
 def test_a_budget_for_a_model_that_does_not_think_is_reported(budget):
     found, warnings = sent(OPENAI, "gpt-4o", Reasoning(enabled=budget > 0, budget=budget), "google")

@@ -3,6 +3,8 @@
 - The model is known not to have the effort: the nearest level is sent, with a warning.
 - It is unknown whether the model has it: it is sent, with a warning.
 - No protocol, vendor or model has such an effort: `UnknownEffort`.
+- An effort and a budget are both set: one of them is sent, with a warning about the other, as APIs with both accept only one.
+  Off comes first, which a budget of 0 is, then the budget if the API has budgets, then the effort.
 
 Requests in the provider's own protocol are not changed.
 """
@@ -21,6 +23,8 @@ LEVELS = ("minimal", "low", "medium", "high", "xhigh", "max")
 """All levels of all protocols and vendors, lowest first."""
 _BUDGETED = ("minimal", "low", "medium", "high")
 """Levels that stand for a number of tokens, for models with a budget."""
+_BUDGETS = frozenset({"reasoning", "enable_thinking"})
+"""Values of `Dialect.reasoning_control` with a number of thinking tokens."""
 _SWITCHES = ("thinking", "enable_thinking")
 """Values of `Dialect.reasoning_control` that turn thinking on or off, without levels."""
 
@@ -35,7 +39,10 @@ def fitted(
     """
     word = checked(reasoning.effort, model, dialect)
     name = model.alias or model.id
-    if reasoning.enabled is False or word in OFF:
+    if reasoning.enabled is False or word in OFF or reasoning.budget == 0:
+        if reasoning.budget or (word and word not in OFF):
+            what = f"a budget of {reasoning.budget} thinking tokens" if reasoning.budget else f"the effort `{word}`"
+            report.append(_warned(f"{what} is not sent: thinking is off"))
         return _off(reasoning, model, dialect, protocol, report)
     said = word or ("on" if reasoning.enabled else None)
     if (said or reasoning.budget) and model.can("thinking") is False:
@@ -47,8 +54,17 @@ def fitted(
             unknown = f"`reasoning` is not sent: {dialect.vendor or 'the provider'} has no setting for it"
         report.append(_warned(unknown, dropped=True))
         return None
+    if reasoning.budget and word and word not in ON:
+        if _has_budgets(model, dialect, protocol):
+            report.append(_warned(f"the effort `{word}` is not sent: a budget of {reasoning.budget} tokens is set"))
+            word = "on"
+        else:
+            report.append(
+                _warned(f"a budget of {reasoning.budget} thinking tokens is not sent: the effort `{word}` is set")
+            )
+            reasoning = replace(reasoning, budget=None, enabled=True)
     if reasoning.budget and protocol == "anthropic" and model.can("thinking_budget") is False:
-        word = word if word in LEVELS else of_budget(reasoning.budget, model, report)
+        word = of_budget(reasoning.budget, model, report)
         reasoning = replace(reasoning, budget=None, enabled=True)
     if reasoning.budget and protocol == "openai_chat" and dialect.reasoning_control in ("thinking", "thinking.effort"):
         report.append(_warned("the thinking budget is not sent: the provider has no setting for it"))
@@ -59,6 +75,16 @@ def fitted(
         report.append(_warned(f"the effort `{word}` is sent as thinking on: the provider has no levels"))
         return replace(reasoning, effort=None, enabled=True)
     return _level(replace(reasoning, effort=word), model, dialect, protocol, report)
+
+
+def _has_budgets(model: Model, dialect: Dialect, protocol: str) -> bool:
+    """Whether a number of thinking tokens can be sent as it is."""
+    if protocol == "anthropic":
+        return model.can("thinking_budget") is not False
+    if protocol == "google":
+        return not model.efforts
+    ways = (dialect.reasoning_control or "").split("+")
+    return protocol == "openai_chat" and not _BUDGETS.isdisjoint(ways)
 
 
 def checked(effort: str | None, model: Model, dialect: Dialect, place: str = "") -> str | None:
