@@ -1,6 +1,5 @@
 """The blocking counterparts of the objects that a Hub returns."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -12,6 +11,7 @@ from modelbay.events import Event, Reply
 from modelbay.library import chat as library_chat
 from modelbay.library import reply_stream, tool_run
 from modelbay.library.chat import Question
+from modelbay.library.one_reader import SecondReader
 from modelbay.library.prompt import Ask
 from modelbay.usage import Usage
 
@@ -28,45 +28,18 @@ class Runner(Protocol):
         """Make and run a coroutine that releases something."""
 
 
-class _Reading:
-    """The step of a stream that a thread waits for. Another thread, such as that of a window with a stop button, can end it."""
-
-    def __init__(self) -> None:
-        self._task: asyncio.Task[Any] | None = None
-        self._closed = False
-
-    async def until_closed(self, step: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The result of a step. If the stream is closed meanwhile, the step is cancelled, and repeated at the end of the stream."""
-        self._task = asyncio.current_task()
-        try:
-            return await step()
-        except asyncio.CancelledError:
-            if not self._closed:
-                raise
-        finally:
-            self._task = None
-        return await step()
-
-    async def close(self, stream: reply_stream.ReplyStream | tool_run.ToolRun) -> None:
-        if (task := self._task) is not None:
-            self._closed = True
-            task.cancel()
-            await asyncio.wait([task])
-        await stream.aclose()
-
-
 class ReplyStream:
     """The blocking counterpart of the stream of `modelbay.Hub`: an iterator of events and a context manager.
 
     It can be read once, in one of these ways: the stream itself gives all events, `text` only the answer, `thinking` only the
     thinking. `reply` waits for the rest. The request is sent when reading begins. Leaving the context and `close` close the
-    connection to the provider at once, also while another thread reads.
+    connection to the provider at once. Another thread, such as that of a window with a stop button, may call `close`: the stream
+    then ends for its reader. A second reader at the same time is a RuntimeError.
     """
 
     def __init__(self, stream: reply_stream.ReplyStream, runner: Callable[[], Runner]) -> None:
         self._stream = stream
         self._runner = runner
-        self._reading = _Reading()
         self._events: Generator[Event, None, None] | None = None
         """The iterator of `next`."""
 
@@ -74,7 +47,7 @@ class ReplyStream:
         return repr(self._stream)
 
     def __iter__(self) -> Generator[Event, None, None]:
-        return _read(aiter(self._stream), self._stream, self._runner, self._reading)
+        return _read(aiter(self._stream), self._stream, self._runner)
 
     def __next__(self) -> Event:
         if self._events is None:
@@ -88,19 +61,19 @@ class ReplyStream:
         Raises:
             ModelbayError: the reply did not start, or failed.
         """
-        return _read(self._stream.text, self._stream, self._runner, self._reading)
+        return _read(self._stream.text, self._stream, self._runner)
 
     @property
     def thinking(self) -> Generator[str, None, None]:
         """The thinking in pieces. Raises what `text` raises."""
-        return _read(self._stream.thinking, self._stream, self._runner, self._reading)
+        return _read(self._stream.thinking, self._stream, self._runner)
 
     @property
     def partial(self) -> Generator[Any, None, None]:
         """The answer in JSON as far as it has arrived, whenever it has grown by a hundredth: objects and lists that grow, with
         texts that may be incomplete. Of `output` only the last one is a whole value: `(await stream.reply()).value`. Raises what
         `text` raises."""
-        return _read(self._stream.partial, self._stream, self._runner, self._reading)
+        return _read(self._stream.partial, self._stream, self._runner)
 
     def reply(self) -> Reply:
         """The whole reply, after the rest of it has arrived.
@@ -109,12 +82,12 @@ class ReplyStream:
             ModelbayError: it did not start, or failed. `reply` of the error has its complete parts.
             IncompleteReply: the stream was closed before the end of the reply.
         """
-        return self._runner().run(lambda: self._reading.until_closed(self._stream.reply))
+        return self._runner().run(self._stream.reply)
 
     def close(self) -> None:
         """Close the connection to the provider, unless the reply has ended."""
         with suppress(HubClosed):  # which has closed it
-            self._runner().run(lambda: self._reading.close(self._stream))
+            self._runner().run(self._stream.aclose)
 
     def __enter__(self) -> Self:
         return self
@@ -127,13 +100,12 @@ class ToolRun:
     """The blocking counterpart of the run of `modelbay.Hub`: an iterator of the events of all replies, with a `ToolRan` for each
     call between them, and a context manager. `reply` gives the last reply.
 
-    It can be read once. Leaving its context and `close` end it at once.
+    It can be read once, by one thread. Leaving its context and `close`, also in another thread, end it at once.
     """
 
     def __init__(self, run: tool_run.ToolRun, runner: Callable[[], Runner]) -> None:
         self._run = run
         self._runner = runner
-        self._reading = _Reading()
         self._events: Generator[tool_run.RunEvent, None, None] | None = None
         """The iterator of `next`."""
 
@@ -169,10 +141,10 @@ class ToolRun:
             TooManySteps: the model still calls tools after `max_steps` replies.
             IncompleteReply: the run was closed before its last reply.
         """
-        return self._runner().run(lambda: self._reading.until_closed(self._run.reply))
+        return self._runner().run(self._run.reply)
 
     def __iter__(self) -> Generator[tool_run.RunEvent, None, None]:
-        return _read(aiter(self._run), self._run, self._runner, self._reading)
+        return _read(aiter(self._run), self._run, self._runner)
 
     def __next__(self) -> tool_run.RunEvent:
         if self._events is None:
@@ -182,7 +154,7 @@ class ToolRun:
     def close(self) -> None:
         """End the run: functions with `async` are cancelled, and the connection to the provider is closed."""
         with suppress(HubClosed):  # which has ended it
-            self._runner().run(lambda: self._reading.close(self._run))
+            self._runner().run(self._run.aclose)
 
     def __enter__(self) -> Self:
         return self
@@ -318,13 +290,16 @@ def _read(
     pieces: AsyncIterator[T],
     stream: reply_stream.ReplyStream | tool_run.ToolRun,
     runner: Callable[[], Runner],
-    reading: _Reading,
 ) -> Generator[T, None, None]:
     """The pieces of a stream, which is closed when the iteration is left. The generator is not kept by the stream: a loop that is
     left drops it at once."""
-    running, next_step = runner(), partial(reading.until_closed, partial(_next, pieces))
+    running, next_step, closes = runner(), partial(_next, pieces), True
     try:
         while (piece := running.run(next_step)) is not None:
             yield piece
+    except SecondReader:
+        closes = False
+        raise
     finally:
-        running.release(lambda: reading.close(stream))  # an interrupt may leave a step running
+        if closes:
+            running.release(stream.aclose)  # an interrupt may leave a step running

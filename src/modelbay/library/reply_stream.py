@@ -11,6 +11,7 @@ from modelbay.conversation import Media, Refusal, ServerToolCall, Text, Thinking
 from modelbay.errors import ModelbayError, TimedOut
 from modelbay.events import Event, Failed, PartDelta, PartKind, PartStarted, Reply, Warned
 from modelbay.library.deadline import Deadline
+from modelbay.library.one_reader import OneReader
 from modelbay.library.partial_json import begun
 
 KINDS: dict[type, PartKind] = {
@@ -31,17 +32,18 @@ class ReplyStream:
 
     It can be read once, in one of these ways: the stream itself gives all events, `text` only the answer, `thinking` only the
     thinking. `reply` waits for the rest. The request is sent when reading begins. Leaving the context, `aclose`, and
-    cancelling the task that reads close the connection to the provider at once.
+    cancelling the task that reads close the connection to the provider at once. Another task may call `aclose`: the stream then
+    ends for its reader. A second reader at the same time is a RuntimeError.
     """
 
     def __init__(self, events: AsyncGenerator[Event, None], reply: Callable[[], Awaitable[Reply]]) -> None:
         """`reply` gives the reply after its events were read, or raises its error. The events must not refer to this stream: a
         loop that is left then drops them, and with them the connection, at once."""
-        self._events = events
+        self._events = OneReader(events)
         self._reply = reply
 
     def __repr__(self) -> str:
-        return f"<ReplyStream: {'ended' if getattr(self._events, 'ag_frame', None) is None else 'open'}>"
+        return f"<ReplyStream: {'ended' if self._events.ended else 'open'}>"
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self._events
@@ -83,6 +85,7 @@ class ReplyStream:
             yield found
 
     async def _pieces(self, kind: PartKind) -> AsyncGenerator[str, None]:
+        self._events.check_free()  # otherwise its error would close the stream of the first reader
         async with aclosing(self._events) as events:
             async for event in events:
                 if type(event) is PartDelta:

@@ -13,6 +13,7 @@ from modelbay.conversion import plain
 from modelbay.errors import IncompleteReply, ModelbayError, TooManySteps
 from modelbay.events import Event, Reply
 from modelbay.json_text import encode
+from modelbay.library.one_reader import OneReader
 from modelbay.library.reply_stream import ReplyStream
 from modelbay.protocols.repair import INTERRUPTED
 from modelbay.usage import Usage, sum_of
@@ -34,14 +35,15 @@ class ToolRun:
     """A conversation in which the model calls functions, until it answers. It is an async iterator of the events of all replies,
     with a `ToolRan` for each call between them. Awaiting it, or its `reply`, gives the last reply.
 
-    It can be read once. Leaving its context, `aclose`, and cancelling the task that reads end it at once.
+    It can be read once, by one task. Leaving its context, `aclose`, also in another task, and cancelling the task that reads end it
+    at once.
     """
 
     def __init__(self, work: "Work", events: AsyncGenerator[RunEvent, None] | None = None) -> None:
         """`events`: the events of the work, passed through a generator."""
         self.work = work
         # it does not refer to this run: a loop that is left drops it, and with it the connection, at once
-        self._events = work.events() if events is None else events
+        self._events = OneReader(work.events() if events is None else events)
 
     def __repr__(self) -> str:
         return f"<ToolRun: {len(self.steps)} replies so far>"
@@ -82,7 +84,7 @@ class ToolRun:
         if self.work.error is not None:
             raise self.work.error
         if not self.work.whole:
-            raise IncompleteReply("the run was closed before its last reply")
+            raise IncompleteReply("the run was closed before its last reply", hint="read it to its end")
         return self.steps[-1]
 
     def __await__(self) -> Generator[Any, None, Reply]:

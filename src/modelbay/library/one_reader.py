@@ -1,0 +1,57 @@
+"""Reading of a stream by one task, which another one may end."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any, Generic, Self, TypeVar
+
+T = TypeVar("T")
+
+
+class SecondReader(RuntimeError):
+    """A stream is read while another task or thread waits for its next item. The first reader goes on."""
+
+
+class OneReader(Generic[T]):
+    """The items of an async generator. One task reads at a time; if another one closes the generator, its reader is at the end."""
+
+    def __init__(self, items: AsyncGenerator[T, None]) -> None:
+        self._items = items
+        self._reader: asyncio.Task[Any] | None = None
+        self._left: asyncio.Event | None = None
+        """Set when the reader has left a generator that another task closes."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether all items were read, or the generator was closed."""
+        return getattr(self._items, "ag_frame", None) is None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    def check_free(self) -> None:
+        """Raise SecondReader if another task waits for the next item."""
+        if self._reader is not None:
+            raise SecondReader("another task or thread reads this stream: a stream has one reader at a time")
+
+    async def __anext__(self) -> T:
+        self.check_free()
+        self._reader = reader = asyncio.current_task()
+        try:
+            return await self._items.__anext__()
+        except asyncio.CancelledError:
+            if self._left is None or reader is None or reader.uncancel():  # its own task was cancelled, too
+                raise
+            raise StopAsyncIteration from None
+        finally:
+            self._reader = None
+            if self._left is not None:
+                self._left.set()
+
+    async def aclose(self) -> None:
+        """Close the generator. A task that waits for an item is at the end."""
+        if self._reader is not None:
+            if self._left is None:
+                self._left = asyncio.Event()
+                self._reader.cancel()
+            await self._left.wait()
+        await self._items.aclose()
