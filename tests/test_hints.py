@@ -13,6 +13,7 @@ import pytest
 import modelbay as modelbay_package
 from modelbay import errors, secrecy
 from modelbay.cli import modelbay
+from modelbay.config.schema import IN_CODE
 from modelbay.dialect import PLAIN
 from modelbay.errors import ModelbayError, Operation
 from modelbay.events import Failed
@@ -222,6 +223,41 @@ def test_the_app_shows_whole_parts_of_a_hint_and_no_fragment(hint: str) -> None:
     assert not re.search(r"`modelbay|: modelbay |(?<!\S)--\w", shown)
     if shown != ROWS[errors.StoreError].fix:  # else no part of it can be followed in the app
         assert plain(shown) <= plain(hint)
+
+
+@pytest.mark.parametrize("hint", raised())
+def test_the_library_shows_arguments_instead_of_options(hint: str) -> None:
+    """Only a login, and adding a provider to the file, have no counterpart in Python."""
+    shown = explain(errors.StoreError("no", hint=hint), About("X", Path("/x/c.toml"), known=["X"])).hint or ""
+    assert all(command.startswith(("modelbay login", "modelbay provider add")) for command in commands(shown))
+    assert not re.search(r"(?<!\S)--\w", re.sub(r"`modelbay [^`]+`|see modelbay provider add --help", "", shown))
+    assert "{" not in shown or "{" in hint
+
+
+@pytest.mark.parametrize(
+    ("hint", "library"),
+    [
+        ("pass --base-url URL", "pass base_url=URL"),
+        ("pass --api-key KEY, or add it by its URL", "pass api_key=KEY, or add it by its URL"),
+        ("pass --resource NAME, or use another name", "use another name"),
+        ("pass one, or set a default: `modelbay model default NAME`", "set a default: `default_model` in /x/c.toml"),
+        ("set the key again: `modelbay key set acme`", "set the key again: [providers] in /x/c.toml"),
+        ("log in again: `modelbay login acme`", "log in again: `modelbay login acme`"),
+        ("use another ID, or look at it: `modelbay trust`", "use another ID"),
+    ],
+)
+def test_the_library_speaks_of_python(hint: str, library: str) -> None:
+    shown = explain(errors.StoreError("no", hint=hint), About("acme", Path("/x/c.toml"), known=["acme"])).hint or ""
+    assert shown.endswith(library)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_a_program_that_describes_its_provider_is_not_sent_to_a_file(kind: type[ModelbayError]) -> None:
+    hint = str(explain(made(kind), About("acme", IN_CODE, model=MODEL, known=["acme"])).hint)
+    assert "[providers" not in hint
+    assert not commands(hint)
+    for name in ("api_key", "base_url"):
+        assert f"`{name}`" not in hint or f"`{name}` of Hub.of or Hub.add" in hint
 
 
 @pytest.mark.parametrize(

@@ -114,8 +114,56 @@ def test_a_description_that_does_not_suffice_is_refused() -> None:
     assert missing.value.hint == 'pass api_key=…, or api_key="{env:ANTHROPIC_API_KEY}" to read it from a variable'
     with pytest.raises(errors.ConfigError, match="Vertex AI needs more than a name and a key"):
         Hub.of("vertexai", api_key="sk-of-the-program")
-    with pytest.raises(errors.UnknownModel):
+    with pytest.raises(errors.UnknownModel) as unnamed:
         Hub.of("ollama").model()
+    assert unnamed.value.hint == "pass one, such as ollama/MODEL_ID"
+    with pytest.raises(errors.UnknownModel, match="the name of the model is empty"):
+        Hub.of("ollama", model="llama").model("")
+
+
+@pytest.mark.parametrize("name", ["provider", "base_url", "api_key", "model"])
+def test_an_empty_text_is_a_variable_that_is_not_set(name: str) -> None:
+    described = {"provider": "anthropic", "base_url": "http://127.0.0.1:9/v1", "api_key": "k", "model": "m", name: ""}
+    with pytest.raises(ValueError, match=f"{name} must not be empty: leave it out, or set the variable"):
+        Hub.of(**described)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("described", "said", "hint"),
+    [
+        ({"base_url": "nohost"}, "base_url is not an HTTP URL: nohost", 'pass base_url="https://nohost"'),
+        ({"base_url": "localhost:80/v1"}, "base_url is not an HTTP", 'pass base_url="http://localhost:80/v1"'),
+        ({"base_url": "ftp://host"}, "base_url is not an HTTP URL", "pass an http:// or https:// URL"),
+        ({"provider": "http://host/v1"}, "the provider is not a vendor's name", 'pass base_url="http://host/v1"'),
+        (
+            {"provider": "no-such-vendor"},
+            'unknown provider "no-such-vendor"',
+            "pass the name of a vendor, or base_url=URL",
+        ),
+        ({"provider": "antropic"}, 'unknown provider "antropic"', 'did you mean "anthropic"?'),
+    ],
+)
+def test_a_hint_is_about_the_arguments(described: dict[str, str], said: str, hint: str) -> None:
+    with pytest.raises(errors.ConfigError, match=said) as caught:
+        Hub.of(**described)  # type: ignore[arg-type]
+    assert str(caught.value.hint).startswith(hint)
+
+
+def test_an_id_and_headers_that_cannot_work_are_refused() -> None:
+    hub = Hub.of("ollama")
+    with pytest.raises(ValueError, match='id must not contain "/"'):
+        hub.add("anthropic", api_key="k", id="a/b")
+    with pytest.raises(ValueError, match=r"headers\['X Team'\] must be a header"):
+        hub.add("anthropic", api_key="k", headers={"X Team": "blue"})
+    assert list(hub.config.providers) == ["ollama"]
+
+
+@pytest.mark.parametrize("kind", [Hub, sync.Hub])
+def test_a_file_that_is_named_must_exist(kind: Any, tmp_path: Path) -> None:
+    with pytest.raises(errors.UnreadableFile, match=r"nope\.toml does not exist"):
+        kind.open(tmp_path / "nope.toml")
+    with pytest.raises(ValueError, match="path must not be empty"):
+        kind.open("")
 
 
 def test_the_key_of_a_hub_is_not_shown() -> None:

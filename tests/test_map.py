@@ -56,7 +56,7 @@ async def test_a_failed_call_is_a_reply_with_its_error(tmp_path: Path) -> None:
 async def test_a_wrong_argument_is_an_error_before_anything_is_sent(tmp_path: Path) -> None:
     server = Server()
     async with RawServer(server.script) as running, hub_at(tmp_path, running.url) as hub:
-        with pytest.raises(TypeError, match="prompt must be"):
+        with pytest.raises(TypeError, match=r"prompts\[1\] must be"):
             await hub.map(["a", 2])  # type: ignore[list-item]
         with pytest.raises(ValueError, match="limit must be at least 1, not 0"):
             await hub.map(["a"], limit=0)

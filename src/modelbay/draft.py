@@ -1,7 +1,7 @@
 """The entry that adding a provider will write, prepared before the provider is called and before anything is written."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
@@ -131,52 +131,6 @@ def direct_draft(url: str, protocol: Protocol | None = None, key: str | None = N
     return with_key(made, key)
 
 
-def draft_in_code(
-    provider: str | None,
-    *,
-    base_url: str | None = None,
-    api_key: str | None = None,
-    protocol: Protocol | None = None,
-    headers: Mapping[str, str] | None = None,
-    id: str | None = None,
-) -> Draft:
-    """The entry for a provider that a program describes: a vendor's name or a base URL, or both.
-
-    Raises:
-        TypeError: neither is given.
-        ConfigError: there is no such vendor, the URL cannot be that of a provider, or the vendor needs more than these values.
-        MissingCredential: the vendor requires an API key.
-    """
-    if provider is None and base_url is None:
-        raise TypeError("pass the name of a provider, or base_url")
-    if provider is None:
-        made = direct_draft(base_url or "", protocol)
-    else:
-        found = recognize(provider)
-        if found.kind not in ("vendor", "local") or found.preset is None:
-            raise ConfigError(
-                f"{found.title} needs more than a name and a key", hint="add it to config.toml: `modelbay provider add`"
-            )
-        made = draft(found, found.preset.id, base_url=base_url, protocol=protocol)
-    if id is not None:
-        made = replace(made, id=id)
-    table = {**made.table, "custom_headers": dict(headers)} if headers else made.table
-    if api_key is not None:
-        return replace(
-            made, table=_with({name: word for name, word in table.items() if name != "auth"}, api_key=api_key)
-        )
-    made = replace(made, table={name: word for name, word in table.items() if name != "auth"})
-    if not asks_for_key(made):
-        return made
-    if made.preset is None or provider is None:  # a server of its own often needs none
-        return replace(made, table={**made.table, "auth": "none"})
-    variable = f"{made.preset.id.upper().replace('-', '_')}_API_KEY"
-    raise MissingCredential(
-        f"{made.preset.name} requires an API key",
-        hint=f'pass api_key=…, or api_key="{{env:{variable}}}" to read it from a variable',
-    )
-
-
 def standalone_config(config: Config, made: Draft) -> Config:
     """A configuration with this provider only, which is in no file. The file's other settings, such as the network, apply.
 
@@ -207,7 +161,7 @@ def with_key(made: Draft, key: str | None) -> Draft:
     """The draft with an API key. Without one, `auth = "none"` is set, unless the provider works without a key anyway."""
     table = {name: value for name, value in made.table.items() if name not in ("api_key", "auth")}
     if key:
-        return replace(made, table=_with(table, api_key=key))
+        return replace(made, table=with_values(table, api_key=key))
     entry = as_entry(Config(path=_NOWHERE), made.id, table)
     return replace(made, table=table if serves_without_key(entry) else {**table, "auth": "none"})
 
@@ -273,7 +227,7 @@ def host_of(url: str) -> str:
     return f"localhost:{where.port}" if where.loopback else where.host
 
 
-def _with(table: Table, **more: object) -> Table:
+def with_values(table: Table, **more: object) -> Table:
     """The table with more keys, in the order of a handwritten file: the API key directly below the base URL."""
     first: Table = {name: table[name] for name in ("type", "name", "base_url") if name in table}
     return {**first, **more, **{name: value for name, value in table.items() if name not in first}}

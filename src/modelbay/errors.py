@@ -215,6 +215,11 @@ class SourceError(ModelbayError):
 class HubClosed(ModelbayError):
     """The hub was closed before or during the call."""
 
+    def __init__(
+        self, message: str, *, hint: str = "open a new hub, or make the call before the hub is closed"
+    ) -> None:
+        super().__init__(message, hint=hint)
+
 
 class ChatBusy(ModelbayError):
     """The chat has not finished its last reply. Nothing was sent."""
@@ -222,6 +227,9 @@ class ChatBusy(ModelbayError):
 
 class UnreadableChat(ModelbayError):
     """A text is not a chat that `Chat.dumps` made, or is one of a newer version."""
+
+    def __init__(self, message: str, *, hint: str = "pass a text that `dumps` of a chat made") -> None:
+        super().__init__(message, hint=hint)
 
 
 class Unsupported(ModelbayError):

@@ -215,7 +215,9 @@ def failure(reply: Reply) -> ModelbayError | None:
     if error is None:
         if reply.finish is not None:
             return None
-        error = IncompleteReply("the stream was closed before the end of the reply")
+        error = IncompleteReply(
+            "the stream was closed before the end of the reply", hint="read it to its end before you close it"
+        )
     error.reply = changed(reply, error=None)
     return error
 

@@ -6,15 +6,15 @@ models if the hint already says what to change.
 """
 
 import re
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shlex import quote, split
 from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from modelbay.config.schema import key_text
+from modelbay.config.schema import IN_CODE, Config, key_text
 from modelbay.errors import (
     AuthenticationFailed,
     BadRequest,
@@ -70,9 +70,8 @@ class Act(NamedTuple):
     command: str | None
     app: str | None = None
     library: str | None = None
-
-    def at(self, face: Face) -> str | None:
-        return getattr(self, face, None)
+    code: str | None = None
+    """In the library, if the program describes the provider itself."""
 
 
 class HintRow(NamedTuple):
@@ -84,15 +83,20 @@ class HintRow(NamedTuple):
 
 
 _ENTRY = "[providers.{provider}] in {file}"
-KEY = Act("modelbay key set {provider}", "/provider edits {provider}", _ENTRY)
+KEY = Act("modelbay key set {provider}", "/provider edits {provider}", _ENTRY, "`api_key` of Hub.of or Hub.add")
 TEST = Act("modelbay provider test {provider}")
-MOVE = Act("modelbay provider edit {provider} --base-url URL", "/provider edits {provider}", _ENTRY)
-SEARCH = Act("modelbay model search {model}", "/model", "Hub.models()")
-LISTED = Act("modelbay model list", "/model", "Hub.models()")
+MOVE = Act(
+    "modelbay provider edit {provider} --base-url URL",
+    "/provider edits {provider}",
+    _ENTRY,
+    "`base_url` of Hub.of or Hub.add",
+)
+SEARCH = Act("modelbay model search {model}", "/model", "Hub.models()", "Hub.list_models()")
+LISTED = Act("modelbay model list", "/model", "Hub.models()", "Hub.list_models()")
 """Used instead of `SEARCH` if the request named no model."""
-LIST = Act("modelbay provider list", "/provider", "Hub.config.providers")
+LIST = Act("modelbay provider list", "/provider", "Hub.config.providers", "Hub.config.providers")
 CHECK = Act("modelbay config check", None, "Hub.problems")
-LOG_IN = Act("modelbay login {provider}", "/login", "modelbay login {provider}")
+LOG_IN = Act("modelbay login {provider}", "/login", "modelbay login {provider}", "modelbay login {provider}")
 REFRESH = Act("modelbay provider refresh {provider}", None, "Hub.discover()")
 AZURE = Act("modelbay provider add azure", "/provider")
 
@@ -278,6 +282,23 @@ SLASH = (
     ("model search", "/model"),
 )
 """Commands, and the app's equivalents."""
+IN_PYTHON = (
+    ("login", None),
+    ("provider add", None),
+    ("provider list", "Hub.config.providers"),
+    ("provider refresh", "Hub.discover()"),
+    ("provider edit", "[providers] in {file}"),
+    ("key set", "[providers] in {file}"),
+    ("model default", "`default_model` in {file}"),
+    ("model set", "[models] in {file}"),
+    ("model list", "Hub.models()"),
+    ("model search", "Hub.models()"),
+    ("config check", "Hub.problems"),
+)
+"""Commands, and the library's equivalents. None: the command itself, as Python has none."""
+OPTION = re.compile(r"(?<!\S)--(?P<name>[a-z][a-z-]*)(?P<value> [A-Z]+)?")
+ARGUMENTS = ("base_url", "api_key", "id", "model")
+"""Arguments of the library that have the names of options."""
 CUT_OFF_HTML = re.compile(r"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 
 
@@ -326,6 +347,16 @@ def explain(error: ModelbayError, about: About) -> ModelbayError:
     return error
 
 
+@contextmanager
+def explaining(config: Config, provider: str | None = None) -> Iterator[None]:
+    """Errors in this block leave the library, with the hint for a program."""
+    try:
+        yield
+    except ModelbayError as error:
+        explain(error, About(provider, config.path, known=config.providers))
+        raise
+
+
 def _note(error: ModelbayError) -> str | None:
     """The title and the hint of an error, for a traceback; None if another face shows them."""
     if error.face not in (None, "library"):
@@ -353,7 +384,7 @@ def _hint(error: ModelbayError, about: About, said: str | None) -> str:
     text = advice or row.fix.format(**names)
     if isinstance(error, FileError) and error.other_path and about.face == "command" and _is(error.file or "", file):
         return f"{text}, or use another file with --config or MODELBAY_HOME"
-    general = row.act is CHECK or isinstance(error, Unsupported)
+    general = row.act is CHECK or isinstance(error, Unsupported) or _in_code(about)
     if theirs or row.act is None or "modelbay " in text or (advice and general):
         return text
     act = _spelt(row.act, error, about)
@@ -364,7 +395,8 @@ def _spelt(act: Act, error: ModelbayError, about: About) -> str | None:
     """The action with the error's names; None if a name is missing or the face does not have the action."""
     if act is SEARCH and (error.model is None or error.model.startswith("-")):
         act = LISTED
-    text = act.at(about.face)
+    face = "code" if _in_code(about) else about.face
+    text: str | None = getattr(act, face, None)
     provider = error.provider or ""
     if text is None or ("{provider}" in text and not _is_known(provider, about)):
         return None
@@ -373,6 +405,11 @@ def _spelt(act: Act, error: ModelbayError, about: About) -> str | None:
         return text.format(**{**names, "provider": key_text(provider)})
     own = f" --config {quote(str(about.file))}" if about.file and about.file != config_file() else ""
     return f"`{text.format(**{name: quote(value) for name, value in names.items()})}{own}`"
+
+
+def _in_code(about: About) -> bool:
+    """Whether the reader is a program that describes its providers itself."""
+    return about.face == "library" and about.file == IN_CODE
 
 
 def _is_known(provider: str, about: About) -> bool:
@@ -390,6 +427,8 @@ def _at(advice: str, about: About) -> str | None:
         if about.face == "app":
             runs = not any(word.startswith("--") and word != "--api-key" for word in words)
             return next((slash for start, slash in SLASH if runs and said.startswith(start)), CUT)
+        if about.face == "library" and not any(said.startswith(start) for start, word in IN_PYTHON if word is None):
+            return next((word or match[0] for start, word in IN_PYTHON if said.startswith(start)), CUT)
         one = next((len(start.split()) for start in OF_PROVIDERS if said.startswith(f"{start} ")), 0)
         try:
             named = split(said)[one] if one and len(words) > one else None
@@ -400,8 +439,16 @@ def _at(advice: str, about: About) -> str | None:
     text = COMMAND.sub(put, advice)
     if about.face == "app":
         text = PASS_KEY.sub("enter the API key", WITH_KEY.sub("", text))
-        text = re.sub(r"(?<!\S)--[a-z][a-z-]*", CUT, text)
+        text = OPTION.sub(CUT, text)
+    if about.face == "library":
+        text = OPTION.sub(_argument, text.replace("{file}", str(about.file or "the configuration")))
     return _without_cut(text) or None
+
+
+def _argument(option: re.Match[str]) -> str:
+    """The argument of the library for an option."""
+    name = option["name"].replace("-", "_")
+    return f"{name}={(option['value'] or ' …').strip()}" if name in ARGUMENTS else CUT
 
 
 def _without_cut(text: str) -> str:

@@ -22,28 +22,30 @@ from modelbay.calling.opened import Sending
 from modelbay.calling.provider_client import ProviderClient
 from modelbay.calling.target import Target, Targets
 from modelbay.config.load import load
-from modelbay.config.schema import Config, Problem, key_text
-from modelbay.conversation import Conversation, Protocol, Reasoning, Turn
+from modelbay.config.schema import IN_CODE, Config, Problem, key_text
+from modelbay.conversation import Conversation, Protocol, Turn
 from modelbay.dialect import Dialect
 from modelbay.embedding import EmbeddingRequest, Embeddings
 from modelbay.errors import ConfigError, ModelbayError, Unsupported
 from modelbay.events import Event, PartDelta, Reply, Warned, changed, collect, failure
-from modelbay.hints import About, explain
+from modelbay.hints import explaining
 from modelbay.library import prompt as prompts
 from modelbay.library.chat import Chat, loaded_chat, new_chat
 from modelbay.library.deadline import Deadline
 from modelbay.library.embedding_settings import EmbeddingSettings, embedding_request
 from modelbay.library.prompt import Ask, Count, Prompt, check_type, checked
 from modelbay.library.reply_stream import ReplyStream, reply_stream
+from modelbay.library.thinking import thinking
 from modelbay.library.tool_run import ToolRun, Work
 from modelbay.library.typed_output import output_type
 from modelbay.logs import LOG
 from modelbay.model import Model
-from modelbay.protocols import efforts
 from modelbay.protocols.codec import add_settings, codec
 from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
 from modelbay.routing.retry import Policy, moves_on
+from modelbay.storage.paths import config_file
+from modelbay.typed import Name
 from modelbay.usage import Usage
 
 if TYPE_CHECKING:
@@ -87,16 +89,21 @@ class Hub:
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Self:
-        """The hub of a config file. Default: `config.toml` in modelbay's home.
+        """The hub of a config file. Default: `config.toml` in modelbay's home, which may be missing.
 
         Entries that are invalid are listed in `problems`; the others work. References in a file that you name
         (`{env:NAME}`, `{file:PATH}`, `{keyring:…}`) are resolved wherever the file is. For a file from elsewhere, use
         `Hub(load(path))`: it resolves only references that the user approved.
 
         Raises:
+            ValueError: the path is empty.
+            UnreadableFile: a file that you name does not exist.
             ConfigError: the file cannot be read or parsed.
         """
-        return cls(load(Path(path) if path is not None else None, trusted=path is not None))
+        check_type(path, Path | Name | None, "path")
+        file = None if path is None else Path(path)
+        with explaining(Config(path=file or config_file())):
+            return cls(load(file, trusted=path is not None))
 
     @classmethod
     def of(
@@ -119,11 +126,12 @@ class Hub:
 
         Raises:
             TypeError: neither `provider` nor `base_url` is given, or a value has another type.
-            ValueError: there is no such protocol.
+            ValueError: there is no such protocol, a value is empty, or a header cannot be sent.
             ConfigError: there is no such vendor, or the values do not describe a provider.
             MissingCredential: the vendor requires an API key.
         """
-        hub = cls(Config(path=Path("the program"), exists=False, trusted=True, names_are_ids=True))
+        check_type(model, Name | None, "model")
+        hub = cls(Config(path=IN_CODE, exists=False, trusted=True, names_are_ids=True))
         id = hub.add(provider, base_url=base_url, api_key=api_key, protocol=protocol, headers=headers)
         hub.config.default_provider = id
         hub.config.default_model = f"{id}/{model}" if model is not None else None
@@ -145,17 +153,17 @@ class Hub:
         Raises:
             ConfigError: the hub has a provider with this ID already.
         """
-        from modelbay.draft import as_entry, draft_in_code
+        from modelbay.draft import as_entry
+        from modelbay.library.provider_in_code import provider_in_code
 
-        for name, value in {"provider": provider, "base_url": base_url, "api_key": api_key, "id": id}.items():
-            check_type(value, str | None, name)
-        check_type(protocol, Protocol | None, "protocol")
-        check_type(headers, Mapping[str, str] | None, "headers")
-        made = draft_in_code(provider, base_url=base_url, api_key=api_key, protocol=protocol, headers=headers, id=id)
-        if made.id in self.config.providers:
-            raise ConfigError(f'the hub has a provider "{made.id}" already', hint="pass another id")
-        entry = as_entry(self.config, made.id, made.table)
-        upstream(self.config, entry)
+        with explaining(self.config):
+            made = provider_in_code(
+                provider, base_url=base_url, api_key=api_key, protocol=protocol, headers=headers, id=id
+            )
+            if made.id in self.config.providers:
+                raise ConfigError(f'the hub has a provider "{made.id}" already', hint="pass another id")
+            entry = as_entry(self.config, made.id, made.table)
+            upstream(self.config, entry)
         self.config.providers[made.id] = entry
         return made.id
 
@@ -210,7 +218,8 @@ class Hub:
         Raises:
             UnknownModel, UnknownProvider, ConfigError: there is no such model; the hint suggests similar names.
         """
-        return self._targets.find(name).model
+        with explaining(self.config):
+            return self._targets.find(name).model
 
     async def list_models(self, provider: str) -> list[str]:
         """The IDs of the models that a provider lists.
@@ -228,12 +237,10 @@ class Hub:
         """
         from modelbay.catalog.lists.discovery import discover
 
-        entry = self.config.provider(provider)
-        await self._ready()
-        try:
+        with explaining(self.config, provider):
+            entry = self.config.provider(provider)
+            await self._ready()
             found = await discover(self.config, entry, self._line.fetch)
-        except ModelbayError as error:
-            raise explain(error, About(provider, self.config.path, known=self.config.providers)) from None
         self.catalog.remember(upstream(self.config, entry), found)
         self._targets.forget()
         return found
@@ -266,8 +273,7 @@ class Hub:
             ModelbayError: when it is read, if the reply did not start. After its start, the events end with `Finished` or
                 `Failed`.
         """
-        settings = checked(prompt, model, settings)
-
+        settings = checked(prompt, model, settings, empty=prompt == [])
         call = self._call(model, prompt, settings, stream=True)
         return reply_stream(call, partial(self._whole, settings), settings.get("timeout"))
 
@@ -330,7 +336,10 @@ class Hub:
             raise TypeError(f"prompts must be a list of prompts, not {type(prompts).__qualname__}")
         if progress is not None and not callable(progress):
             raise TypeError(f"progress must be a function, not {type(progress).__qualname__}")
-        asked = [(prompt, checked(prompt, model, settings)) for prompt in prompts]
+        asked = [
+            (prompt, checked(prompt, model, settings, where=f"prompts[{place}]"))
+            for place, prompt in enumerate(prompts)
+        ]
         waiting = iter(enumerate(asked))
         replies = [Reply() for _ in asked]
 
@@ -375,9 +384,10 @@ class Hub:
             ModelbayError: when it is read or awaited, if a reply did not start, or failed.
             TooManySteps: likewise, if the model still calls tools after `max_steps` replies.
         """
-        settings = checked(prompt, model, settings)
+        settings = checked(prompt, model, settings, empty=prompt == [])
         check_type(max_steps, Count, "max_steps")
-        begun = prompts.conversation(prompt, prompts.with_open_files(settings))
+        with explaining(self.config):
+            begun = prompts.conversation(prompt, prompts.with_open_files(settings))
         rest: Ask = {name: value for name, value in settings.items() if name in prompts.OF_THE_CALL}  # type: ignore[assignment]
 
         def ask(turns: list[Turn], step: int) -> ReplyStream:
@@ -430,14 +440,15 @@ class Hub:
     async def _embed(self, asked: EmbeddingRequest, model: str | None, settings: EmbeddingSettings) -> Embeddings:
         from modelbay.calling.embedding_call import EmbeddingCall
 
-        target = await self._target(model)
-        headers = dict(settings.get("extra_headers") or {})
-        try:
-            call = EmbeddingCall(self._line, target, asked, self._policy(settings.get("retries")), headers)
-        except Unsupported as error:
-            error.hint = self._embedding_advice() or error.hint
-            raise explain(error, About(target.upstream.provider.id, self.config.path)) from None
-        found = await call.run()
+        with explaining(self.config):
+            target = await self._target(model)
+            headers = dict(settings.get("extra_headers") or {})
+            try:
+                call = EmbeddingCall(self._line, target, asked, self._policy(settings.get("retries")), headers)
+            except Unsupported as error:
+                error.provider, error.hint = target.upstream.provider.id, self._embedding_advice() or error.hint
+                raise
+            found = await call.run()
         found.__dict__["priced"] = partial(self.cost, target.model)
         return found
 
@@ -472,20 +483,21 @@ class Hub:
             TypeError, ValueError: an unknown setting or an invalid value; nothing was sent.
             ModelbayError: the call cannot be prepared, or the provider rejects the credential, limits requests or does not respond.
         """
-        settings = checked(prompt, model, settings)
+        settings = checked(prompt, model, settings, empty=True)
         models = [model] if model is None or isinstance(model, str) else model
         return await Deadline(settings.get("timeout")).within(self._count_first(models, prompt, settings, estimate))
 
     async def _count_first(
         self, models: Sequence[str | None], prompt: Prompt, ask: Ask, estimate: bool
     ) -> "TokenCount":
-        for name in models[:-1]:
-            try:
-                return await self._count(name, prompt, ask, estimate)
-            except ModelbayError as error:
-                if not moves_on(error):
-                    raise
-        return await self._count(models[-1], prompt, ask, estimate)
+        with explaining(self.config):
+            for name in models[:-1]:
+                try:
+                    return await self._count(name, prompt, ask, estimate)
+                except ModelbayError as error:
+                    if not moves_on(error):
+                        raise
+            return await self._count(models[-1], prompt, ask, estimate)
 
     async def _count(self, name: str | None, prompt: Prompt, ask: Ask, estimate: bool) -> "TokenCount":
         from modelbay.counting import provider_count
@@ -532,9 +544,12 @@ class Hub:
         return ModelCall(self._line, names, prepare, self._policy(ask.get("retries")))
 
     async def _prepare(self, name: str | None, prompt: Prompt, ask: Ask, *, stream: bool) -> Sending:
-        target, conversation = await self._asked(name, prompt, ask)
-        conversation.stream = stream
-        return await self._sending(target, conversation, ask)
+        if prompt == []:
+            prompts.check_content([])
+        with explaining(self.config):
+            target, conversation = await self._asked(name, prompt, ask)
+            conversation.stream = stream
+            return await self._sending(target, conversation, ask)
 
     async def _asked(self, name: str | None, prompt: Prompt, ask: Ask) -> tuple[Target, Conversation]:
         """The target of a name, and what it is asked. Raises what `model` raises."""
@@ -567,25 +582,8 @@ class Hub:
         settings = conversation.settings
         if settings.max_output_tokens is None and model.output_tokens_explicit:
             settings.max_output_tokens = model.max_output_tokens
-        effort, budget = ask.get("effort"), ask.get("thinking_budget")
-        if effort is not None or (settings.reasoning is None and budget is None):
-            settings.reasoning = self._reasoning(effort, model, dialect)
-        if budget is not None:
-            settings.reasoning = replace(settings.reasoning or Reasoning(enabled=budget > 0), budget=budget)
+        settings.reasoning = thinking(ask, settings.reasoning, self.config.thinking, model, dialect)
         return conversation
-
-    def _reasoning(self, effort: str | None, model: Model, dialect: Dialect) -> Reasoning | None:
-        """The reasoning settings: from the call's effort, else `[thinking]`, else the model's entry."""
-        thinking = self.config.thinking
-        if effort is None and model.can("thinking") is not True and model.can("always_thinking") is not True:
-            return None
-        if effort is None and thinking.enabled is False:
-            effort = "off"
-        place = "" if effort else "[thinking]" if thinking.effort else f"models.{model.alias}.default_effort"
-        effort = efforts.checked(effort or thinking.effort or model.default_effort, model, dialect, place)
-        if effort is None:
-            return Reasoning(enabled=True) if thinking.enabled else None
-        return Reasoning(enabled=effort not in efforts.OFF, effort=None if effort in efforts.ON else effort)
 
 
 def hub_words(config: Config) -> str:

@@ -219,8 +219,7 @@ def _hint(what: str) -> str:
     from difflib import get_close_matches
 
     if "." in what.partition("/")[0] or what.startswith("localhost"):
-        scheme = "http" if _is_near(what) else "https"
-        return f"did you mean {scheme}://{what}? `modelbay provider add {scheme}://{what}`"
+        return f"did you mean {with_scheme(what)}? `modelbay provider add {with_scheme(what)}`"
     if (broken := presets.broken(what)) is not None:
         return broken
     if _is_in_catalog(what.lower()):
@@ -237,6 +236,11 @@ def _is_in_catalog(id: str) -> bool:
 
     entry = ModelsDev().providers.get(id)
     return entry is not None and wire(entry).refused is None
+
+
+def with_scheme(what: str) -> str:
+    """The URL of a host and path that were written without a scheme."""
+    return f"{'http' if _is_near(what) else 'https'}://{what}"
 
 
 def _is_near(what: str) -> bool:

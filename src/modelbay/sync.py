@@ -209,13 +209,15 @@ class Hub:
 
     @classmethod
     def open(cls, path: Path | str | None = None) -> Self:
-        """The hub of a config file. Default: `config.toml` in modelbay's home.
+        """The hub of a config file. Default: `config.toml` in modelbay's home, which may be missing.
 
         Entries that are invalid are listed in `problems`; the others work. References in a file that you name
         (`{env:NAME}`, `{file:PATH}`, `{keyring:…}`) are resolved wherever the file is. For a file from elsewhere, use
         `Hub(load(path))`: it resolves only references that the user approved.
 
         Raises:
+            ValueError: the path is empty.
+            UnreadableFile: a file that you name does not exist.
             ConfigError: the file cannot be read or parsed.
         """
         return cls(hub.Hub.open(path).config)
@@ -241,7 +243,7 @@ class Hub:
 
         Raises:
             TypeError: neither `provider` nor `base_url` is given, or a value has another type.
-            ValueError: there is no such protocol.
+            ValueError: there is no such protocol, a value is empty, or a header cannot be sent.
             ConfigError: there is no such vendor, or the values do not describe a provider.
             MissingCredential: the vendor requires an API key.
         """

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, to_builtins
 
 Inner: TypeAlias = Callable[[Any, str], None]
 """Checks the content of a value whose outer type is right: (value, where)."""
@@ -24,6 +24,8 @@ NAMES: dict[Any, str] = {
     Callable: "a function",
     Path: "a path",
 }
+Name: TypeAlias = Annotated[str, Meta(min_length=1)]
+"""A text that must not be empty. An empty one is from a variable that is not set."""
 LONGEST = 40
 """Maximum characters of a wrong value in a message."""
 
@@ -82,8 +84,9 @@ class Checker:
         if origin in (Union, UnionType):
             return [one for member in arguments for one in self._of(member)]
         if origin is Annotated:
-            limits = [limit for limit in arguments[1:] if isinstance(limit, Meta)]
-            return [Alternative(one.outer, one.name, _within(limits[0])) for one in self._of(arguments[0])]
+            [limits] = [limits for limits in arguments[1:] if isinstance(limits, Meta)]
+            inner = _within(limits) if limits.min_length is None else _not_empty
+            return [Alternative(one.outer, one.name, inner) for one in self._of(arguments[0])]
         if origin is Literal:
             return [Alternative((str,), "a string", _one_of(arguments))]
         if origin is not None and issubclass(origin, Sequence):
@@ -91,7 +94,7 @@ class Checker:
         if origin is not None and issubclass(origin, Mapping):
             return [self._mapping(arguments[1])]
         if wanted is Any:
-            return [Alternative((object,), "anything")]
+            return [Alternative((object,), "anything", _json)]
         if isinstance(wanted, type) and issubclass(wanted, Struct):
             name = f"{wanted.__name__}, as {self._examples[wanted]}" if wanted in self._examples else wanted.__name__
             return [Alternative((wanted,), name, self._struct)]
@@ -105,7 +108,8 @@ class Checker:
             for index, one in enumerate(value):
                 self._check(one, members, f"{where}[{index}]")
 
-        name = "a list of strings" if member is str else f"a list of {_listed([one.name for one in members])}"
+        strings = all(one.outer == (str,) for one in members)
+        name = "a list of strings" if strings else f"a list of {_listed([one.name for one in members])}"
         return Alternative((origin,), self._examples.get(list[member], name), each)
 
     def _mapping(self, member: Any) -> Alternative:
@@ -128,7 +132,7 @@ class Checker:
         fields = self._fields.get(kind)
         if fields is None:
             hints = get_type_hints(kind, include_extras=True)
-            fields = [(name, self._of(hints[name])) for name in kind.__struct_fields__ if hints[name] is not Any]
+            fields = [(name, self._of(hints[name])) for name in kind.__struct_fields__]
             self._fields[kind] = fields
         for name, alternatives in fields:
             self._check(getattr(value, name), alternatives, f"{where}.{name}")
@@ -147,6 +151,41 @@ def _within(limit: Meta) -> Inner:
             raise ValueError(f"{where} must be {bounds}, not {value!r}")
 
     return inner
+
+
+def _not_empty(value: str, where: str) -> None:
+    if not value.strip():
+        raise ValueError(f"{where} must not be empty: leave it out, or set the variable that it is from")
+
+
+def _json(value: object, where: str) -> None:
+    """Check that a value can be written as JSON and remains what it is. `Any` is the type of such values."""
+    try:
+        _check_json(value, where)
+    except RecursionError:
+        raise ValueError(f"{where} is nested too deeply for JSON") from None
+
+
+def _check_json(value: object, where: str) -> None:
+    if value is None or isinstance(value, str | int):
+        return
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise ValueError(f"{where} must be a finite number: JSON does not have {value!r}")
+    elif isinstance(value, Mapping):
+        for name, member in value.items():
+            if not isinstance(name, str | int):
+                raise TypeError(f"the names in {where} must be strings, not {type(name).__qualname__}")
+            _check_json(member, f"{where}[{name!r}]")
+    elif isinstance(value, list | tuple):
+        for index, member in enumerate(value):
+            _check_json(member, f"{where}[{index}]")
+    else:
+        try:
+            value = to_builtins(value)
+        except TypeError:
+            raise TypeError(f"{where} must be a value of JSON, not {type(value).__qualname__}") from None
+        _check_json(value, where)
 
 
 def _one_of(words: tuple[str, ...]) -> Inner:

@@ -48,7 +48,7 @@ def test_no_model_named_and_no_default(modelbay: Command):
             err="""\
 error: Model Not Found: no model given, and no default model is set
 
-hint: connect a provider first: `modelbay provider add`
+hint: pass one, such as sim/MODEL_ID (`modelbay model list`)
 """,
         )
     )

@@ -13,7 +13,12 @@ SUCCESS, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 ENDS = {
     "an answer": (SUCCESS, ["ask", "Hi"]),
     "a help": (SUCCESS, ["help", "provider", "add"]),
-    "nothing to list": (SUCCESS, ["provider", "list", "--config", "missing.toml"]),
+    "nothing to list": (SUCCESS, ["provider", "list", "--config", "empty.toml"]),
+    "a missing --config to list": (USAGE, ["provider", "list", "--config", "missing.toml"]),
+    "a missing --config to serve": (USAGE, ["serve", "--config", "missing.toml"]),
+    "a missing --config to check": (USAGE, ["config", "check", "--config", "missing.toml"]),
+    "a new --config": (SUCCESS, ["provider", "add", "ollama", "--model", "m", "--yes", "--config", "new.toml"]),
+    "an empty model": (USAGE, ["ask", "-m", "", "Hi"]),
     "a provider that fails": (FAILED, ["ask", "-m", "sim/no-such-model", "Hi"]),
     "a network that fails": (FAILED, ["provider", "add", "http://127.0.0.1:9/v1", "--yes"]),
     "a broken configuration": (FAILED, ["provider", "list", "--config", "broken.toml"]),
@@ -49,6 +54,7 @@ def test_a_command_ends_with_the_code_of_its_kind(modelbay: Command, name: str):
     code, line = ENDS[name]
     folder = modelbay.home
     (folder / "broken.toml").write_text("a = \n")
+    (folder / "empty.toml").touch()
     (folder / "broken.json").write_text('{"a": ')
     (folder / "problems.toml").write_text('[models.a]\nprovider = "missing"\nmodel = "m"\n')
     (folder / "folder").mkdir()

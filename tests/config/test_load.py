@@ -4,7 +4,7 @@ import pytest
 
 from modelbay.config.load import load, parse
 from modelbay.config.schema import Config, OAuth, ThinkingDefaults, Timeout, Tls
-from modelbay.errors import ConfigError, ConfigSyntaxError, UnknownModel
+from modelbay.errors import ConfigError, ConfigSyntaxError, UnknownModel, UnreadableFile
 from modelbay.model import Cost
 
 PATH = Path("/somewhere/config.toml")
@@ -349,9 +349,14 @@ def test_a_byte_order_mark_is_accepted(tmp_path):
     assert load(file).default_model == "m"
 
 
-def test_a_missing_file_is_an_empty_configuration_with_its_path(tmp_path):
-    config = load(tmp_path / "config.toml")
-    assert (config.exists, config.path, config.providers) == (False, tmp_path / "config.toml", {})
+def test_the_default_file_may_be_missing_and_one_that_is_named_may_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    file = tmp_path / "config.toml"
+    for config in (load(), load(file), load(tmp_path / "other.toml", new=True)):
+        assert (config.exists, config.providers) == (False, {})
+    assert load().path == file
+    with pytest.raises(UnreadableFile, match=r"other\.toml does not exist"):
+        load(tmp_path / "other.toml")
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path):

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ from tests.test_hub import CHUNK, HEAD, chunked, json_answer, write_config
 PICTURE = Media(kind="image", data="aGk=", media_type="image/png")
 WHOLE = b'{"id":"c1","choices":[{"index":0,"message":{"content":"whole"},"finish_reason":"stop"}]}'
 NOWHERE = "http://127.0.0.1:9"
+ENDLESS: list[object] = []
+ENDLESS.append(ENDLESS)
 
 
 @asynccontextmanager
@@ -132,6 +135,13 @@ WRONG: list[tuple[str, object, str]] = [
     ("cache", True, "cache must be a dict, not bool"),
     ("cache_key", 1, "cache_key must be a string, not int"),
     ("extra_body", [("a", 1)], "extra_body must be a dict, not list"),
+    ("extra_body", {"a": [{"b": object()}]}, "extra_body['a'][0]['b'] must be a value of JSON, not object"),
+    ("extra_body", {"a": {(1, 2): 3}}, "the names in extra_body['a'] must be strings, not tuple"),
+    (
+        "output_format",
+        OutputFormat("json_schema", schema={"a": print}),
+        "output_format.schema['a'] must be a value of JSON",
+    ),
     ("extra_headers", {"x-team": 7}, "extra_headers['x-team'] must be a string, not int"),
     ("extra_headers", ["x-team: 7"], "extra_headers must be a dict of strings, not list"),
     ("timeout", "5", "timeout must be a number, not str"),
@@ -163,6 +173,18 @@ async def test_a_value_of_a_wrong_type_is_refused_by_name(hub: Hub, name: str, v
         ("timeout", 0, "timeout must be more than 0, not 0"),
         ("timeout", float("nan"), "timeout must be more than 0, not nan"),
         ("retries", -1, "retries must be at least 0, not -1"),
+        ("model", "", "model must not be empty: leave it out, or set the variable that it is from"),
+        ("model", " ", "model must not be empty"),
+        ("model", ["chat", ""], "model[1] must not be empty"),
+        ("model", [], "model must not be an empty list"),
+        ("tools", [Tool(schema={})], "tools[0].name must not be empty"),
+        ("extra_body", {"a": [{"b": float("nan")}]}, "extra_body['a'][0]['b'] must be a finite number"),
+        ("extra_body", {"a": ENDLESS}, "extra_body['a'] is nested too deeply for JSON"),
+        ("metadata", {"ratio": float("inf")}, "metadata['ratio'] must be a finite number: JSON does not have inf"),
+        ("tools", [Tool(name="f", schema={"default": float("-inf")})], "tools[0].schema['default'] must be a finite"),
+        ("extra_headers", {"x team": "blue"}, "extra_headers['x team'] must be a header: letters, digits"),
+        ("extra_headers", {"x-team": "a\r\nb: c"}, "extra_headers['x-team'] must be a header"),
+        ("extra_headers", {"x-team": "\u20ac"}, "one line of Latin-1 text as its value"),
         ("tool_choice", ToolChoice("get_weather"), "tool_choice.mode must be 'auto', 'none', "),  # type: ignore[arg-type]
         ("output_format", OutputFormat("json_object"), "output_format.kind must be 'text', 'json' or 'json_schema'"),  # type: ignore[arg-type]
         ("files", [Media(kind="picture", data="aGk=")], "files[0].kind must be 'image', 'audio', "),  # type: ignore[arg-type]
@@ -172,6 +194,55 @@ async def test_a_value_that_is_not_allowed_is_refused_by_name(hub: Hub, name: st
     with pytest.raises(ValueError) as caught:
         await hub.complete("Hi", **{name: value})  # type: ignore[arg-type]
     assert said in str(caught.value)
+
+
+EMPTY: list[tuple[Any, Ask, str]] = [
+    ("", {}, "prompt is empty: pass a text, a turn with content, or files"),
+    (" \n", {}, "prompt is empty"),
+    ("", {"system": "Be brief."}, "prompt is empty"),
+    ([], {}, "prompt is empty"),
+    ([user("")], {}, "prompt is empty"),
+    ([Turn("assistant", [])], {}, "prompt is empty"),
+    ([Turn("system", [Text(text="Be brief.")])], {}, "prompt has only a system prompt: add a user turn"),
+    (Conversation([]), {"system": "Be brief."}, "prompt is empty"),
+]
+
+
+@pytest.mark.parametrize(("prompt", "settings", "said"), EMPTY)
+async def test_a_prompt_without_content_is_refused(hub: Hub, prompt: Any, settings: Ask, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        await hub.complete(prompt, **settings)
+    with pytest.raises(ValueError, match=said.replace("prompt", r"prompts\[1\]", 1)):
+        await hub.map(["Hi", prompt], **settings)
+    with pytest.raises(ValueError, match=said):
+        await hub.stream(prompt, **settings).reply()
+    with pytest.raises(ValueError, match=said):
+        await hub.run(prompt, **settings)
+    with pytest.raises(ValueError, match="a chat has settings of its own|prompt" if prompt else "prompt is empty"):
+        await hub.chat(**settings).complete(prompt if isinstance(prompt, list) else "")
+
+
+async def test_a_prompt_may_be_a_file_or_the_result_of_a_call(tmp_path: Path) -> None:
+    call = Turn("assistant", [ToolCall(id="c1", name="look", arguments="{}")])
+    result = Turn("tool", [ToolResult(call_id="c1", parts=[Text(text="")])])
+    async with recording(tmp_path) as (hub, bodies):
+        await hub.complete("", model="chat", files=[PICTURE])
+        await hub.complete([user("Look"), call, result], model="chat", tools=[Tool(name="look")])
+        assert (await hub.count("", model="chat", system="Be brief.")).tokens
+    assert [part["type"] for part in bodies[0]["messages"][0]["content"]] == ["image_url"]
+    assert bodies[1]["messages"][-1]["role"] == "tool"
+
+
+async def test_values_that_json_can_hold_are_sent(tmp_path: Path) -> None:
+    extra = {"bias": {50256: -100}, "day": date(2026, 1, 2), "pair": (1, 2.5), "none": None}
+    async with recording(tmp_path) as (hub, bodies):
+        await hub.complete("Hi", model="chat", extra_body=extra)
+    assert {name: bodies[0][name] for name in extra} == {
+        "bias": {"50256": -100},
+        "day": "2026-01-02",
+        "pair": [1, 2.5],
+        "none": None,
+    }
 
 
 def test_every_setting_has_a_wrong_type_here() -> None:

@@ -50,8 +50,10 @@ class Direct(Struct):
         """Removes its options from a command's options, and reads the key.
 
         Raises:
-            UsageError: an option is missing, or requires `--base-url`.
+            UsageError: an option is missing, or requires `--base-url`, or the name of the model is empty.
         """
+        if model is not None and not model.strip():
+            raise click.UsageError("--model must not be empty", click.get_current_context())
         url, key, api = (options.pop(name) for name in ("base_url", "api_key", "api"))
         if url is None:
             for name, value in (("--api-key", key), ("--api", api)):

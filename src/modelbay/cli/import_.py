@@ -50,7 +50,7 @@ def import_(
     def change(edit: Edit) -> "ImportSummary":
         return importing.add(edit, found, agent, actions)
 
-    config = load(settings.config)
+    config = load(settings.config, new=True)
     planned = key_storage.apply(change, config, dry_run=True)
     if not planned.diff:
         terminal.note("No changes to write")
@@ -85,7 +85,7 @@ def _check_references(
     if may_run(file, agent.files()):
         return
     source = Source(file, sha256(file.read_text(encoding="utf-8-sig").encode()).hexdigest())
-    open_ones = missing(references(load(settings.config), found), source)
+    open_ones = missing(references(load(settings.config, new=True), found), source)
     if not open_ones:
         return
     if not asked or not asks():

@@ -49,7 +49,7 @@ def login(settings: GlobalOptions, /, name: str | None, status: bool, as_json: b
     The command prints a code and a URL to stderr and waits until you approve the code there. For a platform that uses an
     API key, it asks for the key. For Vertex AI, it checks Google's default credentials.
     """
-    config = load(settings.config)
+    config = load(settings.config, new=not status)
     if status:
         show_status(config, as_json)
         return

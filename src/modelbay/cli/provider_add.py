@@ -64,7 +64,7 @@ def add_provider(settings: GlobalOptions, /, what: str | None, **options: Any) -
     what, given = _what(what), _given(options)
     if what == "-":
         what, given.content = "standard input", texts.piped_bytes("the provider")
-    carry_out(load(settings.config), lambda setup: setup.start(what, given), manner_of(options))
+    carry_out(load(settings.config, new=True), lambda setup: setup.start(what, given), manner_of(options))
 
 
 @click.command()
@@ -85,7 +85,7 @@ def custom_provider(settings: GlobalOptions, /, **options: Any) -> None:
     """
     manner = manner_of(options)
     manner.options = {**OPTIONS, "id": "ID"}
-    given, config = given_of(options), load(settings.config)
+    given, config = given_of(options), load(settings.config, new=True)
     if not asks():
         check_fields(given, list(config.providers))
     carry_out(config, lambda setup: setup.custom(given), manner)
@@ -117,7 +117,7 @@ def manifest_provider(settings: GlobalOptions, /, url: str | None, embedded: str
         if not asks():
             raise Invalid([manifests.NOTHING_GIVEN], manifests.GIVE)
         url = str(click.prompt("Manifest URL", err=True))
-    carry_out(load(settings.config), lambda setup: setup.start(url or "", given), manner_of(options))
+    carry_out(load(settings.config, new=True), lambda setup: setup.start(url or "", given), manner_of(options))
 
 
 @click.command()

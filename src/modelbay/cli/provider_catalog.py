@@ -70,7 +70,7 @@ def add_catalog(settings: GlobalOptions, /, id: str, url: str | None, provider: 
     """
     given = given_of({**options, "kind": "catalog", "id": provider})
     given.values, given.catalog_url = pairs(options["values"], "--env", "NAME=VALUE"), url
-    carry_out(load(settings.config), lambda setup: setup.start(id, given), manner_of(options))
+    carry_out(load(settings.config, new=True), lambda setup: setup.start(id, given), manner_of(options))
 
 
 def _opened(config: Config, url: str | None) -> ProviderCatalog:

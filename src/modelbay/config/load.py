@@ -12,7 +12,7 @@ from modelbay.config.entries import Unusable
 from modelbay.config.schema import Config, ModelEntry, Problem, Table, key_text
 from modelbay.config.secrets import hide
 from modelbay.config.toml.lines import line_of
-from modelbay.errors import ConfigError, ConfigSyntaxError, UnknownModel
+from modelbay.errors import ConfigError, ConfigSyntaxError, UnknownModel, UnreadableFile
 from modelbay.secrecy import without_frames
 from modelbay.storage import files
 from modelbay.storage.paths import STDIN, config_file
@@ -24,19 +24,25 @@ TOO_DEEP = "values are nested too deeply"
 _reported: set[tuple[str, str]] = set()
 
 
-def load(path: Path | None = None, *, trusted: bool = False, report: bool = True) -> Config:
-    """The configuration in `path` (default: `paths.config_file()`); empty if the file is missing.
+def load(path: Path | None = None, *, trusted: bool = False, report: bool = True, new: bool = False) -> Config:
+    """The configuration in `path`. Default: `paths.config_file()`, which may be missing: the configuration is empty then.
 
     With `trusted`, references are followed even outside modelbay's home. `report` logs a warning for each unknown key, once
-    per process.
+    per process. `new`: whether a file that is named may be missing, too, as the caller creates it.
 
     Raises:
         ConfigSyntaxError: the file is not TOML.
+        UnreadableFile: a file that is named does not exist.
         ConfigError: the file cannot be read.
     """
-    path = path or config_file()
+    default = config_file()
+    path = path or default
     try:
         config = _read(path)
+        if not (config.exists or new or path in (default, STDIN)):
+            raise UnreadableFile(
+                f"{path} does not exist", hint="check the path of the configuration file", file=str(path)
+            )
     except ConfigError as error:
         raise without_frames(error) from None
     config.trusted = trusted

@@ -390,6 +390,10 @@ class ModelEntry(Struct, kw_only=True):
         return self.variants[self.variant] if self.variant else {}
 
 
+IN_CODE = Path("the program")
+"""The path of a configuration whose providers a program describes."""
+
+
 class Config(Struct, kw_only=True):
     """A whole file. Entries that cannot be used are only in `problems`."""
 
@@ -462,15 +466,9 @@ class Config(Struct, kw_only=True):
         Raises:
             UnknownModel: no model has that name; `hint` suggests the nearest.
         """
-        asked = name or self.default_model
+        asked = name if name is not None else self.default_model
         if not asked:
-            raise UnknownModel(
-                "no model given, and no default model is set",
-                hint="pass one, or set a default: `modelbay model default NAME`"
-                if self.models
-                else "connect a provider first: `modelbay provider add`",
-                file=str(self.path),
-            )
+            raise self._unnamed(asked)
         found = self._configured(asked)
         if found is None and ":" in asked:
             stem, _, variant = asked.rpartition(":")
@@ -499,6 +497,19 @@ class Config(Struct, kw_only=True):
         return (
             same[0] if len(same) == 1 else None
         )  # several entries for one model ID differ in settings that the caller did not ask for
+
+    def _unnamed(self, name: str | None) -> UnknownModel:
+        """The error about a name that is empty or missing."""
+        if name == "":
+            hint = "leave it out for the default model, or set the variable that it is from"
+            return UnknownModel("the name of the model is empty", hint=hint, file=str(self.path))
+        if self.models:
+            hint = "pass one, or set a default: `modelbay model default NAME`"
+        elif self.providers:
+            hint = f"pass one, such as {next(iter(self.providers))}/MODEL_ID"
+        else:
+            hint = "connect a provider first: `modelbay provider add`"
+        return UnknownModel("no model given, and no default model is set", hint=hint, file=str(self.path))
 
     def _no_model(self, name: str) -> UnknownModel:
         provider, slash, _ = name.partition("/")

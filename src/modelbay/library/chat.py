@@ -12,7 +12,7 @@ from modelbay.errors import ChatBusy, ModelbayError
 from modelbay.events import Event, Finished, PartDelta, PartEnded, Reply
 from modelbay.library import prompt as prompts
 from modelbay.library.history import History, StoredHistory, unfinished
-from modelbay.library.prompt import Ask, Prompt, checked
+from modelbay.library.prompt import Ask, Prompt, check_type, checked
 from modelbay.library.reply_stream import ReplyStream
 from modelbay.library.tool_run import RunEvent, ToolRan, ToolRun
 from modelbay.usage import Usage
@@ -234,8 +234,8 @@ class Chat:
         if isinstance(prompt, Conversation):
             raise TypeError("prompt must be a string or a list of turns: a chat has settings of its own")
         model = self.model if model is None else model
-        checked(self.turns, None, {})
-        merged = checked(prompt, model, cast(Ask, {**self.settings, **settings}))
+        check_type(self.turns, list[Turn], "turns")
+        merged = checked(prompt, model, cast(Ask, {**self.settings, **settings}), empty=prompt == [])
         return prompts.conversation(prompt, {}).turns, model, merged
 
     @asynccontextmanager
@@ -286,7 +286,7 @@ def _of_chat(model: str | Sequence[str] | None, settings: Ask) -> Ask:
     """The settings of a chat, validated."""
     if "files" in settings:
         raise TypeError("files are not a setting of a chat: pass them with a question")
-    return checked("", model, settings)
+    return checked([], model, settings, empty=True)
 
 
 def _without_files(settings: Ask) -> Ask:

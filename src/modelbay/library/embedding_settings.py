@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypedDict, get_type_hints
 from msgspec import Meta
 
 from modelbay.embedding import EmbeddingRequest
-from modelbay.typed import Checker
+from modelbay.typed import Checker, Name
 
 
 class EmbeddingSettings(TypedDict, total=False):
@@ -47,9 +47,8 @@ def embedding_request(texts: str | Iterable[str], model: object, settings: Embed
             told = f'did you mean "{near[0]}"?' if near else f"must be one of {', '.join(_TYPES)}"
             raise TypeError(f'"{name}" is not a setting of embeddings: {told}')
         _CHECKER.check(value, _TYPES[name], name)
-    if model is not None and not isinstance(model, str):
-        # vectors of different models cannot be compared, so another model cannot be asked instead
-        raise TypeError(f"model must be a string or None, not {type(model).__qualname__}")
+    # vectors of different models cannot be compared, so another model cannot be asked instead
+    _CHECKER.check(model, Name | None, "model")
     if isinstance(texts, bytes) or not isinstance(texts, Iterable):
         raise TypeError(f"texts must be a string or strings, not {type(texts).__qualname__}")
     found = [texts] if isinstance(texts, str) else list(texts)

@@ -125,7 +125,10 @@ class StoredHistory(Struct, omit_defaults=True):
         """
         text = _masked(self)
         if len(text) > LARGEST:
-            raise UnreadableChat(f"the chat cannot be stored: it has {_size(len(text))}, more than {_size(LARGEST)}")
+            raise UnreadableChat(
+                f"the chat cannot be stored: it has {_size(len(text))}, more than {_size(LARGEST)}",
+                hint="remove large files from `turns`",
+            )
         return text
 
     @classmethod

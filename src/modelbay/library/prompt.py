@@ -22,7 +22,8 @@ from modelbay.conversation import (
     user,
 )
 from modelbay.library.typed_output import output_type
-from modelbay.typed import Checker
+from modelbay.providers.endpoint import is_header
+from modelbay.typed import Checker, Name
 
 Prompt: TypeAlias = str | Conversation | Sequence[Turn]
 """The text of a question, the turns of a conversation, or a conversation with its own settings."""
@@ -39,7 +40,7 @@ class Ask(TypedDict, total=False):
     """Tools, or functions, of which `Tool.of` makes tools."""
     tool_choice: ToolChoice | None
     """Which tools the model may or must call. Default: as the model decides."""
-    output: Any
+    output: object
     """A type: a dataclass, a TypedDict, a class of msgspec or pydantic, or another type with a form in JSON. `Reply.value` is the
     answer as a value of it."""
     output_format: OutputFormat | None
@@ -128,8 +129,11 @@ _PARSED = Checker({}, lambda value: True)
 _TYPES = get_type_hints(Ask, include_extras=True)
 
 
-def checked(prompt: object, model: object, settings: Ask) -> Ask:
+def checked(prompt: object, model: object, settings: Ask, *, where: str = "prompt", empty: bool = False) -> Ask:
     """Validate the arguments of a call before anything is sent. Returns the settings, with functions made tools.
+
+    `where`: name of the prompt in messages. `empty`: whether the prompt may have no content: it is only counted, or is a list
+    whose turns are added later.
 
     Raises:
         TypeError: an unknown setting, or a value of the wrong type.
@@ -140,14 +144,17 @@ def checked(prompt: object, model: object, settings: Ask) -> Ask:
             raise TypeError(_unknown(name))
     # a client's request was parsed leniently; its provider decides whether it is valid
     parsed = isinstance(prompt, Conversation) and prompt.protocol is not None
-    (_PARSED if parsed else _CHECKER).check(prompt, Prompt, "prompt")
+    (_PARSED if parsed else _CHECKER).check(prompt, Prompt, where)
     if isinstance(prompt, Conversation) and not parsed and (prompt.settings.n or 1) > 1:
-        raise ValueError(f"prompt.settings.n must be 1: {SEVERAL}")
-    _CHECKER.check(model, str | Sequence[str] | None, "model")
+        raise ValueError(f"{where}.settings.n must be 1: {SEVERAL}")
+    _CHECKER.check(model, Name | Sequence[Name] | None, "model")
     if not isinstance(model, str) and model is not None and not model:
         raise ValueError("model must not be an empty list")
     for name, value in settings.items():
         _CHECKER.check(value, _TYPES[name], name)
+    check_headers(settings.get("extra_headers") or {}, "extra_headers")
+    if not (parsed or empty or settings.get("files")):
+        check_content(cast(Prompt, prompt), where)
     if settings.get("files") and not isinstance(prompt, str) and _asking(_turns(cast(Prompt, prompt))) is None:
         raise TypeError("files are added to the last user turn, but the prompt has no user turn")
     if settings.get("output") is not None:
@@ -155,8 +162,30 @@ def checked(prompt: object, model: object, settings: Ask) -> Ask:
             raise TypeError("pass either output or output_format")
         output_type(settings["output"])
     if tools := settings.get("tools"):
-        return {**settings, "tools": [tool if isinstance(tool, Tool) else Tool.of(tool) for tool in tools]}
+        made = [tool if isinstance(tool, Tool) else Tool.of(tool) for tool in tools]
+        for place, tool in enumerate(made):
+            if tool.kind in ("function", "freeform"):
+                _CHECKER.check(tool.name, Name, f"tools[{place}].name")
+        return {**settings, "tools": made}
     return settings
+
+
+def check_content(prompt: Prompt, where: str = "prompt") -> None:
+    """Check that a prompt has something to answer: most providers reject a request without. Raises ValueError."""
+    turns = _turns(prompt)
+    asking = [turn for turn in turns if turn.role not in ("system", "developer")]
+    if turns and not asking:
+        raise ValueError(f"{where} has only a system prompt: add a user turn")
+    if not any(not isinstance(part, Text) or part.text.strip() for turn in asking for part in turn.parts):
+        raise ValueError(f"{where} is empty: pass a text, a turn with content, or files")
+
+
+def check_headers(headers: Mapping[str, str], where: str) -> None:
+    """Check that headers can be sent. Raises ValueError."""
+    for name, value in headers.items():
+        if not is_header(name, value):
+            form = "letters, digits and hyphens in its name, one line of Latin-1 text as its value"
+            raise ValueError(f"{where}[{name!r}] must be a header: {form}")
 
 
 def check_type(value: object, wanted: Any, name: str) -> None:
@@ -200,7 +229,7 @@ def conversation(prompt: Prompt, ask: Ask) -> Conversation:
 
 def _turns(prompt: Prompt) -> list[Turn]:
     if isinstance(prompt, str):
-        return [user(prompt)]
+        return [user(prompt) if prompt.strip() else Turn("user")]  # files are a prompt without a text
     return list(prompt.turns if isinstance(prompt, Conversation) else prompt)
 
 

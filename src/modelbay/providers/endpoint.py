@@ -289,7 +289,7 @@ def _custom_headers(config: Config, upstream: Upstream) -> Headers:
     for name, written in upstream.provider.custom_headers.items():
         where = f"providers.{key_text(upstream.provider.id)}.custom_headers.{key_text(name)}"
         value = _resolved(config, upstream, written, where)
-        if not HEADER_NAME.fullmatch(name) or any(char in value for char in "\r\n\0") or not _is_latin(value):
+        if not is_header(name, value):
             raise ConfigError(
                 f'provider "{upstream.provider.id}" in {config.path} has an invalid header {name!r}',
                 hint="use letters, digits and hyphens in the name, and one line of Latin-1 text as the value",
@@ -318,8 +318,9 @@ def _in_query(config: Config, upstream: Upstream, reference: str, where: str) ->
     return quote(_resolved(config, upstream, reference, where), safe="")
 
 
-def _is_latin(value: str) -> bool:
-    return all(ord(char) < 256 for char in value)
+def is_header(name: str, value: str) -> bool:
+    """Whether a header can be sent."""
+    return bool(HEADER_NAME.fullmatch(name)) and all(ord(char) < 256 and char not in "\r\n\0" for char in value)
 
 
 def _tls(config: Config, tls: Tls) -> Tls:

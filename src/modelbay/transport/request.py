@@ -82,6 +82,7 @@ class Request(Struct):
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 NOT_IN_URL = re.compile(r"[\x00-\x20\x7f]")
+_NAMES = "check custom_headers and extra_headers: modelbay sets the headers about the length of a request itself"
 FRAMING = {"connection", "content-length", "transfer-encoding"}
 PACKINGS = {"gzip", "deflate"}
 """Content encodings that a reply may use."""
@@ -122,10 +123,10 @@ def check(request: Request) -> None:
     for name, value in request.headers.items():
         if not HEADER_NAME.fullmatch(name) or name.lower() in FRAMING:
             known = HEADER_NAME.match(name)
-            raise ConfigError(f"the header name {known[0] if known else ''!r} is invalid or reserved")
+            raise ConfigError(f"the header name {known[0] if known else ''!r} is invalid or reserved", hint=_NAMES)
         if CONTROL.search(value):
             message = f"the header {name!r} contains a line break or control character"
-            raise ConfigError(message, hint="check the API key and custom_headers")
+            raise ConfigError(message, hint="check the API key, custom_headers and extra_headers")
 
 
 ACCEPTED = {"Accept": "*/*", "Accept-Encoding": ", ".join(sorted(PACKINGS)), "User-Agent": "modelbay"}

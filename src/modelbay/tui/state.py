@@ -61,7 +61,7 @@ class AppState:
         return self.trial is None and self._stamp != _stamp(self.config.path)
 
     def _load(self) -> Config:
-        config = load(self._path, report=False)
+        config = load(self._path, report=False, new=True)
         self._stamp = _stamp(config.path)
         self.project = pinned(config)
         return self.project.config
