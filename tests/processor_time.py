@@ -8,14 +8,15 @@ from collections.abc import Callable
 def check_growth(few: Callable[[], object], many: Callable[[], object], *, below: float, tries: int = 5) -> None:
     """Checks that `many` takes less than `below` times the processor time of `few`.
 
-    The least of several tries counts, because a busy machine only ever adds to the time. `few` has all its tries first, and
-    `many` as many as it needs, at most four times that: a longer run is more rarely undisturbed.
+    Another program can make this one several times as slow, for a moment or for minutes, as it fills the caches. So each run of
+    `many` is compared with the runs of `few` right before it, of which the least counts, and the least growth of several.
     """
     gc.collect()
     gc.disable()
     try:
-        least, growth = min(_time(few) for _ in range(tries)), float("inf")
+        growth = float("inf")
         for _ in range(4 * tries):
+            least = min(_time(few) for _ in range(tries))
             growth = min(growth, _time(many) / max(least, 1e-5))
             if growth < below:
                 return

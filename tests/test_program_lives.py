@@ -211,7 +211,7 @@ import linecache
 def interrupt_at(line):
     def trace(frame, event, _):
         nonlocal line
-        if not frame.f_code.co_filename.endswith(("modelbay/sync.py", "library/blocking.py")):
+        if not frame.f_code.co_filename.endswith(("sync.py", "blocking.py", "threading.py", "futures/_base.py")):
             return None
         at_lock = "with self._lock" in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
         line -= event == "line" and not at_lock  # CPython handles no signal between the end of a block and its lock

@@ -8,7 +8,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, cast
@@ -53,9 +52,13 @@ class _Call:
     none that was never awaited."""
 
     def __init__(self, make: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-        self.result: Future[Any] = Future()
         self._make = make
         self._task: asyncio.Task[Any] | None = None
+        self.ended: asyncio.Task[Any] | None = None
+        """The task of the call after its end."""
+        # an interrupt at one line of CPython's Condition.wait, which a Future uses, becomes an error about its lock
+        self._running = threading.Lock()
+        self._running.acquire()
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._made())
@@ -65,12 +68,14 @@ class _Call:
         return await self._make()
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        if task.cancelled():
-            self.result.cancel()
-        elif (error := task.exception()) is not None:
-            self.result.set_exception(error)
-        else:
-            self.result.set_result(task.result())
+        self.ended = task
+        self._running.release()
+
+    def result(self) -> Any:
+        """The result, after the end of the call. One thread may wait for it. Raises CancelledError if the call was cancelled."""
+        self._running.acquire()
+        assert self.ended is not None
+        return self.ended.result()
 
     async def end(self) -> None:
         """Cancel the call, if it was started, and wait for its end."""
@@ -124,11 +129,11 @@ class _Runner:
         call = _Call(make)
         try:
             return cast(T, self._ran(call))
-        except CancelledError:
+        except asyncio.CancelledError:
             raise HubClosed("the hub was closed during the call") from None
         except BaseException:  # of the call, or of a signal handler, such as KeyboardInterrupt
-            if not call.result.done():
-                with suppress(HubClosed, CancelledError):  # the caller may go on with the same stream or chat
+            if call.ended is None:
+                with suppress(HubClosed, asyncio.CancelledError):  # the caller may go on with the same stream or chat
                     self._ran(_Call(call.end))
             raise
         finally:
@@ -139,7 +144,7 @@ class _Runner:
             if not self.is_here():
                 raise HubClosed("the hub is closed")
             self._loop.call_soon_threadsafe(call.start)
-        return call.result.result()
+        return call.result()
 
     def release(self, make: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Run a coroutine that releases something, unless the loop has ended, which releases everything. The garbage collector

@@ -6,6 +6,7 @@ import pytest
 
 from modelbay import Conversation, Hub, Media, Settings, Text, Tool, Turn, errors, sync, user
 from modelbay.conversation import Protocol
+from modelbay.counting import provider_count
 from modelbay.json_text import decode, encode
 from modelbay.routing.retry import Policy
 from modelbay.simulator import Simulator
@@ -155,6 +156,36 @@ async def test_a_provider_that_does_not_count_is_estimated_and_not_asked_again(r
             assert (await hub.count(QUESTION)).estimated
             assert (await hub.count(QUESTION)).estimated
         assert len(server.requests) == requests
+
+
+def hub_at(server: RawServer) -> Hub:
+    return Hub.of(base_url=server.url, api_key=KEY, protocol="anthropic", model="mini-1")
+
+
+async def test_a_provider_without_the_model_is_asked_again() -> None:
+    """The model may be installed or deployed later; a path that is missing is named in the same status."""
+    missing = {"type": "error", "error": {"type": "not_found_error", "message": "model: mini-1"}}
+    gone = reply(encode(missing), 404, "Content-Type: application/json")
+    async with RawServer(answering(gone, GOOD)) as server, hub_at(server) as hub:
+        assert (await hub.count(QUESTION)).estimated
+        assert (await hub.count(QUESTION)).tokens == 31
+
+
+@pytest.mark.parametrize("path", ["/v1/messages/count_tokens", "/v1/models/mini-1/messages/count_tokens"])
+async def test_a_provider_without_the_endpoint_is_asked_again_after_ten_minutes(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000.0
+    monkeypatch.setattr(provider_count, "monotonic", lambda: now)
+    missing = {"error": {"message": f"Cannot POST {path}"}}
+    gone = reply(encode(missing), 404, "Content-Type: application/json")
+    async with RawServer(answering(gone, GOOD)) as server, hub_at(server) as hub:
+        assert (await hub.count(QUESTION)).estimated
+        now += 599
+        assert (await hub.count(QUESTION)).estimated
+        assert len(server.requests) == 1
+        now += 1
+        assert (await hub.count(QUESTION)).tokens == 31
 
 
 async def test_a_conversation_with_a_system_prompt_is_nested_for_gemini_only() -> None:

@@ -5,12 +5,12 @@ Each batch is sent `Policy.attempts` times at most. While one of them waits, not
 
 from asyncio import TaskGroup, get_running_loop, sleep
 from collections import deque
-from random import random
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from modelbay.calling.next_attempt import next_attempt
 from modelbay.calling.opened import Sending
 from modelbay.calling.provider_client import ProviderClient
 from modelbay.calling.target import Target
@@ -25,10 +25,8 @@ from modelbay.errors import (
     Unsupported,
 )
 from modelbay.events import Warned
-from modelbay.logs import LOG
 from modelbay.protocols.form import form_of, web_page
-from modelbay.routing.retry import Attempts, Policy, decide
-from modelbay.secrecy import redact
+from modelbay.routing.retry import Attempts, Policy
 from modelbay.usage import Usage, sum_of
 
 CONCURRENT = 8
@@ -183,14 +181,9 @@ class EmbeddingCall:
             return await self._received(sending, len(texts))
         except ModelbayError as error:
             batch.failures += 1
-            decision = decide(error, batch.failures, self._policy, random)
-            error.attempts = batch.failures
-            if decision.delay is None:
-                raise self._client.explained(error, sending.endpoint, operation="embed", model=model.id) from None
-            LOG.debug("%s", decision.why)
-            said = redact(f"{error.message.removesuffix('.')}: {decision.why}")
-            self._warnings[said] = Warned(said, retry=True)
-            self._pause_end = get_running_loop().time() + decision.delay
+            delay, warning = next_attempt(self._client, sending, error, batch.failures, self._policy, "embed")
+            self._warnings[warning.message] = warning
+            self._pause_end = get_running_loop().time() + delay
             return None
         finally:
             self.attempts += sending.attempts.made

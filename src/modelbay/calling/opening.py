@@ -8,20 +8,19 @@ stored if the adapted call succeeds. Attempts are limited by `Policy.attempts`, 
 from asyncio import sleep
 from collections.abc import Callable
 from functools import partial
-from random import random
 from time import time
 
 from msgspec import Struct, to_builtins
 
-from modelbay import logs
+from modelbay.calling.next_attempt import next_attempt
 from modelbay.calling.opened import Consume, Opened, Sending
 from modelbay.calling.provider_client import ProviderClient, adapted
 from modelbay.errors import BadRequest, MalformedReply, ModelbayError
 from modelbay.events import Warned
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, preview_lessons, stop_thinking
 from modelbay.providers.unknown_fields import without_previews
-from modelbay.routing.retry import Attempts, Policy, decide, heed
-from modelbay.secrecy import redact, without_frames
+from modelbay.routing.retry import Attempts, Policy, heed
+from modelbay.secrecy import without_frames
 
 MOST_LESSONS = 8
 """Maximum number of adaptations of one call that do not count as attempts."""
@@ -106,13 +105,8 @@ class Opening:
             self._delay = 0.0
             first, *self._warnings = change.warnings
             return first
-        decision = decide(error, attempts.made, self._policy, random)
-        error.attempts = attempts.made
-        if decision.delay is None:
-            raise self._explained(error) from None
-        logs.LOG.debug("%s", decision.why)
-        self._delay = decision.delay
-        return Warned(redact(f"{error.message.removesuffix('.')}: {decision.why}"), retry=True)
+        self._delay, warning = next_attempt(self._client, self.sending, error, attempts.made, self._policy)
+        return warning
 
     def _explained(self, error: ModelbayError) -> ModelbayError:
         return self._client.explained(error, self.sending.endpoint, model=self.sending.target.model.id)

@@ -1,11 +1,12 @@
 """Counts of input tokens by providers that count a request without answering it."""
 
 from asyncio import sleep
-from random import random
-from weakref import WeakSet
+from time import monotonic
+from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
+from modelbay.calling.next_attempt import next_attempt
 from modelbay.calling.opened import Sending
 from modelbay.calling.provider_client import ProviderClient
 from modelbay.calling.target import Target
@@ -13,14 +14,16 @@ from modelbay.errors import BadRequest, MalformedReply, ModelbayError, Permissio
 from modelbay.json_text import decode
 from modelbay.protocols.codec import Call
 from modelbay.providers.endpoint import Endpoint
-from modelbay.routing.retry import Attempts, Policy, decide
+from modelbay.routing.retry import Attempts, Policy
 
 _ABSENT = (404, 405, 501)
 """Statuses of servers that do not have the endpoint. Most servers that are compatible with a protocol lack it."""
 _TOTALS = ("input_tokens", "totalTokens")
 """The members of responses that have the count: Messages and Responses, Gemini."""
-_uncounted: WeakSet[Target] = WeakSet()
-"""Targets that were found not to count."""
+_REMEMBERED = 600.0
+"""Seconds for which a target without the endpoint is not asked again: its server may be upgraded."""
+_uncounted: WeakKeyDictionary[Target, float] = WeakKeyDictionary()
+"""Targets that were found not to count, and when."""
 
 
 class TokenCount(Struct, frozen=True):
@@ -40,7 +43,7 @@ async def count_endpoint(client: ProviderClient, target: Target, path: str) -> E
     Raises:
         ModelbayError: the credential is missing or invalid.
     """
-    if target in _uncounted:
+    if (found := _uncounted.get(target)) is not None and monotonic() - found < _REMEMBERED:
         return None
     replies = await client.endpoint(target, target.codec.PASS.path("generate", target.model.id), stream=False)
     counts = await client.endpoint(target, path, stream=False)
@@ -79,16 +82,19 @@ async def counted(client: ProviderClient, sending: Sending, policy: Policy | Non
             return body if tokens_in(body) is not None else None
         except ModelbayError as error:
             if isinstance(error, ProviderError) and error.status in _ABSENT:
-                _uncounted.add(sending.target)
+                if not _is_about_model(error, sending):
+                    _uncounted[sending.target] = monotonic()
                 return None
             if isinstance(error, BadRequest | PermissionDenied):
                 return None  # its endpoint for counts accepts less than the one for replies
-            made = sending.attempts.made
-            decision = decide(error, made, policy, random)
-            if decision.delay is None:
-                error.attempts = made
-                raise client.explained(error, sending.endpoint, model=sending.target.model.id) from None
-        await sleep(decision.delay)
+            delay, _ = next_attempt(client, sending, error, sending.attempts.made, policy)
+        await sleep(delay)
+
+
+def _is_about_model(error: ProviderError, sending: Sending) -> bool:
+    """Whether the endpoint exists, and the model is missing: the error names the model, but not the path."""
+    method = sending.call.path.rpartition("/")[2]
+    return sending.target.model.id in error.message and method not in error.message
 
 
 def tokens_in(body: bytes) -> int | None:
