@@ -198,3 +198,55 @@ def test_a_function_that_cannot_be_a_tool_is_refused(function: Any, said: str) -
 
 def test_the_function_of_a_tool_is_not_shown_as_an_address() -> None:
     assert "Signature('weather')" in repr(Tool.of(weather))
+
+
+class Branch(pydantic.BaseModel):
+    leaves: list["Branch"] = []
+
+
+def _places() -> tuple[Any, Any]:
+    """Two classes of one name, each with an inner class of one name."""
+
+    class First(pydantic.BaseModel):
+        class Spot(pydantic.BaseModel):
+            x: int
+
+        spot: Spot
+
+    class Second(pydantic.BaseModel):
+        class Spot(pydantic.BaseModel):
+            name: str
+
+        spot: Spot
+
+    return First, Second
+
+
+async def test_parameters_may_be_any_types_with_classes_of_pydantic() -> None:
+    def draw(tree: Branch, what: Point | Area, more: list[Point | Area] | None = None) -> str:
+        return f"{len(tree.leaves)} {type(what).__name__} {more}"
+
+    tool = Tool.of(draw)
+    assert tool.function is not None
+    found = await tool.function.call('{"tree": {"leaves": [{}]}, "what": {"corners": [{"x": 1, "y": 2}]}}')
+    assert found == "1 Area None"
+    assert schema(tool)["properties"]["tree"] == {"$ref": "#/$defs/Branch"}
+    with pytest.raises(ValueError, match="what"):
+        await tool.function.call('{"tree": {}, "what": 5}')
+
+
+async def test_classes_of_one_name_keep_their_own_schemas() -> None:
+    first, second = _places()
+
+    def find(a: first, b: second) -> str:  # type: ignore[valid-type]
+        return f"{a.spot.x} {b.spot.name}"  # type: ignore[attr-defined]
+
+    find.__annotations__ = {"a": first, "b": second, "return": str}
+    tool = Tool.of(find)
+    definitions = schema(tool)["$defs"]
+    assert sorted(list(one["properties"]) for one in definitions.values() if "spot" not in one["properties"]) == [
+        ["name"],
+        ["x"],
+    ]
+    assert tool.function is not None
+    assert await tool.function.call('{"a": {"spot": {"x": 1}}, "b": {"spot": {"name": "n"}}}') == "1 n"

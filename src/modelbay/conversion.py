@@ -4,8 +4,12 @@ msgspec reads a type at its first use, and its classes with it, field by field. 
 an incomplete description, and the process ends with a segmentation fault (msgspec 0.22). Here, one thread at a time reads types.
 """
 
+import sys
+from collections.abc import Iterator
+from copy import deepcopy
+from itertools import count
 from threading import Lock
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, get_args, overload
 
 import msgspec
 
@@ -47,10 +51,14 @@ class TypeForm:
         """Raises:
         TypeError: JSON has no form for the type, or for one inside it.
         """
+        definitions: dict[str, Any] = {}
+        type = readable(type)
         with _lock:
-            (found,), defs = msgspec.json.schema_components([type], schema_hook=_schema, ref_template="#/$defs/{name}")
+            (found,), defs = msgspec.json.schema_components(
+                [type], schema_hook=lambda one: _apart(_schema(one), definitions), ref_template="#/$defs/{name}"
+            )
             self._decode = msgspec.json.Decoder(type, strict=False, dec_hook=_validated).decode
-        self.schema: dict[str, Any] = _inlined(found, dict(defs))
+        self.schema: dict[str, Any] = _inlined(found, {**definitions, **defs})
         """A JSON Schema, whose root is not a reference."""
 
     def read(self, data: bytes | str) -> Any:
@@ -74,16 +82,45 @@ def plain(value: Any) -> Any:
 # pydantic is not a dependency: its classes are known by their methods
 
 
+class _AnyValue(type):
+    """The class of stand-ins, of which every value is an instance, as msgspec requires."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return True
+
+
+def readable(type: Any) -> Any:
+    """The type, or a stand-in that pydantic reads: for unions and other types with pydantic's classes inside, whose schemas have
+    definitions in common, and which msgspec refuses or would read one by one."""
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is None or hasattr(type, "model_validate_json") or not _has_models(type):
+        return type
+    try:
+        adapter = pydantic.TypeAdapter(type)
+        schema = adapter.json_schema()
+    except (RuntimeError, TypeError, NameError):  # it has classes that pydantic cannot read, such as msgspec's
+        return type
+    made = {"model_json_schema": lambda: deepcopy(schema), "model_validate_json": adapter.validate_json}
+    return _AnyValue(str(getattr(type, "__name__", type)), (), {name: staticmethod(one) for name, one in made.items()})
+
+
+def _has_models(type: Any) -> bool:
+    return hasattr(type, "model_validate_json") or any(map(_has_models, get_args(type)))
+
+
 def _schema(type: Any) -> dict[str, Any]:
     if hasattr(type, "model_json_schema"):
         found: dict[str, Any] = type.model_json_schema()
         return found
-    raise NotImplementedError
+    name = getattr(type, "__qualname__", type)
+    raise TypeError(f"{name} has no form in JSON: use a dataclass, a TypedDict, or a class of msgspec or pydantic")
 
 
 def _validated(type: Any, value: Any) -> Any:
-    if hasattr(type, "model_validate"):
-        return type.model_validate(value)
+    if hasattr(type, "model_validate_json"):
+        return type.model_validate_json(
+            msgspec.json.encode(value)
+        )  # strict classes accept a date as a text in JSON only
     raise NotImplementedError
 
 
@@ -93,8 +130,37 @@ def _dumped(value: Any) -> Any:
     raise TypeError(f"{type(value).__qualname__} has no form in JSON")
 
 
+def _apart(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema without its definitions, which are added to the others. Classes of one name get different ones."""
+    own = schema.pop("$defs", {})
+    names = {
+        name: next(free for free in _numbered(name) if definitions.get(free, inner) == inner)
+        for name, inner in own.items()
+    }
+    definitions |= {names[name]: _renamed(inner, names) for name, inner in own.items()}
+    found: dict[str, Any] = _renamed(schema, names)
+    return found
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name}_{number}" for number in count(2))
+
+
+def _renamed(schema: Any, names: dict[str, str]) -> Any:
+    """The schema with other names of definitions."""
+    if isinstance(schema, list):
+        return [_renamed(one, names) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {word: _renamed(value, names) for word, value in schema.items()}
+    if isinstance(ref := schema.get("$ref"), str):
+        found["$ref"] = f"#/$defs/{names.get(ref.rpartition('/')[2], ref.rpartition('/')[2])}"
+    return found
+
+
 def _inlined(root: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
-    """A schema whose root is not a reference, with all definitions at the root."""
+    """A schema whose root is not a reference, with the definitions that it uses."""
     for _ in range(len(defs) + 1):
         if "$ref" not in root:
             break
@@ -102,17 +168,6 @@ def _inlined(root: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
             **defs[root["$ref"].rpartition("/")[2]],
             **{name: word for name, word in root.items() if name != "$ref"},
         }
-    waiting: list[Any] = [root, *defs.values()]
-    while waiting:
-        schema = waiting.pop()
-        if isinstance(schema, dict):
-            for name, inner in schema.pop("$defs", {}).items():
-                if name not in defs:
-                    defs[name] = inner
-                    waiting.append(inner)
-            waiting += schema.values()
-        elif isinstance(schema, list):
-            waiting += schema
     used = f"{root}{list(defs.values())}"
     kept = {name: inner for name, inner in defs.items() if f"#/$defs/{name}'" in used}
     return {**root, "$defs": kept} if kept else root

@@ -6,7 +6,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from modelbay.conversion import TypeForm
+from modelbay.conversion import TypeForm, readable
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """A name that all protocols accept."""
@@ -64,7 +64,7 @@ class Signature:
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 raise TypeError(f"models name each argument, which {parameter} does not allow")
             default = msgspec.NODEFAULT if parameter.default is parameter.empty else parameter.default
-            fields.append((parameter.name, hints.get(parameter.name, Any), _default(default)))
+            fields.append((parameter.name, readable(hints.get(parameter.name, Any)), _default(default)))
         return fields
 
     async def call(self, arguments: str) -> Any:

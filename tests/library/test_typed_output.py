@@ -3,14 +3,16 @@
 import dataclasses
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import date
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Generic, Literal, TypedDict, TypeVar
 
 import msgspec
 import pydantic
 import pytest
 
-from modelbay import Hub, OutputFormat, errors, sync
+from modelbay import Hub, OutputFormat, errors, sync, testing
+from modelbay.conversation import Protocol
 from modelbay.json_text import decode, encode
 from modelbay.library.typed_output import OutputType
 from modelbay.simulator import Simulator
@@ -192,3 +194,82 @@ def test_a_field_may_be_called_like_a_word_of_a_schema() -> None:
         properties: str = ""
 
     assert OutputType(Odd).format.schema["required"] == ["default", "properties"]
+
+
+T = TypeVar("T")
+
+
+class Folder(pydantic.BaseModel):
+    """A class that refers to itself."""
+
+    name: str
+    inside: list["Folder"] = []
+
+
+class Visit(pydantic.BaseModel):
+    """A class of pydantic that accepts no texts as dates, except in JSON."""
+
+    model_config = pydantic.ConfigDict(strict=True)
+    kind: Literal["visit"]
+    day: date
+
+
+class Call(pydantic.BaseModel):
+    kind: Literal["call"]
+    number: str
+
+    @pydantic.field_validator("number")
+    @classmethod
+    def without_spaces(cls, number: str) -> str:
+        return number.replace(" ", "")
+
+
+class Page(pydantic.BaseModel, Generic[T]):
+    items: list[T]
+
+
+VISIT, CALL = {"kind": "visit", "day": "2026-01-02"}, {"kind": "call", "number": "12 34"}
+MODELS: list[tuple[Any, Any, Any]] = [
+    (Folder, {"name": "a", "inside": [{"name": "b"}]}, Folder(name="a", inside=[Folder(name="b")])),
+    (Page[Folder], {"items": [{"name": "a"}]}, Page[Folder](items=[Folder(name="a")])),
+    (Visit, VISIT, Visit(kind="visit", day=date(2026, 1, 2))),
+    (Visit | Call, {"value": CALL}, Call(kind="call", number="1234")),
+    (list[Visit | Call], {"value": [VISIT, CALL]}, [Visit(kind="visit", day=date(2026, 1, 2)), Call.model_validate(CALL)]),
+    (Call | None, {"value": None}, None),
+    (dict[str, Folder], {"value": {"x": {"name": "a"}}}, {"x": Folder(name="a")}),
+]
+
+
+@pytest.mark.parametrize(("wanted", "answer", "value"), MODELS, ids=lambda one: getattr(one, "__name__", None))
+@pytest.mark.parametrize("protocol", ["openai_chat", "openai_responses", "anthropic", "google"])
+async def test_the_answer_is_read_by_pydantic(protocol: Protocol, wanted: Any, answer: Any, value: Any) -> None:
+    with testing.Simulator() as simulator:
+        simulator.answer(answer)
+        async with simulator.hub(protocol) as hub:
+            assert (await hub.complete("Read it", output=wanted)).value == value
+
+
+async def test_an_answer_that_pydantic_rejects_is_an_error_with_its_reason() -> None:
+    with testing.Simulator() as simulator:
+        simulator.answer({"value": {"kind": "visit", "day": "someday"}})
+        async with simulator.hub() as hub:
+            with pytest.raises(errors.MalformedReply, match=r"the answer is not (?s:.*)day") as caught:
+                await hub.complete("Read it", output=Visit | Call)
+    assert caught.value.hint == "describe the fields more clearly, or use another model"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (Call(kind="call", number="1"), "output must be a type, not a value of Call"),
+        (object(), "output: Type .* is not supported"),
+        (
+            type("Bare", (), {}),
+            "Bare has no form in JSON: use a dataclass, a TypedDict, or a class of msgspec or pydantic",
+        ),
+        (Box | Call, "output: Type unions containing a custom type"),
+    ],
+)
+async def test_an_output_that_has_no_form_in_json_is_refused(config: Path, wanted: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        await Hub.open(config).complete("Hi", output=wanted)

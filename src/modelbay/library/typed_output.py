@@ -1,6 +1,7 @@
 """Answers as values of a type that the program declares: a dataclass, a TypedDict, or a class of msgspec or pydantic."""
 
 import re
+from collections.abc import Hashable
 from functools import lru_cache
 from typing import Any
 
@@ -79,23 +80,28 @@ def _written(reply: Reply) -> bytes:
 
 
 def _failure(reply: Reply, wanted: str, error: Exception) -> MalformedReply:
-    failure = MalformedReply(f"the answer is not {wanted}: {_reason(reply, error)}")
+    if reply.refusal:
+        reason, hint = f"the model refused: {reply.refusal}", "rephrase the prompt, or use another model"
+    elif reply.finish is not None and reply.finish.reason == "length":
+        reason, hint = "it was cut off at the maximum output tokens", "increase `max_tokens`"
+    else:
+        reason, hint = f"{type(error).__name__}: {error}", "describe the fields more clearly, or use another model"
+    failure = MalformedReply(f"the answer is not {wanted}: {reason}", hint=hint)
     failure.reply = reply
     return failure
 
 
-def _reason(reply: Reply, error: Exception) -> str:
-    if reply.refusal:
-        return f"the model refused: {reply.refusal}"
-    if reply.finish is not None and reply.finish.reason == "length":
-        return "it was cut off at the maximum output tokens"
-    return f"{type(error).__name__}: {error}"
-
-
-@lru_cache(maxsize=256)
 def output_type(type: Any) -> OutputType:
     """The `OutputType` of a type. Making one takes longer than reading an answer. Raises what `OutputType` raises."""
-    return OutputType(type)
+    try:
+        return _made(type)
+    except TypeError:
+        if isinstance(type, Hashable):
+            raise
+        raise TypeError(f"output must be a type, not a value of {type.__class__.__qualname__}") from None
+
+
+_made = lru_cache(maxsize=256)(OutputType)
 
 
 def _closed(schema: Any) -> Any:
