@@ -234,7 +234,11 @@ MODELS: list[tuple[Any, Any, Any]] = [
     (Page[Folder], {"items": [{"name": "a"}]}, Page[Folder](items=[Folder(name="a")])),
     (Visit, VISIT, Visit(kind="visit", day=date(2026, 1, 2))),
     (Visit | Call, {"value": CALL}, Call(kind="call", number="1234")),
-    (list[Visit | Call], {"value": [VISIT, CALL]}, [Visit(kind="visit", day=date(2026, 1, 2)), Call.model_validate(CALL)]),
+    (
+        list[Visit | Call],
+        {"value": [VISIT, CALL]},
+        [Visit(kind="visit", day=date(2026, 1, 2)), Call.model_validate(CALL)],
+    ),
     (Call | None, {"value": None}, None),
     (dict[str, Folder], {"value": {"x": {"name": "a"}}}, {"x": Folder(name="a")}),
 ]
