@@ -1,5 +1,6 @@
 """`modelbay docs`: the documentation, offline, in a terminal and in a pipe."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,13 @@ def test_a_terminal_shows_the_page_without_its_markup(tmp_path: Path, monkeypatc
         assert person.ends() == 0
     assert "](" not in person.seen
     assert "```" not in person.seen
+
+
+def test_a_terminal_shows_the_whole_url_in_a_narrow_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with Person(tmp_path, "docs", "providers") as person:
+        person.sees("Bedrock's own protocol")
+        assert person.ends() == 0
+    assert re.findall(r"https://\S*…", person.seen) == []
 
 
 def test_an_unknown_page_suggests_a_similar_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

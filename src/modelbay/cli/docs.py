@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -66,12 +67,22 @@ def _title(page: Path) -> str:
 
 def _rendered(text: str) -> str:
     """A page for a terminal. Links to other pages become their text, as a terminal cannot follow them."""
-    from rich.console import Console
-    from rich.markdown import Markdown
+    from rich.console import Console, JustifyMethod
+    from rich.markdown import Markdown, TableDataElement
+
+    class Cell(TableDataElement):
+        """A cell whose long words are folded. Rich cuts them off: a URL without its end is useless."""
+
+        def __init__(self, justify: JustifyMethod) -> None:
+            super().__init__(justify)
+            self.content.overflow = "fold"
+
+    class Page(Markdown):
+        elements: ClassVar = {**Markdown.elements, "td_open": Cell}
 
     console = Console(
         force_terminal=True, width=min(Console().width, 100), no_color=environment("NO_COLOR") is not None
     )
     with console.capture() as capture:
-        console.print(Markdown(_LINK.sub(r"\1", text), hyperlinks=False))
+        console.print(Page(_LINK.sub(r"\1", text), hyperlinks=False))
     return capture.get()
