@@ -40,11 +40,14 @@ def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
         ("ask --zebra x", "see `modelbay ask --help`"),
         ("frobnicate", "see `modelbay --help`"),
         ("provider frobnicate", "see `modelbay provider --help`"),
+        ("completion", "choose one of: bash, zsh, fish"),
+        ("key set", "see `modelbay key set --help`"),
     ],
 )
 def test_a_near_spelling_is_suggested_and_nothing_else(bay: Inside, line: str, hint: str):
     run = bay(*line.split())
     assert (run.code, run.out) == (2, "")
+    assert run.err.count("\n") == 3  # the error, an empty line and the hint
     assert run.err.endswith(f"\n\nhint: {hint}\n"), run.err
 
 

@@ -272,6 +272,8 @@ def _misused(wrong: click.ClickException) -> int:
         return wrong.exit_code
     named = isinstance(wrong, click.NoSuchOption | click.exceptions.NoSuchCommand)
     message = wrong.message if named else wrong.format_message()  # else click's own suggestions are in it
+    if isinstance(wrong, click.MissingParameter) and wrong.param is not None:  # likewise, its list of choices
+        message = f"missing {wrong.param.param_type_name} {wrong.param.get_error_hint(wrong.ctx)}"
     hint: str | None = getattr(wrong, "hint", None)
     if isinstance(wrong, click.UsageError):
         from modelbay.cli import suggestions
