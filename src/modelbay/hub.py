@@ -33,6 +33,7 @@ from modelbay.library import prompt as prompts
 from modelbay.library.chat import Chat, loaded_chat, new_chat
 from modelbay.library.deadline import Deadline
 from modelbay.library.embedding_settings import EmbeddingSettings, embedding_request
+from modelbay.library.input_counts import InputCounts
 from modelbay.library.prompt import Ask, Count, Prompt, check_type, checked
 from modelbay.library.reply_stream import ReplyStream, reply_stream
 from modelbay.library.thinking import thinking
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from modelbay.calling.recording import Recorder
     from modelbay.catalog.lists.discovery import Discovery
     from modelbay.catalog.lookup import Catalog
+    from modelbay.counting.learned_counts import Expected
     from modelbay.counting.provider_count import TokenCount
 
 
@@ -72,6 +74,7 @@ class Hub:
         self.config = config
         self._targets = Targets(config)
         self._line = ProviderClient(config)
+        self._counts = InputCounts()
         self._loaded = False
         for provider in config.providers.values():
             if provider.tls and provider.tls.insecure:
@@ -274,16 +277,17 @@ class Hub:
                 `Failed`.
         """
         settings = checked(prompt, model, settings, empty=prompt == [])
-        call = self._call(model, prompt, settings, stream=True)
-        return reply_stream(call, partial(self._whole, settings), settings.get("timeout"))
+        call, whole = self._call(model, prompt, settings, stream=True)
+        return reply_stream(call, whole, settings.get("timeout"))
 
-    def _whole(self, ask: Ask, events: list[Event], target: Target | None) -> Reply:
+    def _whole(self, ask: Ask, expected: "list[Expected]", events: list[Event], target: Target | None) -> Reply:
         """The reply of these events, with what is known about its target, and its value. Raises the error of a reply that
         failed."""
         reply = collect(events)
         if target is not None:
             reply.provider = target.upstream.provider.id
             reply.__dict__["priced"] = partial(self.cost, target.model)
+            self._counts.learn(target, expected, reply)
         if (error := failure(reply)) is not None:
             raise error
         if ask.get("output") is not None and not reply.tool_calls:
@@ -304,14 +308,14 @@ class Hub:
         return await Deadline(settings.get("timeout")).within(self._complete(prompt, model, settings))
 
     async def _complete(self, prompt: Prompt, model: str | Sequence[str] | None, ask: Ask) -> Reply:
-        call = self._call(model, prompt, ask, stream=False)
+        call, whole = self._call(model, prompt, ask, stream=False)
         told: list[Event] = []
         while isinstance(step := await call.step(), Warned):
             told.append(step)
         async with step as opened:
             while (events := await opened.events()) is not None:
                 told += [event for event in events if type(event) is not PartDelta]  # `PartEnded` has their text
-        return self._whole(ask, told, call.target)
+        return whole(told, call.target)
 
     async def map(
         self,
@@ -475,9 +479,9 @@ class Hub:
         """The input tokens of a call, without making it: `(await hub.count("Why is the sky blue?", system="Be brief.")).tokens`.
 
         Providers of Messages, Responses and Gemini count them. For others, and where the provider does not count a request, the
-        tokens are estimated, and `estimated` is true. An estimate is usually within a tenth. `estimate`: whether to estimate in any
-        case, without a request to the provider. The other arguments are those of `stream`. Of a list of models, the
-        first is asked that is available.
+        tokens are estimated, and `estimated` is true. An estimate is usually within a tenth. After the first one for a model, the
+        others follow the counts in its replies. `estimate`: whether to estimate in any case, without a request to the provider.
+        The other arguments are those of `stream`. Of a list of models, the first is asked that is available.
 
         Raises:
             TypeError, ValueError: an unknown setting or an invalid value; nothing was sent.
@@ -501,7 +505,6 @@ class Hub:
 
     async def _count(self, name: str | None, prompt: Prompt, ask: Ask, estimate: bool) -> "TokenCount":
         from modelbay.counting import provider_count
-        from modelbay.counting.token_estimates import estimate as estimated
 
         target, conversation = await self._asked(name, prompt, ask)
         if not estimate and (path := provider_count.count_path(target)) is not None:
@@ -512,9 +515,7 @@ class Hub:
                 body = await provider_count.counted(self._line, counting, self._policy(ask.get("retries")))
                 if body is not None and (tokens := provider_count.tokens_in(body)) is not None:
                     return provider_count.TokenCount(tokens, estimated=False)
-        to = target.upstream
-        found = await to_thread(estimated, conversation, target.model, to.protocol, to.dialect)
-        return provider_count.TokenCount(found.tokens, estimated=True)
+        return await self._counts.estimated(target, conversation)
 
     # --- preparing a call ---
 
@@ -536,19 +537,25 @@ class Hub:
                 codec(upstream(self.config, provider).protocol)
         _ = self.catalog
 
-    def _call(self, model: str | Sequence[str] | None, prompt: Prompt, ask: Ask, *, stream: bool) -> ModelCall:
-        async def prepare(name: str | None) -> Sending:
-            return await self._prepare(name, prompt, ask, stream=stream)
-
+    def _call(
+        self, model: str | Sequence[str] | None, prompt: Prompt, ask: Ask, *, stream: bool
+    ) -> tuple[ModelCall, Callable[[list[Event], Target | None], Reply]]:
+        expected: list[Expected] = []
+        prepare = partial(self._prepare, prompt, ask, expected, stream)
         names = [model] if model is None or isinstance(model, str) else model
-        return ModelCall(self._line, names, prepare, self._policy(ask.get("retries")))
+        policy = self._policy(ask.get("retries"))
+        return ModelCall(self._line, names, prepare, policy), partial(self._whole, ask, expected)
 
-    async def _prepare(self, name: str | None, prompt: Prompt, ask: Ask, *, stream: bool) -> Sending:
+    async def _prepare(
+        self, prompt: Prompt, ask: Ask, expected: "list[Expected]", stream: bool, name: str | None
+    ) -> Sending:
+        """The call to a model. `expected` becomes its expected count, if the reply is learned from."""
         if prompt == []:
             prompts.check_content([])
         with explaining(self.config):
             target, conversation = await self._asked(name, prompt, ask)
             conversation.stream = stream
+            expected[:] = await self._counts.expected(target, conversation)
             return await self._sending(target, conversation, ask)
 
     async def _asked(self, name: str | None, prompt: Prompt, ask: Ask) -> tuple[Target, Conversation]:

@@ -466,9 +466,9 @@ class Hub:
         """The input tokens of a call, without making it: `(await hub.count("Why is the sky blue?", system="Be brief.")).tokens`.
 
         Providers of Messages, Responses and Gemini count them. For others, and where the provider does not count a request, the
-        tokens are estimated, and `estimated` is true. An estimate is usually within a tenth. `estimate`: whether to estimate in any
-        case, without a request to the provider. The other arguments are those of `stream`. Of a list of models, the
-        first is asked that is available.
+        tokens are estimated, and `estimated` is true. An estimate is usually within a tenth. After the first one for a model, the
+        others follow the counts in its replies. `estimate`: whether to estimate in any case, without a request to the provider.
+        The other arguments are those of `stream`. Of a list of models, the first is asked that is available.
 
         Raises:
             TypeError, ValueError: an unknown setting or an invalid value; nothing was sent.

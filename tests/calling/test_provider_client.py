@@ -445,7 +445,7 @@ async def test_a_longer_idle_timeout_also_extends_the_wait_for_content(tmp_path:
     for timeout in ("", "first_byte = 900.0, idle = 800.0", "first_byte = 900.0, first_event = 60.0, content = 5.0"):
         config.write_text(f"{base}timeout = {{ {timeout} }}\n")
         async with Hub.open(config) as hub:
-            sending = await hub._prepare("p/m", "Hello", {}, stream=True)
+            sending = await hub._prepare("Hello", {}, [], True, "p/m")
         from modelbay.calling.provider_client import _limits
 
         limits = _limits(sending.endpoint)
