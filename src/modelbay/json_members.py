@@ -177,6 +177,9 @@ def with_value(text: bytes, written: dict[str, Raw], name: str, value: bytes) ->
     Raises:
         RepeatedName: a name occurs twice.
     """
+    new = encode({**written, name: Raw(value)})
+    if len(new) - len(value) == len(text) - len(memoryview(written[name])):
+        return new  # white space, a repeated name or another spelling of a name would have made it shorter
     begin = end = 0
     for one, _, _, value_begin, value_end in _places(text, 0, written):
         if one == name:

@@ -437,10 +437,24 @@ class _Search:
         found = {form for value in list(_known) if not guessable("", value) for form in _spellings(value)}
         self.sorted = sorted(form.encode("utf-8", "surrogatepass").decode("latin-1") for form in found)
         self.beginnings = {form[:SHORTEST] for form in self.sorted}
-        few = len(self.beginnings) <= _FEW  # keys of one vendor begin alike
-        self.begins = re.compile("|".join(map(re.escape, self.beginnings))) if few else None
+        self.begins: re.Pattern[str] | None = None
+        self.begins_in_bytes: re.Pattern[bytes] | None = None
+        if len(self.beginnings) <= _FEW:  # keys of one vendor begin alike
+            pattern = _any_of(sorted(self.beginnings))
+            self.begins, self.begins_in_bytes = re.compile(pattern), re.compile(pattern.encode("latin-1"))
         self.characters = "".join(set("".join(self.sorted)))
+        self.last_bytes = frozenset(self.characters.encode("latin-1"))
         self.longest = max(map(len, self.sorted), default=0)
+
+
+def _any_of(words: list[str]) -> str:
+    """A pattern for sorted words of one length. Characters that they share are compared once: a list of whole words would be
+    tried at each place of a text, word by word."""
+    begins: dict[str, list[str]] = {}
+    for word in words:
+        begins.setdefault(word[:1], []).append(word[1:])
+    found = [re.escape(first) + (_any_of(rests) if rests[0] else "") for first, rests in begins.items() if first]
+    return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
 
 
 _search: tuple[list[str], _Search] | None = None
@@ -471,13 +485,12 @@ class StreamRedactor:
     def feed(self, data: bytes) -> bytes:
         """The next bytes that can be passed on."""
         self._search = search = _current_search()
-        if not search.sorted:
+        if not search.sorted or not data:
             return data
+        begins = search.begins_in_bytes
+        if begins is not None and not self._held and data[-1] not in search.last_bytes and begins.search(data) is None:
+            return data  # most pieces: no value can begin in them
         text = self._held + data.decode("latin-1")
-        if search.begins is not None and text[-1:] not in search.characters and search.begins.search(text) is None:
-            # most pieces: no value can begin in them
-            self._held, held = "", self._held
-            return text.encode("latin-1") if held else data
         cut = len(text) - self._open_end(text, 0)
         if self._occurs(text):
             return self._masked(text, cut)

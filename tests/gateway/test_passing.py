@@ -191,7 +191,6 @@ def test_a_text_that_is_not_quite_json_is_written_again(text: bytes, sent: dict[
         (b'{"model":"x","a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "levels deep"),
         (b'{"model":["x"]}', "`model` must be a string"),
         (b'{"model":' + b"[" * 300 + b"]" * 300 + b"}", "`model` must be a string"),
-        (b'{"previous_response_id":1}', "`previous_response_id` must be a string"),
     ],
 )
 def test_another_body_is_refused_with_a_reason(text: bytes, message: str) -> None:
@@ -205,14 +204,12 @@ def test_another_body_is_refused_with_a_reason(text: bytes, message: str) -> Non
 
 def test_the_fields_that_the_gateway_decides_by_are_read() -> None:
     rules = codec("openai_responses").PASS
-    body = ClientBody(
-        b'{"model":"a\\/b","stream":true,"store":false,"previous_response_id":"resp_1","thread":null}', rules
-    )
-    assert (body.model, body.stream, body.store, body.previous_response_id) == ("a/b", True, False, "resp_1")
+    body = ClientBody(b'{"model":"a\\/b","stream":true,"store":false,"thread":null}', rules)
+    assert (body.model, body.stream, body.unstored) == ("a/b", True, True)
     assert not body.threaded
     assert not body.sealed
     plain = ClientBody(b'{"thread":{"type":"create"},"encoding_format":"base64"}', rules)
-    assert (plain.model, plain.stream, plain.store, plain.previous_response_id) == (None, False, None, None)
+    assert (plain.model, plain.stream, plain.unstored) == (None, False, False)
     assert plain.threaded
     assert plain.encoding_format == "base64"
 

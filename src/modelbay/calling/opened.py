@@ -47,18 +47,19 @@ class Sending(Struct):
 class Arrival:
     """Reads a reply: the bytes as they arrive, and the events in them."""
 
+    data = b""
+    """The bytes of the last batch."""
+    _chunks: "AsyncGenerator[bytes, None] | None" = None
+    _begun = False
+    _ended = False
+
     def __init__(self, sending: Sending, response: "AnyResponse") -> None:
-        self.data = b""
-        """The bytes of the last batch."""
         self._response = response
         self._codec = sending.target.codec
         self._dialect = sending.endpoint.dialect
         self._origin = sending.target.provenance
         self.form = form_of(response.headers, sending.endpoint.protocol, stream=sending.call.stream)
-        self._chunks: AsyncGenerator[bytes, None] | None = None
         self._parser: StreamParser | Unasked
-        self._begun = False
-        self._ended = False
         if self.form == "stream":
             if sending.call.stream:
                 self._parser = self._codec.stream_parser(self._dialect, self._origin)
@@ -175,6 +176,14 @@ class Opened:
     Nothing is retried any more: a later failure is a `Failed` event.
     """
 
+    data = b""
+    """The bytes that the last events are from, unchanged."""
+    _size = 0
+    """Bytes that are held back."""
+    _shown = False
+    """Whether the consumer of a relayed reply gets it as it arrives."""
+    _consume: "Consume"
+
     def __init__(self, sending: Sending, response: "AnyResponse", explained: Callable[[ModelbayError], object]) -> None:
         """`explained` adds what is known about a call to an error in its reply."""
         self.sending = sending
@@ -186,13 +195,6 @@ class Opened:
         self._restorer = Restorer(sending.call.names) if sending.call.names else None
         self._explained = explained
         self._held: list[tuple[bytes, list[Event]]] = []
-        self._size = 0
-        """Bytes that are held back."""
-        self._shown = False
-        """Whether the consumer of a relayed reply gets it as it arrives."""
-        self._consume: Consume
-        self.data = b""
-        """The bytes that the last events are from, unchanged."""
 
     @property
     def attempts(self) -> int:

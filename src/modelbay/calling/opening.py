@@ -9,6 +9,7 @@ from asyncio import sleep
 from collections.abc import Callable
 from functools import partial
 from time import time
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, to_builtins
 
@@ -22,6 +23,9 @@ from modelbay.providers.unknown_fields import without_previews
 from modelbay.routing.retry import Attempts, Policy, heed
 from modelbay.secrecy import without_frames
 
+if TYPE_CHECKING:
+    from modelbay.transport.direct import DirectResponse
+
 MOST_LESSONS = 8
 """Maximum number of adaptations of one call that do not count as attempts."""
 
@@ -29,10 +33,19 @@ MOST_LESSONS = 8
 class Opening:
     """A call that is sent until one attempt begins to reply."""
 
+    _delay = 0.0
+    """Seconds to wait before the next attempt."""
+
     def __init__(
-        self, client: ProviderClient, sending: Sending, policy: Policy | None = None, consume: Consume | None = None
+        self,
+        client: ProviderClient,
+        sending: Sending,
+        policy: Policy | None = None,
+        consume: Consume | None = None,
+        begun: "DirectResponse | None" = None,
     ) -> None:
-        """With `consume`, the reply is relayed: see `Opened.relay`."""
+        """With `consume`, the reply is relayed: see `Opened.relay`. `begun`: the first attempt, if it was sent already."""
+        self._begun = begun
         self.sending = sending
         self._client = client
         self._policy = policy or client.policy
@@ -40,8 +53,6 @@ class Opening:
         self._lessons: list[Adaptation] = []
         self._warnings: list[Warned] = []
         """Warnings about the next attempt that were not returned yet."""
-        self._delay = 0.0
-        """Seconds to wait before the next attempt."""
         sending.attempts = Attempts(self._policy.attempts)
 
     async def opened(self, warned: Callable[[Warned], object] | None = None) -> Opened:
@@ -79,7 +90,8 @@ class Opening:
             ModelbayError: it failed before its reply showed anything.
         """
         sending = self.sending
-        response = await self._client.response(sending)
+        begun, self._begun = self._begun, None
+        response = await self._client.response(sending, begun)
         opened = Opened(sending, response, self._explained)
         try:
             if self._consume is None:

@@ -7,6 +7,7 @@ from asyncio import AbstractEventLoop, get_running_loop, run_coroutine_threadsaf
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from contextlib import suppress
 from functools import partial
+from logging import DEBUG
 from time import time
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -46,6 +47,7 @@ from modelbay.storage.lessons import LessonBook
 if TYPE_CHECKING:  # the HTTP client is imported only when something is sent
     from modelbay.calling.recording import RecordedResponse, Recorder
     from modelbay.transport import Limits, Request, Response, Transport
+    from modelbay.transport.direct import DirectResponse
 
     AnyResponse = Response | RecordedResponse
 
@@ -257,15 +259,26 @@ class ProviderClient:
         except ModelbayError as error:
             raise self.explained(error, endpoint, model=sending.target.model.id) from None
 
-    async def response(self, sending: Sending) -> "AnyResponse":
-        """The response to one attempt of a call.
+    def begin(self, sending: Sending) -> "DirectResponse | None":
+        """Send a call at once; None if `response` must do it, for which it may wait. The result is for `Opening`, unless its caller
+        needs no more than a reply that has arrived completely."""
+        endpoint, call = sending.endpoint, sending.call
+        if endpoint.wants_token or self.recorder is not None or logs.LOG.isEnabledFor(DEBUG):
+            return None
+        return self.transport().begin(_request(endpoint, call.encode(), call.headers))
+
+    async def response(self, sending: Sending, begun: "DirectResponse | None" = None) -> "AnyResponse":
+        """The response to one attempt of a call. `begun`: the result of `begin` for it.
 
         Raises:
             ModelbayError: there is none, or its status is 400 or more.
         """
         call, attempts = sending.call, sending.attempts
         attempts.made += 1
-        response = await self._send(sending.endpoint, call.encode(), call.headers, attempts, stream=call.stream)
+        if begun is None:
+            response = await self._send(sending.endpoint, call.encode(), call.headers, attempts, stream=call.stream)
+        else:
+            response = await self.transport().send(_request(sending.endpoint, call.encode(), call.headers), begun)
         if response.status == 401 and attempts.left and await self._renewed(sending):
             await response.aclose()
             attempts.made += 1

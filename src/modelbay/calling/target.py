@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelbay.catalog.knowledge import fitted, model_facts
 from modelbay.config.schema import Config, ModelEntry
@@ -37,6 +37,8 @@ class Target:
         self.origin = str(upstream.origin)
         self.references = with_references(upstream.provider, upstream.model)
         """The values of its endpoints that contain references."""
+        self.derived: dict[type, Any] = {}
+        """Kept for its users: conclusions from it, by their type."""
 
 
 class Targets:

@@ -81,33 +81,37 @@ def _fields(visit: "Visit") -> dict[str, Any]:
     exchange = visit.exchange
     target = visit.target
     error = visit.error or (exchange.error if exchange is not None else None)
-    succeeded = exchange is not None and exchange.finished
-    fields: dict[str, Any] = {
-        "request_id": visit.id,
-        "client": visit.client or None,
-        "method": visit.http.head.method,
-        "path": visit.http.head.path,
-        "status": visit.responder.status or None,
-        "outcome": "disconnected"
-        if visit.disconnected and not succeeded
-        else "failed"
-        if error or visit.responder.status >= 400
-        else "ok",
-        "milliseconds": round((perf_counter() - visit.began) * 1000),
-        "bytes": visit.responder.sent,
-        "model": target.model.alias or target.model.id if target is not None else None,
-        "provider": target.upstream.provider.id if target is not None else None,
-        "attempts": exchange.attempts if exchange is not None and target is not None else None,
-        "error": shown(f"{type(error).__name__}: {error}") if error is not None else None,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+    outcome = "failed" if error or visit.responder.status >= 400 else "ok"
+    if visit.disconnected and not (exchange is not None and exchange.finished):
+        outcome = "disconnected"
+    fields: dict[str, Any] = {"request_id": visit.id}
+    if visit.client:
+        fields["client"] = visit.client
+    fields["method"] = visit.http.head.method
+    fields["path"] = visit.http.head.path
+    if visit.responder.status:
+        fields["status"] = visit.responder.status
+    fields["outcome"] = outcome
+    fields["milliseconds"] = round((perf_counter() - visit.began) * 1000)
+    fields["bytes"] = visit.responder.sent
+    if target is not None:
+        fields["model"] = target.model.alias or target.model.id
+        fields["provider"] = target.upstream.provider.id
+        if exchange is not None:
+            fields["attempts"] = exchange.attempts
+    if error is not None:
+        fields["error"] = shown(f"{type(error).__name__}: {error}")
+    return fields
 
 
 def _words(fields: dict[str, Any]) -> str:
     """The ID of the request, which is a word that never occurs again, and the others."""
-    id, *others = fields.items()
-    words = [f"{name}={value if type(value) is int else _word(value)}" for name, value in others]
-    return f"{id[0]}={id[1]} {' '.join(words)}"
+    words = [
+        f"{name}={value if type(value) is int else _word(value)}"
+        for name, value in fields.items()
+        if name != "request_id"
+    ]
+    return f"request_id={fields['request_id']} {' '.join(words)}"
 
 
 @lru_cache(maxsize=1024)

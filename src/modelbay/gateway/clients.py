@@ -78,6 +78,7 @@ class ClientKeys:
     ) -> None:
         folder = home() / "gateway"
         self.file = file or folder / "clients.json"
+        self._place = str(self.file)
         self.local_file = self.file.with_name("local-key")
         """The key of the client `local`, readable by its owner only."""
         self._now = now
@@ -214,7 +215,7 @@ class ClientKeys:
 
     def _refresh(self) -> None:
         """Reads the file if it is not the one that was read last."""
-        found = files.identity(self.file)
+        found = files.identity(self._place)  # for each request: a path would be converted each time
         if found is not None and found == self._identity:
             return
         self._identity, self._by_digest, self._by_key = found, {}, {}

@@ -31,6 +31,7 @@ from modelbay.providers.unknown_fields import HEADER
 from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
 from modelbay.serving.replies import JSON
+from modelbay.transport.direct import DirectResponse
 from modelbay.usage import Usage
 
 POLICY = Policy(attempts=3, cap=2.0, patience=5.0)
@@ -64,6 +65,28 @@ class Prepared(Struct):
 
 
 class Exchange:
+    target: Target | None = None
+    attempts = 0
+    finished = False
+    """Whether the whole reply was received."""
+    error: ModelbayError | None = None
+    """The failure of a reply that had begun."""
+    _overhead = 0.0
+    _lent = False
+    """Whether the client's own login is used: see `client_login`."""
+    _search: SearchLoop | None = None
+    """The web searches of a client whose provider has none."""
+    _compaction: Compaction | None = None
+    """The summary for a client whose provider has no compaction."""
+    _resolution: ResolvedRequest | None = None
+    """A request of Responses whose response is stored."""
+    _expected: asyncio.Future[Expected | None] | None = None
+    """The expected count of the input, if a client uses it."""
+    _ended = False
+    """Whether the end of the reply, or its failure, was received."""
+    _rest = b""
+    """The end of a stream, which is sent last."""
+
     def __init__(self, revision: Revision, stores: Stores, request: ClientRequest, responder: Responder) -> None:
         self._revision = revision
         self._stores = stores
@@ -71,29 +94,8 @@ class Exchange:
         self._responder = responder
         self._began = perf_counter()
         self._warnings: list[Warned] = []
-        self._overhead = 0.0
-        self.target: Target | None = None
-        self._lent = False
-        """Whether the client's own login is used: see `client_login`."""
         self._events: list[Event] = []
         """The events of the reply, without the pieces of its parts."""
-        self._search: SearchLoop | None = None
-        """The web searches of a client whose provider has none."""
-        self._compaction: Compaction | None = None
-        """The summary for a client whose provider has no compaction."""
-        self._resolution: ResolvedRequest | None = None
-        """A request of Responses whose response is stored."""
-        self._expected: asyncio.Future[Expected | None] | None = None
-        """The expected count of the input, if a client uses it."""
-        self._ended = False
-        """Whether the end of the reply, or its failure, was received."""
-        self._rest = b""
-        """The end of a stream, which is sent last."""
-        self.attempts = 0
-        self.finished = False
-        """Whether the whole reply was received."""
-        self.error: ModelbayError | None = None
-        """The failure of a reply that had begun."""
 
     async def run(self) -> None:
         """Answer the request.
@@ -128,8 +130,8 @@ class Exchange:
             self.target = target = client_login.without_credential(target)
         if body.threaded:  # of a provider's own threads, a gateway sees only the last turn
             raise Unsupported("threads are not supported; send the whole conversation", setting="thread")
-        stored = body.store is not False or may_refer(request.body)
-        if request.protocol == "openai_responses" and stored and self._stores.keeps_responses:
+        keeps = request.protocol == "openai_responses" and self._stores.keeps_responses
+        if keeps and (not body.unstored or may_refer(request.body)):
             body = await self._resolved(target, body)
         stream = body.stream if request.route.stream is None else request.route.stream
         passes = await self._passes(target, body, stream)
@@ -290,7 +292,7 @@ class Exchange:
         expected = await self._expected
         return None if expected is None else expected.tokens
 
-    async def _relay(self, prepared: Prepared, consume: Consume) -> None:
+    async def _relay(self, prepared: Prepared, consume: Consume, begun: DirectResponse | None = None) -> None:
         providers = self._revision.providers
         if self._compaction is not None:
             consume = self._compaction.of(consume)
@@ -298,7 +300,7 @@ class Exchange:
             if self._search is not None:
                 await self._search.relay(providers, prepared.sending, consume, self._warned, POLICY)
             else:
-                await Opening(providers, prepared.sending, POLICY, consume).opened(self._warned)
+                await Opening(providers, prepared.sending, POLICY, consume, begun).opened(self._warned)
         except ModelbayError as error:
             self.attempts = error.attempts
             raise
@@ -328,6 +330,30 @@ class Exchange:
         self._responder.start(200, [*returned, (b"content-type", kind), (b"cache-control", b"no-cache"), *own], ping)
 
     async def _whole(self, prepared: Prepared) -> None:
+        begun = None
+        if prepared.conversation is None and (begun := self._revision.providers.begin(prepared.sending)) is not None:
+            await begun.arrival()
+            if self._passed_unread(begun):
+                return
+        await self._read(prepared, begun)
+
+    def _passed_unread(self, begun: DirectResponse) -> bool:
+        """Respond with a reply that has arrived and need not be parsed, as most replies that are passed on. Returns whether it is
+        one."""
+        assert self.target is not None
+        is_plain, body = self._request.codec.PASS.is_plain, begun.whole
+        if is_plain is None or body is None or self._expected is not None or self._resolution is not None:
+            return False
+        if begun.status != 200 or not begun.headers.get("content-type", "").startswith("application/json"):
+            return False
+        if not is_plain(body, self.target.upstream.dialect):
+            return False
+        self.attempts = 1
+        self.finished = True
+        self._responder.whole(200, body, [JSON, *headers.returned(begun.headers, passed=False), *self.fields()])
+        return True
+
+    async def _read(self, prepared: Prepared, begun: DirectResponse | None) -> None:
         data: list[bytes] = []
         call: list[Opened] = []
 
@@ -336,7 +362,7 @@ class Exchange:
             data.append(opened.data)
             self._note(events, prepared.conversation)
 
-        await self._relay(prepared, consume)
+        await self._relay(prepared, consume, begun)
         opened = call.pop()  # `consume` must not refer to it any more
         self.attempts = opened.attempts
         if self.error is not None:

@@ -14,7 +14,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
-from weakref import WeakKeyDictionary
 
 from msgspec import Raw
 
@@ -112,14 +111,26 @@ class ClientBody:
     def __init__(self, data: bytes, rules: PassRules) -> None:
         self._rules = rules
         self._text, fields = _opened(data)
+        self._fields = fields
         self._members: dict[str, Raw] | None = fields
+        """The members of the text; None if a name is repeated in it."""
         self.model = _string(fields, "model")
-        self.stream = _written(fields, "stream") == b"true"
-        self.threaded = _written(fields, "thread") not in (b"", b"null")
+        self.stream = "stream" in fields and _written(fields, "stream") == b"true"
+
+    @property
+    def threaded(self) -> bool:
         """Anthropic: whether the server must keep the conversation (`thread`)."""
-        self.previous_response_id = _string(fields, "previous_response_id")
-        self.store = {b"true": True, b"false": False}.get(_written(fields, "store"))
-        self.encoding_format = _string(fields, "encoding_format")
+        return "thread" in self._fields and _written(self._fields, "thread") != b"null"
+
+    @property
+    def unstored(self) -> bool:
+        """Responses: whether the client asks that the response is not stored."""
+        return _written(self._fields, "store") == b"false"
+
+    @property
+    def encoding_format(self) -> str | None:
+        """Embeddings: the form of the vectors."""
+        return _string(self._fields, "encoding_format")
 
     @property
     def sealed(self) -> bool:
@@ -290,14 +301,11 @@ def _is_count(written: bytes) -> bool:
     return written.isdigit() and len(written) < 20
 
 
-_plans: WeakKeyDictionary[Target, _PassPlan] = WeakKeyDictionary()
-
-
 def _plan(target: Target, rules: PassRules) -> _PassPlan:
     """The plan of a target, whose protocol has these rules."""
-    plan = _plans.get(target)
+    plan: _PassPlan | None = target.derived.get(_PassPlan)
     if plan is None:
-        plan = _plans[target] = _PassPlan(target, rules)
+        plan = target.derived[_PassPlan] = _PassPlan(target, rules)
     return plan
 
 

@@ -27,22 +27,23 @@ class KeepAlive(Struct, frozen=True):
 class Responder:
     """Writes a response to the network. `started` and `ended` say what was sent of it."""
 
+    started = False
+    ended = False
+    status = 0
+    sent = 0
+    """Bytes of the body."""
+    _at_boundary = True
+    _written_at = 0.0
+    _ping: KeepAlive | None = None
+    _timer: asyncio.TimerHandle | None = None
+
     def __init__(self, request: HttpRequest, fields: Fields) -> None:
         """`fields`: headers of every response to this request."""
-        self.started = False
-        self.ended = False
-        self.status = 0
-        self.sent = 0
-        """Bytes of the body."""
         self.fields = fields
         self._request = request
         self._redactor = StreamRedactor()
-        self._at_boundary = True
         self._now = perf_counter
         """The clock of the event loop, when a response in pieces has begun."""
-        self._written_at = 0.0
-        self._ping: KeepAlive | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     def reveal(self, sent: bytes) -> None:
         """Do not mask secrets in a reply that the client sent itself. A model that edits a file repeats what is in it, and a
@@ -52,10 +53,9 @@ class Responder:
     def whole(self, status: int, body: bytes, fields: Iterable[tuple[bytes, bytes]]) -> None:
         """Send a whole response. `fields` has its content type. Known secrets in the body are masked."""
         body = redact_bytes(body) if status >= 400 else self._redactor.feed(body) + self._redactor.close()
-        others = [field for field in fields if field[0] != b"content-length"]
         self.started = self.ended = True
         self.status, self.sent = status, len(body)
-        self._request.respond(status, [*others, *self.fields], body)
+        self._request.respond(status, [*fields, *self.fields], body)
 
     def start(self, status: int, fields: Iterable[tuple[bytes, bytes]], ping: KeepAlive | None = None) -> None:
         """Send the head of a response in pieces. `ping` is sent whenever nothing else was sent for `SILENCE` seconds."""

@@ -135,7 +135,8 @@ class Visit:
 
     def _refuse(self, refusal: ErrorResponse) -> None:
         if not self.responder.started:
-            self.responder.whole(refusal.status, refusal.body, refusal.headers)
+            fields = [field for field in refusal.headers if field[0] != b"content-length"]  # secrets in it are masked
+            self.responder.whole(refusal.status, refusal.body, fields)
 
     async def _answer(self) -> None:
         known: Asked | None = self._head.derived
@@ -226,9 +227,11 @@ class Visit:
     async def _answer_to(self, request: ClientRequest) -> None:
         match request.route.action:
             case "generate":
-                await self._exchange(request)
+                self.exchange = exchange = Exchange(self._revision, self._gateway.stores, request, self.responder)
+                await exchange.run()
             case "compact" if (reply := await as_reply(self._revision, request)) is not None:
-                await self._exchange(reply)
+                self.exchange = exchange = Exchange(self._revision, self._gateway.stores, reply, self.responder)
+                await exchange.run()
             case "count":
                 self._count = CountCall(self._revision, self._gateway.stores, request, self.responder)
                 await self._count.run()
@@ -248,10 +251,6 @@ class Visit:
                 )
             case action:
                 raise refusals.not_valid(f"{action} is not available")
-
-    async def _exchange(self, request: ClientRequest) -> None:
-        self.exchange = exchange = Exchange(self._revision, self._gateway.stores, request, self.responder)
-        await exchange.run()
 
     def _json(self, body: Any, fields: Iterable[headers.Field] = ()) -> None:
         self.responder.whole(200, encode(body), [JSON, *fields])

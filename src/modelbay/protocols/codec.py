@@ -68,6 +68,10 @@ class PassRules(msgspec.Struct, frozen=True):
     compaction: re.Pattern[bytes] | None = None
     """Finds the item that asks for a compaction of the conversation; None if the protocol does not have it."""
 
+    is_plain: Callable[[bytes, Dialect], bool] | None = None
+    """Whether a reply is complete, has only text, and has the usual form. All others must be parsed: they may have failed, or have
+    reasoning state."""
+
     def path(self, action: str, model: str) -> str:
         """The path of an action for a model ID. Raises KeyError if the protocol does not have the action."""
         path = self.paths[action]

@@ -59,7 +59,7 @@ def make_private(folder: Path) -> None:
         one.mkdir(mode=0o700, exist_ok=True)
 
 
-def identity(path: Path) -> tuple[int, ...] | None:
+def identity(path: Path | str) -> tuple[int, ...] | None:
     """Values that differ if the file was changed or replaced; None if the file does not exist."""
     try:
         found = os.stat(path)

@@ -26,6 +26,7 @@ class Database:
             alternative: What to do if the file cannot be written, for hints.
         """
         self.path = path
+        self._place = str(path)
         self.wait = WAIT
         """Seconds to wait for another program's write."""
         self._title = title
@@ -37,7 +38,7 @@ class Database:
     def missing(self) -> bool:
         """Whether there is no file yet."""
         try:
-            os.stat(self.path)
+            os.stat(self._place)  # for each request of a gateway: a path would be converted each time
         except (FileNotFoundError, NotADirectoryError):
             return True
         except OSError:  # its folder cannot be read

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from modelbay.config.proxies import NONE, Proxies
 from modelbay.origin import is_open, origin
-from modelbay.transport.direct import DirectClient
+from modelbay.transport.direct import DirectClient, DirectResponse
 from modelbay.transport.failure import not_public, refused
 from modelbay.transport.request import Head, Request, check_proxy
 from modelbay.transport.response import Response
@@ -67,8 +67,16 @@ class Transport:
             self._proxied.abandon()
         self._direct = self._proxied = None
 
-    async def send(self, request: Request) -> Response:
-        """Send a request once. Returns when the response headers have arrived, with any status.
+    def begin(self, request: Request) -> DirectResponse | None:
+        """Send a request at once; None if `send` must do it, which may wait for a connection. The result is for `send`, unless
+        its caller needs no more than a reply that has arrived completely."""
+        if self._direct is None or self._proxies is not None or request.proxy is not None:
+            return None
+        return self._direct.begin(request) if request.head is not None and request.head.fits(request) else None
+
+    async def send(self, request: Request, begun: DirectResponse | None = None) -> Response:
+        """Send a request once. Returns when the response headers have arrived, with any status. `begun`: the result of `begin`
+        for it.
 
         Raises:
             ConfigError: the request is invalid; nothing was sent.
@@ -80,8 +88,12 @@ class Transport:
             request = replace(request, head=Head(request))
         if request.proxy is not None or self._proxies is not None:
             request = self._routed(request)
-        client = await self._client(request)
-        response: Response = await client.send(request)
+        response: Response
+        if begun is not None and self._direct is not None:
+            response = await self._direct.send(request, begun)
+        else:
+            client = await self._client(request)
+            response = await client.send(request)
         if failure := refused(response.status, response.headers, request):
             await response.aclose()
             raise failure

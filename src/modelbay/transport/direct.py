@@ -41,33 +41,47 @@ class DirectClient:
     def abandon(self) -> None:
         self._pool.abandon()
 
-    async def send(self, request: Request) -> "DirectResponse":
-        """Send a request that has a head. Raises what `Transport.send` raises.
+    def begin(self, request: Request) -> "DirectResponse | None":
+        """Send a request that has a head on a kept connection; None if there is none. Returns at once.
 
-        A kept connection may be closed by the server at the moment when it is used. A call to which nothing of a reply
-        has arrived is sent again then, once, on a new connection. A body that can be read only once cannot be sent again, so
-        it is not sent on a kept connection.
+        A body that can be read only once is not sent on a kept connection, as it could not be sent again: see `send`.
         """
         head = request.head
         assert head is not None
-        if request.limits is not self._limits:
-            self._limits, self._nap = request.limits, _nap(request.limits)
         key = head.secure, head.host, head.port, request.tls, request.public
         kept = self._pool.take(key) if request.body is None or isinstance(request.body, bytes) else None
-        if kept is not None:
-            response = DirectResponse(self, request, kept, self._nap)
+        return None if kept is None else self._on(kept, request, head)
+
+    async def send(self, request: Request, begun: "DirectResponse | None" = None) -> "DirectResponse":
+        """Send a request that has a head. `begun`: the result of `begin` for it. Raises what `Transport.send` raises.
+
+        A kept connection may be closed by the server at the moment when it is used. A call to which nothing of a reply
+        has arrived is sent again then, once, on a new connection.
+        """
+        head = request.head
+        assert head is not None
+        begun = begun or self.begin(request)
+        if begun is not None:
             try:
-                return await response.after_head(head)
+                return await begun.after_head()
             except Disconnected:
-                if kept.received:
+                if begun.received:
                     raise
+        key = head.secure, head.host, head.port, request.tls, request.public
         try:
             connection = await self._pool.connect(key, head, request)
         except TimeoutError:
             raise timed_out("connect", request) from None
         except (OSError, ValueError) as error:
             raise explained(error, request, connected=False) from None
-        return await DirectResponse(self, request, connection, self._nap).after_head(head)
+        return await self._on(connection, request, head).after_head()
+
+    def _on(self, connection: HttpConnection, request: Request, head: Head) -> "DirectResponse":
+        if request.limits is not self._limits:
+            self._limits, self._nap = request.limits, _nap(request.limits)
+        response = DirectResponse(self, request, connection, self._nap)
+        response.start(head)
+        return response
 
 
 def _nap(limits: Limits) -> float:
@@ -78,64 +92,82 @@ class DirectResponse(Response):
     """The sink of a connection. What arrives is pushed to a consumer, also where it is read or streamed."""
 
     status = 0
+    _waiter: asyncio.Future[None] | None = None
+    # the body
+    _consume: Callable[[bytes], None] | None = None
+    _unpacker: Unpacker | None = None
+    _unpacking: Iterator[bytes] = iter(())
+    _queued = 0
+    """Bytes that wait for the caller of `stream`."""
+    _paused = False
+    _limited: Limited = "stream_bytes"
+    _size = 0
+    _over = False
+    """Whether the connection is used no more."""
+    _done = False
+    """Whether everything was consumed, too."""
+    _error: BaseException | None = None
+    # time
+    _waited = 0.0
+    """Seconds waited for `_awaited` before. Time in which the caller does not read is not counted."""
+    _awaited: Literal["first_event", "content", "rest"] = "first_event"
+    """The next thing that the reply must contain, apart from keep-alives."""
+    _finished = False
+    """Whether the reply has ended by its content; nothing that happens to the connection is an error then."""
+    _ends_by: float | None = None
 
     def __init__(self, client: DirectClient, request: Request, connection: HttpConnection, nap: float) -> None:
         super().__init__(request)
         self._client = client
         self._loop = client.loop
         self._connection = connection
-        self._waiter: asyncio.Future[None] | None = None
-        # the body
-        self._consume: Callable[[bytes], None] | None = None
         self._backlog: deque[bytes] = deque()
         """Pieces that have arrived and are not consumed yet."""
-        self._unpacker: Unpacker | None = None
-        self._unpacking: Iterator[bytes] = iter(())
         self._queue: list[bytes] = []
         """Pieces that wait for the caller of `stream`."""
-        self._queued = 0
-        """Their size in bytes."""
-        self._paused = False
-        self._limited: Limited = "stream_bytes"
         self._limit = request.limits.stream_bytes
-        self._size = 0
-        self._over = False
-        """Whether the connection is used no more."""
-        self._done = False
-        """Whether everything was consumed, too."""
-        self._error: BaseException | None = None
-        # time
         self.nap = nap
-        self._began = self._loop.time()
-        self._since: float | None = self._began
+        self._began = now = self._loop.time()
+        self._since: float | None = now
         """When the present wait for the server began; None while the caller does not wait."""
-        self._waited = 0.0
-        """Seconds waited for `_awaited` before. Time in which the caller does not read is not counted."""
-        self._awaited: Literal["first_event", "content", "rest"] = "first_event"
-        """The next thing that the reply must contain, apart from keep-alives."""
-        self._finished = False
-        """Whether the reply has ended by its content; nothing that happens to the connection is an error then."""
-        self._ends_by: float | None = None
 
-    async def after_head(self, head: Head) -> "DirectResponse":
-        """Send the request. Returns when the head of the reply has arrived."""
+    def start(self, head: Head) -> None:
+        """Send the request."""
         self._client.sweeper.add(self, self._began)
         self._connection.start(head.start, self._request.body, self._request.length, self)
-        try:
-            await self._wait()
-        except BaseException:
-            self._abort()
-            raise
+
+    async def after_head(self) -> "DirectResponse":
+        """This response, when its head has arrived. Raises what `Transport.send` raises."""
+        await self.arrival()
         if self._error is not None and not self.status:
             raise self._taken_error()
         return self
 
+    async def arrival(self) -> None:
+        """Wait until the head has arrived, or the call has failed."""
+        try:
+            if not self.status and not self._over:
+                await self._wait()
+        except BaseException:
+            self._abort()
+            raise
+
+    @property
+    def received(self) -> bool:
+        """Whether anything of the reply has arrived."""
+        return self._connection.received
+
+    @property
+    def whole(self) -> bytes | None:
+        """The body, if all of it has arrived as it is; None if it must be awaited or unpacked, or has failed."""
+        whole = self._over and self._error is None and self._size <= self._request.limits.reply_bytes
+        return b"".join(self._backlog) if whole and "content-encoding" not in self.headers else None
+
     # --- for the caller ---
 
     async def read(self) -> bytes:
-        whole = self._over and self._error is None and self._size <= self._request.limits.reply_bytes
-        if whole and "content-encoding" not in self.headers:  # the usual reply: it has arrived with its head
-            return b"".join(self._backlog)
+        if (whole := self.whole) is not None:  # the usual reply: it has arrived with its head
+            return whole
         chunks: list[bytes] = []
         await self._consumed(collector(self, chunks), "reply_bytes")
         return b"".join(chunks)

@@ -1,11 +1,13 @@
 """Rules for Messages requests that are passed on."""
 
+from modelbay.protocols.anthropic.usual import is_plain
 from modelbay.protocols.codec import PassRules
 
 PASS = PassRules(
     paths={"generate": "/v1/messages", "stream": "/v1/messages", "count": "/v1/messages/count_tokens"},
     headers=("anthropic-", "x-claude-code-", "idempotency-key"),
     limits=("max_tokens",),
+    is_plain=is_plain,
     budgets=("thinking.budget_tokens",),
     counted=(
         "anthropic_version",

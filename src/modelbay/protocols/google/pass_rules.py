@@ -3,6 +3,7 @@
 from modelbay.protocols.codec import PassRules
 from modelbay.protocols.google.parts import ENVELOPE
 from modelbay.protocols.google.resource import resource_name, resource_path
+from modelbay.protocols.google.usual import is_plain
 
 PASS = PassRules(
     paths={
@@ -14,6 +15,7 @@ PASS = PassRules(
     },
     headers=("x-server-timeout", "idempotency-key"),
     limits=("generationConfig.maxOutputTokens",),
+    is_plain=is_plain,
     turns="contents",
     counted=("contents", "systemInstruction", "tools", "generationConfig"),
     envelope=ENVELOPE.encode(),

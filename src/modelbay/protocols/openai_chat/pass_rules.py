@@ -3,6 +3,7 @@
 import re
 
 from modelbay.protocols.codec import PassRules
+from modelbay.protocols.openai_chat.usual import is_plain
 
 PASS = PassRules(
     paths={
@@ -19,4 +20,5 @@ PASS = PassRules(
     budgets=("thinking.budget_tokens", "reasoning.max_tokens", "thinking_budget"),
     reasoning="reasoning_content",
     freeform=re.compile(rb'"type"\s*:\s*"custom"'),
+    is_plain=is_plain,
 )

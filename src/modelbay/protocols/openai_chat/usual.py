@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from modelbay.dialect import Dialect
 from modelbay.json_text import is_flat, reader_of
 
 _Empty: TypeAlias = Annotated[list[Any], Meta(max_length=0)] | None
@@ -119,6 +120,15 @@ class _Chunk(Struct):
 usual_reply = reader_of(UsualReply)
 """Reads a reply that has text or tool calls, or both."""
 _chunk = reader_of(_Chunk)
+
+
+def is_plain(body: bytes, dialect: Dialect) -> bool:
+    """See `PassRules.is_plain`."""
+    reply = None if dialect.think_tags else usual_reply(body)
+    if reply is None:
+        return False
+    choice = reply.choices[0]
+    return not choice.message.tool_calls and choice.finish_reason in ("stop", "length", "content_filter")
 
 
 def usual_delta(payload: bytes) -> UsualDelta | None:

@@ -1,0 +1,130 @@
+"""Whole replies that are passed on: one that arrives on a kept connection is answered before it is parsed, if it is usual."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbay.simulator import Simulator
+from tests.faults.raw_server import Client, RawServer, chunk, reply
+from tests.faults.raw_server import head as reply_head
+from tests.gateway.raw import RawClient, post
+from tests.gateway.running import RunningGateway, config_text, running
+from tests.gateway.test_app import request
+
+PASSED = ("openai_chat", "anthropic", "google")
+FAULTS = (
+    "401", "403", "404", "413", "context-length", "quota", "html", "redirect", "wrong-type", "malformed-chunk",
+    "error-in-200:quota", "missing-end", "split-utf8", "no-usage", "odd-finish", "odd-finish:network_error", "content-filter",
+    "odd-call", "429:0",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningGateway, Simulator]]:
+    with running(tmp_path_factory.mktemp("gateway")) as found:
+        yield found
+
+
+async def answered(url: str, protocol: str, model: str) -> tuple[int, dict[str, str], Any]:
+    async with RawClient(url) as client:
+        await client.send(post(*request(protocol, model)))
+        found = await client.response()
+    fields = {
+        name: value for name, value in found.headers.items() if name.startswith("x-modelbay") or name == "content-type"
+    }
+    return found.status, fields, json.loads(found.body)
+
+
+def likened(value: Any) -> Any:
+    """A reply without IDs, ports, times and counts, in which two replies differ."""
+    if isinstance(value, dict):
+        skipped = ("id", "created", "request_id", "responseId", "usage", "usageMetadata")
+        return {name: likened(one) for name, one in value.items() if name not in skipped}
+    if isinstance(value, list):
+        return [likened(one) for one in value]
+    return re.sub(r"(?:chatcmpl-|msg_)\S*|[0-9a-f]*\d[0-9a-f]*", "#", value) if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("protocol", PASSED)
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_reply_on_a_kept_connection_is_answered_like_one_on_a_new_connection(
+    gateway: tuple[RunningGateway, Simulator], tmp_path: Path, protocol: str, fault: str
+) -> None:
+    model = f"{protocol}/sim-1!{fault}"
+    with running(tmp_path) as (other, _):
+        status, fields, body = await answered(other.url, protocol, model)
+    at = gateway[0].url
+    assert (await answered(at, protocol, protocol))[0] == 200
+    kept_status, kept_fields, kept_body = await answered(at, protocol, model)
+    assert kept_status == status
+    assert kept_fields.keys() == fields.keys()
+    own = ("x-modelbay-request-id", "x-modelbay-overhead-ms")
+    assert {n: v for n, v in kept_fields.items() if n not in own} == {n: v for n, v in fields.items() if n not in own}
+    assert likened(kept_body) == likened(body)
+
+
+USUAL = {
+    "id": "c1", "object": "chat.completion", "created": 1, "model": "m",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+}  # fmt: skip
+
+
+class Provider:
+    """Answers each request on a connection with the next script."""
+
+    def __init__(self, *scripts: str) -> None:
+        self.scripts = ["usual", *scripts]
+        self.requests = 0
+        self.server = RawServer(self._serve)
+
+    async def _serve(self, client: Client) -> None:
+        while True:
+            await client.request()
+            self.requests += 1
+            script = self.scripts.pop(0)
+            data = json.dumps(USUAL).encode()
+            json_type = "Content-Type: application/json"
+            if script == "usual":
+                await client.send(reply(data, 200, json_type))
+            elif script == "pieces":
+                await client.send(reply_head(200, json_type, f"Content-Length: {len(data)}"))
+                for at in range(0, len(data), 40):
+                    await asyncio.sleep(0.005)  # so that they arrive separately
+                    await client.send(data[at : at + 40])
+            elif script == "chunks":
+                await client.send(reply_head(200, json_type, "Transfer-Encoding: chunked") + chunk(data) + b"0\r\n\r\n")
+            elif script == "close":
+                return
+            elif script == "half":
+                await client.send(reply_head(200, json_type, f"Content-Length: {len(data)}") + data[:50])
+                return
+
+
+@pytest.mark.parametrize(
+    ("scripts", "attempts", "requests"),
+    [
+        (["usual"], "1", 2),
+        (["pieces"], "1", 2),
+        (["chunks"], "1", 2),
+        (["close", "usual"], "1", 3),
+        (["half", "usual"], "2", 3),
+    ],
+)
+async def test_a_reply_is_whole_however_it_arrives(
+    tmp_path: Path, scripts: list[str], attempts: str, requests: int
+) -> None:
+    provider = Provider(*scripts)
+    async with provider.server:
+        config = tmp_path / "config.toml"
+        config.write_text(config_text(provider.server.url))
+        with RunningGateway(config) as at:
+            assert (await answered(at.url, "openai_chat", "openai_chat"))[0] == 200
+            status, fields, body = await answered(at.url, "openai_chat", "openai_chat")
+    assert (status, body) == (200, USUAL)
+    assert (fields["x-modelbay-attempts"], provider.requests) == (attempts, requests)
