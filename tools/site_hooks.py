@@ -87,6 +87,9 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
     """Make tabs of faces. Remove the names of blocks that only the tests read, and links to files that are not in the site. Links
     that show a file name show the title of its page."""
 
+    if not page.file.src_uri.startswith(("guides/", "concepts/")):
+        page.meta["search"] = {"boost": 0.5}  # a question of a user is answered by a guide
+
     def titled(link: re.Match[str]) -> str:
         path = posixpath.normpath(posixpath.join(posixpath.dirname(page.file.src_uri), link[2]))
         found = files.get_file_from_path(path)

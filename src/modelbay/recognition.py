@@ -254,7 +254,7 @@ def _is_near(what: str) -> bool:
 
 def _known_forms() -> str:
     forms = "pass a vendor's name, a URL that begins with https://, or a JSON file (`-` for standard input)"
-    return f"{forms}; see `modelbay provider add --help`"
+    return f"{forms}; see `modelbay docs providers`"
 
 
 def _letters(name: str) -> str:

@@ -1,5 +1,6 @@
 """The site of the documentation, built as `make site` builds it: any broken link or reference is an error."""
 
+import json
 import os
 import re
 import shutil
@@ -70,6 +71,13 @@ def test_faces_of_a_task_are_tabs(site: Path):
     assert tabs is not None
     assert re.findall(r"<label[^>]*>([^<]+)<", tabs[1]) == ["Command line", "App", "Python", "config.toml"]
     assert "<strong>Command line</strong>" not in article
+
+
+def test_the_search_prefers_guides(site: Path):
+    docs = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))["docs"]
+    boosts = {entry["location"].partition("#")[0]: entry.get("boost", 1) for entry in docs}
+    assert boosts["guides/network.html"] == boosts["concepts/keys.html"] == 1
+    assert boosts["reference/api.html"] == boosts["architecture.html"] == 0.5
 
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
