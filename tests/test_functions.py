@@ -1,6 +1,9 @@
 """Functions as tools: the schema of a signature, the descriptions of a docstring, and arguments in JSON."""
 
+import copy
 import dataclasses
+import pickle
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
@@ -198,6 +201,15 @@ def test_a_function_that_cannot_be_a_tool_is_refused(function: Any, said: str) -
 
 def test_the_function_of_a_tool_is_not_shown_as_an_address() -> None:
     assert "Signature('weather')" in repr(Tool.of(weather))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda tool: pickle.loads(pickle.dumps(tool))])
+async def test_a_tool_can_be_copied_and_pickled_with_its_function(copied: Callable[[Tool], Tool]) -> None:
+    """For a process pool, and for conversations that go on in two ways."""
+    tool = copied(Tool.of(weather, name="sun"))
+    assert (tool.name, tool.schema) == ("sun", Tool.of(weather).schema)
+    assert tool.function is not None
+    assert await tool.function.call('{"city": {"name": "Rome"}}') == "1 days of sun in Rome, DE, in c"
 
 
 class Branch(pydantic.BaseModel):

@@ -24,7 +24,7 @@ import pytest
 
 import modelbay
 from modelbay import Hub, errors, sync
-from modelbay.errors import HubClosed, ModelbayError
+from modelbay.errors import HubClosed, IncompleteReply, ModelbayError
 from tests.faults.raw_server import Client, RawServer
 from tests.test_hints import made
 from tests.test_hub import ANSWER, CHUNK, HEAD, chunked, json_answer, write_config
@@ -292,6 +292,24 @@ async def test_a_stream_of_a_closed_blocking_hub_ends(tmp_path: Path) -> None:
 
     async with RawServer(script) as server:
         await asyncio.to_thread(use, server.url)
+
+
+async def test_a_stream_whose_hub_is_closed_is_incomplete_and_says_why(tmp_path: Path) -> None:
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(HEAD + chunked(b'data: {"id":"c1","choices":[{"index":0,"delta":{"content":"half"}}]}\n\n'))
+        await client.hangup()
+
+    async with RawServer(script) as server:
+        hub = Hub.open(write_config(tmp_path, server.url))
+        stream = hub.stream("Hi")
+        assert await anext(stream.text) == "half"
+        stream = hub.stream("Hi")
+        await anext(stream)
+        await hub.aclose()
+        with pytest.raises(IncompleteReply) as caught:
+            await stream.reply()
+    assert caught.value.hint == "read the reply to its end before the hub is closed"
 
 
 # --- forked children ---------------------------------------------------------------------------------------------------

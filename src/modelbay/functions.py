@@ -51,6 +51,9 @@ class Signature:
     def __repr__(self) -> str:
         return f"Signature({self.name!r})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Signature, (self.function, self.name)  # the decoder of the arguments cannot be pickled
+
     def _fields(self) -> list[tuple[str, Any, Any]]:
         from inspect import isroutine, signature
 

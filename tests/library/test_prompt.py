@@ -82,6 +82,14 @@ def hub(tmp_path: Path) -> Hub:
         ("logit_bias", 'pass it in a conversation: Conversation([user("…")], Settings(logit_bias=…))'),
         ("modalities", "Settings(modalities=…)"),
         ("headers", 'did you mean "extra_headers"?'),
+        ("stream", "call hub.stream"),
+        ("messages", "pass turns as the prompt"),
+        ("functions", "pass them as tools"),
+        ("response_model", 'did you mean "output"?'),
+        ("thinking", 'did you mean "effort" or "thinking_budget"?'),
+        ("reasoning", 'did you mean "effort" or "thinking_budget"?'),
+        ("api_key", "pass it to Hub.of"),
+        ("api_base", "pass it to Hub.of"),
         ("max_retries", 'did you mean "retries"?'),
         ("n", "a call has one reply; for several replies, call hub.map([prompt] * 3)"),
         ("xyz", "must be one of system, files, tools, "),
@@ -173,6 +181,8 @@ async def test_a_value_of_a_wrong_type_is_refused_by_name(hub: Hub, name: str, v
         ("timeout", 0, "timeout must be more than 0, not 0"),
         ("timeout", float("nan"), "timeout must be more than 0, not nan"),
         ("retries", -1, "retries must be at least 0, not -1"),
+        ("tool_choice", ToolChoice("required"), 'tool_choice "required" requires tools'),
+        ("tools", [Tool(name="f"), Tool(name="f")], "several tools are called f"),
         ("model", "", "model must not be empty: leave it out, or set the variable that it is from"),
         ("model", " ", "model must not be empty"),
         ("model", ["chat", ""], "model[1] must not be empty"),
@@ -186,6 +196,7 @@ async def test_a_value_of_a_wrong_type_is_refused_by_name(hub: Hub, name: str, v
         ("extra_headers", {"x-team": "a\r\nb: c"}, "extra_headers['x-team'] must be a header"),
         ("extra_headers", {"x-team": "\u20ac"}, "one line of Latin-1 text as its value"),
         ("tool_choice", ToolChoice("get_weather"), "tool_choice.mode must be 'auto', 'none', "),  # type: ignore[arg-type]
+        ("output_format", OutputFormat("json_schema"), "output_format requires a schema"),
         ("output_format", OutputFormat("json_object"), "output_format.kind must be 'text', 'json' or 'json_schema'"),  # type: ignore[arg-type]
         ("files", [Media(kind="picture", data="aGk=")], "files[0].kind must be 'image', 'audio', "),  # type: ignore[arg-type]
     ],
@@ -194,6 +205,21 @@ async def test_a_value_that_is_not_allowed_is_refused_by_name(hub: Hub, name: st
     with pytest.raises(ValueError) as caught:
         await hub.complete("Hi", **{name: value})  # type: ignore[arg-type]
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        (ToolChoice("tool"), r'tool_choice "tool" requires the name of a tool: ToolChoice\("tool", '),
+        (ToolChoice("allowed"), 'tool_choice "allowed" requires the name of a tool'),
+        (ToolChoice("tool", ["g"]), "tool_choice names g, which is not one of the tools: f"),
+    ],
+)
+async def test_a_choice_of_a_tool_that_is_not_there_is_refused(hub: Hub, choice: ToolChoice, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        await hub.complete("Hi", tools=[Tool(name="f")], tool_choice=choice)
+    with pytest.raises(ValueError, match=said):
+        await hub.complete(Conversation([user("Hi")], Settings(tools=[Tool(name="f")], tool_choice=choice)))
 
 
 EMPTY: list[tuple[Any, Ask, str]] = [

@@ -29,9 +29,11 @@ from modelbay.credentials.tokens import Login, Tokens
 from modelbay.errors import (
     AuthenticationFailed,
     HubClosed,
+    IncompleteReply,
     ModelbayError,
     Operation,
     ProviderError,
+    TransportError,
 )
 from modelbay.events import Warned
 from modelbay.hints import About, Face, explain
@@ -226,6 +228,8 @@ class ProviderClient:
     ) -> ModelbayError:
         if isinstance(error, AuthenticationFailed) and endpoint.credential and endpoint.credential.kind == "oauth":
             operation = "token"
+        if self._closed and isinstance(error, TransportError | IncompleteReply):
+            error.hint = "read the reply to its end before the hub is closed"
         error.operation = error.operation or operation
         error.request = error.request or f"{method} {masked_url(endpoint.url)}"
         entry = self.config.providers.get(endpoint.provider)

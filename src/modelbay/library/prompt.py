@@ -113,6 +113,17 @@ OF_THE_CALL = ("output", "effort", "thinking_budget", "extra_body", "extra_heade
 """Settings that a conversation does not have."""
 SEVERAL = "a call has one reply; for several replies, call hub.map([prompt] * 3)"
 """Half of the protocols have no parameter for several replies."""
+_OF_HUBS = "pass it to Hub.of"
+_ELSEWHERE = {
+    "stream": "call hub.stream",
+    "messages": "pass turns as the prompt",
+    "functions": "pass them as tools",
+    "response_model": 'did you mean "output"?',
+    "thinking": 'did you mean "effort" or "thinking_budget"?',
+    "reasoning": 'did you mean "effort" or "thinking_budget"?',
+    **dict.fromkeys(("api_key", "base_url", "api_base", "protocol"), _OF_HUBS),
+}
+"""Settings of other libraries, and what to use instead."""
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 TURN = 'user("…") or Turn("assistant", [Text(text="…")])'
 EXAMPLES: dict[Any, str] = {
@@ -157,17 +168,44 @@ def checked(prompt: object, model: object, settings: Ask, *, where: str = "promp
         check_content(cast(Prompt, prompt), where)
     if settings.get("files") and not isinstance(prompt, str) and _asking(_turns(cast(Prompt, prompt))) is None:
         raise TypeError("files are added to the last user turn, but the prompt has no user turn")
+    form = settings.get("output_format")
+    if form is not None and form.kind == "json_schema" and form.schema is None:
+        raise ValueError(
+            'output_format requires a schema: OutputFormat("json_schema", schema={…}), or OutputFormat("json")'
+        )
     if settings.get("output") is not None:
-        if settings.get("output_format") is not None:
+        if form is not None:
             raise TypeError("pass either output or output_format")
         output_type(settings["output"])
-    if tools := settings.get("tools"):
-        made = [tool if isinstance(tool, Tool) else Tool.of(tool) for tool in tools]
-        for place, tool in enumerate(made):
-            if tool.kind in ("function", "freeform"):
-                _CHECKER.check(tool.name, Name, f"tools[{place}].name")
-        return {**settings, "tools": made}
+    given = prompt.settings if isinstance(prompt, Conversation) else Settings()
+    tools = given.tools or []
+    if settings.get("tools"):
+        tools = [tool if isinstance(tool, Tool) else Tool.of(tool) for tool in settings["tools"] or ()]
+        settings = {**settings, "tools": tools}
+    if not parsed:
+        check_tools(tools, settings.get("tool_choice") or given.tool_choice)
     return settings
+
+
+def check_tools(tools: Sequence[Tool], choice: ToolChoice | None) -> None:
+    """Check that each tool has a name of its own, and that the choice names one. Raises ValueError."""
+    names: set[str] = set()
+    for place, tool in enumerate(tools):
+        if tool.kind in ("function", "freeform"):
+            _CHECKER.check(tool.name, Name, f"tools[{place}].name")
+            if tool.name in names:
+                raise ValueError(f"several tools are called {tool.name}")
+            names.add(tool.name)
+    if choice is None or choice.mode not in ("required", "tool", "allowed"):
+        return
+    if not tools:
+        raise ValueError(f'tool_choice "{choice.mode}" requires tools')
+    if choice.mode != "required" and not choice.names:
+        raise ValueError(f'tool_choice "{choice.mode}" requires the name of a tool: ToolChoice("{choice.mode}", ["…"])')
+    if all(tool.kind in ("function", "freeform") for tool in tools):
+        for name in choice.names:
+            if name not in names:
+                raise ValueError(f"tool_choice names {name}, which is not one of the tools: {', '.join(sorted(names))}")
 
 
 def check_content(prompt: Prompt, where: str = "prompt") -> None:
@@ -241,6 +279,8 @@ def _asking(turns: list[Turn]) -> int | None:
 def _unknown(name: str) -> str:
     if name == "n":
         return f'"n" is not a setting of a call: {SEVERAL}'
+    if name in _ELSEWHERE:
+        return f'"{name}" is not a setting of a call: {_ELSEWHERE[name]}'
     if name in Settings.__struct_fields__ and name not in COPIED.values():
         return (
             f'"{name}" is not a setting of a call yet; pass it in a conversation: '

@@ -115,17 +115,14 @@ class Work:
     def __init__(
         self, turns: list[Turn], tools: Sequence[Tool], ask: Callable[[list[Turn], int], ReplyStream], max_steps: int
     ) -> None:
-        """`ask` continues a conversation after a number of replies. Raises ValueError if two tools have one name."""
-        names = [tool.name for tool in tools]
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"several tools are called {repeated[0]}")
+        """`ask` continues a conversation after a number of replies."""
         self.turns = turns
         self.steps: list[Reply] = []
         self.whole = False
         """Whether the last reply has arrived."""
         self.error: ModelbayError | None = None
         """The error that ended the run."""
-        self._tools = dict(zip(names, tools, strict=True))
+        self._tools = {tool.name: tool for tool in tools}
         self._ask = ask
         self._max_steps = max_steps
 
