@@ -2,11 +2,13 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from inline_snapshot import snapshot
 
 from modelbay.agents import NAMES, jsonc
+from modelbay.config.load import load
 from tests.agents.desk import Desk
 
 CONFIG = """\
@@ -418,6 +420,33 @@ def test_qwen_code_gets_only_efforts_that_it_knows(desk: Desk, settings: str, ef
     [models] = data["modelProviders"].values()
     reasoning = models[0]["capabilities"]["reasoning"]
     assert (reasoning["efforts"], reasoning["defaultEffort"]) == (efforts, default)
+
+
+@pytest.mark.parametrize(
+    ("effort", "written", "read"),
+    [
+        ("max", {"effort": "max"}, "max"),
+        ("minimal", {"effort": "low"}, "low"),
+        ("none", False, "off"),
+        ("off", False, "off"),
+        ("on", None, None),
+    ],
+)
+def test_the_effort_of_a_model_is_written_in_the_words_of_qwen_code_and_read_from_them(
+    desk: Desk, effort: str, written: Any, read: str | None
+):
+    desk.file.write_text(
+        '[providers.acme]\ntype = "openai"\nbase_url = "https://acme.example/v1"\napi_key = "k"\n'
+        f'[models."acme/a"]\nprovider = "acme"\nmodel = "a"\ndefault_effort = "{effort}"\n'
+    )
+    desk.done("configure", "qwen", "acme")
+    data = jsonc.decode((desk.user / ".qwen" / "settings.json").read_text())
+    [models] = data["modelProviders"].values()
+    assert models[0].get("generationConfig", {}).get("reasoning") == written
+    desk.file.write_text("")
+    desk.done("import", "qwen", "--yes")
+    [model] = load(desk.file).models.values()
+    assert model.default_effort == read
 
 
 @pytest.mark.parametrize("name", ["ccr", "crush", "qwen"])

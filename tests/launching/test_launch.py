@@ -250,6 +250,45 @@ def test_the_configuration_cannot_come_from_standard_input(desk: LaunchDesk) -> 
     assert "the agent reads standard input" in run.err
 
 
+@pytest.mark.parametrize(
+    ("agent", "effort", "warning"),
+    [
+        ("cline", "max", "Cline does not have the reasoning effort max; it uses xhigh"),
+        ("cline", "off", None),
+        ("claude", "off", "Claude Code has no setting that turns thinking off; it uses its own reasoning effort"),
+        ("gemini", "max", None),  # it is told none
+    ],
+)
+def test_an_effort_that_the_agent_does_not_have_is_reported(
+    desk: LaunchDesk, agent: str, effort: str, warning: str | None
+) -> None:
+    text = (desk.home / "config.toml").read_text()
+    entry = f'\n[models.thinks]\nprovider = "sim"\nmodel = "sim-1"\ndefault_effort = "{effort}"\n'
+    (desk.home / "config.toml").write_text(text + entry)
+    run = desk("launch", agent, "-m", "thinks")
+    assert run.code == 0, run.err
+    assert [line for line in run.err.splitlines() if "warning" in line and "window" not in line] == (
+        [f"warning: {warning}"] if warning else []
+    )
+
+
+def test_an_agent_that_creates_its_folders_is_asked_in_an_empty_home(desk: LaunchDesk) -> None:
+    before = desk.hashes()
+    writes = 'mkdir -p "$HOME/.qwen" "${QWEN_HOME:-$HOME/.qwen}" "${XDG_CACHE_HOME:-$HOME/.cache}"'
+    (desk.bin / "qwen").write_text(f"#!/bin/sh\n{writes}\necho 4.5.6\n")
+    folders = {name: str(desk.user / name) for name in ("QWEN_HOME", "XDG_CACHE_HOME")}
+    found = json.loads(desk("launch", "--list", "--json", **folders).out)
+    assert {one["agent"]: one["version"] for one in found}["qwen"] == "4.5.6"
+    assert (desk.hashes(), [path.name for path in desk.user.iterdir()]) == (before, [])
+
+
+def test_a_program_that_starts_only_in_its_users_home_is_asked_there(desk: LaunchDesk) -> None:
+    (desk.user / ".tools").write_text("4.5.6")
+    (desk.bin / "qwen").write_text('#!/bin/sh\ncat "$HOME/.tools"\n')
+    found = json.loads(desk("launch", "--list", "--json").out)
+    assert {one["agent"]: one["version"] for one in found}["qwen"] == "4.5.6"
+
+
 def test_the_list_has_the_version_of_each_installed_agent_and_the_tested_one(desk: LaunchDesk) -> None:
     (desk.bin / "codex").unlink()
     path = {"PATH": f"{desk.bin}:/usr/bin:/bin"}

@@ -251,3 +251,25 @@ def test_no_telemetry_or_update_setting_of_an_agent_is_changed() -> None:
                 [*made.environment, *made.unset, *made.arguments, *(render(file.content) for file in made.files)]
             )
             assert not [word for word in words if word in said.upper()], program.id
+
+
+@pytest.mark.parametrize(
+    ("agent", "wanted", "told"),
+    [
+        ("cline", "max", "xhigh"),  # it does not start with `--thinking max`
+        ("cline", "minimal", "low"),
+        ("cline", "off", "none"),
+        ("qwen", "minimal", "low"),
+        ("qwen", "disabled", "none"),
+        ("qwen", "Max", "max"),
+        ("pi", "none", "off"),
+        ("codex", "off", "none"),
+        ("codex", "ultra", "ultra"),
+        ("claude", "minimal", "low"),
+        ("claude", "off", None),
+        ("claude", "on", None),
+        ("claude", None, None),
+    ],
+)
+def test_an_agent_gets_an_effort_in_its_own_words(agent: str, wanted: str | None, told: str | None) -> None:
+    assert programs()[agent].effort(wanted) == told

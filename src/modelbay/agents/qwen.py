@@ -34,6 +34,7 @@ from modelbay.config.schema import ModelEntry, Table
 from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 from modelbay.errors import ConfigError
+from modelbay.protocols.efforts import OFF, ON, nearest
 from modelbay.providers import urls
 from modelbay.secrecy import REFERENCE
 from modelbay.storage.paths import environment, expanded
@@ -182,6 +183,11 @@ class _Reader(Struct):
         table: Table = {"model": id}
         merged.exact(*path, "id")
         import_fields(merged, path, table, FIELDS)
+        reasoning: Keys = (*path, "generationConfig", "reasoning")
+        for off in (reasoning, (*reasoning, "enabled")):
+            if merged.get(*off) is False:
+                table["default_effort"] = OFF[0]
+                merged.exact(*off)
         alias = f"{provider.id}/{id}"
         if alias in provider.models:
             merged.override_unsupported(*path, why="another model has the same ID and base URL")
@@ -405,8 +411,11 @@ def _entry(
         config["samplingParams"] = {"max_tokens": model.max_output_size}
     if group.protocol == "anthropic":
         table["capabilities"] = {"reasoning": _thinking(model, adaptive=facts.can("adaptive_thinking") is True)}
-    if model.default_effort:
-        config["reasoning"] = {"effort": model.default_effort}
+    effort = (model.default_effort or "on").lower()
+    if effort in OFF:
+        config["reasoning"] = False
+    elif effort not in ON:
+        config["reasoning"] = {"effort": nearest(effort, list(EFFORTS), model.alias, [])}
     kinds = {"image": "image_in", "video": "video_in", "audio": "audio_in", "pdf": "document_in"}
     modalities = {kind: True for kind, what in kinds.items() if getattr(model, what) or facts.can(what)}  # type: ignore[arg-type]
     if modalities:

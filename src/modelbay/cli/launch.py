@@ -146,6 +146,7 @@ def _started(made: "AgentLaunch", target: "LaunchTarget", why: str, project: "Pa
     terminal.note(f"{made.program.title} with {made.chosen.main.entry.alias}, {where}{f': {why}' if why else ''}")
     if project is not None:
         terminal.note(f"model pinned by {project}")
+    _warn_of_effort(made.program, target.model.effort)
     for note in made.program.notes:
         terminal.note(note)
     if made.program.names_context and target.model.context is None:
@@ -153,6 +154,19 @@ def _started(made: "AgentLaunch", target: "LaunchTarget", why: str, project: "Pa
             f"the context window of {made.chosen.main.entry.alias} is unknown, so {made.program.title} assumes its own:"
             " set `max_context_size` of the model in config.toml"
         )
+
+
+def _warn_of_effort(program: "AgentProgram", effort: str | None) -> None:
+    """Reports that an agent does not have the reasoning effort that the user set."""
+    from modelbay.protocols.efforts import OFF
+
+    if effort is None or not program.names_effort:
+        return
+    told = program.effort(effort)
+    if told is None and effort.lower() in OFF:
+        terminal.warning(f"{program.title} has no setting that turns thinking off; it uses its own reasoning effort")
+    elif told not in (None, effort.lower(), program.off_effort):
+        terminal.warning(f"{program.title} does not have the reasoning effort {effort}; it uses {told}")
 
 
 def _program(agent: str, context: click.Context) -> "AgentProgram":

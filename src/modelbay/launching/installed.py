@@ -5,13 +5,18 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
 from modelbay.launching.program import AgentProgram
+from modelbay.storage.paths import inherited_environment
 
 LIMIT = 60.0
 """Seconds that an agent may take to print its version."""
+HOMES = ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA")
+"""The variables that name the user's folders, on POSIX and on Windows."""
+XDG = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*(?:[-+][0-9A-Za-z.-]+)?")
 
 
@@ -37,10 +42,27 @@ def _look(program: AgentProgram) -> InstalledAgent:
 
 
 def version_of(path: str, program: AgentProgram) -> str | None:
-    """The version that an agent prints: the first text that looks like one."""
+    """The version that an agent prints: the first text that looks like one.
+
+    Agents create their folders although they only print it, so it is asked in an empty home. One that does not start there, as a
+    program of a version manager with its settings in the user's home, is asked again in that home.
+    """
+    with TemporaryDirectory(prefix="modelbay-", ignore_cleanup_errors=True) as folder:
+        empty = {name: value for name, value in inherited_environment().items() if name not in _folders(program)}
+        version = _printed(path, program, empty | dict.fromkeys(HOMES, folder))
+    return version or _printed(path, program, inherited_environment())
+
+
+def _folders(program: AgentProgram) -> tuple[str, ...]:
+    """The variables that name folders of an agent."""
+    return (*XDG, program.home.variable) if program.home is not None else XDG
+
+
+def _printed(path: str, program: AgentProgram, environment: dict[str, str]) -> str | None:
     try:
         done = subprocess.run(
             [path, *program.version],
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

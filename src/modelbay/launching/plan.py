@@ -172,7 +172,7 @@ def _model_facts(program: AgentProgram, model: LaunchModel, protocol: Protocol) 
         "context": context,
         "output": known.max_output_tokens,
         "lower_output": known.max_output_tokens if lower else None,
-        "effort": model.effort,
+        "effort": program.effort(model.effort),
         "efforts": known.efforts,
         "thinking": known.can("thinking"),
         "thinking_budget": _thinking_budget(program, known) if protocol == "anthropic" else None,

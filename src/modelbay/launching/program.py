@@ -18,6 +18,7 @@ from modelbay.agents.agent import FileFormat
 from modelbay.config.schema import Table
 from modelbay.conversation import Protocol
 from modelbay.conversion import convert
+from modelbay.protocols.efforts import OFF, ON, nearest
 from modelbay.serving.routes import ListForm
 
 TABLE = Path(__file__).with_name("programs.toml")
@@ -31,11 +32,11 @@ MODEL_PLACEHOLDERS = frozenset((
 """Facts about a model.
 
 model: its name in requests. model_key: its name in a file that `exporter` renders. model_name: its name for people. context,
-output: context window and maximum output tokens. effort: the reasoning effort that the user set. efforts: the efforts that it
-accepts. thinking, tools, images, temperature: whether it supports them. input_kinds: a list such as ["text", "image"].
-capabilities: the names of those that it has, such as "thinking,tool_use". lower_output: the maximum output tokens if they are below
-the agent's `usual_output`. thinking_budget: for Anthropic Messages, a budget of tokens below the maximum output, or below
-`usual_output` if that is unknown; unknown if the model can make more than `usual_output`.
+output: context window and maximum output tokens. effort: the reasoning effort that the user set, in the agent's words. efforts:
+the efforts that it accepts. thinking, tools, images, temperature: whether it supports them. input_kinds: a list such as ["text",
+"image"]. capabilities: the names of those that it has, such as "thinking,tool_use". lower_output: the maximum output tokens if
+they are below the agent's `usual_output`. thinking_budget: for Anthropic Messages, a budget of tokens below the maximum output,
+or below `usual_output` if that is unknown; unknown if the model can make more than `usual_output`.
 """
 PLACEHOLDERS = MODEL_PLACEHOLDERS | frozenset((
     "small", "small_key", "provider", "base_url", "root_url", "catalog_url", "unlisted_context", "key", "bearer_key",
@@ -162,6 +163,10 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     """Groups of arguments before those of the user. A group is omitted if a fact in it is unknown."""
     files: tuple[PlannedFileRow, ...] = ()
     home: HomeRow | None = None
+    efforts: tuple[str, ...] = ()
+    """The reasoning efforts that it accepts, lowest first; empty if it accepts any."""
+    off_effort: str = ""
+    """Its name for no thinking; "" if it has none."""
     long_context: int | None = None
     """Context window from which the name of a model gets `long_suffix`, in tokens."""
     long_suffix: str = ""
@@ -177,6 +182,15 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
         usual = _INSTALL[self.registry] if self.registry else ""
         return (self.install_command or usual).format(package=self.package)
 
+    def effort(self, wanted: str | None) -> str | None:
+        """The effort that it is told for the one that the user set: the nearest that it accepts. None: it is told none."""
+        word = (wanted or "on").lower()
+        if word in OFF:
+            return self.off_effort or None
+        if word in ON:
+            return None
+        return nearest(word, list(self.efforts), self.title, []) if self.efforts else word
+
     @property
     def names_small(self) -> bool:
         """Whether it can be told a model for small tasks."""
@@ -186,6 +200,11 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     def names_context(self) -> bool:
         """Whether it is told the context window of a model."""
         return bool({"context", "unlisted_context"} & set(_placeholders(self))) or bool(self.exporter)
+
+    @property
+    def names_effort(self) -> bool:
+        """Whether it can be told a reasoning effort."""
+        return "effort" in set(_placeholders(self))
 
     @property
     def names_scheme(self) -> bool:
