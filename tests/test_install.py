@@ -84,6 +84,17 @@ def test_the_metadata_says_for_whom_and_where_the_package_is(installed: Path, tm
     assert "gateway" in printed and "Typing :: Typed" in printed
 
 
+def test_the_package_page_names_commands_instead_of_files_that_an_index_does_not_have(installed: Path, tmp_path: Path):
+    asked = "from importlib.metadata import metadata as m; print(m('modelbay').get_payload())"
+    page = typed(installed, tmp_path, f'python -c "{asked}"').stdout
+    assert page.startswith("# modelbay\n") and page.rstrip().endswith("The license is Apache-2.0.")
+    assert re.findall(r"\]\((?!https?:)[^)]*\)|<img[^>]*>", page) == []
+    topics = set(re.findall(r"`modelbay docs ([\w/-]+)`", page)) - {"TOPIC"}
+    assert {"agents", "keys", "reference/dialects"} <= topics
+    failed = [topic for topic in topics if typed(installed, tmp_path, f"modelbay docs {topic}").returncode]
+    assert failed == []
+
+
 def test_the_first_steps_of_the_readme_work_in_order(installed: Path, tmp_path: Path):
     [block] = re.findall(r"## Get started.*?```sh\n(.*?)```", README.read_text(), re.DOTALL)
     install, *steps = block.splitlines()
