@@ -18,10 +18,10 @@ def test_every_page_has_a_topic_and_is_listed(tmp_path: Path, monkeypatch: pytes
     assert "Use modelbay from Python" in listed
 
 
-@pytest.mark.parametrize("topic", ["python", "python.md", "reference/catalog"])
+@pytest.mark.parametrize("topic", ["python", "python.md", "guides/python.md", "reference/catalog"])
 def test_a_page_is_printed_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, topic: str):
     printed = Inside(tmp_path, monkeypatch).done("docs", topic)
-    assert printed == topics()[topic.removesuffix(".md")].read_text()
+    assert printed == topics()[topic.removesuffix(".md").removeprefix("guides/")].read_text()
 
 
 def test_a_terminal_shows_the_page_without_its_markup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -37,6 +37,12 @@ def test_a_terminal_shows_the_whole_url_in_a_narrow_column(tmp_path: Path, monke
         person.sees("Bedrock's own protocol")
         assert person.ends() == 0
     assert re.findall(r"https://\S*…", person.seen) == []
+
+
+def test_a_terminal_shows_the_command_for_a_link_to_another_page(tmp_path: Path):
+    with Person(tmp_path, "docs", "facts") as person:
+        person.sees("deep test (modelbay docs deep-test)")
+        assert person.ends() == 0
 
 
 def test_an_unknown_page_suggests_a_similar_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -17,12 +17,12 @@ CHECKOUT = Path(__file__).parents[3] / "docs"
 FOLDERS = ("guides", "concepts", "reference")
 """Folders of pages. A name that is in two of them is that of the first; the other one is `FOLDER/NAME`."""
 _HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
-_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)[^)]*\)")
+_LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)([^)#]*)[^)]*\)")
 
 
 def topics() -> dict[str, Path]:
     """The page of each topic."""
-    root = SHIPPED if SHIPPED.is_dir() else CHECKOUT
+    root = (SHIPPED if SHIPPED.is_dir() else CHECKOUT).resolve()
     found: dict[str, Path] = {}
     for folder in FOLDERS:
         for page in sorted((root / folder).glob("*.md")):
@@ -48,7 +48,9 @@ def docs(topic: str | None) -> None:
         for name, page in pages.items():
             terminal.write(f"{name:<22}{_title(page)}\n")
         return
-    shown = pages.get(topic.removesuffix(".md"))
+    written = topic.removesuffix(".md")
+    # other pages name a page by its path
+    shown = pages.get(written) or next((page for page in pages.values() if _path(page) == written), None)
     if shown is None:
         near = suggestions.near(topic, list(pages))
         hint = f"did you mean {near[0]}?" if near else "list the pages with `modelbay docs`"
@@ -57,7 +59,7 @@ def docs(topic: str | None) -> None:
     if not terminal.is_terminal(sys.stdout):
         terminal.write(text, whole=True)
         return
-    click.echo_via_pager(_rendered(text))
+    click.echo_via_pager(_rendered(_LINK.sub(lambda link: _followed(link[1], shown.parent / link[2], pages), text)))
 
 
 def _title(page: Path) -> str:
@@ -65,8 +67,20 @@ def _title(page: Path) -> str:
     return found[1] if found else page.stem
 
 
+def _path(page: Path) -> str:
+    return f"{page.parent.name}/{page.stem}"
+
+
+def _followed(text: str, target: Path, pages: dict[str, Path]) -> str:
+    """A link as a terminal shows it: the text, and the command that shows the page. The name of a file is left out."""
+    topic = next((name for name, page in pages.items() if page == target.resolve()), None)
+    if topic is None:
+        return text
+    command = f"`modelbay docs {topic}`"
+    return command if text.endswith(".md") else f"{text} ({command})"
+
+
 def _rendered(text: str) -> str:
-    """A page for a terminal. Links to other pages become their text, as a terminal cannot follow them."""
     from rich.console import Console, JustifyMethod
     from rich.markdown import Markdown, TableDataElement
 
@@ -84,5 +98,5 @@ def _rendered(text: str) -> str:
         force_terminal=True, width=min(Console().width, 100), no_color=environment("NO_COLOR") is not None
     )
     with console.capture() as capture:
-        console.print(Page(_LINK.sub(r"\1", text), hyperlinks=False))
+        console.print(Page(text, hyperlinks=False))
     return capture.get()
