@@ -35,6 +35,16 @@ from modelbay.simulator import brain, faults, limitations, login_server, other_a
 EXAMPLE = Path(__file__).with_name("config_example.toml")
 """A whole config.toml, shown at the top of its page. A test reads it."""
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+SIMULATED = """\
+$ modelbay provider add http://127.0.0.1:8750/v1 --id simulated --model sim-1
+…
+$ modelbay ask -m simulated/sim-1 "Hello"
+You asked: Hello. I am sim-1, a simulated model, and this is all I know about it.
+simulated/sim-1 · 3 tokens in, 21 out · 0.4 s · $0.000087
+$ modelbay ask -m 'simulated/sim-1!context-length' "Hello"
+error: Context Too Long: POST http://127.0.0.1:8750/v1/chat/completions returned 400: This model's maximum context length is …
+…
+"""
 GENERATED = "\nThis page is generated from the code by `make docs`.\n"
 EVERYWHERE = {"--config", "--allow-reference", "--verbose", "-h", "--help", "-V", "--version"}
 """Options of every command, listed once at the top."""
@@ -94,7 +104,7 @@ def commands() -> str:
     found = list(leaves(program))
     text = "# Commands\n" + GENERATED
     text += "\n`modelbay` opens the terminal app ([app.md](../guides/app.md)). Without a terminal it prints its help.\n"
-    text += "\nOptions before and after every command:\n\n" + _options(program, EVERYWHERE)
+    text += "\nEvery command has these options, before or after its name:\n\n" + _options(program, EVERYWHERE)
     text += "\n`modelbay help` before a command is the same as `--help` after it. `modelbay version` is the same as `--version`.\n"
     text += "\n| exit code | meaning |\n|---|---|\n"
     codes = re.findall(r"^  (\d+) +(.+)$", EXIT_CODES, re.MULTILINE)
@@ -149,7 +159,7 @@ def _code_words(text: str) -> str:
 
 TABLES: list[tuple[str, str, str, set[str]]] = [
     ("At the top", "Config", "", {"default_model", "default_provider"}),
-    ("[thinking]", "ThinkingDefaults", "", set()),
+    ("[thinking]", "ThinkingDefaults", "See [guides/thinking.md](../guides/thinking.md).", set()),
     ("[chat]", "ChatSettings", "", set()),
     ("[network]", "Network", "See [guides/network.md](../guides/network.md).", set()),
     (
@@ -174,6 +184,39 @@ HIDDEN = {"id", "alias", "extra", "overridden", "variant", "flat", "configured"}
 OVERRIDES = """
 `[models.ALIAS.overrides]` accepts the same keys, except those that identify the model. They have priority over the model's own
 keys, which a refresh rewrites in providers from a catalog or registry. To change them by command, see [models.md](models.md).
+"""
+ERRORS_INTRODUCTION = """
+Each error has a title, a message, and a hint that says how to fix it. Find the title in the
+[table](#titles-and-hints) to see which error it is:
+
+```console
+$ modelbay ask "Hello"
+error: Invalid API Key: POST https://api.acme.example/v1/chat/completions returned 401: Incorrect API key provided
+
+hint: enter the API key again, and make sure that it is complete (`modelbay key set acme`)
+```
+
+For the causes of common problems, see [Troubleshooting](../guides/troubleshooting.md).
+
+## In Python
+
+`modelbay.errors` has all errors, and `modelbay.ModelbayError` is their base class:
+
+```python
+import modelbay
+
+try:
+    print(modelbay.complete("Hello").text)
+except modelbay.errors.RateLimited as error:
+    print(f"try again in {error.retry_after} seconds")
+except modelbay.ModelbayError as error:
+    print(error.message, error.hint, sep="\\n")
+```
+
+Every error has these attributes. An attribute that is not known is `None`.
+
+| attribute | meaning |
+|---|---|
 """
 OF_KIMI_CODE = """
 ## Tables of Kimi Code
@@ -255,10 +298,7 @@ def _environment() -> str:
     text += "| variable | effect |\n|---|---|\n" + "".join(
         _row(f"`{name}`", about) for name, about in ENVIRONMENT.items()
     )
-    return text + (
-        "\n`modelbay import` and `export` also use the variables with which an agent finds its files.\n"
-        "Kimi Code's `refresh_interval_ms = 0` under `[model_catalog]` turns the daily refresh off too.\n"
-    )
+    return text + ("\n`modelbay import` and `export` also use the variables with which an agent finds its files.\n")
 
 
 def _type(annotation: str) -> str:
@@ -277,11 +317,17 @@ def _type(annotation: str) -> str:
 
 
 def dialects() -> str:
-    text = "# Dialects\n" + GENERATED
+    text = "# Dialects and vendors\n" + GENERATED
     text += """
 A dialect lists the differences between a vendor's API and its protocol ([Dialects](../concepts/dialects.md)). `dialect` in
 `[providers.ID]` is a vendor's ID, or a table of the fields below. In a table, `preset` names the vendor whose dialect the
-fields change.
+fields change:
+
+```toml
+[providers.acme.dialect]
+preset = "vllm"
+unsupported = ["seed"]
+```
 
 ## Fields
 
@@ -371,13 +417,17 @@ def _value(value: object) -> str:
 
 
 def errors_page() -> str:
-    said, _, tree = (errors.__doc__ or "").partition("\n\n")
-    text = f"# Errors\n{GENERATED}\n{said} Each has `message`, `hint`, `provider`, `status`, `request_id`, `attempts`, "
-    text += f"`retryable` and `retry_after`.\n\n```\n{tree.strip()}\n```\n"
+    _, _, tree = (errors.__doc__ or "").partition("\n\n")
+    text = f"# Errors\n{GENERATED}"
+    text += ERRORS_INTRODUCTION
+    text += "".join(_row(f"`{one.name}`", _sentence(one.text)) for one in fields(errors, "ModelbayError"))
+    text += f"\n## All errors\n\n```\n{tree.strip()}\n```\n"
     text += """
-The table lists the title and the hint of each error on the command line and in the app. Some errors have a more specific hint. A
-command with a provider is shown only if the provider is known. modelbay retries a request only after the errors marked
-"retried".
+## Titles and hints
+
+The table has the title of each error, its hint, and the command that the hint names. Some errors have a more specific hint. A
+command with a provider is shown only if the provider is known. modelbay repeats a request only after the errors marked
+"retried" ([when](../concepts/protocols.md#errors-retries-and-limits)).
 
 | error | title | hint | command | retried |
 |---|---|---|---|---|
@@ -391,7 +441,8 @@ command with a provider is shown only if the provider is known. modelbay retries
     ]
     text += "".join(_error(when, row) for when, row in special)
     text += """
-Operations other than a model call (`operation` of the error) have their own titles and hints:
+Other operations than asking a model have their own titles and hints: embedding texts (`embed`), listing models (`list`), fetching
+a document such as a manifest (`fetch`), logging in (`login`), getting an access token (`token`) and uploading a file (`upload`).
 
 | operation | error | title | hint | command |
 |---|---|---|---|---|
@@ -435,7 +486,9 @@ def simulator() -> str:
     about, _, table = (brain.__doc__ or "").partition(" Words in the prompt")
     about = about.split("\n\n")[1].replace("\n", " ")
     text = (
-        f"# Simulator\n{GENERATED}\n`modelbay simulate` runs a simulated provider that speaks every protocol. {about}\n"
+        f"# Simulator\n{GENERATED}\n`modelbay simulate` runs a simulated provider that speaks every protocol, at "
+        f"`http://127.0.0.1:8750`. {about}\n\nLeave it running, and use another terminal:\n\n"
+        f"```console simulator\n{SIMULATED}```\n\nThe name of the last model requests a [fault](#faults).\n"
     )
     text += f"\n## Words in the prompt\n\n```\n{inspect.cleandoc(chr(10) + table.partition(chr(10) * 2)[2])}\n```\n"
     text += "\n## Models\n\n| ID | context window | capabilities |\n|---|--:|---|\n"

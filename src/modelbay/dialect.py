@@ -157,11 +157,11 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     reasoning_in_output: bool = True
     """`completion_tokens` includes reasoning tokens (not at xAI)."""
     nested_counts: bool = True
-    """Gemini: token counts accept a request with a system prompt or tools in `generateContentRequest` only. Vertex AI accepts its
-    members instead."""
+    """Gemini: for a token count, a system prompt and tools must be inside `generateContentRequest`. If false, they are sent beside
+    it (Vertex AI)."""
     bare_counts: bool = False
-    """Usage counts only the texts of a prompt: not the words that tools are described with to the model, and no thought
-    signatures (Gemini on Vertex AI)."""
+    """Token usage counts only the texts of a prompt, without the descriptions of tools and without thought signatures (Gemini on
+    Vertex AI)."""
     merge_choices: bool = False
     """One answer is split into several choices (GitHub Copilot: text and tool calls)."""
     ends_without_finish: bool = False

@@ -1,19 +1,19 @@
-"""These are the errors that modelbay raises. `modelbay.errors` has all of them, and `modelbay` itself the base class.
+"""The errors that modelbay raises. `modelbay.errors` has all of them, and `modelbay` itself the base class.
 
 ModelbayError
 ├── ConfigError                 the configuration cannot be used
 │   ├── ConfigSyntaxError       the file does not parse
 │   ├── UnknownModel            no such alias or provider/model
-│   ├── UnknownProvider
+│   ├── UnknownProvider         no such provider ID
 │   ├── MissingCredential       an API key is required and not set
 │   └── FileError               a file on this machine cannot be read or written
 │       ├── UnreadableFile      a file that was named as input
 │       └── StoreError          a database of modelbay, such as the conversation store, cannot be used
-│           └── UnknownConversation
+│           └── UnknownConversation  no stored conversation with this ID
 ├── ChatBusy                    another question of the chat is being answered; nothing was sent
 ├── UnreadableChat              a text is not a chat that this version of modelbay can read
 ├── SourceError                 a manifest, registry or catalog cannot be used
-├── HubClosed                   the hub was closed before the call; nothing was sent
+├── HubClosed                   the hub was closed before or during the call
 ├── Unsupported                 the protocol or model cannot do what the request asks; nothing was sent
 │   └── UnknownEffort           not a reasoning effort of any protocol, vendor or model
 ├── TransportError              no response was received
@@ -91,33 +91,45 @@ uploading."""
 
 
 class ModelbayError(Exception):
-    """The base class. `message` describes the failure, `hint` says in one line how to fix it.
+    """The base class of all errors. An attribute that is not known is None."""
 
-    `retryable`: the same request may succeed later. `retry_after`: seconds to wait, as the provider asked. `operation`: the failed
-    operation. `request`: method and URL of the failed request.
-    """
-
-    retryable = False
+    message: str
+    """The failure, with method and URL of a failed request."""
+    hint: str | None
+    """How to fix it, in one line."""
+    provider: str | None
+    """ID of the provider."""
+    model: str | None
+    """Name of the model that was asked for."""
+    operation: Operation | None
+    """The failed operation: "ask", "embed", "list", "fetch", "login", "token" or "upload"."""
+    request: str | None
+    """Method and URL of the failed request, without secrets."""
+    status: int | None
+    """HTTP status of the response."""
+    request_id: str | None
+    """The provider's ID of the request, for its support."""
+    attempts: int
+    """Number of requests that were sent, with the repeated ones."""
+    retryable: bool = False
+    """Whether the same request may succeed later."""
+    retry_after: float | None
+    """Seconds to wait before the next request, as the provider asked."""
+    reply: Any
+    """The complete parts of a reply that broke off, as a `Reply`."""
 
     def __init__(self, message: str, *, hint: str | None = None, provider: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.provider = provider
-        self.retry_after: float | None = None
-        self.status: int | None = None
-        self.request_id: str | None = None
+        self.model = self.operation = self.request = None
+        self.status = self.request_id = self.retry_after = self.reply = None
         self.attempts = 1
-        self.operation: Operation | None = None
-        self.request: str | None = None
-        """Method and URL of the request that failed, without secrets."""
-        self.model: str | None = None
         self.manifest: str | None = None
-        """Base URL in the provider's manifest; None if the provider has no manifest."""
+        """Base URL in the manifest of the provider; None if the provider has no manifest."""
         self.advice: str | None = None
         """The hint as raised. `hints.explain` derives `hint` from it for the command line, the app or the library."""
-        self.reply: Any = None
-        """The complete parts of a reply that failed, as a `Reply`; None if nothing of it arrived."""
         self.explained: str | None = None
         """The hint that `hints.explain` set, to tell it from a newer one."""
         self.face: str | None = None
@@ -163,7 +175,7 @@ def _restored(kind: type[ModelbayError], args: tuple[Any, ...]) -> ModelbayError
 
 
 class ConfigError(ModelbayError):
-    """`file` and `line`: position of the error, if known."""
+    """The configuration cannot be used. `file` and `line`: position of the error; None if it is not known."""
 
     def __init__(self, message: str, *, file: str | None = None, line: int | None = None, **also: Any) -> None:
         super().__init__(message, **also)
@@ -188,8 +200,8 @@ class MissingCredential(ConfigError):
 
 
 class FileError(ConfigError):
-    """`other_path`: the same operation may succeed with a file in another folder. `changed`: another program changed the file
-    between reading and writing.
+    """A file on this machine cannot be read or written. `other_path`: the same operation may succeed with a file in another
+    folder. `changed`: another program changed the file between reading and writing.
     """
 
     other_path = False
@@ -209,7 +221,7 @@ class UnknownConversation(StoreError):
 
 
 class SourceError(ModelbayError):
-    """A document that describes providers is not as it must be, or does not have what was asked of it."""
+    """A manifest, registry or catalog cannot be used: it has another form, or lacks the provider that was asked for."""
 
 
 class HubClosed(ModelbayError):
@@ -233,7 +245,7 @@ class UnreadableChat(ModelbayError):
 
 
 class Unsupported(ModelbayError):
-    """`setting` names the setting that cannot be expressed. A client receives status 400."""
+    """The protocol or the model cannot do what the request asks. Nothing was sent. `setting` is the name of the setting."""
 
     def __init__(self, message: str, *, setting: str, **also: Any) -> None:
         super().__init__(message, **also)
@@ -264,7 +276,8 @@ class Disconnected(TransportError):
 
 
 class TimedOut(TransportError):
-    """`stage` is "connect", "first_byte", "idle" or another limit of the provider's `timeout`; "call" for that of a whole call."""
+    """A limit of the provider's `timeout` was reached: `stage` is its key, such as "connect", "first_byte" or "idle". It is "call"
+    for the `timeout` of a whole call."""
 
     def __init__(self, message: str, *, stage: str, **also: Any) -> None:
         super().__init__(message, **also)
@@ -272,7 +285,8 @@ class TimedOut(TransportError):
 
 
 class ProviderError(ModelbayError):
-    """`type`, `code` and `param` are the provider's values; `body` is its response as text, at most 2,000 characters.
+    """The provider answered with an error. `type`, `code` and `param` are the provider's values; `body` is its response as text, at
+    most 2,000 characters.
 
     `protocol` is the format of these values: "openai", "anthropic" or "google"; None if they are not from a response. `headers` are
     those of the response, with names in lower case. `received` is its body unchanged; None if the error is in a reply.
@@ -301,7 +315,7 @@ class ProviderError(ModelbayError):
 
 
 class Redirected(ProviderError):
-    """`location` is the full target URL of the redirect. Nothing was sent there."""
+    """The provider answered with a redirect: status 3xx. `location` is the full target URL. Nothing was sent there."""
 
     def __init__(self, message: str, *, status: int, location: str | None) -> None:
         super().__init__(message, status=status)
@@ -313,7 +327,8 @@ class BadRequest(ProviderError):
 
 
 class ContextOverflow(BadRequest):
-    """`tokens` were sent or requested, `limit` is the maximum; None if the provider does not report it."""
+    """The prompt is longer than the model accepts. `tokens`: tokens of the request; `limit`: maximum tokens; None if the provider
+    does not report them."""
 
     tokens: int | None = None
     limit: int | None = None
@@ -368,7 +383,8 @@ class ReplyError(ModelbayError):
 
 
 class MalformedReply(ReplyError):
-    """`too_large`: the reply exceeds a limit of its size."""
+    """The reply is not in the protocol: a web page, broken JSON, values of wrong types. `too_large`: it exceeds a limit of the
+    provider's `limits`."""
 
     too_large = False
 

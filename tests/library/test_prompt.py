@@ -360,6 +360,22 @@ capabilities = ["thinking"]
 support_efforts = ["low", "medium", "high"]
 default_effort = "low"
 variants.deep.reasoning_effort = "high"
+
+[models.lazy]
+provider = "chat"
+model = "unknown-3"
+default_effort = "low"
+
+[models.levels]
+provider = "chat"
+model = "unknown-4"
+support_efforts = ["low", "high"]
+
+[models.never]
+provider = "chat"
+model = "unknown-5"
+reasoning = false
+default_effort = "low"
 """
 
 
@@ -377,6 +393,10 @@ variants.deep.reasoning_effort = "high"
         ("", "thinker:deep", {"effort": "low"}, "high"),
         ("", "thinker:deep", {"extra_body": {"reasoning_effort": "medium"}}, "medium"),
         ('effort = "high"', "chat", {}, None),
+        ("", "lazy", {}, "low"),
+        ("", "levels", {}, None),
+        ('effort = "high"', "levels", {}, "high"),
+        ('effort = "high"', "never", {}, None),
         ("enabled = false", "chat", {}, None),
         ("", "chat", {"effort": "high"}, "high"),
     ],

@@ -159,3 +159,10 @@ def test_an_unknown_word_is_found(tmp_path: Path, text: str, line: int, message:
     (tmp_path / "config.toml").write_text(PROVIDER + text)
     [problem] = [one for one in checkup(load(tmp_path / "config.toml")) if one.where != "the file"]
     assert (problem.line, problem.message, problem.hint) == (line, message, fix)
+
+
+def test_a_standalone_model_without_a_protocol_is_told_which_key_to_add(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[models.m]\nmodel = "w"\nbase_url = "https://m.example/v1"\n')
+    [problem] = checkup(load(tmp_path / "config.toml"))
+    assert problem.message == 'model "m" has neither a protocol nor the base URL of a known vendor'
+    assert problem.hint == 'add protocol = "openai_chat"'

@@ -92,6 +92,8 @@ def _capabilities(entry: ModelEntry, protocol: Protocol) -> dict[Capability, boo
             found[capability] = True  # type: ignore[index]
     if found.get("always_thinking"):
         found["thinking"] = True
+    if entry.support_efforts or entry.default_effort:
+        found.setdefault("thinking", True)
     return found
 
 

@@ -102,10 +102,10 @@ class RootGroup(Noun):
 
 
 def _help_of(group: click.Group) -> click.Command:
-    """The command `help [COMMAND]…` of a group."""
+    """The command `help [COMMAND]...` of a group."""
 
     @click.command("help")
-    @click.argument("words", nargs=-1, metavar="[COMMAND]…")
+    @click.argument("words", nargs=-1, metavar="[COMMAND]...")
     @click.pass_context
     def show(ctx: click.Context, words: tuple[str, ...]) -> None:
         """Show the help of a command."""

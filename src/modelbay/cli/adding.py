@@ -90,7 +90,8 @@ def fields_options(command: F) -> F:
             "--timeout",
             multiple=True,
             metavar="[NAME=]SECONDS",
-            help=f"Timeout in seconds; repeatable. Names: {', '.join(SECONDS)}. Default: first_byte and idle.",
+            help=f"Timeout in seconds; repeatable. NAME is one of {', '.join(SECONDS)}; "
+            "without it, first_byte and idle are set.",
         ),
     )
 
@@ -114,7 +115,7 @@ def manner_options(command: F) -> F:
     """The options that all commands for adding have."""
     return _decorated(
         command,
-        click.option("--default-model", metavar="ID", help="Set the default model."),
+        click.option("--default-model", metavar="ID", help="Model to make the default."),
         click.option(
             "--yes", is_flag=True, help="Do not prompt: use defaults and agree to send the key to the provider."
         ),

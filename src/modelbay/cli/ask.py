@@ -29,7 +29,7 @@ from modelbay.stored_chats.bill import bill
 
 
 @click.command()
-@click.argument("prompt", nargs=-1, type=texts.Prose(), metavar="[PROMPT]…")
+@click.argument("prompt", nargs=-1, type=texts.Prose(), metavar="[PROMPT]...")
 @click.option(
     "-m",
     "--model",

@@ -22,7 +22,7 @@ from modelbay.stored_chats.bill import bill
 
 
 @click.command()
-@click.argument("words", nargs=-1, type=texts.Prose(), metavar="[TEXT]…")
+@click.argument("words", nargs=-1, type=texts.Prose(), metavar="[TEXT]...")
 @click.option(
     "-m",
     "--model",

@@ -36,7 +36,7 @@ class _LaunchCommand(click.Command):
 
 @click.command(cls=_LaunchCommand)
 @click.argument("agent", required=False, shell_complete=known_values.agents)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS…]")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGS...]")
 @click.option(
     "-m",
     "--model",

@@ -36,7 +36,7 @@ def manifest() -> None:
 @click.option("--name", metavar="NAME", help="Display name.")
 @click.option("--website", metavar="URL", help="URL of your website.")
 @click.option("--base-url", metavar="URL", help="Base URL of your API, if it is not next to the list.")
-@click.option("--api-key", "key", metavar="KEY", help=f"API key for the list of --from. {key_input.HELP}")
+@click.option("--api-key", "key", metavar="KEY", help=f"{key_input.HELP} Sent to the list of --from.")
 @click.option("--embedded", is_flag=True, help="Write one JSON array for users to paste.")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="PATH", help="Output folder; with --embedded, output file."
@@ -122,7 +122,7 @@ def _source_name(source: str) -> str:
     "--api-key",
     "key",
     metavar="KEY",
-    help=f"API key for a real call. {key_input.HELP}",
+    help=f"{key_input.HELP} With it, a real call is made.",
 )
 @click.option("--model", type=texts.ModelName(), metavar="ID", help="Model ID to call; default: the first model.")
 @click.option("--offline", is_flag=True, help="Check a file without network access.")
@@ -188,10 +188,11 @@ def _show_report(report: "ManifestReport", *, as_json: bool) -> None:
 @click.argument("what", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
 @click.option(
     "--port",
+    metavar="PORT",
     default=PORT,
     show_default=True,
     type=click.IntRange(0, 65535),
-    help="Port, or 0 for any free port.",
+    help="TCP port; 0 uses a free one.",
 )
 @pass_settings
 def serve_manifest(settings: GlobalOptions, /, what: Path, port: int) -> None:

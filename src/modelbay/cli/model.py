@@ -100,7 +100,7 @@ def default_model(settings: GlobalOptions, /, name: str | None, dry_run: bool) -
 
 @model.command("set")
 @click.argument("alias", shell_complete=known_values.aliases)
-@click.argument("settings_", nargs=-1, required=True, metavar="KEY=VALUE…")
+@click.argument("settings_", nargs=-1, required=True, metavar="KEY=VALUE...")
 @click.option("--dry-run", is_flag=True, help="Print the changes to config.toml without writing them.")
 @pass_settings
 def set_model(settings: GlobalOptions, /, alias: str, settings_: tuple[str, ...], dry_run: bool) -> None:

@@ -30,7 +30,7 @@ from modelbay.onboarding.setup.steps import Given
 @click.argument("id", shell_complete=known_values.providers)
 @fields_options
 @click.option("--remove-header", multiple=True, metavar="NAME", help="Header to remove; repeatable.")
-@click.option("--add-model", multiple=True, metavar="ID[=NAME]", help="Model to add to the others; repeatable.")
+@click.option("--add-model", multiple=True, metavar="ID[=NAME]", help="Model to add, beside the others; repeatable.")
 @click.option("--remove-model", multiple=True, metavar="ID", help="Model to remove, by model ID or alias; repeatable.")
 @models_options
 @manner_options
@@ -38,8 +38,9 @@ from modelbay.onboarding.setup.steps import Given
 def edit_provider(settings: GlobalOptions, /, id: str, **options: Any) -> None:
     """Edit a provider. Fields that are not given do not change.
 
-    --model names all models of the provider; --api-key "" removes its API key. Without options, on a terminal, you choose
-    among the models that it lists. On a terminal, a changed key, URL or header is tested before it is saved.
+    --model replaces all models of the provider with those that you name; --add-model and --remove-model keep the others.
+    --api-key "" removes the API key. Without options, on a terminal, you choose among the models that the provider lists. On
+    a terminal, a changed key, URL or header is tested before it is saved.
     """
     given = given_of({**options, "id": None})
     given.tests = asks() and not given.yes

@@ -19,7 +19,7 @@ from modelbay.onboarding.provider_test import NEEDED, forget, trial
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="[ID]…", shell_complete=known_values.providers)
+@click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=known_values.providers)
 @click.option(
     "--model",
     "models",

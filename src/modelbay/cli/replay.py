@@ -26,7 +26,7 @@ GZIP = b"\x1f\x8b"
     nargs=-1,
     type=texts.PathOrUrl(),
     required=True,
-    metavar="FILE…",
+    metavar="FILE...",
     shell_complete=known_values.paths,
 )
 @click.option("--to", type=click.Choice(get_args(Protocol)), help="Print the response for a client of this protocol.")

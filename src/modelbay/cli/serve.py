@@ -21,10 +21,14 @@ MOST_WORKERS = 64
 @click.command()
 @click.option("--host", metavar="ADDRESS", help="Address to listen on (default: [gateway] host, or 127.0.0.1).")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), help="TCP port; 0 uses a free one (default: [gateway] port, or 8484)."
+    "--port",
+    metavar="PORT",
+    type=click.IntRange(0, 65535),
+    help="TCP port; 0 uses a free one (default: [gateway] port, or 8484).",
 )
 @click.option(
     "--workers",
+    metavar="N",
     type=click.IntRange(1, MOST_WORKERS),
     default=1,
     show_default=True,

@@ -17,9 +17,14 @@ PORT = 8750
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="Port, or 0 for any free port."
+    "--port",
+    metavar="PORT",
+    default=PORT,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="TCP port; 0 uses a free one.",
 )
 @click.option("--key", metavar="KEY", help="Required API key; by default, no key is required.")
 @click.option(
@@ -35,7 +40,14 @@ PORT = 8750
 @click.option(
     "--without", metavar="FEATURE", multiple=True, help="Feature that the simulator lacks, such as images (repeatable)."
 )
-@click.option("--delay", default=0.02, show_default=True, type=click.FloatRange(min=0), help="Seconds between words.")
+@click.option(
+    "--delay",
+    metavar="SECONDS",
+    default=0.02,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="Time between two words of an answer.",
+)
 def simulate(
     host: str,
     port: int,
@@ -51,7 +63,8 @@ def simulate(
     requests with a name of this machine in the Host header, and refuses web pages of other sites.
 
     With --login, it also has a login server. BEHAVIOR is one of approve=POLLS, wait (until you type approve or deny, or use
-    the web page), deny, expire, slow-down, 500, drop, revoke, lasts=SECONDS and interval=SECONDS. The suffix *TIMES repeats it.
+    the web page), deny, expire, slow-down, 500, drop, unusable, dpop, firewall, revoke, no-revocation, lasts=SECONDS and
+    interval=SECONDS. The suffix *TIMES repeats it.
 
     With --without, it ignores requests for FEATURE, or refuses them (FEATURE=refuse). FEATURE is one of tools, tool-choice,
     parallel-tools, strict, json-schema, json-mode, images, thinking, thinking-return, cache, usage, whole, streaming and

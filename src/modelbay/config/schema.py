@@ -250,7 +250,7 @@ class ProviderEntry(Struct, kw_only=True):
     name: str | None = None
     """Display name."""
     dialect: str | Table | None = None
-    """Dialect: a preset's ID, or a table of dialect fields; `preset` in the table names the preset that they change."""
+    """Dialect: a vendor's ID, or a table of dialect fields. `preset` in the table names the vendor whose dialect they change."""
     full_url: bool | None = None
     """Whether `base_url` is a full endpoint URL. Default: detected."""
     auth: Literal["none"] | None = None
@@ -344,7 +344,7 @@ class ModelEntry(Struct, kw_only=True):
     computer_use: bool | None = None
     """Computer use. If false, such tools are refused before the request is sent."""
     variants: dict[str, Table] = field(default_factory=dict)
-    """Named settings, used as `alias:variant`."""
+    """Fields of the request body under a name: with `max_tokens = 500` in `[models.kimi.variants.brief]`, `kimi:brief` sends it."""
     temperature: bool | None = None
     """Temperature support, as in the models.dev list."""
     reasoning: bool | None = None
@@ -354,11 +354,11 @@ class ModelEntry(Struct, kw_only=True):
     image_in: bool | None = None
     """Image input. If false, images are refused before the request is sent. Support may also be listed in `capabilities`."""
     video_in: bool | None = None
-    """Video input, likewise."""
+    """Video input. If false, videos are refused before the request is sent."""
     audio_in: bool | None = None
-    """Audio input, likewise."""
+    """Audio input. If false, audio files are refused before the request is sent."""
     document_in: bool | None = None
-    """Input of documents other than plain text, likewise."""
+    """Input of documents other than plain text. If false, they are refused before the request is sent."""
     modalities: Modalities | None = None
     """All input and output types."""
     overridden: frozenset[str] = frozenset()

@@ -86,6 +86,12 @@ def upstream(config: Config, provider: ProviderEntry, model: ModelEntry | None =
     usual = row.protocol if row else preset.protocols[0] if preset else None
     publisher = preset.publisher(model.identity)[0] if model and preset and usual else None
     protocol = (model.protocol if model else None) or (publisher.protocol if publisher else None) or usual
+    if protocol is None and model is not None and model.flat:
+        raise ConfigError(
+            f'model "{model.alias}" in {config.path} has neither a protocol nor the base URL of a known vendor',
+            hint='add protocol = "openai_chat"',
+            file=str(config.path),
+        )
     if protocol is None:
         raise _unusable(config, provider, "has neither a type nor a known vendor", 'add type = "openai"')
     if base is None:

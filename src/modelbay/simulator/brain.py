@@ -1,12 +1,12 @@
 """The brain: from a conversation to the events of an answer. It is pure and deterministic.
 
-It repeats the question, counts the files, thinks if a reasoning effort is set, calls tools that the prompt is about, and quotes
-their results. A system prompt that contains a JSON Schema for the answer gets one. Words in the prompt control it:
+It repeats the question and counts the files. It thinks if a reasoning effort is set. It calls a tool if the prompt is about it,
+and quotes the result. If a system prompt contains a JSON Schema for the answer, the answer is JSON. Words in the prompt control it:
 
     parallel        two calls at once              SIM_REFUSE   refuses to answer
     in 3 steps      calls, three times in a row    SIM_FILTER   a content filter stops the answer
     write 500 words a long answer                  SIM_REDACT   the thinking is withheld
-    "text" `text`   the value of a call's string
+    "text" `text`   the text for an argument of a call
 """
 
 import re
