@@ -189,8 +189,7 @@ ERRORS_INTRODUCTION = """
 Each error has a title, a message, and a hint that says how to fix it. Find the title in the
 [table](#titles-and-hints) to see which error it is:
 
-```console
-$ modelbay ask "Hello"
+```
 error: Invalid API Key: POST https://api.acme.example/v1/chat/completions returned 401: Incorrect API key provided
 
 hint: enter the API key again, and make sure that it is complete (`modelbay key set acme`)
