@@ -6,6 +6,7 @@ A test compares the page with the generated text.
 """
 
 import sys
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,8 @@ PAGE = ROOT / "docs" / "concepts" / "comparison.md"
 
 LIBRARIES = {"modelbay": "modelbay", "openai": "openai", "litellm": "litellm", "pydantic_ai": "pydantic-ai"}
 """Folders of the programs, with the names of their packages."""
+PACKAGES = {"openai": "openai", "litellm": "litellm", "pydantic-ai": "pydantic-ai-slim"}
+"""The packages that the tests install, by library."""
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -80,11 +83,26 @@ HEAD = """\
 
 This page is generated from [examples](../../examples) by `make docs`.
 
-The same ten programs, written with modelbay and with other Python libraries. Each one is written as the documentation of its
-library shows, is formatted by ruff, and runs in the tests with the real package.
+The same ten programs with modelbay and with other Python libraries. The numbers are lines of code, with imports and without blank
+lines and comments. Select a program to read it with each library.
 
-The table counts the lines of a program, with imports and without blank lines and comments. Each library reads its API keys from
-outside: modelbay from its [configuration](../guides/vendor.md), the others from environment variables.
+TABLE
+Each program is written as the documentation of its library shows, is formatted by ruff, and runs in the tests with the real package:
+VERSIONS. Two things are outside of the programs:
+
+- **API keys**: modelbay reads them from its [configuration](../guides/vendor.md), the others from environment variables.
+- **The model**: modelbay's programs use the default model of the configuration, the others name a model.
+
+## When another library fits better
+
+| you need | use |
+|---|---|
+| OpenAI's other APIs, such as batch jobs, fine-tuning, vector stores and realtime sessions | openai |
+| images, speech, transcription, reranking and batch jobs of many vendors, or requests signed for AWS | litellm |
+| agents with dependency injection, graphs, MCP servers or durable execution | pydantic-ai, also with [your models](../guides/integrations.md) |
+
+modelbay's library has conversations, tools, typed output, embeddings and token counts. The FAQ lists
+[what modelbay does not do](../guides/faq.md#what-modelbay-does-not-do).
 """
 
 
@@ -111,7 +129,16 @@ def page() -> str:
         *rows,
         f"| all | {total} |",
     ]
-    return "\n".join([HEAD, *table, "", *(section(name, task) for name, task in TASKS.items())])
+    head = HEAD.replace("TABLE", "\n".join(table) + "\n").replace("VERSIONS", versions())
+    return "\n".join([head, *(section(name, task) for name, task in TASKS.items())])
+
+
+def versions() -> str:
+    """The versions that the tests run."""
+    locked = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
+    found = {one["name"]: one["version"] for one in locked if "version" in one}
+    *some, last = [f"{title} {found[name]}" for title, name in PACKAGES.items()]
+    return f"{', '.join(some)} and {last}"
 
 
 def section(name: str, task: Task) -> str:
