@@ -87,8 +87,8 @@ The same ten programs with modelbay and with other Python libraries. The numbers
 lines and comments. Select a program to read it with each library.
 
 TABLE
-Each program is written as the documentation of its library shows, is formatted by ruff, and runs in the tests with the real package:
-VERSIONS. Two things are outside of the programs:
+Each program is written as the documentation of its library shows, is formatted by ruff, and runs in the tests with the real
+package: VERSIONS. Two things are outside of the programs:
 
 - **API keys**: modelbay reads them from its [configuration](../guides/vendor.md), the others from environment variables.
 - **The model**: modelbay's programs use the default model of the configuration, the others name a model.
@@ -99,10 +99,10 @@ VERSIONS. Two things are outside of the programs:
 |---|---|
 | OpenAI's other APIs, such as batch jobs, fine-tuning, vector stores and realtime sessions | openai |
 | images, speech, transcription, reranking and batch jobs of many vendors, or requests signed for AWS | litellm |
-| agents with dependency injection, graphs, MCP servers or durable execution | pydantic-ai, also with [your models](../guides/integrations.md) |
+| agents with injected dependencies, graphs, MCP servers or durable runs | pydantic-ai |
 
-modelbay's library has conversations, tools, typed output, embeddings and token counts. The FAQ lists
-[what modelbay does not do](../guides/faq.md#what-modelbay-does-not-do).
+Agents of pydantic-ai can [use your models](../guides/integrations.md). modelbay's library has conversations, tools, typed output,
+embeddings and token counts. The FAQ lists [what modelbay does not do](../guides/faq.md#what-modelbay-does-not-do).
 """
 
 

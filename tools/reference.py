@@ -189,11 +189,16 @@ ERRORS_INTRODUCTION = """
 Each error has a title, a message, and a hint that says how to fix it. Find the title in the
 [table](#titles-and-hints) to see which error it is:
 
-```
-error: Invalid API Key: POST https://api.acme.example/v1/chat/completions returned 401: Incorrect API key provided
+```console simulator
+$ modelbay provider add http://127.0.0.1:8750/v1 --id refusing --model sim-1
+…
+$ modelbay ask -m 'refusing/sim-1!401' "Hello"
+error: Invalid API Key: POST http://127.0.0.1:8750/v1/chat/completions returned 401: Incorrect API key provided: …
 
-hint: enter the API key again, and make sure that it is complete (`modelbay key set acme`)
+hint: enter the API key again, and make sure that it is complete (`modelbay key set refusing`)
 ```
+
+The provider in this example is `modelbay simulate`, running in another terminal.
 
 For the causes of common problems, see [Troubleshooting](../guides/troubleshooting.md).
 

@@ -71,3 +71,10 @@ def test_a_traceback_has_no_key(modelbay: Command):
     assert "Traceback" in ended.err
     assert "RuntimeError: {'Authorization': '…'}" in ended.err
     assert KEY not in ended.err
+
+
+def test_nothing_is_recorded_if_nothing_was_sent(modelbay: Command) -> None:
+    (modelbay.home / "config.toml").write_text('[providers.a]\ntype = "anthropic"\n')
+    asked = modelbay("ask", "--record", "capsule.json", "-m", "a/b", "Hi")
+    assert asked.code == 1 and "nothing was sent: capsule.json is not written" in asked.err
+    assert not (modelbay.home / "capsule.json").exists()

@@ -57,6 +57,13 @@ def test_an_unnamed_exchange_is_called_by_its_place(modelbay: Command):
     assert names(modelbay("replay", "lines.jsonl").out) == ["first", "lines.jsonl:2"]
 
 
+def test_an_empty_file_is_named(modelbay: Command):
+    (modelbay.home / "empty.json").write_bytes(b"\n")
+    (modelbay.home / "full.json").write_bytes(encode(exchange("full")))
+    ended = modelbay("replay", "empty.json", "full.json")
+    assert (ended.code, names(ended.out), ended.err) == (2, ["full"], "error: empty.json is empty\n")
+
+
 def test_unreadable_exchanges_are_reported_and_the_others_are_replayed(modelbay: Command):
     (modelbay.home / "good.json").write_bytes(encode(exchange("good")))
     (modelbay.home / "torn.jsonl").write_bytes(encode(exchange("whole")) + b'\n{"name": "to\n[1]\n')

@@ -160,6 +160,9 @@ def _question(prompt: tuple[str, ...]) -> str:
 
 def _keep(file: Path, recorded: bytes) -> None:
     """Writes exchanges to a file that only the user can read: they contain the conversation."""
+    if not recorded:
+        terminal.note(f"nothing was sent: {file} is not written")
+        return
     target = files.target_of(file)
     files.replace(target, files.content_of(target), recorded)
     count = recorded.count(b"\n")

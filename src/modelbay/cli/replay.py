@@ -40,7 +40,12 @@ def replay(settings: GlobalOptions, /, files: tuple[str, ...], to: Protocol | No
     worst = 0
     for file in files:
         try:
-            for name, recorded in _exchanges(_content(file), file):
+            content = _content(file)
+            if not content.strip():
+                terminal.error(f"{file} is empty")
+                worst = terminal.USAGE
+                continue
+            for name, recorded in _exchanges(content, file):
                 if isinstance(recorded, dict):
                     worst = max(worst, _print(recorded, name, to, settings))
                 else:
