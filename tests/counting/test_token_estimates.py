@@ -144,9 +144,9 @@ any?: any,
 
 """
     tool = Tool(name="tide", description="The tide\nof a day.", schema=SCHEMA)
-    assert described_tool(tool, "o200k").typescript == text_tokens(written)
+    assert described_tool(tool, "typescript", "o200k").tokens == text_tokens(written)
     bare = Tool(name="tide", schema={"type": "object", "properties": {}})
-    assert described_tool(bare, "o200k").typescript == text_tokens("type tide = () => any;\n\n")
+    assert described_tool(bare, "typescript", "o200k").tokens == text_tokens("type tide = () => any;\n\n")
 
 
 @pytest.mark.parametrize(
@@ -160,14 +160,14 @@ any?: any,
     ],
 )
 def test_a_schema_that_is_not_one_is_counted(schema: Any) -> None:
-    assert described_tool(Tool(name="tide", schema=schema), "o200k").typescript > 0
+    assert described_tool(Tool(name="tide", schema=schema), "typescript", "o200k").tokens > 0
 
 
 def test_a_schema_whose_types_are_lists_is_counted_in_time() -> None:
     schema: dict[str, Any] = {}
     for _ in range(40):
         schema = {"type": ["object", "object", "array"], "properties": {"a": schema}}
-    assert described_tool(Tool(name="deep", schema=schema), "o200k").properties == 40
+    assert described_tool(Tool(name="deep", schema=schema), "typescript", "o200k").properties == 40
 
 
 def test_thinking_adds_instructions() -> None:

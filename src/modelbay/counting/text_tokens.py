@@ -123,10 +123,11 @@ def _pair_weights(table: TokenizerTable) -> list[float]:
     for index, letter in enumerate(_LETTERS):
         marks += [(ord(letter), 0, index), (ord(letter.upper()), 1, index)]
     found = [0.0] * (1 << 15)
+    low, high = (1, 256) if sys.byteorder == "little" else (256, 1)
     for first, row, letter_row in marks:
+        weights, of_letters, at = pairs[row], letters[letter_row], first * low
         for second, column, letter_column in marks:
-            weight = pairs[row][column] + letters[letter_row][letter_column]
-            found[int.from_bytes((first, second), sys.byteorder)] = weight / 100
+            found[at + second * high] = (weights[column] + of_letters[letter_column]) / 100
     return found
 
 

@@ -1,6 +1,6 @@
 """Tokens of a tool in the forms in which models read tools."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from modelbay.conversation import Tool
 from modelbay.counting.text_tokens import text_tokens
@@ -12,37 +12,35 @@ _MOST_KNOWN = 1_024
 """Maximum number of tools whose tokens are kept. An agent sends the same tools with each request."""
 
 
+ToolForm: TypeAlias = Literal["names", "json", "typescript"]
+"""The form in which a model reads tools: JSON as in most chat templates, or a type in TypeScript as for OpenAI's models. For
+`names` it is unknown, so that only names, descriptions and values count."""
+
+
 class ToolTokens(NamedTuple):
     properties: int
     """The number of properties in the schema."""
-    names: float
-    """Of the names, descriptions and values."""
-    json: float
-    """Of the tool in JSON, as in most chat templates."""
-    typescript: float
-    """Of the tool as a type in TypeScript, as OpenAI's models read it."""
+    tokens: float
+    """Of the tool in its form."""
 
 
-_known: dict[tuple[int, str], ToolTokens] = {}
-"""By the hash of the tool and the tokenizer. The hash is keyed by Python: tools of clients are not kept."""
+_known: dict[tuple[int, str, ToolForm], ToolTokens] = {}
+"""By the hash of the tool, the tokenizer and the form. The hash is keyed by Python: tools of clients are not kept."""
 
 
-def described_tool(tool: Tool, tokenizer: str) -> ToolTokens:
+def described_tool(tool: Tool, form: ToolForm, tokenizer: str) -> ToolTokens:
     """The tokens of a tool. `tokenizer`: see `text_tokens`. Raises what `json_text.encode` raises."""
     text = encode({"name": tool.name, "description": tool.description, "parameters": tool.schema}).decode()
-    key = hash(text), tokenizer
+    key = hash(text), tokenizer, form
     found = _known.get(key)
     if found is None:
         if len(_known) >= _MOST_KNOWN:
             _known.clear()
         names = [tool.name, tool.description or ""]
         properties = _read_schema(tool.schema, names)
-        found = _known[key] = ToolTokens(
-            properties,
-            text_tokens(" ".join(names), tokenizer),
-            text_tokens(text, tokenizer),
-            text_tokens(_typescript(tool), tokenizer),
-        )
+        if form != "json":
+            text = " ".join(names) if form == "names" else _typescript(tool)
+        found = _known[key] = ToolTokens(properties, text_tokens(text, tokenizer))
     return found
 
 
