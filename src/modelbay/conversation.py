@@ -107,7 +107,7 @@ class Media(Part, tag="media", omit_defaults=True, repr_omit_defaults=True):
 
     @classmethod
     def open(cls, source: str | Path) -> Self:
-        """The file at a path, or at an http(s) URL, which the provider fetches, or modelbay for it. The type follows from its
+        """The file at a path, or at an http(s) URL, which the provider or modelbay fetches. The type follows from its
         first bytes, otherwise from its name. A text is a document.
 
         Raises:
@@ -118,7 +118,7 @@ class Media(Part, tag="media", omit_defaults=True, repr_omit_defaults=True):
 
     @classmethod
     def of(cls, source: bytes | str, media_type: str | None = None, *, name: str | None = None) -> Self:
-        """The file of these bytes, or at an http(s) URL, which the provider fetches, or modelbay for it, or in a data URL.
+        """The file of these bytes, or at an http(s) URL, which the provider or modelbay fetches, or in a data URL.
         `media_type`, such as "image/png", is needed if neither the first bytes nor the suffix of the URL show the type.
 
         Raises:

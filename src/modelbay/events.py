@@ -161,7 +161,7 @@ class Reply(Struct, dict=True, repr_omit_defaults=True):
 
     @property
     def cost(self) -> float | None:
-        """Cost in US dollars. None if the price or the usage is unknown, or if the reply is not of a Hub. The first use may
+        """Cost in US dollars. None if the price or the usage is unknown, or if no Hub made the reply. The first use may
         load a list of prices, which takes a quarter of a second."""
         priced: Callable[[Usage], float | None] | None = self.__dict__.get("priced")
         return None if priced is None or self.usage is None else priced(self.usage)

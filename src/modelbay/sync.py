@@ -241,7 +241,7 @@ class Hub:
         """The hub of one provider that the program describes, without a config file: `Hub.of("anthropic", api_key=KEY)`.
 
         `provider`: the name of a vendor. `base_url`: the URL of another server, or of an endpoint such as
-        `https://…/v1/messages`. `protocol`: default, as the URL or the vendor tells. `api_key`: the key, or a reference such as
+        `https://…/v1/messages`. `protocol`: default: that of the URL or of the vendor. `api_key`: the key, or a reference such as
         `{env:NAME}`. `headers` are sent with each request. `model`: the default model.
 
         Every model of the provider can be called by its ID.
@@ -302,7 +302,7 @@ class Hub:
         return self._hub.models()
 
     def embedding_models(self) -> list[str]:
-        """The aliases of the configured models that make embeddings, as far as their IDs show."""
+        """The aliases of the configured models that compute embeddings. They are recognized by their IDs."""
         return self._hub.embedding_models()
 
     def model(self, name: str | None = None) -> Model:
@@ -364,9 +364,9 @@ class Hub:
         """A reply that is read while it arrives: as events, as text (`text`), or at last as a whole (`reply`).
 
         `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default: the default
-        model. Of a list of models, the first is asked that begins to reply. The settings are those of `Ask`, such as `system`,
-        `files`, `tools`, `effort`, `max_tokens`, `temperature` and `timeout`. A setting that is missing or None has the default of
-        the model or its provider.
+        model. In a list of models, the next one is asked if one fails before it replies. The settings are those of `Ask`, such as
+        `system`, `files`, `tools`, `effort`, `max_tokens`, `temperature` and `timeout`. A setting that is missing or None has the
+        default of the model or its provider.
 
         Closing the stream, or cancelling the task that reads it, closes the connection to the provider at once.
 
@@ -389,7 +389,7 @@ class Hub:
         """The replies to many prompts, in their order, with at most `limit` calls at a time.
 
         A call that fails does not end the others: its reply has the error in `error`, and the parts that arrived. `progress` is
-        called with the place of each prompt whose call has ended, and the reply; an exception in it ends all calls, and is raised.
+        called with the index of each prompt whose call has ended, and the reply; an exception in it ends all calls, and is raised.
         The other arguments are those of `stream`.
 
         Raises:
@@ -405,7 +405,8 @@ class Hub:
         max_steps: int = 10,
         **settings: Unpack[Ask],
     ) -> ToolRun:
-        """A conversation in which the model calls functions, until it answers: `reply = await hub.run(prompt, tools=[f, g])`.
+        """A conversation in which the model calls functions, until it answers:
+        `reply = hub.run(prompt, tools=[f, g]).reply()`.
 
         `tools` are functions, and tools made with `Tool.of`. The calls of a reply run at the same time; functions without `async`
         run in threads. An error of a function is its result, so that the model can react to it. `max_steps`: maximum number of
@@ -414,13 +415,13 @@ class Hub:
 
         Raises:
             TypeError, ValueError: immediately, for an unknown setting or an invalid value.
-            ModelbayError: when it is read or awaited, if a reply did not start, or failed.
+            ModelbayError: when it is read, if a reply did not start, or failed.
             TooManySteps: likewise, if the model still calls tools after `max_steps` replies.
         """
         return ToolRun(self._hub.run(prompt, model=model, max_steps=max_steps, **settings), self._running)
 
     def chat(self, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Chat:
-        """A conversation with a model, turn by turn: `reply = await chat.complete("Hi")`. The arguments are those of `stream`
+        """A conversation with a model, turn by turn: `reply = chat.complete("Hi")`. The arguments are those of `stream`
         without `files`. They hold for all questions.
 
         Raises:
@@ -430,8 +431,8 @@ class Hub:
 
     def load_chat(self, text: str, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Chat:
         """The chat of a text that `Chat.dumps` made. `model` and `system` replace those of the text; all other settings must be
-        passed again. Any model of any provider can go on: signatures and encrypted reasoning are sent only to the provider and
-        the model family that they came from. The text is trusted like a prompt.
+        passed again. Any model of any provider can continue it: signatures and encrypted reasoning are sent only to the provider
+        and the model family that they came from. The text is trusted like a prompt.
 
         Raises:
             TypeError, ValueError: an unknown setting or an invalid value.
@@ -442,7 +443,7 @@ class Hub:
     def embed(
         self, texts: str | Iterable[str], *, model: str | None = None, **settings: Unpack[EmbeddingSettings]
     ) -> Embeddings:
-        """The vectors of one text or of many, in their order: `(await hub.embed(texts, model="small")).vectors`.
+        """The vectors of one text or of many, in their order: `hub.embed(texts, model="small").vectors`.
 
         Many texts are sent in several requests, at most 8 at a time. If one fails, the call fails. `model` is an embedding model:
         its alias or `provider/model-id`; default: the default model. The settings are those of `EmbeddingSettings`: `dimensions`,
@@ -451,7 +452,7 @@ class Hub:
         Raises:
             TypeError, ValueError: an unknown setting, an invalid value or an empty text; nothing was sent.
             Unsupported: the model's protocol does not have embeddings; nothing was sent.
-            ModelbayError: there are no vectors, such as because a text is too long.
+            ModelbayError: there are no vectors, for example because a text is too long.
         """
         return self._run(lambda: self._hub.embed(texts, model=model, **settings))
 
@@ -463,12 +464,12 @@ class Hub:
         estimate: bool = False,
         **settings: Unpack[Ask],
     ) -> "TokenCount":
-        """The input tokens of a call, without making it: `(await hub.count("Why is the sky blue?", system="Be brief.")).tokens`.
+        """The input tokens of a call, without making it: `hub.count("Why is the sky blue?", system="Be brief.").tokens`.
 
         Providers of Messages, Responses and Gemini count them. For others, and where the provider does not count a request, the
-        tokens are estimated, and `estimated` is true. An estimate is usually within a tenth. After the first one for a model, the
-        others follow the counts in its replies. `estimate`: whether to estimate in any case, without a request to the provider.
-        The other arguments are those of `stream`. Of a list of models, the first is asked that is available.
+        tokens are estimated, and `estimated` is true. An estimate is usually within a tenth. Later estimates are corrected by the
+        counts in the replies of the model. `estimate`: whether to estimate in any case, without a request to the provider. The
+        other arguments are those of `stream`. Of a list of models, the first available one is asked.
 
         Raises:
             TypeError, ValueError: an unknown setting or an invalid value; nothing was sent.

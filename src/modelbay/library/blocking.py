@@ -70,9 +70,9 @@ class ReplyStream:
 
     @property
     def partial(self) -> Generator[Any, None, None]:
-        """The answer in JSON as far as it has arrived, whenever it has grown by a hundredth: objects and lists that grow, with
-        texts that may be incomplete. Of `output` only the last one is a whole value: `(await stream.reply()).value`. Raises what
-        `text` raises."""
+        """The JSON answer so far, as Python values, each time that it has grown by a hundredth. Objects and lists may lack members,
+        and texts may be incomplete. For a value of the type `output`, use `stream.reply().value`. Raises what `text`
+        raises."""
         return _read(self._stream.partial, self._stream, self._runner)
 
     def reply(self) -> Reply:
@@ -195,7 +195,7 @@ class Chat:
 
     @property
     def turns(self) -> list[Turn]:
-        """The turns so far, without the system prompt. The list can be changed: `del chat.turns[-2:]` takes back the last
+        """The turns so far, without the system prompt. The list can be changed: `del chat.turns[-2:]` removes the last
         question and its answer."""
         return self._chat.turns
 
@@ -210,12 +210,12 @@ class Chat:
 
     @property
     def usage(self) -> Usage:
-        """The tokens of all replies together, also of those that were taken back or interrupted."""
+        """The tokens of all replies together, also of those that were removed or interrupted."""
         return self._chat.usage
 
     @property
     def cost(self) -> float | None:
-        """The cost of all replies in US dollars; None if that of one is unknown, as that of an interrupted reply may be."""
+        """The cost of all replies in US dollars; None if the cost of one is unknown, for example of an interrupted reply."""
         return self._chat.cost
 
     @property
@@ -239,7 +239,7 @@ class Chat:
     ) -> ReplyStream:
         """The reply to the next question, which is read while it arrives. The arguments are those of `complete`.
 
-        The question is sent, and becomes part of the chat, when reading begins. Use `async with`, so that leaving it early ends
+        The question is sent, and becomes part of the chat, when reading begins. Use `with`, so that leaving it early ends
         the question at once.
 
         Raises:
@@ -263,7 +263,7 @@ class Chat:
         Raises:
             TypeError, ValueError: immediately, for an unknown setting or an invalid value.
             ChatBusy: when it is read, if the reply to another question has not ended.
-            ModelbayError: when it is read or awaited, if a reply did not start, or failed.
+            ModelbayError: when it is read, if a reply did not start, or failed.
             TooManySteps: likewise, if the model still calls tools after `max_steps` replies.
         """
         return ToolRun(self._chat.run(prompt, model=model, max_steps=max_steps, **settings), self._runner)
@@ -273,7 +273,7 @@ class Chat:
         return Chat(self._chat.copy(), self._runner)
 
     def dumps(self) -> str:
-        """The chat as a text, with which `Hub.load_chat` goes on: its turns, totals, model and system prompt. API keys of the
+        """The chat as a text for `Hub.load_chat`: its turns, totals, model and system prompt. API keys of the
         configuration are masked. Other settings, such as tools and headers, are not included.
 
         Raises:

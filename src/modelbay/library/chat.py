@@ -72,7 +72,7 @@ class Chat:
 
     @property
     def turns(self) -> list[Turn]:
-        """The turns so far, without the system prompt. The list can be changed: `del chat.turns[-2:]` takes back the last
+        """The turns so far, without the system prompt. The list can be changed: `del chat.turns[-2:]` removes the last
         question and its answer."""
         return self._history.turns
 
@@ -87,12 +87,12 @@ class Chat:
 
     @property
     def usage(self) -> Usage:
-        """The tokens of all replies together, also of those that were taken back or interrupted."""
+        """The tokens of all replies together, also of those that were removed or interrupted."""
         return self._history.usage
 
     @property
     def cost(self) -> float | None:
-        """The cost of all replies in US dollars; None if that of one is unknown, as that of an interrupted reply may be."""
+        """The cost of all replies in US dollars; None if the cost of one is unknown, for example of an interrupted reply."""
         return None if self._history.unpriced else self._history.known_cost or 0.0
 
     @property
@@ -218,7 +218,7 @@ class Chat:
         return Chat(self._hub, self._history.copied(), self.model, self.settings.copy())
 
     def dumps(self) -> str:
-        """The chat as a text, with which `Hub.load_chat` goes on: its turns, totals, model and system prompt. API keys of the
+        """The chat as a text for `Hub.load_chat`: its turns, totals, model and system prompt. API keys of the
         configuration are masked. Other settings, such as tools and headers, are not included.
 
         Raises:

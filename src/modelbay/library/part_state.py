@@ -43,10 +43,10 @@ def state_of(part: AnyPart) -> Extra | None:
 
 def with_state(part: AnyPart, state: Extra | None) -> AnyPart:
     """A part with the state that `state_of` returned for it. Its content is that of `part`, which the program may have changed. A
-    `Text` may stand for a part of another type, which the state then makes of it.
+    `Text` is turned into a part of the type that the state is from.
 
     Raises:
-        ValueError: it is not such a state, or that of a call, for a part without one.
+        ValueError: `state` is not from `state_of`, or it is that of a call and `part` is a text, or the reverse.
     """
     if state is None:
         return part

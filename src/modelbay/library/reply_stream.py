@@ -67,9 +67,9 @@ class ReplyStream:
 
     @property
     def partial(self) -> AsyncGenerator[Any, None]:
-        """The answer in JSON as far as it has arrived, whenever it has grown by a hundredth: objects and lists that grow, with
-        texts that may be incomplete. Of `output` only the last one is a whole value: `(await stream.reply()).value`. Raises what
-        `text` raises."""
+        """The JSON answer so far, as Python values, each time that it has grown by a hundredth. Objects and lists may lack members,
+        and texts may be incomplete. For a value of the type `output`, use `(await stream.reply()).value`. Raises what `text`
+        raises."""
         return self._growing()
 
     async def _growing(self) -> AsyncGenerator[Any, None]:
