@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from modelbay.catalog.formats.manifest import FIX
 from modelbay.catalog.models_dev import live as modelsdev
 from modelbay.onboarding.sources import documents
 from modelbay.simulator import Simulator
@@ -294,7 +295,6 @@ BAD: list[tuple[str, Any, Any, str]] = [
     ("a cloud's metadata", manifest(baseUrl="http://169.254.169.254/v1"), None, "169.254.169.254 is local or in"),
     ("an odd loopback", manifest(baseUrl="http://0x7f000001/v1"), None, "http://0x7f000001 is local or in"),
     ("IPv6 loopback", manifest(baseUrl="http://[::1]/v1"), None, "http://[::1] is local or in a private"),
-    ("a redirect inside", Page(b"", 302, {"location": "http://127.0.0.1:9/"}), None, "127.0.0.1:9"),
     ("redirects in circles", Page(b"", 302, {"location": HOSTED}), None, "redirects; at most 5 are followed"),
     ("a redirect to nowhere", Page(b"", 302, {"location": "mailto:x"}), None, "answered with a redirect (302) to"),
     ("models not found", manifest(baseUrl="SITE/v1"), Page(b"{}", 404), "SITE/v1/models?extended=true returned 404"),
@@ -327,6 +327,79 @@ def test_a_bad_manifest_is_reported_and_nothing_is_written(
     assert not list(bay.home.rglob("sources/*.json"))
 
 
+PAGE = b"<!doctype html><title>Acme Docs</title><p>Welcome"
+
+
+@pytest.mark.parametrize(
+    ("page", "said", "hint"),
+    [
+        (
+            Page(PAGE),
+            "Failed to process provider data: GET SITE/m: not JSON but an HTML page: Acme Docs",
+            "check the URL: its content is not JSON",
+        ),
+        (Page(), "Failed to process provider data: GET SITE/m: it is empty", "check the URL: its content is not JSON"),
+        (
+            Page(b"[]"),
+            "Failed to process provider data: GET SITE/m: the array must be [manifest, models], but has 0 elements",
+            FIX,
+        ),
+        (Page(b"gone", status=404), "Failed to process provider data: GET SITE/m returned 404: gone", "check the URL"),
+        (
+            Page(status=302, headers={"Location": "http://10.0.0.1/m"}),
+            "Could not fetch the provider data: GET SITE/m: redirected to http://10.0.0.1/m: "
+            "http://10.0.0.1 is not a public address",
+            "if you trust that address, use it as the URL: http://10.0.0.1/m",
+        ),
+        (
+            Page(b" " * 2000),
+            "Failed to process provider data: GET SITE/m: SITE sent a reply of more than 1,000 bytes",
+            "check the URL: documents of this size are not read",
+        ),
+    ],
+    ids=["page", "empty", "array", "missing", "redirect", "large"],
+)
+def test_a_document_that_is_not_a_manifest_is_named_with_its_url(
+    bay: Inside, acme: Site, page: Page, said: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "BYTES", 1000)
+    acme.pages["/m"] = page
+    run = bay("provider", "manifest", f"{acme.url}/m", "--yes")
+    assert (run.code, run.err) == (1, f"error: {said}\n\nhint: {hint}\n")
+
+
+@pytest.mark.parametrize(
+    ("setting", "url", "said", "hint"),
+    [
+        (
+            "",
+            "http://127.0.0.1:9/m",
+            "GET http://127.0.0.1:9/m: could not connect to http://127.0.0.1:9: connection refused",
+            "start the server, or fix the URL: nothing is listening at that address",
+        ),
+        (
+            "offline = true",
+            "http://127.0.0.1:9/m",
+            "could not download http://127.0.0.1:9/m: offline is set",
+            "remove `offline = true` from [network] to allow downloads",
+        ),
+        (
+            'proxy = "http://127.0.0.1:9"',
+            "https://acme.example/m",
+            "GET https://acme.example/m: could not connect to the proxy http://127.0.0.1:9: connection refused",
+            'check proxy of [network]; set NO_PROXY or `proxy = "none"` to connect directly',
+        ),
+    ],
+    ids=["refused", "offline", "proxy"],
+)
+def test_a_manifest_that_was_not_received_is_not_called_malformed(
+    bay: Inside, setting: str, url: str, said: str, hint: str
+) -> None:
+    bay.file.write_text(f"[network]\n{setting}\n")
+    run = bay("provider", "manifest", url, "--yes")
+    assert (run.code, run.err) == (1, f"error: Could not fetch the provider data: {said}\n\nhint: {hint}\n")
+
+
 def test_a_huge_manifest_is_reported(bay: Inside, acme: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "BYTES", 1000)
     acme.pages[HOSTED] = manifest(baseUrl="SITE/v1", website="x" * 2000)
@@ -342,7 +415,7 @@ def test_a_slow_manifest_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyP
         sluggish.pages[HOSTED] = Page(late=True)
         bay = Inside(tmp_path, monkeypatch, {sluggish.url: "SITE"})
         run = bay("provider", "manifest", f"{sluggish.url}{HOSTED}", "--yes")
-    assert run.err.startswith("error: Failed to process provider data: GET SITE")
+    assert run.err.startswith("error: Could not fetch the provider data: GET SITE")
     assert "0.2 s" in run.err
     assert not bay.file.exists()
 

@@ -50,8 +50,9 @@ class ManifestFinding(Struct, frozen=True):
     """Whether it makes the whole document unusable; otherwise it is worked around."""
     unread: bool = False
     """Whether entries are missing because of it: a model that is not in the result may still be in the source."""
-    kind: Literal["key", "duplicate", "http", "endpoint"] | None = None
-    """Kind of the problem, if others must recognize it: a credential, a duplicate key, no encryption, a full endpoint URL."""
+    kind: Literal["key", "duplicate", "http", "endpoint", "text"] | None = None
+    """Kind of the problem, if others must recognize it: a credential, a duplicate key, no encryption, a full endpoint URL, a text
+    that is not JSON."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message
@@ -139,19 +140,20 @@ def _modalities(facts: Facts, raw: Extra) -> Table:
 # As values, or an error
 
 
-def parse_manifest(content: bytes | Json, *, pasted: bool = False) -> Manifest:
-    """The manifest in a text. With `pasted` it must contain its models, because nothing is fetched.
+def parse_manifest(content: bytes | Json, *, pasted: bool = False, source: str = "") -> Manifest:
+    """The manifest in a text. With `pasted` it must contain its models, because nothing is fetched. `source`: the request that
+    fetched it, for the message.
 
     Raises:
         ModelbayError: it cannot be used; the message says where and why.
     """
     inspected = inspect_manifest(unfenced(content) if pasted and isinstance(content, bytes) else content, pasted=pasted)
     if inspected.manifest is None:
-        raise refusal(inspected.findings)
+        raise refusal(inspected.findings, source)
     return inspected.manifest
 
 
-def parse_models(content: bytes | Json) -> tuple[list[Listed], list[ManifestFinding]]:
+def parse_models(content: bytes | Json, source: str = "") -> tuple[list[Listed], list[ManifestFinding]]:
     """The extended models in a text with their facts, and the problems that were worked around.
 
     Raises:
@@ -159,15 +161,16 @@ def parse_models(content: bytes | Json) -> tuple[list[Listed], list[ManifestFind
     """
     models, findings = inspect_models(content)
     if any(finding.fatal for finding in findings):
-        raise refusal(findings)
+        raise refusal(findings, source)
     return models, findings
 
 
-def refusal(findings: Iterable[ManifestFinding]) -> SourceError:
+def refusal(findings: Iterable[ManifestFinding], source: str = "") -> SourceError:
     """The error for findings, of which at least one is fatal."""
     first, *others = [finding for finding in findings if finding.fatal]
     more = f" (and {len(others)} more)" if others else ""
-    return SourceError(f"{FAILED}: {first}{more}", hint=FIX)
+    hint = "check the URL: its content is not JSON" if source and first.kind == "text" else FIX
+    return SourceError(": ".join(filter(None, (FAILED, source, f"{first}{more}"))), hint=hint)
 
 
 # With all findings
@@ -248,7 +251,7 @@ def _read(content: bytes | Json, findings: list[ManifestFinding]) -> Json:
     if not isinstance(content, bytes):
         return content
     if not content.strip():
-        findings.append(ManifestFinding("", "it is empty"))
+        findings.append(ManifestFinding("", "it is empty", kind="text"))
         return None
     try:
         read = decode(content)
@@ -257,7 +260,7 @@ def _read(content: bytes | Json, findings: list[ManifestFinding]) -> Json:
         what = (
             f"but {summary(text_of(content[:2000]))}" if place is None else "at line {}, column {}: {}".format(*place)
         )
-        findings.append(ManifestFinding("", f"not JSON {what}"))
+        findings.append(ManifestFinding("", f"not JSON {what}", kind="text" if place is None else None))
         return None
     twice = repeated_names(content)
     findings += [ManifestFinding(key_text(name), "duplicate key", kind="duplicate") for name in twice[:MOST_FINDINGS]]

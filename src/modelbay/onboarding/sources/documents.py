@@ -11,7 +11,7 @@ from msgspec import Struct
 from modelbay.calling.provider_client import USER_AGENT, ProviderClient
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
-from modelbay.errors import ModelbayError, SourceError
+from modelbay.errors import ModelbayError, SourceError, TransportError
 from modelbay.hints import About, explain
 from modelbay.json_text import decode
 from modelbay.origin import Origin, is_open, origin
@@ -29,6 +29,11 @@ class FetchedDocument(Struct):
 
     url: str
     body: bytes
+
+    @property
+    def request(self) -> str:
+        """The request that fetched it, for messages."""
+        return f"GET {masked_url(self.url)}"
 
 
 async def fetch(
@@ -50,9 +55,15 @@ async def fetch(
     if endpoint is not None:  # the provider's TLS settings and proxy apply to its documents too
         how.keyed, request.headers = endpoint.origin, endpoint.sent_headers(headers)
         request.tls, request.proxy = endpoint.tls, endpoint.proxy
+    trail: list[str] = []
     try:
-        found = await transport.fetch(line.transport(), request, how)
+        found = await transport.fetch(line.transport(), request, how, trail)
     except ModelbayError as error:
+        if getattr(error, "too_large", False):
+            error.hint = "check the URL: documents of this size are not read"
+        if trail and isinstance(error, TransportError):
+            error.message = f"redirected to {masked_url(trail[-1])}: {error.message}"
+            error.hint = f"if you trust that address, use it as the URL: {masked_url(trail[-1])}"
         raise _of(error, url) from None
     if found.status != 200:
         raise _of(_refused(found.status, found.body), found.url)

@@ -40,7 +40,7 @@ from modelbay.config.edit import Edit
 from modelbay.config.schema import MANIFEST, Config, Table
 from modelbay.conversation import Json
 from modelbay.draft import Draft, asks_for_key, host_of, joined, with_key
-from modelbay.errors import ConfigError, ModelbayError, ProviderError, SourceError
+from modelbay.errors import ConfigError, ModelbayError, ProviderError, SourceError, TransportError
 from modelbay.model import Model
 from modelbay.onboarding import key_storage
 from modelbay.onboarding.choose_models import settle_default
@@ -210,10 +210,11 @@ async def manifest_at(line: ProviderClient, url: str, trusted: Collection[Origin
         ModelbayError: it could not be fetched, it is invalid, or its base URL is in a private network.
     """
     try:
-        manifest = parse_manifest((await documents.fetch(line, url, trusted)).body)
+        found = await documents.fetch(line, url, trusted)
     except ModelbayError as error:
         hint = "ask the provider to serve its manifest without authentication" if error.status in REFUSED else None
         raise refused(error, hint) from None
+    manifest = parse_manifest(found.body, source=found.request)
     try:
         check_reachable(manifest.base_url, trusted)
     except ModelbayError as error:
@@ -242,7 +243,7 @@ async def said_by(
         if endpoint is None:
             raise
         found = await documents.fetch(line, url, trusted, endpoint)
-    models, findings = parse_models(found.body)
+    models, findings = parse_models(found.body, found.request)
     return _said(manifest, models, [*manifest.findings, *findings])
 
 
@@ -264,10 +265,12 @@ def _near(id: str, known: ModelsDev) -> str:
 
 
 def refused(error: ModelbayError, hint: str | None = None) -> ModelbayError:
-    """An error of reading a manifest, with the title `FAILED`."""
-    if error.message.startswith(FAILED):
+    """An error of reading a manifest, with the title `FAILED`, or without it if the server did not answer."""
+    if isinstance(error, SourceError):  # of its content
         return error
-    return SourceError(f"{FAILED}: {error.message}", hint=hint or error.hint or FIX)
+    unanswered = isinstance(error, TransportError | ConfigError)
+    title = "Could not fetch the provider data" if unanswered else FAILED
+    return SourceError(f"{title}: {error.message}", hint=hint or error.hint or FIX)
 
 
 def typed(url: str) -> Origin:
