@@ -224,6 +224,7 @@ class UnknownPart(Part, tag="unknown", omit_defaults=True, repr_omit_defaults=Tr
 AnyPart: TypeAlias = (
     Text | Media | ToolCall | ToolResult | Thinking | Refusal | ServerToolCall | ServerToolResult | UnknownPart
 )
+"""A part of a turn or of a reply."""
 
 
 class ResponsesItem(Struct, omit_defaults=True, repr_omit_defaults=True):

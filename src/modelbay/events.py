@@ -117,6 +117,7 @@ class Failed(Struct, tag="failed"):
 Event: TypeAlias = (
     Started | PartStarted | PartDelta | PartAnnotated | PartEnded | UsageReported | Warned | Finished | Failed
 )
+"""An event of a stream. The first is `Started`, the last `Finished` or `Failed`."""
 
 
 def shows(event: Event) -> bool:

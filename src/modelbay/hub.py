@@ -72,6 +72,7 @@ class Hub:
         if not isinstance(config, Config):
             raise TypeError(f"config must be a Config, such as Hub.open(PATH) loads, not {type(config).__qualname__}")
         self.config = config
+        """The configuration, with its providers and models."""
         self._targets = Targets(config)
         self._line = ProviderClient(config)
         self._counts = InputCounts()

@@ -55,6 +55,7 @@ class Simulator(server.Simulator):
         that the provider lacks, such as `["images"]` or `["json-schema=refuse"]`, from the simulator's reference."""
         super().__init__(key=key, pace=pace, without=without, strict=strict, any_model=True)
         self.api_key = key or _ANY_KEY
+        """A key that the simulator accepts."""
 
     # --- connection ---
 

@@ -29,6 +29,7 @@ class ToolRan(Struct, tag="tool_ran"):
 
 
 RunEvent: TypeAlias = Event | ToolRan
+"""An event of a run: of one of its replies, or the result of a tool call."""
 
 
 class ToolRun:

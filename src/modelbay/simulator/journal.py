@@ -23,19 +23,30 @@ class ReceivedRequest:
 
     def __init__(self, method: str, target: str, headers: dict[str, str], body: bytes = b"") -> None:
         self.time = time.monotonic()
+        """Time of the request, on the clock of `time.monotonic`."""
         self.method = method
+        """HTTP method."""
         self.path, mark, query = target.partition("?")
         self.target = self.path + mark + query_without_key(query)
+        """Path and query, without a key."""
         self.key = next((name for name in headers if name in _SECRET_HEADERS), None)
+        """Name of the header that contained a key; None if no header did."""
         self.headers = {name: "***" if name in _SECRET_HEADERS else value for name, value in headers.items()}
+        """Headers by their name in lower case, with masked keys."""
         self.body = body
+        """The body as it was received."""
         self.protocol: str | None = None
+        """Protocol of the request, such as "openai_chat"; None if its path has none."""
         self.model: str | None = None
+        """ID of the model that was asked for; None if the request was not for a reply."""
         self.fault: str | None = None
+        """The fault that the response simulated; None if there was none."""
         self.scripted: str | None = None
         """The scripted reply in words, if the request got one."""
         self.parsed: Conversation | None = None
+        """Same as `conversation`; None if the request did not ask for a reply, or was not valid."""
         self.status: int | None = None
+        """HTTP status of the response; None before it began."""
         self.sent = 0
         """Bytes of the response body that were passed to the network."""
         self.ended: float | None = None
@@ -98,6 +109,7 @@ class ReceivedRequest:
         return self
 
     def wait_over_sync(self, timeout: float = 60.0) -> "ReceivedRequest":
+        """Same as `wait_over`, for a test without `await`."""
         try:
             self._over.result(timeout)
         except FutureTimeout:
