@@ -9,6 +9,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as BadBase64
 from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
 from typing import Any, Literal, Protocol, TypeVar, cast
 
@@ -185,6 +186,7 @@ class SearchForm(Protocol):
         if there are none."""
 
 
+@cache
 def search_form(protocol: str) -> SearchForm:
     """The form of a protocol; imported on first use."""
     return cast(SearchForm, import_module(f"modelbay.protocols.{protocol}.hosted_search"))

@@ -1,6 +1,5 @@
 """The heads of requests: method, target and headers, without the length of the body. Clients send the same head many times."""
 
-import re
 from typing import Any, TypeAlias
 
 Fields: TypeAlias = list[tuple[bytes, bytes]]
@@ -9,7 +8,7 @@ LONGEST = 4 * 1024
 """Maximum size in bytes of a head that is kept."""
 MOST = 256
 """Maximum number of heads that are kept."""
-_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,9})\r\n")
+_LENGTHS = (b"\r\nContent-Length: ", b"\r\ncontent-length: ")
 _UNUSUAL = frozenset(("expect", "upgrade", "transfer-encoding"))
 """Headers of requests that a parser must read."""
 
@@ -67,7 +66,11 @@ def split(data: bytes) -> tuple[bytes, int] | None:
     end = data.find(b"\r\n\r\n", 0, LONGEST)
     if end < 0:
         return None
-    length = _LENGTH.search(data, 0, end + 2)
-    if length is None or int(length[1]) != len(data) - end - 4:
-        return None
-    return data[: length.start(1)] + data[length.end(1) : end], end + 4
+    for name in _LENGTHS:
+        if (at := data.find(name, 0, end)) >= 0:
+            begin = at + len(name)
+            stop = data.find(b"\r\n", begin)
+            digits = data[begin:stop]
+            if len(digits) < 10 and digits.isdigit() and int(digits) == len(data) - end - 4:
+                return data[:begin] + data[stop:end], end + 4
+    return None
