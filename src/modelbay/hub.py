@@ -306,15 +306,17 @@ class Hub:
                 complete parts of a reply that failed.
         """
         settings = checked(prompt, model, settings)
-        return await Deadline(settings.get("timeout")).within(self._complete(prompt, model, settings))
+        return await self._complete(prompt, model, settings)
 
     async def _complete(self, prompt: Prompt, model: str | Sequence[str] | None, ask: Ask) -> Reply:
+        deadline = Deadline(ask.get("timeout"))
         call, whole = self._call(model, prompt, ask, stream=False)
         told: list[Event] = []
-        while isinstance(step := await call.step(), Warned):
+        while isinstance(step := await deadline.within(call.step()), Warned):
+            deadline.warned(step)
             told.append(step)
         async with step as opened:
-            while (events := await opened.events()) is not None:
+            while (events := await deadline.within(opened.events())) is not None:
                 told += [event for event in events if type(event) is not PartDelta]  # `PartEnded` has their text
         return whole(told, call.target)
 
@@ -351,8 +353,7 @@ class Hub:
         async def work() -> None:
             for place, (prompt, ask) in waiting:
                 try:
-                    timed = Deadline(ask.get("timeout")).within(self._complete(prompt, model, ask))
-                    replies[place] = await timed
+                    replies[place] = await self._complete(prompt, model, ask)
                 except ModelbayError as error:
                     replies[place] = changed(error.reply or Reply(), error=error)
                 if progress is not None:

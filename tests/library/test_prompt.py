@@ -1,5 +1,6 @@
 """Arguments of a call through the hub: invalid ones are refused at once, and none is dropped."""
 
+import asyncio
 import inspect
 import json
 import re
@@ -455,6 +456,21 @@ async def test_the_timeout_of_a_call_covers_all_of_it(tmp_path: Path) -> None:
         with pytest.raises(TimedOut) as caught:
             await hub.stream("Hi", model="chat", timeout=0.3).reply()
     assert caught.value.reply is None or caught.value.reply.text == ""
+
+
+async def test_a_timeout_between_two_attempts_says_why_the_first_one_failed(tmp_path: Path) -> None:
+    busy = json_answer("503 Service Unavailable", b'{"error": {"message": "all busy"}}', b"retry-after: 40\r\n")
+    async with recording(tmp_path, busy) as (hub, bodies):
+        complete, streamed, [mapped] = await asyncio.gather(
+            hub.complete("Hi", model="chat", timeout=2),
+            hub.stream("Hi", model="chat", timeout=2).reply(),
+            hub.map(["Hi"], model="chat", timeout=2),
+            return_exceptions=True,
+        )
+    for error in (complete, streamed, mapped.error):
+        assert isinstance(error, TimedOut)
+        assert error.message.startswith("the call took longer than 2 s: all busy: retrying in 40")
+    assert len(bodies) == 3
 
 
 async def test_a_setting_of_the_call_goes_before_the_conversation_s_own(tmp_path: Path) -> None:

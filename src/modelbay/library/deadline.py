@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from modelbay.errors import TimedOut
+from modelbay.events import Warned
 
 T = TypeVar("T")
 
@@ -15,6 +16,8 @@ class Deadline:
     def __init__(self, seconds: float | None) -> None:
         """None: no limit."""
         self._seconds = seconds
+        self.failure = ""
+        """Why the last attempt failed, for the message."""
         self._end = None if seconds is None else asyncio.get_running_loop().time() + seconds
 
     async def within(self, step: Awaitable[T]) -> T:
@@ -31,6 +34,14 @@ class Deadline:
         except TimeoutError:
             if not scope.expired():
                 raise
+            why = f": {self.failure}" if self.failure else ""
             raise TimedOut(
-                f"the call took longer than {self._seconds:g} s", stage="call", hint="increase `timeout` of the call"
+                f"the call took longer than {self._seconds:g} s{why}",
+                stage="call",
+                hint="increase `timeout` of the call",
             ) from None
+
+    def warned(self, warning: Warned) -> None:
+        """Remember a warning about an attempt that failed."""
+        if warning.retry:
+            self.failure = warning.message

@@ -158,6 +158,7 @@ async def _read(call: ModelCall, record: _Record, timeout: float | None) -> Asyn
     deadline = Deadline(timeout)
     try:
         while isinstance(step := await deadline.within(call.step()), Warned):
+            deadline.warned(step)
             record.events.append(step)
             yield step
     except ModelbayError as error:

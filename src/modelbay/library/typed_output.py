@@ -84,6 +84,8 @@ def _failure(reply: Reply, wanted: str, error: Exception) -> MalformedReply:
         reason, hint = f"the model refused: {reply.refusal}", "rephrase the prompt, or use another model"
     elif reply.finish is not None and reply.finish.reason == "length":
         reason, hint = "it was cut off at the maximum output tokens", "increase `max_tokens`"
+    elif not reply.text.strip():
+        reason, hint = "it is empty", "try again, or use another model"
     else:
         reason, hint = f"{type(error).__name__}: {error}", "describe the fields more clearly, or use another model"
     failure = MalformedReply(f"the answer is not {wanted}: {reason}", hint=hint)
