@@ -461,12 +461,13 @@ async def test_the_timeout_of_a_call_covers_all_of_it(tmp_path: Path) -> None:
 async def test_a_timeout_between_two_attempts_says_why_the_first_one_failed(tmp_path: Path) -> None:
     busy = json_answer("503 Service Unavailable", b'{"error": {"message": "all busy"}}', b"retry-after: 40\r\n")
     async with recording(tmp_path, busy) as (hub, bodies):
-        complete, streamed, [mapped] = await asyncio.gather(
+        mapping = asyncio.create_task(hub.map(["Hi"], model="chat", timeout=2))
+        complete, streamed = await asyncio.gather(
             hub.complete("Hi", model="chat", timeout=2),
             hub.stream("Hi", model="chat", timeout=2).reply(),
-            hub.map(["Hi"], model="chat", timeout=2),
             return_exceptions=True,
         )
+        [mapped] = await mapping
     for error in (complete, streamed, mapped.error):
         assert isinstance(error, TimedOut)
         assert error.message.startswith("the call took longer than 2 s: all busy: retrying in 40")
