@@ -32,7 +32,7 @@ from modelbay.hints import explaining
 from modelbay.library import prompt as prompts
 from modelbay.library.chat import Chat, loaded_chat, new_chat
 from modelbay.library.deadline import Deadline
-from modelbay.library.embedding_settings import EmbeddingSettings, embedding_request
+from modelbay.library.embedding_settings import EmbeddingSettings, embedding_advice, embedding_request
 from modelbay.library.input_counts import InputCounts
 from modelbay.library.prompt import Ask, Count, Prompt, check_type, checked
 from modelbay.library.reply_stream import ReplyStream, reply_stream
@@ -453,21 +453,14 @@ class Hub:
             try:
                 call = EmbeddingCall(self._line, target, asked, self._policy(settings.get("retries")), headers)
             except Unsupported as error:
-                error.provider, error.hint = target.upstream.provider.id, self._embedding_advice() or error.hint
+                error.provider, error.hint = (
+                    target.upstream.provider.id,
+                    embedding_advice(self.config, self.embedding_models()) or error.hint,
+                )
                 raise
             found = await call.run()
         found.__dict__["priced"] = partial(self.cost, target.model)
         return found
-
-    def _embedding_advice(self) -> str | None:
-        """Which models or providers of the configuration have embeddings."""
-        if models := self.embedding_models():
-            return f"use an embedding model, such as {', '.join(models[:5])}"
-        providers: list[str] = []
-        for id, provider in self.config.providers.items():
-            with suppress(ConfigError):  # it is invalid, as `problems` reports
-                providers += [id] if codec(upstream(self.config, provider).protocol).EMBEDDINGS is not None else []
-        return f"use an embedding model, as PROVIDER/MODEL_ID, of {', '.join(providers[:5])}" if providers else None
 
     # --- counting tokens ---
 

@@ -1,12 +1,17 @@
 """Settings of a call for embeddings: types and validation."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Annotated, Any, TypedDict, get_type_hints
 
 from msgspec import Meta
 
+from modelbay.config.schema import Config
 from modelbay.embedding import EmbeddingRequest
+from modelbay.errors import ConfigError
+from modelbay.protocols.codec import codec
+from modelbay.providers.upstream import upstream
 from modelbay.typed import Checker, Name
 
 
@@ -64,3 +69,14 @@ def embedding_request(texts: str | Iterable[str], model: object, settings: Embed
         user=settings.get("user"),
         extra=dict(settings.get("extra_body") or {}),
     )
+
+
+def embedding_advice(config: Config, models: list[str]) -> str | None:
+    """Which of these models, or which providers of the configuration, have embeddings."""
+    if models:
+        return f"use an embedding model, such as {', '.join(models[:5])}"
+    providers: list[str] = []
+    for id, provider in config.providers.items():
+        with suppress(ConfigError):  # it is invalid, as `Hub.problems` reports
+            providers += [id] if codec(upstream(config, provider).protocol).EMBEDDINGS is not None else []
+    return f"use an embedding model, as PROVIDER/MODEL_ID, of {', '.join(providers[:5])}" if providers else None
