@@ -69,6 +69,9 @@ EXAMPLES: dict[str, Callable[[], Conversation]] = {
     "tool_choice": lambda: with_settings(tools=[F], tool_choice=ToolChoice("required")),
     "tool_choice.allowed": lambda: with_settings(tools=[F, G], tool_choice=ToolChoice("allowed", ["f"])),
     "tool_choice.parallel": lambda: with_settings(tools=[F], tool_choice=ToolChoice("auto", parallel=False)),
+    "tool_choice.native": lambda: with_settings(
+        tools=[F], tool_choice=ToolChoice("tool", ["file_search"], extra={"tool_choice": {"type": "file_search"}})
+    ),
     "output_format.json": lambda: with_settings(output_format=OutputFormat("json")),
     "output_format.json_schema": lambda: with_settings(output_format=OutputFormat("json_schema", SCHEMA, "answer")),
     "max_output_tokens": lambda: with_settings(max_output_tokens=77),
@@ -164,9 +167,13 @@ def test_every_row_speaks_of_every_protocol_and_has_an_example():
     assert EXAMPLES.keys() == TABLE.keys()
 
 
+FIELDS = {"state": "store", "tool_choice.native": "tool_choice"}
+"""Settings that are refused by the name of their field."""
+
+
 @pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.REFUSED))
 def test_a_refused_setting_raises_with_its_name(setting, protocol):
-    name = "store" if setting == "state" else setting  # server-side state is refused by the name of its field
+    name = FIELDS.get(setting, setting)
     with pytest.raises(Unsupported, match=f"`{name}`") as refusal:
         render(EXAMPLES[setting](), protocol)
     assert refusal.value.setting == name
@@ -215,3 +222,33 @@ def test_a_conversation_is_not_changed_by_rendering_it(setting, protocol):
 @pytest.mark.parametrize("protocol", BUILT)
 def test_a_request_for_one_choice_is_not_refused(protocol):
     assert render(with_settings(n=1), protocol).warnings == []
+
+
+HI = {"messages": [{"role": "user", "content": "Hi"}]}
+CHAT_TOOLS = {
+    "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+}
+NATIVE_CHOICES: list[tuple[str, dict[str, Any]]] = [
+    ("openai_chat", {**HI, **CHAT_TOOLS, "tool_choice": "often"}),
+    ("openai_chat", {**HI, **CHAT_TOOLS, "tool_choice": {"type": "odd"}}),
+    ("openai_responses", {"input": "Hi", "tools": [{"type": "file_search"}], "tool_choice": {"type": "file_search"}}),
+    (
+        "openai_responses",
+        {"input": "Hi", "tools": [{"type": "mcp"}], "tool_choice": {"type": "mcp", "server_label": "x"}},
+    ),
+    (
+        "anthropic",
+        {**HI, "max_tokens": 9, "tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "odd"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("protocol", "request_body"), NATIVE_CHOICES)
+def test_a_tool_choice_that_only_its_own_protocol_has_is_never_lost(protocol: str, request_body: dict[str, Any]):
+    asked = codec(protocol).parse_request(Call("", {"model": "m", **request_body}))
+    for other in BUILT:
+        if other == protocol:
+            assert render(asked, other).body["tool_choice"] == request_body["tool_choice"]
+        else:
+            with pytest.raises(Unsupported, match="`tool_choice` cannot be expressed"):
+                render(asked, other)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modelbay.conversation import Conversation, OutputFormat, Settings, Tool, user
@@ -299,6 +299,9 @@ garbage = st.recursive(
 )
 
 
+@example(schema={"allOf": [], "required": [[]]}, target="anthropic", form="openapi")
+@example(schema={"allOf": [{"required": 3}], "required": ["a"]}, target="anthropic", form="openapi")
+@example(schema={"allOf": [{"properties": 3}], "properties": {"a": {}}}, target="anthropic", form="openapi")
 @given(
     schema=st.dictionaries(words, garbage, max_size=5),
     target=st.sampled_from(NAMES),

@@ -37,6 +37,7 @@ TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
     "tool_choice":         (M,   M,   M,   M),
     "tool_choice.allowed": (M,   M,   E,   M),  # only the allowed tools are sent
     "tool_choice.parallel": (M,  M,   M,   D),
+    "tool_choice.native":  (R,   R,   R,   R),  # of one protocol only, such as a tool that the vendor runs
     "output_format.json":  (M,   M,   R,   M),  # no JSON mode without a schema
     "output_format.json_schema": (M, M, M, M),
     "max_output_tokens":   (M,   M,   M,   M),
@@ -85,12 +86,20 @@ def _vendor_tools(settings: Settings) -> bool:
     return bool(settings.tools) and not {"vendor", "namespace"}.isdisjoint([tool.kind for tool in settings.tools or ()])
 
 
+def _native_choice(settings: Settings) -> bool:
+    form = settings.tool_choice and (settings.tool_choice.extra or {}).get("tool_choice")
+    return form is not None and not (isinstance(form, dict) and form.get("type") in _CHOSEN)
+
+
+_CHOSEN = ("function", "custom", "namespace", "allowed_tools")
+"""Types of a tool choice that names tools of the request."""
 _SAID: dict[str, Callable[[Settings], bool]] = {
     "tools.vendor": _vendor_tools,
     "tools.freeform": lambda s: "freeform" in [tool.kind for tool in s.tools or ()],
     "tools.strict": lambda s: any(tool.strict for tool in s.tools or ()),
     "tool_choice.allowed": lambda s: s.tool_choice is not None and s.tool_choice.mode == "allowed",
     "tool_choice.parallel": lambda s: s.tool_choice is not None and s.tool_choice.parallel is False,
+    "tool_choice.native": _native_choice,
     "output_format.json": lambda s: _any_json(s.output_format),
     "n": lambda s: s.n is not None and s.n > 1,
     "modalities": lambda s: any(kind.lower() != "text" for kind in s.modalities or ()),
@@ -134,6 +143,8 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
         elif setting == "state" and settings.state:
             # refused under the name of its field, such as `previous_response_id`
             raise refused_state(settings.state, protocol)
+        elif setting == "tool_choice.native":
+            raise refused("tool_choice", protocol, "only the request's own protocol has this form")
         else:
             raise refused(setting, protocol)
     _narrow(settings, protocol, report)

@@ -126,8 +126,11 @@ def _parse_choice(choice: dict[str, Any]) -> ToolChoice:
             parsed.mode, parsed.names = "tool", [choice.get("name") or ""]
         case "none":
             parsed.mode = "none"
-        case _:
+        case "auto" | None:
             parsed.mode = "auto"
+        case _:
+            parsed.extra = {"tool_choice": choice}
+            return parsed
     parsed.extra = without(choice, "type", "name", "disable_parallel_tool_use")
     return parsed
 
@@ -225,7 +228,8 @@ def _render_tools(body: dict[str, Any], settings: Settings, same: bool, report: 
         rendered["name"] = choice.names[0]
     if choice.parallel is not None and choice.mode != "none":
         rendered["disable_parallel_tool_use"] = not choice.parallel
-    body["tool_choice"] = rendered | (choice.extra or {} if same else {})
+    extra = choice.extra or {} if same else {}
+    body["tool_choice"] = extra["tool_choice"] if "tool_choice" in extra else rendered | extra
 
 
 def _render_tool(tool: Tool, same: bool) -> Json:

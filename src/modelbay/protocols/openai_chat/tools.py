@@ -36,7 +36,9 @@ def parse_tools(body: dict[str, Json], settings: Settings) -> None:
             chosen.required = body_of.get("mode") == "required"
             chosen.names = [word(tool.get("name")) or "" for tool in tools_of]
         else:
-            chosen.mode, chosen.names = "tool", [word(body_of.get("name")) or ""]
+            name = word(body_of.get("name"))
+            if name is not None or kind == "function":
+                chosen.mode, chosen.names = "tool", [name or ""]
             if kind != "function":
                 chosen.extra = {"tool_choice": choice}
     settings.tool_choice = chosen

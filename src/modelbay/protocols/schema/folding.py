@@ -23,9 +23,9 @@ def all_of(node: Schema) -> Schema:
             continue
         for word, value in all_of(member).items():
             if word == "properties" and isinstance(value, dict):
-                joined[word] = {**joined.get(word, {}), **value}
+                joined[word] = {**properties_of(joined), **value}
             elif word == "required" and isinstance(value, list):
-                joined[word] = list(dict.fromkeys([*joined.get(word, ()), *value]))
+                joined[word] = list(dict.fromkeys([*required_of(joined), *required_of({word: value})]))
             else:
                 joined[word] = value
     return joined
