@@ -7,11 +7,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modelbay.errors import MalformedReply
-from modelbay.json_members import ObjectText, RepeatedName, rewritten
-from modelbay.json_text import decode
+from modelbay.json_members import ObjectText, RepeatedName, rewritten, with_value
+from modelbay.json_text import decode, members
 
 SPACES = st.sampled_from(["", "", " ", "\n", "\t ", "\r\n  "])
-NAMES = st.sampled_from(["model", "max_tokens", "a", "b", "é", 'say "hi"', "a\\b", "", "🙂"])
+NAMES = st.sampled_from(["model", "max_tokens", "a", "b", "é", 'say "hi"', "a\\b", "", "🙂", "\x1f"])
 NUMBERS = ["0", "-0.0", "1.50", "1E+2", "1e400", "123456789012345678901234567890"]
 SPELLINGS = st.sampled_from([*NUMBERS, "true", "null", '"\\u0041\\/\\n"'])
 SHORT = st.tuples(st.sampled_from("ab"), st.sampled_from(["1", "11", '"a"', '{"a":1}', '"\\",\\"a\\":1"']))
@@ -29,9 +29,10 @@ OTHERS = [
 
 
 def spelled(name: str, how: int) -> str:
-    """A name as JSON: plain, with ASCII escapes, or with each character escaped."""
-    if how == 2:
-        return '"' + "".join(f"\\u{unit:04x}" for unit in _units(name)) + '"'
+    """A name as JSON: plain, with ASCII escapes, or with each character escaped, in lower or upper case."""
+    if how >= 2:
+        digits = "04x" if how == 2 else "04X"
+        return '"' + "".join(f"\\u{unit:{digits}}" for unit in _units(name)) + '"'
     return json.dumps(name, ensure_ascii=how == 1)
 
 
@@ -55,7 +56,7 @@ def values(draw: st.DrawFn, depth: int = 3) -> str:
 @st.composite
 def objects(draw: st.DrawFn, depth: int = 3) -> str:
     members = [
-        f"{draw(SPACES)}{spelled(name, draw(st.integers(0, 2)))}{draw(SPACES)}:{draw(SPACES)}{draw(values(depth))}{draw(SPACES)}"
+        f"{draw(SPACES)}{spelled(name, draw(st.integers(0, 3)))}{draw(SPACES)}:{draw(SPACES)}{draw(values(depth))}{draw(SPACES)}"
         for name in draw(st.lists(NAMES, unique=True, max_size=5))
     ]
     return "{" + (",".join(members) or draw(SPACES)) + "}"
@@ -141,16 +142,30 @@ def test_a_name_that_occurs_twice_is_an_error(text: bytes) -> None:
         ObjectText(text)
 
 
+@given(objects(), st.integers(0, 4), SPELLINGS)
+@example('{"a":1,"\\u001F":2}', 0, "3")
+def test_a_text_with_another_value_differs_only_in_it(text: str, place: int, value: str) -> None:
+    data = text.encode()
+    written = members(data)
+    if place >= len(written):
+        return
+    name = list(written)[place]
+    edited = ObjectText(data)
+    edited.write(name, value.encode())
+    assert with_value(data, written, name, value.encode()) == edited.edited()
+
+
 @given(st.lists(SHORT, min_size=1, max_size=4))
-def test_repeated_names_are_always_found(members: list[tuple[str, str]]) -> None:
-    text = "{" + ",".join(f'"{name}":{value}' for name, value in members) + "}"
-    repeated = len({name for name, _ in members}) < len(members)
-    try:
-        ObjectText(text.encode())
-    except RepeatedName:
-        assert repeated
-    else:
-        assert not repeated
+def test_repeated_names_are_always_found(pairs: list[tuple[str, str]]) -> None:
+    text = "{" + ",".join(f'"{name}":{value}' for name, value in pairs) + "}"
+    repeated = len({name for name, _ in pairs}) < len(pairs)
+    for read in (ObjectText, lambda data: with_value(data, members(data), pairs[-1][0], b"1")):
+        try:
+            read(text.encode())
+        except RepeatedName:
+            assert repeated
+        else:
+            assert not repeated
 
 
 @pytest.mark.parametrize("text", OTHERS)

@@ -178,8 +178,11 @@ def with_value(text: bytes, written: dict[str, Raw], name: str, value: bytes) ->
         RepeatedName: a name occurs twice.
     """
     new = encode({**written, name: Raw(value)})
-    if len(new) - len(value) == len(text) - len(memoryview(written[name])):
-        return new  # white space, a repeated name or another spelling of a name would have made it shorter
+    same_length = len(new) - len(value) == len(text) - len(memoryview(written[name]))
+    # white space, a repeated name and longer spellings of a name make the new text shorter; of control characters, there are two
+    # spellings of the same length: \u001f and \u001F
+    if same_length and all(map(str.isprintable, written)):
+        return new
     begin = end = 0
     for one, _, _, value_begin, value_end in _places(text, 0, written):
         if one == name:
