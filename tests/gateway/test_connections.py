@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -219,6 +220,29 @@ async def test_a_client_that_leaves_after_its_upload_ends_the_call(tmp_path: Pat
                 await client.send(upload("/v1/audio/transcriptions", "openai_chat"))
                 assert await asyncio.to_thread(Transcriber.read.wait, LONG)
             assert await asyncio.to_thread(Transcriber.left.wait, LONG)
+
+
+class LengthReader(Handler):
+    """A provider that notes how the lengths of its requests are given."""
+
+    lengths: ClassVar[list[str | None]] = []
+
+    def do_POST(self) -> None:
+        LengthReader.lengths.append(self.headers.get("content-length"))
+        self.body()
+        self.answer(200, b'{"text": "Hi"}')
+
+
+async def test_the_length_of_an_upload_is_sent_on_also_if_its_head_is_known(tmp_path: Path) -> None:
+    with served(LengthReader) as at:
+        (tmp_path / "config.toml").write_text(config_text(at))
+        with RunningGateway(tmp_path / "config.toml") as gateway:
+            for _ in range(3):
+                async with RawClient(gateway.url) as client:
+                    await client.send(upload("/v1/audio/transcriptions", "openai_chat"))
+                    assert (await client.response()).status == 200
+    assert None not in LengthReader.lengths
+    assert len(LengthReader.lengths) == 3
 
 
 class HalfAnEvent(Handler):

@@ -8,6 +8,7 @@ import pytest
 
 from modelbay.gateway.exchange import Exchange
 from modelbay.gateway.side_call import SideCall
+from modelbay.serving.http_request import HttpRequest
 from modelbay.simulator import Simulator
 from tests.gateway.raw import RawClient, post
 from tests.gateway.running import RunningGateway, running
@@ -50,3 +51,16 @@ async def test_a_request_leaves_nothing_for_the_garbage_collector(
             await connection.response()
     left = in_memory() - before
     assert left.total() <= 1, "the last one may not be over yet"
+
+
+async def test_an_idle_connection_does_not_keep_the_body_of_a_refused_request(
+    gateway: tuple[RunningGateway, Simulator],
+) -> None:
+    path, body = request("openai_chat", "openai_chat", "x" * 50_000)
+    async with RawClient(gateway[0].url) as connection:
+        for _ in range(2):  # the first one is read by the parser
+            await connection.send(post(path, body, key=None))
+            assert (await connection.response()).status == 401
+        kept = [one for one in gc.get_objects() if isinstance(one, HttpRequest)]
+        assert kept
+        assert not any(one._pieces for one in kept)

@@ -227,6 +227,21 @@ async def test_a_client_that_leaves_in_any_phase_leaves_nothing_behind(tmp_path:
         assert len(provider.server.requests) == (phase in ("waiting", "stream"))
 
 
+async def test_a_client_that_leaves_after_a_long_request_ends_its_call(tmp_path: Path) -> None:
+    path, body = request("openai_chat", "openai_chat", "wait")
+    body["messages"].insert(0, {"role": "user", "content": "x" * 200_000})
+    data = json.dumps(body).encode()
+    async with provided(tmp_path) as (url, provider):
+        async with RawClient(url) as client:
+            await client.send(head("POST", path, f"Content-Length: {len(data)}"))
+            await health(url)  # so that the body arrives without the head, in one piece
+            await client.send(data)
+            await provider.asked.wait()
+        async with asyncio.timeout(LONG):
+            await provider.gone.wait()
+        await free(url)
+
+
 async def test_connections_without_a_request_do_not_keep_others_out(gateway: Running) -> None:
     url = gateway[0].url
     idle = [RawClient(url) for _ in range(100)]

@@ -116,7 +116,7 @@ class HttpRequest:
     def feed_whole(self, body: bytes) -> None:
         """The whole body has arrived with the head."""
         self._pieces.append(body)
-        self._waiting = len(body)
+        self._waiting = self.length = len(body)
         self.more_body = False
 
     def feed_end(self) -> None:
@@ -145,8 +145,7 @@ class HttpRequest:
             ClientLeft: the client closed the connection before its end.
         """
         if not self.more_body and self._waiting <= limit:
-            self._waiting = 0
-            return self._pieces.pop() if len(self._pieces) == 1 else b"".join(self._taken())
+            return b"".join(self._taken())  # a single piece is not copied
         return b"".join([piece async for piece in self.pieces(limit)])
 
     async def pieces(self, limit: int) -> AsyncGenerator[bytes, None]:
@@ -166,6 +165,8 @@ class HttpRequest:
                 await self._more()
 
     def _taken(self) -> list[bytes]:
+        if self._waiting > HIGH_WATER and not self.more_body and not self.disconnected:
+            self._flow.resume_reading()  # only a connection that is read reports that its client leaves
         pieces, self._pieces, self._waiting = self._pieces, [], 0
         return pieces
 
@@ -249,6 +250,7 @@ class HttpRequest:
     def _complete(self) -> None:
         self.response_complete = True
         self.source = None  # it refers to this request
+        self._pieces.clear()  # an idle connection keeps its last request, which may be refused unread
         if not self.disconnected:
             self._connection.on_response_complete()
 
