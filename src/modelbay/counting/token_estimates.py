@@ -33,6 +33,7 @@ from modelbay.conversation import (
 from modelbay.conversion import convert
 from modelbay.counting.image_sizes import image_size
 from modelbay.counting.media_lengths import seconds
+from modelbay.counting.office_text import office_text
 from modelbay.counting.pdf_contents import pdf_contents
 from modelbay.counting.text_tokens import text_tokens
 from modelbay.counting.tool_tokens import ToolForm, described_tool
@@ -118,6 +119,8 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
     schema: float = 1
     """Factor for the tools in the form that the model reads."""
     tools_as: ToolForm = "json"
+    document: float = 0
+    """For a document that the model reads as text, besides its text."""
     call: float = 0
     result: float = 0
     thinking: float = 1
@@ -183,8 +186,8 @@ def _row(rows: list[_Row], model: Model, protocol: Protocol | None) -> _Row:
 
 
 FACTORS = (
-    "base", "system", "turn", "tools", "tool", "property", "text", "schema", "call", "result", "thinking",
-    "opaque", "format", "has_format", "forced", "reasons", "media",
+    "base", "system", "turn", "tools", "tool", "property", "text", "schema", "document", "call", "result",
+    "thinking", "opaque", "format", "has_format", "forced", "reasons", "media",
 )  # fmt: skip
 """The factors of `TextFactors` that are multiplied by an amount."""
 
@@ -232,6 +235,8 @@ class Contents(Struct):
     tools: list[Tool] = field(default_factory=list)
     text: str = ""
     """All texts, arguments and results: one text is counted faster than many."""
+    documents: int = 0
+    """Documents that are read as text."""
     calls: int = 0
     results: int = 0
     thoughts: list[tuple[int, str]] = field(default_factory=list)
@@ -293,6 +298,7 @@ class Contents(Struct):
             "property": sum(one.properties for one in described),
             "text": text_tokens(self.text, row.tokenizer),
             "schema": sum(one.tokens for one in described),
+            "document": self.documents,
             "call": self.calls,
             "result": self.results,
             "thinking": text_tokens(thinking, row.tokenizer),
@@ -316,9 +322,12 @@ class Contents(Struct):
                     self._add(inner, texts)
             case Media():
                 text = plain_text(part)
+                if text is None and part.kind == "document":
+                    text = office_text(_head(part.data or "", _DOCUMENT))
                 if text is None:
                     self.media.append(part)
                 else:
+                    self.documents += 1
                     texts.append(text)
             case ServerToolCall():
                 self.hidden = True
