@@ -544,3 +544,18 @@ def test_the_hint_for_a_new_provider_does_not_suggest_edit(bay: Inside):
     assert "provider edit" not in run.err
     assert "to add the provider without its list, pass model IDs with --model ID" in run.err
     assert "GET http://127.0.0.1:9/v1/models: " in run.err
+
+
+@pytest.mark.parametrize(
+    ("reference", "hint"),
+    [
+        ("{env:NOT_SET_AT_ALL}", "hint: set NOT_SET_AT_ALL, or write the value itself; "),
+        ("{file:~/nothing}", "hint: correct the reference; "),
+    ],
+)
+def test_a_reference_without_a_value_is_not_blamed_on_the_url(
+    bay: Inside, simulator: Simulator, reference: str, hint: str
+):
+    run = bay("provider", "add", f"{simulator.url}/v1", "--id", "acme", "--api-key", reference)
+    assert run.code == 1
+    assert hint in run.err

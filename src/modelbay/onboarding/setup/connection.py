@@ -4,7 +4,7 @@ import json
 
 from modelbay.catalog.summary import counted
 from modelbay.draft import Draft
-from modelbay.errors import ModelbayError, ProviderError, TransportError
+from modelbay.errors import MissingCredential, ModelbayError, ProviderError, TransportError
 from modelbay.onboarding.probe import Detected, detect
 from modelbay.onboarding.setup.questions import key_question
 from modelbay.onboarding.setup.run import SetupRun
@@ -53,7 +53,9 @@ def no_models(detected: Detected) -> ModelbayError | None:
         error.hint = "pass the API key again with --api-key; make sure it is complete"
         return error
     later = error.retryable and isinstance(error, ProviderError)
-    advice = error.advice or ("try again later" if later else "check the URL")
+    raised = error.hint if error.explained is None else error.advice  # an error of a reference is not explained yet
+    known = "correct the reference" if isinstance(error, MissingCredential) else "check the URL"
+    advice = raised or ("try again later" if later else known)
     error.message = why(detected)
     error.hint = f"{advice}; to add the provider without its list, pass model IDs with --model ID"
     return error
