@@ -292,6 +292,31 @@ def test_a_text_must_be_a_text(simulator: Simulator) -> None:
     simulator.reset()
 
 
+@pytest.mark.parametrize(
+    ("use", "kind", "said"),
+    [
+        (lambda one: one.when(5), TypeError, "when takes a text, a pattern or a function of the conversation, not int"),
+        (lambda one: one.call(""), ValueError, "the name of the tool must not be empty"),
+        (lambda one: one.embed(), TypeError, "embed takes at least one vector"),
+        (lambda one: one.embed("x"), TypeError, r"vectors\[0\] must be a list of numbers, not str"),
+        (lambda one: one.say("x").times(0), ValueError, "count must be at least 1"),
+        (lambda one: one.base_url("grpc"), ValueError, "protocol must be 'openai_chat', "),
+        (lambda one: one.hub("grpc"), ValueError, "protocol must be 'openai_chat', "),
+        (lambda one: one.start(), RuntimeError, "the simulator is running already"),
+        (lambda one: Simulator(key=""), ValueError, "key must not be empty"),
+        (lambda one: Simulator(pace=-1), ValueError, "pace must be at least 0"),
+        (lambda one: Simulator(pace="1"), TypeError, "pace must be a number"),  # type: ignore[arg-type]
+        (lambda one: Simulator(without="images"), TypeError, "without must be a list of features"),
+        (lambda one: Simulator().sync_hub(), RuntimeError, "the simulator is not running: use it inside `with`"),
+        (lambda one: Simulator().environment, RuntimeError, "the simulator is not running"),
+    ],
+)
+def test_a_wrong_use_is_refused_at_once(simulator: Simulator, use: Any, kind: type[Exception], said: str) -> None:
+    with pytest.raises(kind, match=said):
+        use(simulator)
+    simulator.reset()
+
+
 # --- modelbay itself ---------------------------------------------------------------------------------------------------
 
 

@@ -13,14 +13,18 @@ scripted reply are answered by the simulator's own model, which repeats the prom
 
 from collections.abc import Collection, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from msgspec import Meta
 
 from modelbay.config.provider_types import TYPE_OF, TYPES
 from modelbay.conversation import Protocol
+from modelbay.library.prompt import check_type
 from modelbay.simulator import server
 from modelbay.simulator.config_entries import BASES
 from modelbay.simulator.journal import ReceivedRequest
 from modelbay.simulator.script import Condition, ScriptedReply, quoted
+from modelbay.typed import Name
 
 if TYPE_CHECKING:
     from modelbay import hub, sync
@@ -53,14 +57,40 @@ class Simulator(server.Simulator):
         """`key`: the API key that requests must contain; default: any, or none. `pace`: seconds between two pieces of a stream.
         `strict`: whether a request without a scripted reply is refused, and is an AssertionError at the end. `without`: features
         that the provider lacks, such as `["images"]` or `["json-schema=refuse"]`, from the simulator's reference."""
+        check_type(key, Name | None, "key")
+        check_type(pace, Annotated[float, Meta(ge=0)], "pace")
+        if isinstance(without, str):
+            raise TypeError("without must be a list of features, not str")
         super().__init__(key=key, pace=pace, without=without, strict=strict, any_model=True)
         self.api_key = key or _ANY_KEY
         """A key that the simulator accepts."""
 
+    def start(self) -> Self:
+        """Start the server, as `with` does.
+
+        Raises:
+            RuntimeError: it is running already.
+        """
+        if self._server is not None:
+            raise RuntimeError("the simulator is running already: make one for each `with`")
+        return super().start()
+
     # --- connection ---
 
+    @property
+    def url(self) -> str:
+        """The base URL without a path.
+
+        Raises:
+            RuntimeError: the simulator was not started, so it has no port.
+        """
+        if not self.port:
+            raise RuntimeError("the simulator is not running: use it inside `with`")
+        return super().url
+
     def base_url(self, protocol: Protocol = "openai_chat") -> str:
-        """The base URL as the SDKs of a protocol expect it."""
+        """The base URL as the SDKs of a protocol expect it. Raises what `url` raises."""
+        check_type(protocol, Protocol, "protocol")
         return self.url + BASES[protocol]
 
     @property

@@ -24,6 +24,7 @@ NAMES: dict[Any, str] = {
     Callable: "a function",
     Path: "a path",
 }
+_PLURALS: dict[tuple[type, ...], str] = {(str,): "strings", (int,): "integers", (int, float): "numbers"}
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
 """A text that must not be empty. An empty one is from a variable that is not set."""
 LONGEST = 40
@@ -108,8 +109,8 @@ class Checker:
             for index, one in enumerate(value):
                 self._check(one, members, f"{where}[{index}]")
 
-        strings = all(one.outer == (str,) for one in members)
-        name = "a list of strings" if strings else f"a list of {_listed([one.name for one in members])}"
+        plural = _PLURALS.get(members[0].outer) if len(members) == 1 else None
+        name = f"a list of {plural or _listed([one.name for one in members])}"
         return Alternative((origin,), self._examples.get(list[member], name), each)
 
     def _mapping(self, member: Any) -> Alternative:

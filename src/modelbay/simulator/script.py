@@ -11,9 +11,11 @@ from modelbay.conversation import AnyPart, Conversation, Text, Tool, ToolCall
 from modelbay.conversion import plain
 from modelbay.events import FinishReason
 from modelbay.json_text import encode
+from modelbay.library.prompt import Count, check_type
 from modelbay.simulator import faults
 from modelbay.simulator.brain import SimulatedReply
 from modelbay.simulator.reading import read
+from modelbay.typed import Name
 
 Condition: TypeAlias = str | re.Pattern[str] | Callable[[Conversation], bool]
 _QUOTED = 60
@@ -42,6 +44,9 @@ class ScriptedReply:
         """Seconds between two pieces of a stream; None: the simulator's own pace."""
         self.vectors: Sequence[Sequence[float]] | None = None
         """The vectors of a reply to a request for embeddings."""
+        if not (condition is None or isinstance(condition, str | re.Pattern) or callable(condition)):
+            kind = type(condition).__qualname__
+            raise TypeError(f"when takes a text, a pattern or a function of the conversation, not {kind}")
         self._condition = condition
         self._thoughts = ""
         self._parts: list[AnyPart | _Answer] = []
@@ -64,6 +69,7 @@ class ScriptedReply:
 
     def call(self, name: str, arguments: Any = None, /, **more: Any) -> Self:
         """Add a tool call, with the arguments as keywords, or as one value: a dict or, for a tool with free text, a text."""
+        check_type(name, Name, "the name of the tool")
         if isinstance(arguments, str):
             self._parts.append(ToolCall(name=name, arguments=arguments, format="text"))
         else:
@@ -79,6 +85,10 @@ class ScriptedReply:
 
     def embed(self, *vectors: Sequence[float]) -> Self:
         """Answer a request for embeddings, with one vector for each of its texts."""
+        if not vectors:
+            raise TypeError("embed takes at least one vector")
+        for place, vector in enumerate(vectors):
+            check_type(vector, Sequence[float], f"vectors[{place}]")
         self.vectors = [*(self.vectors or ()), *vectors]
         return self
 
@@ -113,6 +123,7 @@ class ScriptedReply:
 
     def times(self, count: int) -> Self:
         """Give this reply to `count` requests instead of one."""
+        check_type(count, Count, "count")
         self.left = count
         return self
 
