@@ -68,7 +68,7 @@ def test_every_class_of_the_tree_has_a_row_and_is_drawn() -> None:
     assert set(ROWS) == set(KINDS)
     assert set(OPERATIONS) == set(DONE)
     assert errors.__doc__
-    assert sorted(re.findall(r"[A-Z]\w+(?=  |\n)", errors.__doc__.split("\n\n")[1])) == sorted(
+    assert sorted(re.findall(r"^[│├└─ ]*(\w+)", errors.__doc__.split("\n\n")[1], re.MULTILINE)) == sorted(
         kind.__name__ for kind in KINDS
     )
 
