@@ -79,7 +79,7 @@ def recognize(what: str, forced: Kind | None = None) -> Recognized:
     try:
         where = origin(what)
     except ValueError as error:
-        raise ConfigError(f"{masked_url(what)}: {error}") from None
+        raise ConfigError(f"{masked_url(what)}: {error}", hint="use a URL such as https://api.example.com/v1") from None
     host = f"localhost:{where.port}" if where.loopback else where.host
     preset = presets.by_host(host)
     if preset is None and AZURE_PATH.search(urlsplit(what).path):

@@ -267,7 +267,7 @@ def test_a_state_that_cannot_be_written_is_a_warning(bay: Inside, acme: Site) ->
     merging.path_of("more").with_suffix(".json.lock").mkdir()
     run = bay("provider", "manifest", f"{acme.url}{HOSTED}", "--id", "more", "--api-key", KEY, "--yes")
     assert run.code == 0
-    assert "warning: the next refresh of more may keep old values as your changes: HOME/sources" in run.err
+    assert "warning: could not store the state of provider more for its next refresh: HOME/sources" in run.err
 
 
 def test_without_the_last_state_the_source_overwrites_values(bay: Inside, acme: Site) -> None:

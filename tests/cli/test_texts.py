@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.cli.command import MODELBAY, Command
+from tests.cli.inside import Inside
 
 LATIN = "caf\udce9"
 """The argument b"caf\\xe9" as Python decodes it."""
@@ -92,6 +94,32 @@ def test_an_empty_model_is_a_usage_error_and_not_the_default_model(modelbay: Com
     assert (code, out) == (2, "")
     assert "the name of the model is empty" in err
     assert not list(modelbay.simulator.journal)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--config", "", "provider", "list"],
+        ["ask", "--file", "", "Hi"],
+        ["ask", "--schema", "", "Hi"],
+        ["ask", "--tool", "", "Hi"],
+        ["ask", "--record", "", "Hi"],
+        ["embed", "-m", "sim/sim-1", "--file", ""],
+        ["import", "claude", ""],
+        ["provider", "manifest", "--embedded", ""],
+        ["replay", ""],
+        ["trust", ""],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_path_is_a_usage_error_and_not_the_working_directory(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Inside(tmp_path, monkeypatch)(*arguments)
+    assert run.code == 2
+    assert run.out == ""
+    assert "the path is empty" in run.err
+    assert "hint: see `modelbay " in run.err
 
 
 def test_an_unknown_command_with_any_bytes_is_a_usage_error(modelbay: Command) -> None:

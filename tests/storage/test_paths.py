@@ -18,6 +18,14 @@ def test_the_home_may_be_written_with_a_tilde(monkeypatch):
     assert paths.home() == Path.home() / "bay"
 
 
+@pytest.mark.parametrize("folder", ["conf", "./conf", ""])
+def test_a_relative_folder_of_xdg_is_ignored(monkeypatch, folder):
+    monkeypatch.setenv("XDG_CONFIG_HOME", folder)
+    monkeypatch.setenv("XDG_DATA_HOME", folder)
+    assert paths.user_config_dir() == Path.home() / ".config"
+    assert paths.user_data_dir() == Path.home() / ".local" / "share"
+
+
 @pytest.mark.parametrize("blank", [None, "", " "])
 def test_without_it_the_platform_says(monkeypatch, blank):
     if blank is None:

@@ -164,7 +164,7 @@ def _allow(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -
 OPTIONS: list[click.Parameter] = [
     click.Option(
         ["--config"],
-        type=click.Path(path_type=Path),
+        type=texts.FilePath(),
         metavar="FILE",
         expose_value=False,
         callback=_remember,

@@ -13,6 +13,7 @@ from modelbay.cli import ask_options, known_values, terminal, texts
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
 from modelbay.cli.terminal import GlobalOptions, pass_settings
+from modelbay.cli.texts import FilePath
 from modelbay.conversation import Media
 from modelbay.counting.provider_count import TokenCount
 from modelbay.errors import ConfigError, MalformedReply, ModelbayError, TimedOut, UnreadableFile
@@ -96,7 +97,7 @@ from modelbay.stored_chats.bill import bill
 @click.option("--count", is_flag=True, help="Print the number of input tokens instead of asking.")
 @click.option(
     "--record",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=FilePath(dir_okay=False),
     metavar="FILE",
     help="File for the recorded requests and responses, without secrets; read it with `modelbay replay FILE`.",
 )

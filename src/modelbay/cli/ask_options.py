@@ -8,6 +8,7 @@ import click
 from msgspec import NODEFAULT
 
 from modelbay.cli import terminal
+from modelbay.cli.texts import EMPTY_PATH
 from modelbay.conversation import OutputFormat, Tool, ToolChoice
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode
@@ -45,6 +46,8 @@ class Schema(click.ParamType[OutputFormat]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> OutputFormat:
         if isinstance(value, OutputFormat):
             return value
+        if value == "":
+            self.fail(EMPTY_PATH, param, ctx)
         found = _json(value) if str(value).lstrip().startswith(("{", "[")) else _json_of_file(value)
         if not isinstance(found, dict):
             self.fail("the schema must be a JSON object.", param, ctx)
@@ -67,6 +70,8 @@ class Tools(click.ParamType[list[Tool]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[Tool]:
         if isinstance(value, list):
             return value
+        if value == "":
+            self.fail(EMPTY_PATH, param, ctx)
         found = _json_of_file(value)
         if isinstance(found, dict) and isinstance(found.get("tools"), list):  # the result of MCP's tools/list
             found = found["tools"]

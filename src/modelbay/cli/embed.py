@@ -10,6 +10,7 @@ from modelbay import threads
 from modelbay.cli import terminal, texts
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.terminal import GlobalOptions, pass_settings
+from modelbay.cli.texts import FilePath
 from modelbay.embedding import Embeddings
 from modelbay.errors import ModelbayError
 from modelbay.hub import Hub
@@ -35,7 +36,7 @@ from modelbay.stored_chats.bill import bill
     "-f",
     "--file",
     "files",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     multiple=True,
     metavar="PATH",
     help="File with a text. Repeatable.",

@@ -9,6 +9,7 @@ import click
 from modelbay.agents import IMPORTED_ONLY, NAMES
 from modelbay.cli import terminal
 from modelbay.cli.terminal import GlobalOptions, pass_settings
+from modelbay.cli.texts import FilePath
 
 if TYPE_CHECKING:
     from modelbay.agents.agent import ImportedConfig, ImportSource
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("import")
 @click.argument("agent", type=click.Choice((*NAMES, *IMPORTED_ONLY)), metavar="AGENT")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False, readable=True), required=False)
+@click.argument("file", type=FilePath(exists=True, dir_okay=False, readable=True), required=False)
 @click.option("--keys", is_flag=True, help="Copy API keys too.")
 @click.option("--replace", is_flag=True, help="Replace existing providers with the same ID.")
 @click.option("--yes", is_flag=True, help="Do not prompt; import a provider under another ID if its ID exists.")

@@ -9,6 +9,7 @@ import click
 from modelbay import threads
 from modelbay.cli import Noun, key_input, known_values, terminal, texts
 from modelbay.cli.terminal import FAILED, CommandFailed, GlobalOptions, InputError, pass_settings
+from modelbay.cli.texts import FilePath
 from modelbay.config.load import load
 from modelbay.json_text import unfenced
 from modelbay.secrecy import masked_url
@@ -38,9 +39,7 @@ def manifest() -> None:
 @click.option("--base-url", metavar="URL", help="Base URL of your API, if it is not next to the list.")
 @click.option("--api-key", "key", metavar="KEY", help=f"{key_input.HELP} Sent to the list of --from.")
 @click.option("--embedded", is_flag=True, help="Write one JSON array for users to paste.")
-@click.option(
-    "--output", type=click.Path(path_type=Path), metavar="PATH", help="Output folder; with --embedded, output file."
-)
+@click.option("--output", type=FilePath(), metavar="PATH", help="Output folder; with --embedded, output file.")
 @pass_settings
 def build_manifest(
     settings: GlobalOptions, /, provider: str | None, url: str | None, key: str | None, all_models: bool,
@@ -185,7 +184,7 @@ def _show_report(report: "ManifestReport", *, as_json: bool) -> None:
 
 
 @manifest.command("serve")
-@click.argument("what", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
+@click.argument("what", metavar="FILE|FOLDER", type=FilePath())
 @click.option(
     "--port",
     metavar="PORT",

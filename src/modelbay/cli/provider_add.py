@@ -93,7 +93,9 @@ def custom_provider(settings: GlobalOptions, /, **options: Any) -> None:
 
 @click.command()
 @click.argument("url", required=False)
-@click.option("--embedded", metavar="FILE|-", help="File with embedded JSON, or - for standard input.")
+@click.option(
+    "--embedded", metavar="FILE|-", type=texts.PathOrUrl(), help="File with embedded JSON, or - for standard input."
+)
 @click.option("--id", metavar="ID", help="Provider ID. Default: derived from its name.")
 @click.option("--api-key", metavar="KEY", help=key_input.HELP)
 @click.option("--model", multiple=True, metavar="ID", help="Model to add; repeatable. Default: all.")

@@ -7,6 +7,7 @@ its bytes, so that every file can be named.
 import os
 import sys
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ import click
 from modelbay.cli import terminal
 
 REPLACED = "\ufffd"
+EMPTY_PATH = "the path is empty."
 _STDIN = "modelbay.stdin"
 """Key of the context's value that describes the use of standard input."""
 
@@ -73,12 +75,26 @@ class Finite(click.FloatRange):
         return number
 
 
+class FilePath(click.Path):
+    """A path, which may contain any bytes. An empty one, as an unset variable of a shell gives it, is not the working directory."""
+
+    def __init__(self, **checks: Any) -> None:
+        super().__init__(path_type=Path, **checks)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail(EMPTY_PATH, param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class PathOrUrl(click.ParamType[Any]):
     """A path, which may contain any bytes, or a URL."""
 
     name = "text"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail(EMPTY_PATH, param, ctx)
         return value
 
 

@@ -10,6 +10,7 @@ from modelbay.cli import terminal
 from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import GlobalOptions, pass_settings
+from modelbay.cli.texts import FilePath
 from modelbay.errors import ConfigError, FileError, UnknownModel
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=FilePath())
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--list", "as_list", is_flag=True, help="List the trusted files and their state, and exit.")
-@click.option("--remove", metavar="FILE", type=click.Path(path_type=Path), help="File to trust no longer.")
+@click.option("--remove", metavar="FILE", type=FilePath(), help="File to trust no longer.")
 @click.option("--json", "as_json", is_flag=True, help="With --list: print JSON.")
 @pass_settings
 def trust(

@@ -70,12 +70,18 @@ def data_dir() -> Path:
 
 def user_config_dir() -> Path:
     """The folder where programs that follow the XDG rules keep configuration, on every platform: `$XDG_CONFIG_HOME`."""
-    return expanded(environment("XDG_CONFIG_HOME") or "~/.config")
+    return _xdg("XDG_CONFIG_HOME") or expanded("~/.config")
 
 
 def user_data_dir() -> Path:
     """The folder where they keep data, such as keys of logins: `$XDG_DATA_HOME`."""
-    return expanded(environment("XDG_DATA_HOME") or "~/.local/share")
+    return _xdg("XDG_DATA_HOME") or expanded("~/.local/share")
+
+
+def _xdg(name: str) -> Path | None:
+    """The folder in a variable of the XDG rules, which do not allow a relative path."""
+    folder = environment(name)
+    return Path(folder) if folder and os.path.isabs(folder) else None
 
 
 def user_home() -> Path | None:

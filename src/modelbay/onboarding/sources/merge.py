@@ -115,7 +115,7 @@ def remember(provider: str, memory: Memory) -> None:
         with files.locked(path, WAIT):
             files.replace(path, files.content_of(path), msgspec.json.encode(memory, enc_hook=str))
     except ConfigError as error:
-        LOG.warning("the next refresh of %s may keep old values as your changes: %s", provider, error.message)
+        LOG.warning("could not store the state of provider %s for its next refresh: %s", provider, error.message)
 
 
 def forget(provider: str) -> None:
