@@ -2,12 +2,14 @@
 
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from modelbay.cli import EXIT_CODES
-from tests.cli.command import Command
+from tests.cli.command import MODELBAY, Command
 
 SUCCESS, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 ENDS = {
@@ -60,6 +62,43 @@ def test_a_command_ends_with_the_code_of_its_kind(modelbay: Command, name: str):
     (folder / "folder").mkdir()
     run = modelbay(*(word.replace("SIM", modelbay.simulator.url) for word in line))
     assert run.code == code, run.err
+
+
+PRINTING = [
+    ["provider", "list", "--json"],
+    ["ask", "-m", "sim/sim-1", "Hi"],
+    ["docs", "faq"],
+    ["completion", "bash"],
+]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("line", PRINTING, ids=" ".join)
+def test_output_on_a_full_disk_is_an_error_and_not_a_bug(modelbay: Command, line: list[str]):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [MODELBAY, *line],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=modelbay.environment,
+        )
+    assert done.returncode == FAILED
+    assert done.stderr.endswith(
+        "error: cannot write to standard output: No space left on device\n\nhint: free some space on the disk, then try again\n"
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize("line", PRINTING, ids=" ".join)
+def test_a_command_whose_output_is_closed_runs_without_it(modelbay: Command, line: list[str]):
+    shell = ["sh", "-c", '"$@" >&-', "sh", MODELBAY, *line]
+    done = subprocess.run(
+        shell, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=modelbay.environment, check=False
+    )
+    assert (done.returncode, "error" in done.stderr) == (SUCCESS, False)
 
 
 def test_the_help_has_every_code():

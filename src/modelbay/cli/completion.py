@@ -1,7 +1,6 @@
 """`modelbay completion`, and the completion itself: click's, in a form that shells can insert."""
 
 import re
-import sys
 from typing import ClassVar
 
 import click
@@ -14,7 +13,7 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-from modelbay.cli import COMPLETING, modelbay
+from modelbay.cli import COMPLETING, modelbay, terminal
 from modelbay.storage.paths import environment
 
 SHELLS = ("bash", "zsh", "fish")
@@ -155,4 +154,4 @@ def completion(shell: str) -> None:
       fish  ~/.config/fish/completions/modelbay.fish
     """
     made = {"bash": ReadlineComplete, "zsh": ZshWords, "fish": FishWords}[shell]
-    sys.stdout.write(made(modelbay, {}, "modelbay", COMPLETING).source().lstrip())
+    terminal.write(made(modelbay, {}, "modelbay", COMPLETING).source().lstrip(), whole=True)

@@ -12,6 +12,7 @@ import click
 from modelbay.credentials.approval import Approval, allowing
 from modelbay.errors import ConfigError, FileError, ModelbayError, SourceError, UnknownEffort, UnreadableFile
 from modelbay.secrecy import redact, shown
+from modelbay.storage.files import HINTS
 from modelbay.storage.paths import STDIN, config_file, environment
 from modelbay.stored_chats.plain import STEERING, plain
 
@@ -89,11 +90,20 @@ def _out(put: Callable[[], object]) -> None:
         put()
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes stdout again when it ends, which would fail too
-        import os
-
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         raise NobodyReads from None
+    except OSError as failed:
+        _discard_output()
+        raise CommandFailed(
+            f"cannot write to standard output: {failed.strerror}", HINTS.get(failed.errno or 0)
+        ) from None
+
+
+def _discard_output() -> None:
+    """Discards the rest of stdout: Python flushes it again when it ends, which would fail too."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def is_terminal(stream: TextIO | None) -> bool:
