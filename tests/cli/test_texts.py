@@ -30,15 +30,21 @@ def run(
 
 @pytest.mark.parametrize("environment", [{}, {"PYTHONUTF8": "0", "LC_ALL": "C"}], ids=["utf8", "c"])
 @pytest.mark.parametrize(
-    ("arguments", "stdin"), [([LATIN], b""), ([], b"caf\xe9"), (["-s", LATIN, "Hi"], b""), (["Hi"], b"\xff\xfe")]
+    ("arguments", "stdin", "name"),
+    [
+        ([LATIN], b"", "'PROMPT'"),
+        ([], b"caf\xe9", "standard input"),
+        (["-s", LATIN, "Hi"], b"", "'-s' / '--system'"),
+        (["Hi"], b"\xff\xfe", "standard input"),
+    ],
 )
 def test_a_prompt_that_is_not_utf8_is_sent_and_reported(
-    modelbay: Command, arguments: list[str], stdin: bytes, environment: dict[str, str]
+    modelbay: Command, arguments: list[str], stdin: bytes, name: str, environment: dict[str, str]
 ) -> None:
     code, out, err = run(modelbay, "ask", "-m", "sim/sim-1", "--json", *arguments, stdin=stdin, environment=environment)
     assert code == 0, err
     assert "You asked" in out
-    assert "is not UTF-8 text: each invalid byte is sent as" in err
+    assert f"{name} is not UTF-8 text: each invalid byte is sent as" in err
     assert "\ufffd" in str(modelbay.simulator.journal.last.json["messages"])
 
 

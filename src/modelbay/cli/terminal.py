@@ -1,5 +1,6 @@
 """Output of the command line: data on stdout, everything else on stderr, colors only on terminals, and no tracebacks."""
 
+import re
 import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -276,6 +277,11 @@ def _has_title(failure: ModelbayError) -> bool:
     return type(failure) not in (SourceError, FileError, UnreadableFile) and not typed
 
 
+def name_of(param: click.Parameter, ctx: click.Context | None) -> str:
+    """An option or argument in a message: '[PROMPT]...' of the usage line is 'PROMPT'."""
+    return re.sub(r"\[|\]|\.\.\.", "", param.get_error_hint(ctx))
+
+
 def _misused(wrong: click.ClickException) -> int:
     if isinstance(wrong, click.exceptions.NoArgsIsHelpError):
         _say(f"{wrong.format_message()}\n")
@@ -284,6 +290,8 @@ def _misused(wrong: click.ClickException) -> int:
     message = wrong.message if named else wrong.format_message()  # else click's own suggestions are in it
     if isinstance(wrong, click.MissingParameter) and wrong.param is not None:  # likewise, its list of choices
         message = f"missing {wrong.param.param_type_name} {wrong.param.get_error_hint(wrong.ctx)}"
+    if isinstance(wrong, click.BadParameter) and wrong.param is not None:
+        message = message.replace(wrong.param.get_error_hint(wrong.ctx), name_of(wrong.param, wrong.ctx))
     hint: str | None = getattr(wrong, "hint", None)
     if isinstance(wrong, click.UsageError):
         from modelbay.cli import suggestions

@@ -56,7 +56,7 @@ class Prose(click.ParamType[Any]):
 
         text = whole_text(value)
         if text != value:
-            terminal.warning(_sent(param.get_error_hint(ctx) if param else "the text"))
+            terminal.warning(_sent(terminal.name_of(param, ctx) if param else "the text"))
         return text
 
 
