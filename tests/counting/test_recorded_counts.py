@@ -110,13 +110,13 @@ def _near(family: str = "", kinds: tuple[str, ...] = ("text",)) -> tuple[float, 
     [
         ("claude", 0.92, 0.92),
         ("gpt", 0.91, 0.92),
-        ("gemini", 0.84, 0.85),
+        ("gemini", 0.85, 0.85),
         ("mistral", 0.97, 0.95),
         ("deepseek", 0.85, 0.87),
-        ("grok", 0.72, 0.8),
+        ("grok", 0.84, 0.82),
         ("gpt-oss", 0.94, 0.93),
         ("llama", 0.97, 1),
-        ("", 0.87, 0.9),
+        ("", 0.88, 0.9),
     ],
 )
 def test_estimates_of_texts_are_near_the_counts_that_providers_reported(
@@ -129,7 +129,7 @@ def test_estimates_of_texts_are_near_the_counts_that_providers_reported(
 @pytest.mark.parametrize(
     ("kinds", "first", "learned"),
     [
-        (DETERMINED, 0.86, 0.89),
+        (DETERMINED, 0.87, 0.89),
         (("files",), 0.78, 0.8),
         (("files elsewhere",), 0.02, 0.07),
         (("the provider's tools",), 0.02, 0.25),
@@ -146,5 +146,5 @@ def test_estimates_are_as_near_as_the_request_determines_them(
 
 
 def test_half_of_the_estimates_of_texts_are_nearly_exact() -> None:
-    assert median(_errors(learned=False)) < 0.013
+    assert median(_errors(learned=False)) < 0.014
     assert median(_errors(learned=True)) < 0.009

@@ -60,6 +60,28 @@ def test_many_short_texts_count_as_one_long_one() -> None:
     assert tokens(Conversation([long]), GPT) == pytest.approx(tokens(Conversation([short]), GPT), abs=2)
 
 
+@pytest.mark.parametrize(
+    ("id", "family", "tokenizer"),
+    [
+        ("gpt-5", "gpt", "o200k"),
+        ("gpt-4", "gpt", "cl100k"),
+        ("gemini-3-pro", "gemini", "gemma"),
+        ("mistral-large-latest", "mistral", "tekken"),
+        ("deepseek-chat", "deepseek", "deepseek"),
+        ("llama-3.3-70b-versatile", "llama", "llama"),
+        ("qwen3-coder", "qwen", "qwen"),
+        ("grok-4-fast", "grok", "o200k"),
+        ("some-model", "", "o200k"),
+    ],
+)
+def test_a_long_text_has_the_tokens_of_the_model_s_tokenizer(id: str, family: str, tokenizer: str) -> None:
+    """The tokens that a provider adds do not depend on the length of the text."""
+    text = "The tide is the rise and fall of the sea, caused by the pull of the moon. " * 900
+    for protocol in ("openai_chat", "openai_responses"):
+        found = tokens(Conversation([user(text)]), Model(id, family=family), protocol=protocol)
+        assert found == pytest.approx(text_tokens(text, tokenizer), rel=0.05)
+
+
 def test_an_estimate_takes_time_in_proportion_to_the_text() -> None:
     few, many = ([user("The tide is high.\n" * 20)] * count for count in (100, 1000))
     check_growth(lambda: tokens(Conversation(few), CLAUDE), lambda: tokens(Conversation(many), CLAUDE), below=20)
