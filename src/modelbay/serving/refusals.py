@@ -115,6 +115,6 @@ def compressed(encoding: str) -> ProviderError:
 
 def too_many(limit: int, retry_after: float) -> ProviderError:
     """The error for a client with `limit` requests in progress. `retry_after`: seconds until the next one may be accepted."""
-    error = RateLimited(f"{limit} requests of this client are in progress, which is the maximum", status=429)
+    error = RateLimited(f"this client has as many requests in progress as are allowed ({limit})", status=429)
     error.retry_after = retry_after
     return error
