@@ -453,7 +453,7 @@ def _any_of(words: list[str]) -> str:
     begins: dict[str, list[str]] = {}
     for word in words:
         begins.setdefault(word[:1], []).append(word[1:])
-    found = [re.escape(first) + (_any_of(rests) if rests[0] else "") for first, rests in begins.items() if first]
+    found = [re.escape(first) + (_any_of(rests) if rests[0] else "") for first, rests in begins.items()]
     return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
 
 

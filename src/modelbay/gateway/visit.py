@@ -44,7 +44,7 @@ class Asked(Struct, frozen=True):
     """The question in the head of a request. It is worked out once for all requests with the same head."""
 
     callers: Callers
-    """Those that may send it."""
+    """The rules that the head was checked by. After a change of the configuration it is checked again."""
     route: Route
     protocol: str
     """The protocol of the response."""

@@ -302,7 +302,7 @@ class DirectConnection(ClientConnection):
             self._heads.add(key, self.cycle.head)
 
     def _is_busy(self) -> bool:
-        """Whether a request has begun to arrive, or is answered, so that the next bytes are not the begin of a request."""
+        """Whether the next bytes are not a request to answer now: one is arriving or in progress, or the connection ends."""
         waits = self.cycle is not None and not self.cycle.response_complete
         return waits or self._in_head or self._in_body or self._refusal is not None or self.transport.is_closing()
 
