@@ -61,6 +61,12 @@ class Provider:
 
     async def _script(self, client: Client) -> None:
         self.asked.set()
+        try:
+            await self._answer(client)
+        finally:
+            self.gone.set()
+
+    async def _answer(self, client: Client) -> None:
         asked = await client.head()
         if asked.target.endswith("/transcriptions"):
             await self.may_read.wait()
@@ -73,20 +79,17 @@ class Provider:
             await client.send(reply(b'{"text": "Hi"}', 200, "Content-Type: application/json"))
             return
         body = json.loads(await client.reader.readexactly(int(asked.headers["content-length"])))
-        try:
-            if body["messages"][-1]["content"] == "wait":
-                await client.hangup()
-                return
-            await client.send(reply_head(200, "Content-Type: text/event-stream", chunked=True))
-            for content in self._pieces():
-                choice = {"index": 0, "delta": {"content": content}, "finish_reason": None if content else "stop"}
-                event = {"id": "r1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}
-                await client.send(chunk(b"data: %b\n\n" % json.dumps(event).encode()))
-                self.sent += len(content)
-            await client.send(chunk(b"data: [DONE]\n\n") + chunk(b""))
+        if body["messages"][-1]["content"] == "wait":
             await client.hangup()
-        finally:
-            self.gone.set()
+            return
+        await client.send(reply_head(200, "Content-Type: text/event-stream", chunked=True))
+        for content in self._pieces():
+            choice = {"index": 0, "delta": {"content": content}, "finish_reason": None if content else "stop"}
+            event = {"id": "r1", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}
+            await client.send(chunk(b"data: %b\n\n" % json.dumps(event).encode()))
+            self.sent += len(content)
+        await client.send(chunk(b"data: [DONE]\n\n") + chunk(b""))
+        await client.hangup()
 
     @staticmethod
     def _pieces() -> Iterator[str]:
