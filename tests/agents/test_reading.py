@@ -128,6 +128,7 @@ def toml(table: dict[str, Any]) -> str:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=st.dictionaries(TOPS, ENTRIES | ANYTHING, max_size=5), keys=st.booleans())
 @example(document={"models": {"x": {"provider": ["x"]}}}, keys=False)
+@example(document={"providers": {"openai": {"x": "sk-secret-0123456789", "y": ["sk-secret-0123456789"]}}}, keys=False)
 def test_arbitrary_values_lose_no_provider_and_no_setting(
     name: str, document: dict[str, Any], keys: bool, tmp_path: Path
 ):

@@ -19,7 +19,7 @@ from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 from modelbay.credentials.approval import references_in
 from modelbay.credentials.credential import key_names
-from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, named_secret, secret_header, secret_variable
+from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, named_secret, secret_header, secret_variable, shaped_secret
 from modelbay.storage.paths import environment, expanded
 
 TYPES = {"kimi", "anthropic", "openai", "openai_responses", "google-genai", "vertexai"}
@@ -133,6 +133,8 @@ def _without_secrets(merged: MergedConfig, path: Keys) -> Any:
     if isinstance(value, list) and references_in(value):
         merged.unsupported(*path, why="modelbay would read a text in this list as a reference")
         return None
+    if isinstance(value, list) and any(map(shaped_secret, map(str, value))) and not merged.secret(*path):
+        return None
     if isinstance(value, str) and (REFERENCE.search(value) or misspelled_reference(value)):
         merged.unsupported(*path, why=LIKE_REFERENCE)
         return None
@@ -153,7 +155,9 @@ def _is_secret(path: Keys, value: str) -> bool:
         return secret_header(name, value)
     if inside == "env":
         return secret_variable(name, value)
-    return name in ("api_key", "apiKey") or (keys.known(path) is not True and named_secret(name))
+    return name in ("api_key", "apiKey") or (
+        keys.known(path) is not True and (named_secret(name) or shaped_secret(value))
+    )
 
 
 def _model(
