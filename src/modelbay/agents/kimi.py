@@ -19,7 +19,15 @@ from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 from modelbay.credentials.approval import references_in
 from modelbay.credentials.credential import key_names
-from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, named_secret, secret_header, secret_variable, shaped_secret
+from modelbay.secrecy import (
+    REFERENCE,
+    bare_url,
+    misspelled_reference,
+    named_secret,
+    secret_header,
+    secret_variable,
+    shaped_secret,
+)
 from modelbay.storage.paths import environment, expanded
 
 TYPES = {"kimi", "anthropic", "openai", "openai_responses", "google-genai", "vertexai"}
