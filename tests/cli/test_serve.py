@@ -96,14 +96,27 @@ def test_the_log_can_be_json(home: Command) -> None:
     assert (asked["client"], asked["status"], asked["model"], asked["provider"]) == ("app", 200, "m", "p")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
+SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
+
+
+@SIGNALS
 def test_it_leaves_no_record_for_launches_behind(home: Command, number: int, code: int) -> None:
-    running, _ = started(home)
+    running, url = started(home)
+    with urlopen(f"{url}/health", timeout=60) as response:  # answered when the server runs
+        assert response.status == 200
     records = home.home / "launches"
-    while not list(records.glob("*.gateway")):
-        assert running.poll() is None
+    assert list(records.glob("*.gateway"))
     assert ended(running, number)[0] == code
     assert not list(records.glob("*.gateway"))
+
+
+@SIGNALS
+def test_a_signal_before_it_serves_ends_it(home: Command, number: int, code: int) -> None:
+    running, _ = started(home)
+    records = home.home / "launches"
+    while not (records.is_dir() and any(records.iterdir())):
+        assert running.poll() is None
+    assert ended(running, number)[0] == code
 
 
 def test_it_says_how_to_connect_a_provider_if_there_is_none(home: Command) -> None:

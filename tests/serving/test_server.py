@@ -136,6 +136,38 @@ def test_a_drain_has_an_end() -> None:
         assert not rest(client).endswith(b"half")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_loop_begins_ends_the_server_as_at_any_time(number: int) -> None:
+    code = f"""
+import asyncio, signal
+from modelbay.serving.server import HttpServer, RequestHandler, listen
+class Handler(RequestHandler):
+    async def start(self):
+        print("started", flush=True)
+    async def answer(self, request):
+        pass
+    async def aclose(self):
+        print("closed", flush=True)
+class Left(BaseException):
+    pass
+def leave(number, frame):
+    raise Left
+signal.signal({number}, leave)
+server = HttpServer(Handler(), listen("127.0.0.1", 0), drain=60)
+made = asyncio.new_event_loop
+def new_event_loop():
+    signal.raise_signal({number})
+    return made()
+server._server.config.get_loop_factory = lambda: new_event_loop
+try:
+    server.run()
+except Left:
+    print("left")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "started\nclosed\nleft\n", "")
+
+
 def test_sigterm_drains_a_server_in_the_foreground() -> None:
     code = """
 import sys, threading

@@ -8,8 +8,8 @@ import asyncio
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from functools import partial
 from time import monotonic
 from typing import TypeAlias
@@ -158,6 +158,17 @@ class _Server(uvicorn.Server):
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._stopping.set)
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's own handles signals from the time when its loop runs. An exception of another handler, raised while the
+        loop begins, would be lost in it."""
+        with super().capture_signals():
+            super().run(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Nothing: `run` did it."""
+        yield
 
     async def main_loop(self) -> None:
         """uvicorn's own would end a tick later: a program's tests may start and stop hundreds of servers."""
