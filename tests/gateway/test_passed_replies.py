@@ -129,3 +129,18 @@ async def test_a_reply_is_whole_however_it_arrives(
             status, fields, body = await answered(at.url, "openai_chat", "openai_chat")
     assert (status, body) == (200, USUAL)
     assert (fields["x-modelbay-attempts"], provider.requests) == (attempts, requests)
+
+
+async def test_a_call_that_cannot_be_made_is_reported_like_that_of_a_stream(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    header = 'custom_headers = {"X-A" = "a\\u0001b"}\n[models.openai_chat]'
+    config.write_text(config_text("http://127.0.0.1:1").replace("[models.openai_chat]", header))
+    found = []
+    with RunningGateway(config) as at:
+        for stream in (False, True):
+            async with RawClient(at.url) as client:
+                await client.send(post(*request("openai_chat", "openai_chat", stream=stream)))
+                response = await client.response()
+            found.append((response.status, response.headers.keys(), response.body))
+    assert found[0] == found[1]
+    assert b"X-A" in found[0][2]

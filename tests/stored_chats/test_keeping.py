@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing, closing
 from functools import partial
 from pathlib import Path
@@ -14,20 +14,10 @@ from modelbay.conversation import user
 from modelbay.errors import ModelbayError, StoreError
 from modelbay.events import PartDelta
 from modelbay.hub import Hub
-from modelbay.simulator import Simulator
 from modelbay.stored_chats import keeping
 from modelbay.stored_chats.keeping import Keep, Keeper
 from modelbay.stored_chats.store import Store
 from modelbay.stored_chats.stored_chat import StoredChat
-from tests.fault_config import KEY, hub_config
-
-
-@pytest.fixture
-async def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
-    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
-    with Simulator(key=KEY) as simulator:
-        async with Hub.open(hub_config(tmp_path, simulator.url)) as opened:
-            yield opened
 
 
 class Reports(list[str]):

@@ -1,8 +1,6 @@
 """A chat keeps a complete answer, the text of an interrupted one, and nothing if there was no answer."""
 
-from collections.abc import AsyncIterator
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 
@@ -11,17 +9,7 @@ from modelbay.errors import ModelbayError
 from modelbay.events import PartDelta
 from modelbay.hub import Hub
 from modelbay.routing.retry import Policy
-from modelbay.simulator import Simulator
 from modelbay.stored_chats.stored_chat import StoredChat
-from tests.fault_config import KEY, hub_config
-
-
-@pytest.fixture
-async def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hub]:
-    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
-    with Simulator(key=KEY) as simulator:
-        async with Hub.open(hub_config(tmp_path, simulator.url)) as opened:
-            yield opened
 
 
 async def asks(chat: StoredChat, hub: Hub, text: str) -> None:

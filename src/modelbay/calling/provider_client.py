@@ -269,7 +269,10 @@ class ProviderClient:
         endpoint, call = sending.endpoint, sending.call
         if endpoint.wants_token or self.recorder is not None or logs.LOG.isEnabledFor(DEBUG):
             return None
-        return self.transport().begin(_request(endpoint, call.encode(), call.headers))
+        try:
+            return self.transport().begin(_request(endpoint, call.encode(), call.headers))
+        except ModelbayError:
+            return None  # `response` reports it
 
     async def response(self, sending: Sending, begun: "DirectResponse | None" = None) -> "AnyResponse":
         """The response to one attempt of a call. `begun`: the result of `begin` for it.
