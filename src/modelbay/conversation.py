@@ -346,6 +346,17 @@ class OutputFormat(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Unknown fields of its protocol."""
 
 
+class UnknownValue(Struct):
+    """A value of a client's request that must not be lost, and that only its own protocol may have, if any."""
+
+    field: str
+    """The field on the wire, such as `response_format.type`."""
+    value: Json
+    """The value."""
+    known: tuple[str, ...]
+    """The values that can be translated."""
+
+
 class Reasoning(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Reasoning effort and visibility. `effort` is the provider's own value ("low" to "max", "none")."""
 
@@ -361,6 +372,11 @@ class Reasoning(Struct, omit_defaults=True, repr_omit_defaults=True):
     """"hidden", or the wire's value for what is shown: "summarized", "auto", "detailed"."""
     extra: Extra | None = None
     """Unknown fields of its protocol."""
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the reasoning must not be shown, by the word of any protocol."""
+        return self.visibility in ("hidden", "omitted", "none")
 
 
 class Settings(Struct, omit_defaults=True, repr_omit_defaults=True):
@@ -416,6 +432,12 @@ class Settings(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Parameter name of a setting, if its protocol has several: `{"max_output_tokens": "max_completion_tokens"}`."""
     extra: Extra = field(default_factory=dict)
     """Unknown top-level fields."""
+    unknown: list[UnknownValue] | None = None
+    """Values that are refused instead of translated. They are also in `extra` or in turns, for their own protocol."""
+
+    def keep_unknown(self, name: str, value: Json, *known: str) -> None:
+        """Note a value of the field `name` on the wire that other protocols cannot express; `known` are those that can be."""
+        self.unknown = [*(self.unknown or ()), UnknownValue(name, value, known)]
 
 
 class Conversation(Struct, omit_defaults=True, repr_omit_defaults=True):

@@ -190,6 +190,26 @@ async def test_an_error_has_the_headers_of_its_provider_and_of_the_gateway(
     assert {"request-id", "x-request-id"} & set(headers) or upstream == "google"
 
 
+@pytest.mark.parametrize(
+    ("client", "fields", "field"),
+    [
+        ("openai_chat", {"response_format": {"type": "xml"}}, "response_format.type"),
+        ("openai_responses", {"text": {"format": {"type": "xml"}}}, "text.format.type"),
+        ("anthropic", {"output_config": {"format": {"type": "xml"}}}, "output_config.format"),
+        ("google", {"generationConfig": {"responseMimeType": "text/xml"}}, "generationConfig.responseMimeType"),
+    ],
+)
+async def test_an_output_format_of_an_unknown_type_is_refused_in_the_client_s_words(
+    gateway: Running, client: str, fields: dict[str, Any], field: str
+) -> None:
+    path, body = request(client, "openai_chat" if client == "google" else "google")
+    status, _, data = await call(gateway[0].url, path, {**body, **fields})
+    assert status == 400
+    message = json.loads(data)["error"]["message"]
+    assert f"`{field}` is " in message
+    assert "use " in message
+
+
 @pytest.mark.parametrize("upstream", ["openai_chat", "anthropic"], ids=["passed", "translated"])
 async def test_a_strict_gateway_refuses_a_setting_that_would_be_dropped(tmp_path: Path, upstream: str) -> None:
     more = 'type = "openai"\ndialect = { unsupported = ["seed"] }'

@@ -25,6 +25,7 @@ from modelbay.conversation import (
     ToolResult,
     Turn,
     UnknownPart,
+    UnknownValue,
     user,
 )
 from modelbay.dialect import Dialect
@@ -94,6 +95,7 @@ EXAMPLES: dict[str, Callable[[], Conversation]] = {
     "cache_key": lambda: with_settings(cache_key="k1"),
     "cache": lambda: with_settings(cache={"type": "ephemeral"}),
     "state": lambda: with_settings(state={"store": True}),
+    "unknown": lambda: with_settings(unknown=[UnknownValue("response_format.type", "xml", ("text",))]),
     "extra": lambda: with_settings(extra={"extra": 1}),
     "name": lambda: with_parts(Text(text="Hi"), name="Ann"),
     "cache_marks": lambda: with_parts(Text(text="Hi", cache={"type": "ephemeral"}), Text(text="there")),
@@ -167,7 +169,7 @@ def test_every_row_speaks_of_every_protocol_and_has_an_example():
     assert EXAMPLES.keys() == TABLE.keys()
 
 
-FIELDS = {"state": "store", "tool_choice.native": "tool_choice"}
+FIELDS = {"state": "store", "tool_choice.native": "tool_choice", "unknown": "response_format.type"}
 """Settings that are refused by the name of their field."""
 
 

@@ -130,7 +130,8 @@ def test_every_recorded_request_arrives_is_reported_or_is_refused_by_name(source
                 try:
                     call = codec(target).render_request(conversation, MODEL, PLAIN)
                 except Unsupported as refusal:
-                    assert refusal.setting in {*TABLE, *(conversation.settings.state or {}), "tools"}
+                    unknown = [value.field for value in conversation.settings.unknown or ()]
+                    assert refusal.setting in {*TABLE, *(conversation.settings.state or {}), *unknown, "tools"}
                     assert refusal.setting in refusal.message or "tool" in refusal.message
                     table[f"refused: {refusal.setting}"] += 1
                     continue

@@ -3,6 +3,11 @@
 mapped: the protocol has a field for it. clamped: its range there is smaller. emulated: expressed in another way.
 dropped: tuning only; omitted with a warning. refused: part of the request's contract; rejected by name with a 400. A
 request in the provider's own protocol keeps all its settings.
+
+The same holds for a value that is not known, of a setting with a list of values: tuning (a service tier) is dropped, content
+(the type of a part or of a tool) too; anything else (an output format, a role, a kind of thinking) is refused by name
+(`Settings.unknown`), with the values that are known. A value of the right kind that a provider may know (a modality, a level
+of detail) is sent, and the provider decides.
 """
 
 from collections.abc import Callable
@@ -11,9 +16,10 @@ from operator import attrgetter
 
 from msgspec.structs import replace
 
-from modelbay.conversation import Conversation, Extra, OutputFormat, Settings
+from modelbay.conversation import Conversation, Extra, Json, OutputFormat, Protocol, Reasoning, Settings, UnknownValue
 from modelbay.errors import Unsupported
 from modelbay.events import Warned
+from modelbay.json_text import encode
 
 
 class Disposition(StrEnum):
@@ -54,12 +60,13 @@ TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
     "n":                   (R,   R,   R,   R),  # one choice per conversation
     "reasoning":           (M,   M,   M,   M),
     "modalities":          (M,   R,   R,   M),  # audio or images as output
-    "service_tier":        (M,   M,   D,   D),  # the tiers' names differ
+    "service_tier":        (M,   M,   D,   M),  # only tiers that the protocol has (_TIERS)
     "metadata":            (M,   M,   D,   D),
     "user":                (M,   M,   M,   D),
     "cache_key":           (M,   M,   D,   D),
     "cache":               (D,   D,   M,   D),
     "state":               (R,   R,   R,   R),
+    "unknown":             (R,   R,   R,   R),  # values that only the request's own protocol may have
     "extra":               (D,   D,   D,   D),
     # carried by turns and parts
     "name":                (M,   D,   D,   D),
@@ -128,6 +135,8 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
     settings = conversation.settings
     if conversation.protocol == protocol:
         return settings, []
+    if settings.unknown:
+        raise _refused_value(settings.unknown[0], protocol)
     settings = replace(settings)
     report: list[Warned] = []
     given = _fields(settings)
@@ -148,9 +157,13 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
         else:
             raise refused(setting, protocol)
     _narrow(settings, protocol, report)
+    if settings.service_tier is not None:
+        _narrow_tier(settings, conversation.protocol, protocol, report)
     for name in settings.extra:
         report.append(dropped(name, protocol))
     settings.extra, settings.spelling = {}, {}
+    if settings.reasoning is not None:
+        _name_unknown(settings.reasoning, protocol, report)
     _leave_extra(settings)
     settings.n = None
     return settings, report
@@ -184,6 +197,34 @@ def _narrow(settings: Settings, protocol: str, report: list[Warned]) -> None:
         settings.tools = [tool if tool.strict is None else replace(tool, strict=None) for tool in settings.tools]
 
 
+_TIERS = {"google": ("standard", "flex", "priority")}
+"""The tiers of a protocol, if all of its providers have the same (Gemini API: "Optimization", 2026-11)."""
+_SHARED_TIERS = ("flex", "priority")
+"""Tiers with one meaning in all protocols that have them."""
+_FOREIGN_TIERS = ("anthropic", "google")
+"""Protocols whose other tiers are not those of Chat Completions and Responses."""
+
+
+def _narrow_tier(settings: Settings, own: Protocol | None, protocol: str, report: list[Warned]) -> None:
+    """Drop a service tier that the protocol does not have: `standard_only` of Anthropic would be a 400 elsewhere."""
+    known = _SHARED_TIERS if own in _FOREIGN_TIERS else _TIERS.get(protocol)
+    if known is not None and settings.service_tier not in known:
+        report.append(dropped("service_tier", protocol, f"{protocol} has no tier `{settings.service_tier}`"))
+        settings.service_tier = None
+
+
+def _name_unknown(reasoning: Reasoning, protocol: str, report: list[Warned]) -> None:
+    """Warn about reasoning settings that only the request's own protocol has."""
+    if reasoning.visibility is not None and reasoning.visibility not in _VISIBILITIES:
+        report.append(dropped("reasoning.visibility", protocol, f"`{reasoning.visibility}` is unknown"))
+    report += [dropped(f"reasoning.{name}", protocol) for name in reasoning.extra or () if name not in _MAPPED_EXTRA]
+
+
+_MAPPED_EXTRA = ("type",)
+"""Fields in a reasoning's `extra` whose meaning another field has too: `thinking.type` "auto" of some vendors is `adaptive`."""
+_VISIBILITIES = ("hidden", "omitted", "none", "shown", "summarized", "auto", "concise", "detailed")
+
+
 def _any_json(form: OutputFormat | None) -> bool:
     """Whether the output must be JSON without a schema; `json_schema` without a schema counts too."""
     return form is not None and (form.kind == "json" or (form.kind == "json_schema" and type(form.schema) is not dict))
@@ -201,6 +242,24 @@ def refused(setting: str, protocol: str, why: str = "") -> Unsupported:
         setting=setting,
         hint=f"remove `{setting}`, or use a provider whose protocol supports it",
     )
+
+
+def _refused_value(unknown: UnknownValue, protocol: str) -> Unsupported:
+    """The error for a value that only the request's own protocol may have."""
+    return Unsupported(
+        f"`{unknown.field}` is {_brief(unknown.value)}, which cannot be expressed in {protocol}",
+        setting=unknown.field,
+        hint=f"use {', '.join(unknown.known)}, or a provider whose protocol is that of the request",
+    )
+
+
+def _brief(value: Json) -> str:
+    text = encode(value).decode(errors="replace")
+    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}…"
+
+
+_BRIEF = 80
+"""Maximum characters of a value in a message."""
 
 
 def refused_state(state: Extra, protocol: str) -> Unsupported:

@@ -302,7 +302,7 @@ def _add_thinking(answer: SimulatedReply, conversation: Conversation, reading: R
     if "SIM_REDACT" in reading.prompt and traits.redacted:
         answer.parts.insert(0, Thinking(native=traits.redacted))
         answer.unseen = tokens(text)
-    elif traits.shows(reasoning.visibility):
+    elif traits.shows(reasoning):
         answer.parts.insert(0, Thinking(texts=[text], native=traits.thinking_native, summary=traits.summary))
     else:
         answer.unseen = tokens(text)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from modelbay.conversation import Extra
+from modelbay.conversation import Extra, Reasoning
 
 Signed = Literal["thinking", "calls", "nothing"]
 
@@ -46,9 +46,9 @@ class ProtocolTraits(Struct, frozen=True):
         """Whether a request asks for the reasoning state in its extra fields."""
         return self.state_asked is None or self.state_asked[1] in (extra.get(self.state_asked[0]) or ())
 
-    def shows(self, visibility: str | None) -> bool:
+    def shows(self, reasoning: Reasoning) -> bool:
         """Whether thinking is visible with this setting of a request."""
-        return self.shown if visibility is None else visibility not in ("hidden", "omitted", "none")
+        return self.shown if reasoning.visibility is None else not reasoning.hidden
 
 
 TRAITS = {

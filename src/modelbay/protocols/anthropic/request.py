@@ -52,6 +52,7 @@ ATTRIBUTION = "x-anthropic-billing-header"
 conversation. Anthropic takes the block out of the prompt if it is the first one. For other providers it would change the
 beginning of the prompt with each conversation, and make their prompt caches useless. It has this name among unknown settings."""
 _STATE = ("thread",)
+_THINKING = ("enabled", "disabled", "adaptive")
 _TAKEN = frozenset(
     (*_SAME.values(), *_STATE, "model", "messages", "system", "stream", "tools", "tool_choice", "thinking",
      "output_config", "output_format", "metadata")
@@ -78,8 +79,11 @@ def parse_request(call: Call) -> Conversation:
     system = body.get("system")
     if type(system) is list and system and str(system[0].get("text")).startswith(ATTRIBUTION):
         settings.extra[ATTRIBUTION], system = system[0], system[1:]
+    turns = [parse_message(message) for message in body["messages"]]
+    for role in {turn.native for turn in turns if turn.native is not None}:
+        settings.keep_unknown("role", role, "user", "assistant", "system")
     return Conversation(
-        turns=[*parse_system(system), *[parse_message(message) for message in body["messages"]]],
+        turns=[*parse_system(system), *turns],
         settings=settings,
         protocol=NAME,
         model=body.get("model"),
@@ -137,23 +141,31 @@ def _parse_choice(choice: dict[str, Any]) -> ToolChoice:
 
 def _parse_output(body: dict[str, Json], settings: Settings) -> None:
     """`thinking` and `output_config`: reasoning settings and output format."""
-    config = body.get("output_config") or {}
+    config = dict(body.get("output_config") or {})
     reasoning = Reasoning(effort=config.get("effort"))
     if isinstance(thinking := body.get("thinking"), dict):
         kind = thinking.get("type")
         reasoning.enabled, reasoning.adaptive = kind != "disabled", kind == "adaptive"
         reasoning.budget, reasoning.visibility = thinking.get("budget_tokens"), thinking.get("display")
-        reasoning.extra = without(thinking, "type", "budget_tokens", "display")
+        reasoning.extra = without(thinking, "budget_tokens", "display", *(("type",) if kind in _THINKING else ()))
+        if kind is not None and kind not in _THINKING:
+            settings.keep_unknown("thinking.type", kind, *_THINKING)
     if thinking is not None or reasoning.effort is not None:
         settings.reasoning = reasoning
-    form = config.get("format")
+    field, form = "output_config.format", config.pop("format", None)
     if form is None and body.get("output_format") is not None:  # its name during the beta
-        form = body["output_format"]
+        field, form = "output_format", body["output_format"]
         settings.spelling["output_format"] = "output_format"
-    if isinstance(form, dict) and form.get("type") == "json_schema":
+    if form is not None and form.get("type") == "json_schema":
         extra = without(form, "type", "schema")
         settings.output_format = OutputFormat("json_schema", schema=form.get("schema"), extra=extra)
-    if rest := without(config, "effort", "format"):
+    elif form is not None:
+        settings.keep_unknown(field, form, '{"type": "json_schema", "schema": {…}}')
+        if field == "output_format":
+            settings.extra["output_format"] = form
+        else:
+            config["format"] = form
+    if rest := without(config, "effort"):
         settings.extra["output_config"] = rest
 
 

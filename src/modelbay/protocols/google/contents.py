@@ -49,6 +49,8 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "system": "system",
 }
+KNOWN_ROLES = frozenset((None, "", *_ROLES))
+"""Values of `native` of a turn from `contents`."""
 
 Item = dict[str, Any]
 

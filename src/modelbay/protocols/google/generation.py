@@ -8,7 +8,7 @@ from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.dispositions import refused
-from modelbay.protocols.efforts import nearest
+from modelbay.protocols.efforts import LEVELS, nearest
 from modelbay.protocols.google.case import Fields, camel, written
 from modelbay.protocols.google.parts import NAME
 from modelbay.protocols.schema import json_schema
@@ -33,7 +33,10 @@ _SAME: dict[str, tuple[str, type | UnionType]] = {
     "top_logprobs": ("logprobs", int),
 }
 """Settings that are a field with the same value, and its type. Other values are passed on, for Google to reject."""
+_SCHEMAS = ("responseJsonSchema", "responseSchema")
 _STOPS = 5
+_DEFAULT_LEVEL = "THINKING_LEVEL_UNSPECIFIED"
+_DEFAULT_KIND = "MODALITY_UNSPECIFIED"
 _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576}
 """Google's own table for `reasoning_effort`. 24,576 is the maximum that every model with budgets accepts."""
 
@@ -58,7 +61,7 @@ def parse_generation(value: Json, settings: Settings) -> None:
     if isinstance(rest.get("thinkingConfig"), dict):
         _parse_thinking(rest.pop("thinkingConfig"), settings)
     kinds = rest.get("responseModalities")
-    if isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds):
+    if isinstance(kinds, list) and all(isinstance(kind, str) and kind != _DEFAULT_KIND for kind in kinds):
         del rest["responseModalities"]
         settings.modalities = [kind.lower() for kind in kinds]
         if any(kind != kind.upper() for kind in kinds):
@@ -68,8 +71,11 @@ def parse_generation(value: Json, settings: Settings) -> None:
 
 def _parse_format(rest: Fields, settings: Settings) -> None:
     """Take the output format out of the remaining config."""
+    for name in _SCHEMAS:
+        if not isinstance(rest.get(name), dict | None):
+            settings.keep_unknown(PLACE + name, rest[name], "a schema")
     media_type = rest.get("responseMimeType")
-    field = next((name for name in ("responseJsonSchema", "responseSchema") if isinstance(rest.get(name), dict)), None)
+    field = next((name for name in _SCHEMAS if isinstance(rest.get(name), dict)), None)
     if field is not None and media_type in (None, _JSON):
         said = rest.pop(field)
         schema = json_schema(said) if field == "responseSchema" else said
@@ -79,7 +85,10 @@ def _parse_format(rest: Fields, settings: Settings) -> None:
         form = OutputFormat("json")
     elif media_type == "text/plain" and field is None:
         form = OutputFormat("text")
-    else:  # none, or text/x.enum, which no other protocol has
+    else:
+        if media_type is not None:  # such as text/x.enum, which other protocols do not have
+            known = ("text/plain", _JSON) if field is None else (_JSON,)
+            settings.keep_unknown(f"{PLACE}responseMimeType", media_type, *known)
         return
     rest.pop("responseMimeType", None)
     settings.output_format = form
@@ -91,7 +100,10 @@ def _parse_thinking(value: Fields, settings: Settings) -> None:
         settings.spelling[_THINKING + name] = name
     rest = {name: item for name, item in config.items() if item is not None}
     reasoning = Reasoning()
-    if isinstance(rest.get("thinkingLevel"), str):
+    level = rest.get("thinkingLevel")
+    if level is not None and not isinstance(level, str):
+        settings.keep_unknown(f"{_THINKING}thinkingLevel", level, *LEVELS)
+    elif level is not None and level != _DEFAULT_LEVEL:
         settings.spelling["reasoning"] = rest.pop("thinkingLevel")
         reasoning.effort, reasoning.enabled = settings.spelling["reasoning"].lower(), True
     if type(rest.get("thinkingBudget")) is int:
@@ -183,7 +195,7 @@ def _map_thinking(reasoning: Reasoning, model: Model, report: list[Warned]) -> F
         config["thinkingBudget"] = reasoning.budget
     elif reasoning.effort in _BUDGETS:
         config["thinkingBudget"] = _BUDGETS[reasoning.effort]
-    if reasoning.visibility != "hidden":
+    if not reasoning.hidden:
         config["includeThoughts"] = True
     return config
 

@@ -10,7 +10,7 @@ from modelbay.model import Model
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.google.case import camel, written
-from modelbay.protocols.google.contents import SYSTEM, parse_contents, parse_system, render_contents
+from modelbay.protocols.google.contents import KNOWN_ROLES, SYSTEM, parse_contents, parse_system, render_contents
 from modelbay.protocols.google.generation import parse_generation, render_generation
 from modelbay.protocols.google.parts import NAME, string
 from modelbay.protocols.google.pass_rules import PASS
@@ -45,6 +45,8 @@ def parse_request(call: Call) -> Conversation:
     if empty := [name for name in ("generationConfig", "toolConfig") if body.get(name) == {}]:
         settings.spelling[_EMPTY] = " ".join(empty)
     turns = parse_contents(body["contents"])
+    for role in {turn.native for turn in turns} - KNOWN_ROLES:
+        settings.keep_unknown("role", role, "user", "model")
     if (system := parse_system(body.get(SYSTEM))) is not None:
         turns.insert(0, system)
     parse_tools(body.get("tools"), settings)

@@ -18,6 +18,7 @@ ENTRY = "entry."
 SCHEMA = "schema."
 """The field of a schema, and the schema itself if it was spelled differently from JSON Schema."""
 _MODES = {"AUTO": "auto", "ANY": "required", "NONE": "none", "VALIDATED": "auto"}
+_DEFAULT_MODE = "MODE_UNSPECIFIED"
 _CONFIG = "toolConfig."
 _CALLING = "toolConfig.functionCallingConfig."
 
@@ -102,6 +103,8 @@ def parse_tool_config(value: Json, settings: Settings) -> None:
     if not isinstance(mode, str | None) or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise Unsupported("`functionCallingConfig` must have a mode and a list of names", setting="tool_choice")
     choice = ToolChoice(_MODES.get((mode or "").upper()))  # type: ignore[arg-type]
+    if mode and choice.mode is None and mode.upper() != _DEFAULT_MODE:
+        settings.keep_unknown(_CALLING + "mode", mode, *_MODES)
     if names and choice.mode == "required" and len(names) == 1:
         choice.mode = "tool"
     elif names and choice.mode != "none":

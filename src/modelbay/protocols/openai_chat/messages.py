@@ -52,6 +52,8 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
+KNOWN_ROLES = frozenset((None, *_ROLES))
+"""Values of `native` of a turn from a message."""
 _RARE = frozenset((Media, Refusal))
 """Parts of an assistant that are not only content."""
 

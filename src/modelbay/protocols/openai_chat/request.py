@@ -20,7 +20,7 @@ from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.efforts import of_budget
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.openai_chat.body import ChatBody
-from modelbay.protocols.openai_chat.messages import parse_message, render_messages
+from modelbay.protocols.openai_chat.messages import KNOWN_ROLES, parse_message, render_messages
 from modelbay.protocols.openai_chat.parts import NAME
 from modelbay.protocols.openai_chat.pass_rules import PASS
 from modelbay.protocols.openai_chat.tools import parse_tools, render_tools
@@ -54,6 +54,8 @@ _SPELLED = {
     "user": ("user", "safety_identifier"),
 }
 """Settings with several names, the preferred one first."""
+_FORMATS = ("text", "json_object", "json_schema")
+_THINKING = ("enabled", "disabled", "adaptive")
 _TAKEN = frozenset(
     (
         *_SAME.values(), *(name for names in _SPELLED.values() for name in names),
@@ -86,8 +88,11 @@ def parse_request(call: Call) -> Conversation:
     options = body.get("stream_options") or {}
     if rest := without(options, "include_usage"):
         settings.extra["stream_options"] = rest
+    turns = [parse_message(message) for message in body["messages"]]
+    for role in {turn.native for turn in turns} - KNOWN_ROLES:
+        settings.keep_unknown("role", role, "system", "developer", "user", "assistant", "tool")
     return Conversation(
-        turns=[parse_message(message) for message in body["messages"]],
+        turns=turns,
         settings=settings,
         protocol=NAME,
         model=body.get("model"),
@@ -117,6 +122,10 @@ def _parse_format(value: Json, settings: Settings) -> None:
         settings.output_format = OutputFormat("text")
     else:
         settings.extra["response_format"] = value
+        if kind is None or kind in _FORMATS:
+            settings.keep_unknown("response_format", value, *_FORMATS)
+        else:
+            settings.keep_unknown("response_format.type", kind, *_FORMATS)
 
 
 def _parse_reasoning(body: dict[str, Json], settings: Settings) -> None:
@@ -135,10 +144,15 @@ def _parse_reasoning(body: dict[str, Json], settings: Settings) -> None:
     if isinstance(thinking := body.get("thinking"), dict):
         found.append("thinking")
         kind = thinking.get("type")
-        reasoning.enabled, reasoning.adaptive = None if kind is None else kind != "disabled", kind == "adaptive"
+        reasoning.enabled, reasoning.adaptive = (
+            None if kind is None else kind != "disabled",
+            kind in ("adaptive", "auto"),
+        )
         reasoning.effort = thinking.get("effort") or reasoning.effort
         reasoning.budget = thinking.get("budget_tokens")
-        reasoning.extra = without(thinking, "effort", "budget_tokens", "type")
+        reasoning.extra = without(thinking, "effort", "budget_tokens", *(("type",) if kind in _THINKING else ()))
+        if kind not in (None, "auto", *_THINKING):
+            settings.keep_unknown("thinking.type", kind, *_THINKING)
         if thinking.get("effort"):
             found[-1] = "thinking.effort"
     if body.get("enable_thinking") is not None or body.get("thinking_budget") is not None:
@@ -231,7 +245,7 @@ def _render_reasoning(
                 effort = dialect.efforts.get(reasoning.effort or "", reasoning.effort)
                 options = {"enabled": reasoning.enabled, "effort": effort, "max_tokens": reasoning.budget}
                 if reasoning.visibility is not None:
-                    options["exclude"] = reasoning.visibility == "hidden"
+                    options["exclude"] = reasoning.hidden
                 body["reasoning"] = {k: v for k, v in options.items() if v is not None} | extra
             case "thinking" | "thinking.effort":
                 kind = "disabled" if off else "adaptive" if reasoning.adaptive else "enabled"

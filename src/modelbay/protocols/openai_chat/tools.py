@@ -8,6 +8,8 @@ from modelbay.protocols.shapes import mapping, objects, without, word
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
+_ALLOWED_MODES = ("auto", "required")
+
 
 def parse_tools(body: dict[str, Json], settings: Settings) -> None:
     tools = body.get("tools")
@@ -34,6 +36,8 @@ def parse_tools(body: dict[str, Json], settings: Settings) -> None:
             tools_of = [mapping(tool.get(str(tool.get("type")))) or tool for tool in objects(body_of.get("tools"))]
             chosen.mode, chosen.extra = "allowed", {"tool_choice": choice}
             chosen.required = body_of.get("mode") == "required"
+            if body_of.get("mode") not in (None, *_ALLOWED_MODES):
+                settings.keep_unknown("tool_choice.mode", body_of["mode"], *_ALLOWED_MODES)
             chosen.names = [word(tool.get("name")) or "" for tool in tools_of]
         else:
             name = word(body_of.get("name"))

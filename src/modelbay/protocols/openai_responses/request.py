@@ -77,6 +77,8 @@ _LOGPROBS = "message.output_text.logprobs"
 _LEAST_TOKENS = 16
 """OpenAI rejects a smaller `max_output_tokens`; clients of other protocols request 1 to test a key."""
 _CHOICES = ("auto", "none", "required")
+_ALLOWED_MODES = ("auto", "required")
+_FORMATS = ("text", "json_object", "json_schema")
 
 
 # --- parsing
@@ -101,6 +103,9 @@ def parse_request(call: Call) -> Conversation:
     turns = parse_input(body.get("input"))
     if body.get("instructions") is not None:
         turns.insert(0, Turn("system", [Text(text=body["instructions"], native=STRING)], native=INSTRUCTIONS))
+    for turn in turns:
+        if turn.extra is not None and "role" in turn.extra:
+            settings.keep_unknown("role", turn.extra["role"], "system", "developer", "user", "assistant")
     turns, references = resolve(turns)
     _parse_state(body, references, settings)
     _parse_tools(body, settings)
@@ -136,6 +141,8 @@ def _parse_tools(body: dict[str, Json], settings: Settings) -> None:
     elif isinstance(choice, dict) and choice.get("type") == "allowed_tools":
         chosen.mode, chosen.extra = "allowed", {"tool_choice": choice}
         chosen.required = choice.get("mode") == "required"
+        if choice.get("mode") not in (None, *_ALLOWED_MODES):
+            settings.keep_unknown("tool_choice.mode", choice["mode"], *_ALLOWED_MODES)
         _parse_names(chosen, objects(choice.get("tools")))
     elif isinstance(choice, dict):
         chosen.mode = "tool"
@@ -173,15 +180,22 @@ def _parse_text(text: Json, settings: Settings) -> None:
         settings.output_format = OutputFormat("json" if kind == "json_object" else "text", extra=extra)
     elif form is not None:
         rest["format"] = form
+        if kind is None:
+            settings.keep_unknown("text.format", form, *_FORMATS)
+        else:
+            settings.keep_unknown("text.format.type", kind, *_FORMATS)
     if rest or form is None:
         settings.extra["text"] = rest
 
 
 def _parse_reasoning(options: Json, settings: Settings) -> None:
     if isinstance(options, dict):
+        for name in ("effort", "summary"):
+            if not isinstance(options.get(name), str | None):
+                raise Unsupported(f"`reasoning.{name}` must be a string", setting=f"reasoning.{name}")
         settings.reasoning = Reasoning(
-            effort=word(options.get("effort")),
-            visibility=word(options.get("summary")),
+            effort=options.get("effort"),
+            visibility=options.get("summary"),
             extra=without(options, "effort", "summary"),
         )
 
@@ -269,7 +283,7 @@ def _render_reasoning(reasoning: Reasoning, model: Model, report: list[Warned]) 
     if effort is None and reasoning.budget is not None and not reasoning.adaptive:
         effort = of_budget(reasoning.budget, model, report)
     shown = reasoning.visibility
-    summary = shown if shown in ("auto", "concise", "detailed") else None if shown == "hidden" else "auto"
+    summary = shown if shown in ("auto", "concise", "detailed") else None if reasoning.hidden else "auto"
     return _said(effort=effort, summary=summary)
 
 
