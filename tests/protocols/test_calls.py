@@ -12,7 +12,7 @@ from modelbay.conversation import Conversation, ToolCall
 from modelbay.dialect import PLAIN
 from modelbay.errors import IncompleteReply, MalformedReply
 from modelbay.events import PartDelta, PartEnded, Reply, collect
-from modelbay.protocols.arguments import Arguments, is_cut
+from modelbay.protocols.arguments import Arguments, is_cut, normal
 from modelbay.protocols.codec import NAMES, codec
 from tests.protocols import reading
 from tests.protocols.openai_chat.chunks import call, chunk, read
@@ -63,8 +63,19 @@ def joined(*fragments: Any) -> str:
         (("[1", ",2]"), "[1,2]"),
         (("12", "3"), "123"),
         (('{"a":1}', '{"a":2}'), '{"a":1}{"a":2}'),  # two values: not silently one of them
-        (('{"a":1}', "</tool>"), '{"a":1}</tool>'),
+        (('{"a":1}', "</tool>"), '{"a":1}'),  # the end of a chat template
+        (('{"a":1}}',), '{"a":1}'),
+        (('{"a":1}', "}", "\n```"), '{"a":1}'),
         (('{"city":"Be',), '{"city":"Be'),
+        (("null",), ""),
+        (('""',), ""),
+        (('"{}"',), "{}"),
+        (('"Bern"',), '"Bern"'),
+        (('"{\\"city',), '"{\\"city'),
+        (('{"a":', '{"a":1}}'), '{"a":{"a":1}}'),  # an object inside, not the beginning again
+        (('{"a":[', '{"a":[]}]}'), '{"a":[{"a":[]}]}'),
+        (('{"a":"x\ny"}',), '{"a":"x\\ny"}'),
+        (("{\n", '"a": "\t', '\\"\x01"\n}'), '{\n"a": "\\t\\"\\u0001"\n}'),
     ],
 )
 def test_arguments_in_every_cut(fragments: tuple[Any, ...], expected: str) -> None:
@@ -95,6 +106,38 @@ def test_any_split_gives_the_same_arguments(
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":") if compact else None)
     fragments = (["{}"] if empty_first else []) + cut(text, draw) + (cut(text, draw) if twice else [])
     assert joined(*fragments) == text
+
+
+@given(json_objects, st.data())
+def test_fragments_that_each_repeat_all_before_them_give_the_arguments_once(
+    value: dict[str, Any], draw: st.DataObject
+) -> None:
+    text = json.dumps(value)
+    places = [1, *sorted(draw.draw(st.sets(st.integers(2, len(text)), max_size=6))), len(text)]
+    assert joined(*[text[:end] for end in places]) == text
+
+
+@given(json_objects, st.data())
+def test_any_split_of_an_object_encoded_twice_gives_the_object(value: dict[str, Any], draw: st.DataObject) -> None:
+    text = json.dumps(value)
+    assert joined(*cut(json.dumps(text), draw)) == text
+    assert normal(json.dumps(text)) == text
+
+
+texts = st.text('ab {}[]:,"\\\n\t\0\x1f', max_size=9)
+
+
+@given(st.dictionaries(texts, texts, min_size=1), st.data())
+def test_any_split_with_control_characters_in_strings_is_valid(value: dict[str, str], draw: st.DataObject) -> None:
+    escaped = {text: text.replace("\\", "\\\\").replace('"', '\\"') for item in value.items() for text in item}
+    raw = ",\n".join(f'"{escaped[name]}":\t"{escaped[text]}"' for name, text in value.items())
+    assert json.loads(joined(*cut(f"{{{raw}}}", draw))) == value
+
+
+@given(json_objects, st.booleans())
+def test_usual_arguments_are_not_changed(value: dict[str, Any], compact: bool) -> None:
+    text = json.dumps(value, separators=(",", ":") if compact else None)
+    assert normal(text) == text
 
 
 names = st.text("abcdef_", min_size=2, max_size=12)
@@ -142,6 +185,21 @@ def test_any_split_of_a_call_gives_the_same_call(
         # two calls named before their arguments come
         ([call("", index=0, id="a", name="f"), call("", index=1, id="b", name="g"), call(BERN, index=1), call("{}", index=0)],
          [("a", "f", "{}"), ("b", "g", BERN)]),
+        # no IDs, and one index for all calls
+        ([call(BERN, index=0, name="f"), call("{}", index=0, name="g")], [(None, "f", BERN), (None, "g", "{}")]),
+        ([call("{}", index=0, name="f"), call(BERN, index=0, name="g")], [(None, "f", "{}"), (None, "g", BERN)]),
+        ([call(BERN, index=0, name="f"), call('{"city":"Rome"}', index=0, name="f")],
+         [(None, "f", BERN), (None, "f", '{"city":"Rome"}')]),
+        # one ID for two calls
+        ([call(BERN, id="a", name="f"), call("{}", id="a", name="g")], [("a", "f", BERN), ("a", "g", "{}")]),
+        # fragments with the ID of their call, without an index or with the same one
+        ([call("", id="a", name="f"), call("", id="b", name="g"), call('{"city"', id="a"), call("{", id="b"),
+          call(':"Bern"}', id="a"), call("}", id="b")], [("a", "f", BERN), ("b", "g", "{}")]),
+        ([call("", index=0, id="a", name="f"), call("", index=0, id="b", name="g"), call(BERN, index=0, id="a"),
+          call("{}", index=0, id="b")], [("a", "f", BERN), ("b", "g", "{}")]),
+        # the form of Responses
+        ([{"tool_calls": [{"index": 0, "id": "a", "name": "f", "arguments": BERN}]}], [("a", "f", BERN)]),
+        ([{"tool_calls": [{"name": "f", "arguments": BERN}]}], [(None, "f", BERN)]),
         # a call without arguments before a text
         ([call("", index=0, id="a", name="f"), {"content": "Wait"}], [("a", "f", "")]),
     ],
@@ -178,7 +236,7 @@ def anthropic(*fragments: Any, start: Any = None, reason: str = "tool_use") -> R
     [
         (('{"city"', ':"Bern"}'), None), (("{}", BERN), None), ((BERN, BERN), None), (({"city": "Bern"},), None),
         ((), {"city": "Bern"}),
-        ((BERN,), {"city": "Bern"}), (("{}",), {"city": "Bern"}),
+        ((BERN,), {"city": "Bern"}), (("{}",), {"city": "Bern"}), ((), BERN), ((json.dumps(BERN),), None),
     ],
 )  # fmt: skip
 def test_anthropic_inputs_in_every_cut(fragments: tuple[Any, ...], start: Any) -> None:
@@ -207,7 +265,8 @@ def responses(*fragments: Any, done: Any = None, item: Any = BERN, status: str =
     [
         (('{"city"', ':"Bern"}'), BERN, BERN), ((), BERN, BERN), ((), None, BERN), (("{}",), BERN, BERN),
         (("{}", BERN), BERN, BERN), ((BERN,), "{}", ""), ((BERN,), '{"city": "Bern"}', BERN), ((BERN, BERN), None, BERN),
-        (({"city": "Bern"},), None, BERN), ((), {"city": "Bern"}, {"city": "Bern"}),
+        (({"city": "Bern"},), None, BERN), ((), {"city": "Bern"}, {"city": "Bern"}), ((json.dumps(BERN),), None, BERN),
+        ((), None, json.dumps(BERN)),
     ],
 )  # fmt: skip
 def test_responses_arguments_in_every_cut(fragments: tuple[Any, ...], done: Any, item: Any) -> None:

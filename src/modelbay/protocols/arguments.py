@@ -1,8 +1,10 @@
 """The streamed arguments of a tool call.
 
 They arrive as fragments of JSON text or as objects. Some providers send `{}` first and the real arguments after it
-(Bedrock behind gateways), or all of them again at the end. Text that was passed on cannot be taken back, so text is
-held while what follows may change its meaning: an empty object at the beginning, and anything after a complete value.
+(Bedrock behind gateways), all of them again at the end, or all of them so far in every fragment (Baidu). Some models encode
+the object as a JSON string (Granite), write line breaks inside strings, or end with a bracket or tag too many. Text that was
+passed on cannot be taken back, so text is held while what follows may change its meaning: an empty object or a string at the
+beginning, and anything after a complete value.
 """
 
 import re
@@ -14,6 +16,8 @@ from modelbay.json_text import decode, encode, values
 
 _OUTSIDE = re.compile(r'["{}\[\]]')
 _INSIDE = re.compile(r'["\\]')
+_CONTROL = re.compile("[\x00-\x1f]")
+_MARKS = re.compile('["\\\\\x00-\x1f]')
 _NO_ARGUMENTS = ("{}", "null", '""')
 _MAYBE_NONE = {word[:length] for word in _NO_ARGUMENTS for length in range(len(word) + 1)}
 
@@ -25,6 +29,16 @@ def is_cut(call: ToolCall) -> bool:
     scan = _Scan()
     scan.feed(call.arguments)
     return scan.open
+
+
+def normal(arguments: str) -> str:
+    """Complete arguments without the oddities that streams have too."""
+    if arguments[:1] == "{" and arguments[-1:] == "}" and not _CONTROL.search(arguments):
+        scan = _Scan()
+        if scan.feed(arguments) == len(arguments):
+            return arguments
+    once = Arguments()
+    return once.feed(arguments) + once.close()
 
 
 class _Scan:
@@ -40,6 +54,25 @@ class _Scan:
     @property
     def open(self) -> bool:
         return self._depth > 0 or self._in_string
+
+    @property
+    def in_string(self) -> bool:
+        return self._in_string
+
+    def escaped(self, text: str) -> str:
+        """The text that follows, with JSON escapes for control characters in strings, which JSON forbids."""
+        out: list[str] = []
+        start, at, inside = 0, int(self._escaped), self._in_string
+        while (found := _MARKS.search(text, at)) is not None:
+            mark, at = found.group(), found.end()
+            if mark == '"':
+                inside = not inside
+            elif mark == "\\":
+                at += 1
+            elif inside:
+                out += [text[start : found.start()], encode(mark).decode()[1:-1]]
+                start = at
+        return "".join([*out, text[start:]])
 
     def feed(self, text: str) -> int:
         """Position in `text` at which the value ends; -1 if it continues."""
@@ -63,7 +96,7 @@ class _Scan:
 class Arguments:
     """The arguments of a call. Every method returns the text that can be passed on."""
 
-    __slots__ = ("_held", "_object", "_parts", "_rest", "_scan", "_whole")
+    __slots__ = ("_cumulative", "_held", "_object", "_parts", "_rest", "_scan", "_whole")
 
     def __init__(self) -> None:
         self._scan = _Scan()
@@ -77,6 +110,15 @@ class Arguments:
         """The complete value; "" while it is held."""
         self._rest: list[str] = []
         """Text after the value."""
+        self._cumulative = False
+        """Whether a fragment has repeated all text before it."""
+
+    def repeats(self, fragment: Json) -> bool:
+        """Whether a fragment only repeats the complete value, or continues an empty one."""
+        if not self._whole:
+            return self._whole == ""
+        text = fragment if isinstance(fragment, str) else encode(fragment).decode()
+        return _repeats(self._whole, text)
 
     @property
     def cut(self) -> bool:
@@ -103,6 +145,9 @@ class Arguments:
             return ""
         if self._whole == "" and text.strip():  # real arguments after an empty object
             self._held, self._whole, self._scan = "", None, _Scan()
+        text = self._unrepeated(text)
+        if _CONTROL.search(text):
+            text = self._scan.escaped(text)
         if not self._parts:
             return self._begin(text)
         end = self._scan.feed(text)
@@ -111,11 +156,33 @@ class Arguments:
             return text
         return self._complete(text, end)
 
+    def _unrepeated(self, text: str) -> str:
+        """A fragment without the text before it, if it repeats all of that.
+
+        It does so if the other reading is invalid: an object can follow a colon, but not a text in quotes.
+        """
+        if text[:1] != "{" or self._whole is not None:
+            return text
+        before = "".join(self._parts) or self._held
+        if not before or not text.startswith(before):
+            return text
+        if not self._cumulative and not self._scan.in_string and before.rstrip()[-1] in ":,[":
+            return text
+        self._cumulative = True
+        return text[len(before) :]
+
     def _begin(self, text: str) -> str:
         """Add text while none was passed on yet."""
         end = self._scan.feed(text) if self._whole is None else -1
         begun = self._held + (text if end < 0 else text[:end])
         bare = "".join(begun.split())
+        if bare[:1] == '"' and bare not in _MAYBE_NONE:
+            if end < 0:
+                self._held = begun
+                return ""
+            if (inner := _object_in(begun)) is not None:
+                self._held, self._scan = "", _Scan()
+                return self._text(inner) + self._text(text[end:])
         if bare not in _MAYBE_NONE:
             self._held, rest = "", "" if end < 0 else text[end:]
             if end >= 0:
@@ -149,10 +216,13 @@ class Arguments:
             return out + self.close()
         if self._held:
             held, self._held = self._held, ""
+            if held.strip() in ("null", '""'):
+                return ""
             self._parts.append(held)
             return held
         rest, self._rest = "".join(self._rest), []
-        return "" if self._whole and rest.strip() and _repeats(self._whole, rest) else rest
+        needless = ("{" not in rest and "[" not in rest) or bool(self._whole and _repeats(self._whole, rest))
+        return "" if rest.strip() and needless else rest
 
     def final(self, text: str) -> str:
         """The text still to be passed on when a provider repeats the complete arguments at the end.
@@ -178,6 +248,15 @@ class Arguments:
         if not same:
             raise MalformedReply("the arguments of a tool call were sent twice and differ")
         return ""
+
+
+def _object_in(text: str) -> str | None:
+    """The object that a JSON string contains as text, or None."""
+    try:
+        inner = decode(text)
+    except MalformedReply:
+        return None
+    return inner if isinstance(inner, str) and inner.lstrip()[:1] == "{" else None
 
 
 def _repeats(whole: str, rest: str) -> bool:

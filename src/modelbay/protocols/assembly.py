@@ -32,7 +32,7 @@ from modelbay.events import (
     UsageReported,
     Warned,
 )
-from modelbay.protocols.arguments import is_cut
+from modelbay.protocols.arguments import is_cut, normal
 from modelbay.usage import Usage
 
 
@@ -179,6 +179,8 @@ class Assembly:
             case Thinking():
                 texts, start = part.texts, replace(part, texts=[], annotations=None)
             case ToolCall() | ServerToolCall():
+                if type(part) is ToolCall and part.format == "json":
+                    part.arguments = normal(part.arguments)
                 texts, start = [part.arguments], replace(part, arguments="", annotations=None)
             case _:
                 start = replace(part, annotations=None)

@@ -36,6 +36,14 @@ class StreamedCall:
         """Whether arguments have arrived and are complete."""
         return self._begun and not self._arguments.cut
 
+    def ends_before(self, name: str | None, fragment: Json) -> bool:
+        """Whether a delta with a name begins another call, although its index or ID is this call's."""
+        if not (name and self.named and self.whole and fragment):
+            return False
+        if isinstance(fragment, str) and fragment.lstrip()[:1] != "{":
+            return False
+        return name != self.part.name or not self._arguments.repeats(fragment)
+
     def name(self, text: str) -> None:
         """Add a piece of the name, or the complete name again."""
         if self._key is None and not (self._begun and self.part.name) and text != self.part.name:

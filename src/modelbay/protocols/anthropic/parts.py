@@ -1,5 +1,6 @@
 """Anthropic content blocks: parsing and rendering, for requests, replies and streams."""
 
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from modelbay.conversation import (
 from modelbay.errors import MalformedReply
 from modelbay.file_content import MediaKind
 from modelbay.json_text import decode_as
+from modelbay.protocols.arguments import normal
 from modelbay.protocols.documents import plain_text
 from modelbay.protocols.shapes import count, objects, shown, without, word
 
@@ -76,7 +78,7 @@ def _parse_known(kind: str, block: dict[str, Any]) -> AnyPart | None:
             return ToolCall(
                 name=shown(block.get("name")),
                 id=word(block.get("id")) or None,
-                arguments=input_text(block.get("input")),
+                arguments=normal(input_text(block.get("input"))),
                 extra=without(block, "name", "id", "input", *_KNOWN),
             )
         case "tool_result":
@@ -244,11 +246,11 @@ def input_json(call: ToolCall | ServerToolCall) -> Json:
         return {}
     if getattr(call, "format", "json") == "text":
         return {"input": call.arguments}
-    try:
-        decode_as(call.arguments, dict)
-    except MalformedReply:
-        return {_RAW: call.arguments}
-    return msgspec.Raw(call.arguments.encode())
+    for text in (call.arguments, normal(call.arguments)):
+        with suppress(MalformedReply):
+            decode_as(text, dict)
+            return msgspec.Raw(text.encode())
+    return {_RAW: call.arguments}
 
 
 def is_raw(input: Json) -> bool:

@@ -4,6 +4,7 @@ A part is an object with one field for its type and further ones next to it (`th
 """
 
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -26,6 +27,7 @@ from modelbay.conversation import (
 from modelbay.errors import MalformedReply
 from modelbay.file_content import MediaKind, media_kind
 from modelbay.json_text import decode
+from modelbay.protocols.arguments import normal
 from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.google.case import Fields, camel, written
 from modelbay.protocols.opaque import MARK, seal
@@ -291,13 +293,11 @@ def arguments_object(call: ToolCall) -> Fields:
     """The arguments as the object that Gemini requires; text or invalid JSON is put into one."""
     if call.format == "text":
         return {"input": call.arguments}
-    try:
-        value = decode(call.arguments or "{}")
-    except MalformedReply:
-        return {"_raw": call.arguments}
-    if value is None:
-        return {}
-    return value if isinstance(value, dict) else {"_raw": call.arguments}
+    for text in (call.arguments, normal(call.arguments)):
+        with suppress(MalformedReply):
+            if isinstance(value := decode(text or "{}"), dict):
+                return value
+    return {"_raw": call.arguments}
 
 
 def render_response(result: ToolResult, id: str | None, name: str | None, mine: bool) -> Fields:

@@ -286,7 +286,9 @@ def parse_tool_call(item: dict[str, Any]) -> ToolCall:
         call = ToolCall(name=word(body.get("name")) or "", arguments=word(body.get("input")) or "", format="text")
         known.append("custom")
     else:
-        body = mapping(item.get("function"))
+        body = call_body(item)
+        if body is item:
+            known += ["name", "arguments"]
         call = ToolCall(name=shown(body.get("name")), arguments=arguments_text(body.get("arguments")))
     call.id = call_id(item.get("id"))
     call.extra = without(item, *known)
@@ -316,8 +318,14 @@ def is_call(item: Json) -> bool:
         return False
     body = item.get("function") or item.get("custom")
     if not body:
-        return "id" in item or "index" in item
+        return bool(item.keys() & {"id", "index", "name"})
     return isinstance(body, dict) and bool(body.keys() & {"name", "arguments", "input"})
+
+
+def call_body(item: dict[str, Any]) -> dict[str, Any]:
+    """The object with the name and arguments of a call: the item itself if it is written as in Responses."""
+    body = item.get("function") or item.get("custom")
+    return item if not body and "name" in item else mapping(body)
 
 
 def call_id(value: Json) -> str | None:

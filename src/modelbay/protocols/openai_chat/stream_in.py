@@ -23,6 +23,7 @@ from modelbay.protocols.openai_chat.parts import (
     REASONING_FIELDS,
     TAG,
     THINK_TAGS,
+    call_body,
     call_id,
     filled,
     is_call,
@@ -344,17 +345,20 @@ class _Calls:
     def __init__(self, assembly: Assembly) -> None:
         self._assembly = assembly
         self._by_index: dict[int, StreamedCall] = {}
+        self._by_id: dict[str, StreamedCall] = {}
         self._waiting: list[StreamedCall] = []
         """Calls of which only the name was received, which may continue."""
         self._all: list[StreamedCall] = []
         self._last: StreamedCall | None = None
 
     def feed(self, item: dict[str, Any], native: str | None = None) -> None:
-        body = mapping(item.get("function") or item.get("custom"))
+        body = call_body(item)
         call = self._find(item, body)
         part = call.part
         part.native = native
         part.id = part.id or call_id(item.get("id"))
+        if part.id:
+            self._by_id[part.id] = call
         if name := shown(body.get("name")):  # "" on continuations (Mistral); repeated in every delta (OpenRouter)
             call.name(name)
         if item.get("type") == "custom":
@@ -394,18 +398,25 @@ class _Calls:
         """The call that a delta continues, or a new one.
 
         A new ID at a known index is a new call (Ollama sends every parallel call as index 0), unless it has no name and
-        the previous call is incomplete (an ID invented for every delta). Without an index, an ID opens a call and its
-        absence continues the last one (Mistral, SGLang). An unknown index without an ID or name also continues the last
-        call (Nebius increments the index on continuations).
+        the previous call is incomplete (an ID invented for every delta). An ID that is known continues its call, also at
+        another call's index. Without an index, an ID opens a call and its absence continues the last one (Mistral, SGLang).
+        An unknown index without an ID or name also continues the last call (Nebius increments the index on
+        continuations). A name and other arguments after complete ones are a new call (no IDs, the same index for all).
         """
         index, id, name = count(item.get("index")), call_id(item.get("id")), word(body.get("name"))
+        fragment = body.get("arguments")
+        same = self._by_id.get(id) if id is not None else None
+        if same is not None and (index is None or index in self._by_index) and not same.ends_before(name, fragment):
+            return same
         known = self._by_index.get(index) if index is not None else self._last
         if index is None and id is None and name and self._last is not None:
             says_nothing = name == self._last.part.name and not body.get("arguments")
             known = self._last if not self._last.named or not self._last.whole or says_nothing else None
         if known is not None:
             other = id and known.part.id and id != known.part.id
-            if not other or (not name and known.begun and not known.whole):
+            if not other and not known.ends_before(name, fragment):
+                return known
+            if other and not name and known.begun and not known.whole:
                 return known
         if known is None and id is None and not name and self._last is not None:
             return self._last
