@@ -156,6 +156,15 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """Replies contain thinking as `<think>` tags in the text."""
     reasoning_in_output: bool = True
     """`completion_tokens` includes reasoning tokens (not at xAI)."""
+    count_path: str | None = None
+    """Chat Completions: path of calls that count the input tokens of a request (llama.cpp's server). One that begins with `/../` is
+    beside the version of the base URL (vLLM). Default: the vendor has none."""
+    counted_as: Literal["openai_responses", "anthropic", "google"] | None = None
+    """Chat Completions: protocol in which the vendor counts the input tokens of its models, if it has no `count_path` (OpenAI)."""
+    counts_tools: bool = True
+    """Token counts include tools. If false, the input tokens of a request with tools are estimated."""
+    counts_media: bool = True
+    """Token counts include images and files (vLLM counts a mark in the text). If false, a request with them is estimated."""
     nested_counts: bool = True
     """Gemini: for a token count, a system prompt and tools must be inside `generateContentRequest`. If false, they are sent beside
     it (Vertex AI)."""

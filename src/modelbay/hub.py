@@ -474,7 +474,7 @@ class Hub:
     ) -> "TokenCount":
         """The input tokens of a call, without making it: `(await hub.count("Why is the sky blue?", system="Be brief.")).tokens`.
 
-        Providers of Messages, Responses and Gemini count them. For others, and where the provider does not count a request, the
+        Providers of Messages, Responses and Gemini count them, and some of Chat Completions. Where the provider does not, the
         tokens are estimated, and `estimated` is true. An estimate is usually within a tenth. Later estimates are corrected by the
         counts in the replies of the model. `estimate`: whether to estimate in any case, without a request to the provider. The
         other arguments are those of `stream`. Of a list of models, the first available one is asked.
@@ -503,14 +503,12 @@ class Hub:
         from modelbay.counting import provider_count
 
         target, conversation = await self._asked(name, prompt, ask)
-        if not estimate and (path := provider_count.count_path(target)) is not None:
-            endpoint = await provider_count.count_endpoint(self._line, target, path)
-            if endpoint is not None:
-                sending = await self._sending(target, conversation, ask)
-                counting = Sending(target, provider_count.count_call(sending.call, target, path), endpoint)
-                body = await provider_count.counted(self._line, counting, self._policy(ask.get("retries")))
-                if body is not None and (tokens := provider_count.tokens_in(body)) is not None:
-                    return provider_count.TokenCount(tokens, estimated=False)
+        if not estimate:
+            policy = self._policy(ask.get("retries"))
+            ready = partial(self._sending, conversation=conversation, ask=ask)
+            found = await provider_count.provider_count(self._line, target, conversation, ready, policy)
+            if found is not None:
+                return found
         return await self._counts.estimated(target, conversation)
 
     # --- preparing a call ---

@@ -466,7 +466,7 @@ class Hub:
     ) -> "TokenCount":
         """The input tokens of a call, without making it: `hub.count("Why is the sky blue?", system="Be brief.").tokens`.
 
-        Providers of Messages, Responses and Gemini count them. For others, and where the provider does not count a request, the
+        Providers of Messages, Responses and Gemini count them, and some of Chat Completions. Where the provider does not, the
         tokens are estimated, and `estimated` is true. An estimate is usually within a tenth. Later estimates are corrected by the
         counts in the replies of the model. `estimate`: whether to estimate in any case, without a request to the provider. The
         other arguments are those of `stream`. Of a list of models, the first available one is asked.

@@ -11,6 +11,7 @@ from modelbay.json_text import decode, encode
 from modelbay.routing.retry import Policy
 from modelbay.simulator import Simulator
 from tests.faults.raw_server import Client, RawServer, reply
+from tests.servers.llamacpp import LlamaServer
 
 KEY = "sk-of-the-program"
 PATHS: dict[Protocol, str] = {"openai_chat": "/v1", "openai_responses": "/v1", "anthropic": "", "google": "/v1beta"}
@@ -205,3 +206,116 @@ async def test_thinking_of_earlier_turns_is_counted_by_its_provider(simulator: S
     async with hub_of(simulator, "anthropic") as hub:
         turns = [user(QUESTION), Turn("assistant", [Text(text="Scattering.")]), user("And red in the evening?")]
         assert (await hub.count(turns)).tokens > (await hub.count(turns[:1])).tokens
+
+
+# --- Chat Completions, which has no counts of its own ---
+
+
+def hub_of_vendor(base_url: str, dialect: Any, model: str = "m") -> Hub:
+    """A hub whose provider of Chat Completions has the dialect of a vendor."""
+    hub = Hub.of(base_url=base_url, api_key=KEY, protocol="openai_chat", model=model)
+    next(iter(hub.config.providers.values())).dialect = dialect
+    return hub
+
+
+@pytest.mark.parametrize("tools", [[], [TOOL]], ids=["text", "tools"])
+async def test_llama_cpp_counts_what_its_reply_uses(llamacpp: LlamaServer, tools: list[Tool]) -> None:
+    async with hub_of_vendor(llamacpp.openai, "llamacpp", llamacpp.model) as hub:
+        counted = await hub.count(QUESTION, system="Be brief.", tools=tools)
+        reply = await hub.complete(QUESTION, system="Be brief.", tools=tools, max_tokens=4)
+    assert not counted.estimated
+    assert reply.usage is not None
+    assert counted.tokens == reply.usage.input_total
+
+
+@pytest.mark.parametrize(
+    ("vendor", "target", "counted"),
+    [
+        ("llamacpp", "/v1/chat/completions/input_tokens", b'{"input_tokens": 31, "object": "response.input_tokens"}'),
+        ("vllm", "/tokenize", b'{"count": 31, "max_model_len": 4096, "tokens": [1, 2, 3]}'),
+        ("sglang", "/v1/tokenize", b'{"tokens": [1, 2, 3], "count": 31, "max_model_len": -1}'),
+        ("moonshot", "/v1/tokenizers/estimate-token-count", b'{"data": {"total_tokens": 31}}'),
+        ("zai", "/v1/tokenizer", b'{"usage": {"prompt_tokens": 5, "image_tokens": 26, "total_tokens": 31}}'),
+        ("zai", "/v1/tokenizer", b'{"usage": {"prompt_tokens": 31}}'),
+    ],
+)
+async def test_vendors_of_chat_completions_count_at_their_own_paths(vendor: str, target: str, counted: bytes) -> None:
+    async with RawServer(answering(reply(counted, 200, "Content-Type: application/json"))) as server:
+        async with hub_of_vendor(f"{server.url}/v1", vendor) as hub:
+            found = await hub.count(QUESTION, system="Be brief.", temperature=0.5, max_tokens=9, effort="low")
+        assert (found.tokens, found.estimated) == (31, False)
+        [request] = server.requests
+        assert request.target == target
+        body = decode(request.body)
+        assert set(body) == {"model", "messages"}
+        assert [message["role"] for message in body["messages"]] == ["system", "user"]
+
+
+@pytest.mark.parametrize(
+    ("vendor", "content", "asked"),
+    [
+        ("moonshot", "tools", False),
+        ("moonshot", "media", True),
+        ("vllm", "tools", True),
+        ("vllm", "media", False),
+        ("zai", "tools", True),
+    ],
+)
+async def test_contents_that_a_vendor_does_not_count_are_estimated(vendor: str, content: str, asked: bool) -> None:
+    """Its count would be too low, and no error would say so."""
+    image = Media(kind="image", media_type="image/gif", data="R0lGODdhCgAKAIAAAA==")
+    settings: dict[str, Any] = {"tools": [TOOL]} if content == "tools" else {"files": [image]}
+    counted = b'{"count": 31, "data": {"total_tokens": 31}, "usage": {"total_tokens": 31}}'
+    async with RawServer(answering(reply(counted, 200, "Content-Type: application/json"))) as server:
+        async with hub_of_vendor(f"{server.url}/v1", vendor) as hub:
+            found = await hub.count(QUESTION, **settings)
+        assert (found.estimated, len(server.requests)) == (not asked, asked)
+
+
+@pytest.mark.parametrize("protocol", COUNTED)
+async def test_a_vendor_counts_in_another_protocol(simulator: Simulator, protocol: Protocol) -> None:
+    simulator.journal.clear()
+    async with hub_of_vendor(f"{simulator.url}/v1", {"counted_as": protocol}, "sim-text") as hub:
+        counted = await hub.count(QUESTION, system="Be brief.", tools=[TOOL], max_tokens=99)
+        answer = await hub.complete(QUESTION, system="Be brief.", tools=[TOOL], max_tokens=99)
+    assert not counted.estimated
+    assert answer.usage is not None
+    assert counted.tokens == answer.usage.input_total
+    assert [entry.protocol for entry in simulator.journal] == [protocol, "openai_chat"]
+
+
+async def test_a_request_that_the_other_protocol_cannot_express_is_estimated(simulator: Simulator) -> None:
+    simulator.journal.clear()
+    speech = Media(kind="audio", media_type="audio/wav", data="UklGRiQAAABXQVZF")
+    async with hub_of_vendor(f"{simulator.url}/v1", {"counted_as": "anthropic"}, "sim-text") as hub:
+        assert (await hub.count(QUESTION, files=[speech])).estimated
+    assert not list(simulator.journal)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "url"),
+    [
+        ("https://api.openai.com/v1", "https://api.openai.com/v1/responses/input_tokens"),
+        ("https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1/responses/input_tokens"),
+        ("https://acme.openai.azure.com", "https://acme.openai.azure.com/openai/v1/responses/input_tokens"),
+        (
+            "https://acme.openai.azure.com/openai/deployments/m?api-version=2025-04-01-preview",
+            "https://acme.openai.azure.com/openai/responses/input_tokens?api-version=2025-04-01-preview",
+        ),
+        (
+            "https://generativelanguage.googleapis.com/v1beta/openai",
+            "https://generativelanguage.googleapis.com/v1beta/models/m:countTokens",
+        ),
+        ("https://api.moonshot.ai/v1", "https://api.moonshot.ai/v1/tokenizers/estimate-token-count"),
+        ("https://api.z.ai/api/paas/v4", "https://api.z.ai/api/paas/v4/tokenizer"),
+    ],
+)
+async def test_a_vendor_is_asked_for_counts_at_its_own_host(base_url: str, url: str) -> None:
+    async with Hub.of(base_url=base_url, api_key=KEY, protocol="openai_chat", model="m") as hub:
+        target = hub._targets.find()
+        counter = provider_count.counting_target(hub._line, target)
+        path = provider_count.count_path(counter)
+        assert path is not None
+        endpoint = await provider_count.count_endpoint(hub._line, counter, path)
+    assert endpoint is not None and endpoint.url == url
+    assert endpoint.origin == target.upstream.origin

@@ -68,3 +68,57 @@ async def test_a_count_is_exact_after_a_reply(gateway: tuple[RunningGateway, Sim
     usage = json.loads(data)["usage"]
     assert status == 200
     assert await count() == prompt_tokens(usage)
+
+
+COUNTING = """
+[providers.native]
+type = "openai"
+base_url = "{url}/v1"
+api_key = "sk-provider"
+dialect = {dialect}
+[models.native]
+provider = "native"
+model = "sim-1"
+"""
+ASKED: dict[str, dict[str, Any]] = {
+    "/v1/messages/count_tokens": {"model": "native", "messages": [{"role": "user", "content": "The tide?"}]},
+    "/v1/responses/input_tokens": {"model": "native", "input": "The tide?"},
+    "/v1beta/models/native:countTokens": {"contents": [{"role": "user", "parts": [{"text": "The tide?"}]}]},
+    "/v1/chat/completions/input_tokens": {"model": "native", "messages": [{"role": "user", "content": "The tide?"}]},
+}
+"""A body for each path where clients ask for a count."""
+
+
+@pytest.mark.parametrize("path", ASKED)
+@pytest.mark.parametrize(
+    ("dialect", "protocol"),
+    [
+        ('{ count_path = "/chat/completions/input_tokens" }', "openai_chat"),
+        ('{ counted_as = "openai_responses" }', "openai_responses"),
+        ('{ counted_as = "google" }', "google"),
+    ],
+)
+async def test_a_provider_of_chat_completions_counts_for_clients_of_any_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, dialect: str, protocol: str
+) -> None:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    with Simulator(key="sk-provider") as simulator:
+        config = tmp_path / "config.toml"
+        config.write_text(COUNTING.format(url=simulator.url, dialect=dialect))
+        with RunningGateway(config) as gateway:
+            status, headers, data = await call(gateway.url, path, ASKED[path])
+            question = {"model": "native", "messages": [{"role": "user", "content": "The tide?"}]}
+            _, _, answer = await call(gateway.url, "/v1/chat/completions", question)
+    counted = json.loads(data)
+    assert status == 200
+    assert "x-modelbay-estimated" not in headers
+    assert counted.get("input_tokens", counted.get("totalTokens")) == json.loads(answer)["usage"]["prompt_tokens"]
+    assert [entry.protocol for entry in simulator.journal] == [protocol, "openai_chat"]
+
+
+async def test_a_client_of_chat_completions_gets_an_estimate(gateway: tuple[RunningGateway, Simulator]) -> None:
+    body = ASKED["/v1/chat/completions/input_tokens"] | {"model": "openai_chat"}
+    status, headers, data = await call(gateway[0].url, "/v1/chat/completions/input_tokens", body)
+    assert (status, headers["x-modelbay-estimated"]) == (200, "true")
+    assert 3 <= json.loads(data)["input_tokens"] <= 20
+    assert not list(gateway[1].journal)

@@ -143,7 +143,7 @@ def _print_count(counted: TokenCount, *, as_json: bool) -> None:
         return
     terminal.write(f"{counted.tokens}\n", whole=True)
     if counted.estimated:
-        terminal.note("estimated: the provider does not count tokens")
+        terminal.note("estimated: the provider did not count the tokens")
 
 
 def attached_file(source: str) -> Media:

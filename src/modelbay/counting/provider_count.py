@@ -1,27 +1,39 @@
 """Counts of input tokens by providers that count a request without answering it."""
 
 from asyncio import sleep
+from collections.abc import Awaitable, Callable
 from time import monotonic
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from modelbay.calling.input_check import media_of
 from modelbay.calling.next_attempt import next_attempt
 from modelbay.calling.opened import Sending
 from modelbay.calling.provider_client import ProviderClient
 from modelbay.calling.target import Target
-from modelbay.errors import BadRequest, MalformedReply, ModelbayError, PermissionDenied, ProviderError
+from modelbay.catalog.knowledge import fitted
+from modelbay.conversation import Conversation, Json
+from modelbay.errors import BadRequest, MalformedReply, ModelbayError, PermissionDenied, ProviderError, Unsupported
 from modelbay.json_text import decode
 from modelbay.protocols.codec import Call
 from modelbay.providers.endpoint import Endpoint
+from modelbay.providers.upstream import upstream
 from modelbay.routing.retry import Attempts, Policy
 
 _ABSENT = (404, 405, 501)
 """Statuses of servers that do not have the endpoint. Most servers that are compatible with a protocol lack it."""
-_TOTALS = ("input_tokens", "totalTokens")
-"""The members of responses that have the count: Messages and Responses, Gemini."""
+_TOTALS = (
+    ("input_tokens",), ("totalTokens",), ("count",), ("data", "total_tokens"),
+    ("usage", "total_tokens"), ("usage", "prompt_tokens"),
+)  # fmt: skip
+"""The places of the count in responses: Messages, Responses and llama.cpp's server, Gemini, vLLM and SGLang, Moonshot, Z.ai."""
 _REMEMBERED = 600.0
 """Seconds for which a target without the endpoint is not asked again: its server may be upgraded."""
+_COUNTED = ("model", "messages", "tools", "chat_template_kwargs")
+"""Members of a Chat Completions request that are sent to `count_path`."""
 _uncounted: WeakKeyDictionary[Target, float] = WeakKeyDictionary()
 """Targets that were found not to count, and when."""
 
@@ -33,6 +45,38 @@ class TokenCount(Struct, frozen=True):
     """Input tokens, with the system prompt, tools and files."""
     estimated: bool
     """Whether modelbay estimated them: the provider does not count tokens, or did not count this request."""
+
+
+class CountingTarget(NamedTuple):
+    """Kept with a target whose provider counts in another protocol."""
+
+    target: Target
+
+
+def counting_target(client: ProviderClient, target: Target) -> Target:
+    """The target that counts for another: its model, in the protocol in which its provider counts.
+
+    Raises:
+        ConfigError: the provider's entry is invalid.
+    """
+    protocol = target.upstream.dialect.counted_as
+    if protocol is None:
+        return target
+    known: CountingTarget | None = target.derived.get(CountingTarget)
+    if known is None:
+        entry = replace(target.entry, protocol=protocol)
+        found = fitted(upstream(client.config, target.upstream.provider, entry))
+        known = target.derived[CountingTarget] = CountingTarget(Target(entry, found, target.model))
+    return known.target
+
+
+def counts_all(target: Target, conversation: Conversation | None = None) -> bool:
+    """Whether a count of the target includes all contents of the conversation; without one, those of any."""
+    dialect = target.upstream.dialect
+    if conversation is None:
+        return dialect.counts_tools and dialect.counts_media
+    tools, media = bool(conversation.settings.tools), bool(media_of(conversation))
+    return (dialect.counts_tools or not tools) and (dialect.counts_media or not media)
 
 
 async def count_endpoint(client: ProviderClient, target: Target, path: str) -> Endpoint | None:
@@ -51,20 +95,47 @@ async def count_endpoint(client: ProviderClient, target: Target, path: str) -> E
 
 
 def count_path(target: Target) -> str | None:
-    """The path of calls that count at a target; None if its protocol does not have them."""
+    """The path of calls that count at a target; None if neither its protocol nor its vendor has them."""
     rules = target.codec.PASS
-    return rules.path("count", target.model.id) if "count" in rules.paths else None
+    return rules.path("count", target.model.id) if "count" in rules.paths else target.upstream.dialect.count_path
 
 
 def count_call(call: Call, target: Target, path: str) -> Call:
     """The call of `path` that counts the input of a call for a reply."""
     rules, id = target.codec.PASS, target.model.id
-    body = {name: value for name, value in call.body.items() if name in rules.counted}
+    body = {name: value for name, value in call.body.items() if name in (rules.counted or _COUNTED)}
     if rules.named is None:
         body["model"] = id  # Vertex AI requires it in this body only
     elif target.upstream.dialect.nested_counts:
         body = {"generateContentRequest": {"model": rules.named(id), **body}}
     return Call(path, body, call.headers, warnings=call.warnings)
+
+
+async def provider_count(
+    client: ProviderClient,
+    target: Target,
+    conversation: Conversation,
+    ready: Callable[[Target], Awaitable[Sending]],
+    policy: Policy | None,
+) -> TokenCount | None:
+    """The provider's count for a conversation; None if it has none. `ready`: prepares the call for a reply to a target. Raises what
+    `ready` and `counted` raise."""
+    counter = counting_target(client, target)
+    path = count_path(counter)
+    if path is None or not counts_all(counter, conversation):
+        return None
+    endpoint = await count_endpoint(client, counter, path)
+    if endpoint is None:
+        return None
+    try:
+        sending = await ready(counter)
+    except Unsupported:
+        if counter is target:
+            raise
+        return None  # the other protocol lacks a feature that the request needs
+    body = await counted(client, Sending(counter, count_call(sending.call, counter, path), endpoint), policy)
+    tokens = None if body is None else tokens_in(body)
+    return None if tokens is None else TokenCount(tokens, estimated=False)
 
 
 async def counted(client: ProviderClient, sending: Sending, policy: Policy | None = None) -> bytes | None:
@@ -105,5 +176,11 @@ def tokens_in(body: bytes) -> int | None:
         return None
     if not isinstance(fields, dict):
         return None
-    found = next((fields[name] for name in _TOTALS if type(fields.get(name)) is int), None)
+    found = next((value for place in _TOTALS if type(value := _member(fields, place)) is int), None)
     return found if found is None or found >= 0 else None
+
+
+def _member(value: Json, place: tuple[str, ...]) -> Json:
+    for name in place:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

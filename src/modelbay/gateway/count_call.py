@@ -2,7 +2,15 @@
 
 from modelbay.calling.opened import Sending
 from modelbay.calling.target import Target
-from modelbay.counting.provider_count import count_call, count_endpoint, count_path, counted, tokens_in
+from modelbay.counting.provider_count import (
+    count_call,
+    count_endpoint,
+    count_path,
+    counted,
+    counting_target,
+    counts_all,
+    tokens_in,
+)
 from modelbay.errors import ModelbayError
 from modelbay.gateway import client_login, headers
 from modelbay.gateway.client_request import ClientRequest
@@ -41,36 +49,47 @@ class CountCall:
         if whole is not request:
             self._request, body = whole, ClientBody(whole.body, request.codec.PASS)
             request = whole
-        found = await self._counted(target, body)
-        tokens = None if found is None else tokens_in(found)
-        if estimated := tokens is None:
+        reply = await self._counted(target, body)
+        estimated = reply is None
+        if reply is None:
             conversation = request.conversation(request.fields())
-            tokens = (await self._stores.expected_count(target, conversation, asked=True)).tokens
-        if found is None or target.upstream.protocol != request.protocol:
-            found = encode(token_count(request.protocol, tokens or 0))
+            expected = await self._stores.expected_count(target, conversation, asked=True)
+            reply = encode(token_count(request.protocol, expected.tokens))
         fields = headers.own(provider=target.upstream.provider.id, model=target.model.id, estimated=estimated)
-        self._responder.whole(200, found, [JSON, *fields])
+        self._responder.whole(200, reply, [JSON, *fields])
 
     async def _counted(self, target: Target, body: ClientBody) -> bytes | None:
-        """The provider's own count; None if it has none for this request."""
+        """The response with the provider's own count; None if it has none for this request."""
         login = client_login.for_call(self._request, target)
         if login is not None:
             target = client_login.without_credential(target)
         try:
+            target = counting_target(self._revision.providers, target)
             sending = await self._sending(target, body)
             if sending is None:
                 return None
             if login is not None:
                 client_login.lend(sending, login, self._request.headers)
-            return await counted(self._revision.providers, sending, _ONCE)
+            found = await counted(self._revision.providers, sending, _ONCE)
         except ModelbayError:
             return None
+        if found is None or self._passes_to(target):
+            return found
+        return encode(token_count(self._request.protocol, tokens_in(found) or 0))
+
+    def _passes_to(self, target: Target) -> bool:
+        """Whether the target counts requests of the client's protocol, in the form of that protocol."""
+        return target.upstream.protocol == self._request.protocol and "count" in target.codec.PASS.paths
 
     async def _sending(self, target: Target, body: ClientBody) -> Sending | None:
         """The call that counts; None if the provider does not count. A request in the provider's protocol is passed on."""
         request, providers = self._request, self._revision.providers
-        same, rules = target.upstream.protocol == request.protocol, target.codec.PASS
+        same, rules = self._passes_to(target), target.codec.PASS
         if (path := count_path(target)) is None:
+            return None
+        passed = same and not body.sealed
+        conversation = None if passed and counts_all(target) else request.conversation(request.fields())
+        if conversation is not None and not counts_all(target, conversation):
             return None
         if same:
             path = passed_path(rules, "count", target.model.id, request.query)
@@ -78,10 +97,9 @@ class CountCall:
         if endpoint is None:
             return None
         lessons = providers.adaptations(target)
-        if same and not body.sealed:
+        if passed or conversation is None:
             call = body.call(target, path, generates=False, lessons=lessons)
         else:
-            conversation = request.conversation(request.fields())
             restored = await self._stores.restored(request.client, target, conversation)
             call = count_call((await providers.ready(restored, target)).call, target, path)
         if same:

@@ -19,6 +19,8 @@ PROTOCOL_PATH = re.compile(r"/(?:chat/completions|responses|messages)/*$")
 _EMBEDDINGS = re.compile(r"/embeddings/*$")
 DEPLOYMENT = re.compile(r"/deployments/[^/]+$")
 VERSION = re.compile(r"/v\d+[a-z0-9]*$")
+_BESIDE = "/.."
+"""The beginning of a path beside the version of a base URL."""
 VERTEX_ROOTS = ("/publishers/", "/projects/", "/endpoints/")
 """How the path of a resource begins that names more than a model of the default publisher."""
 OF_DEPLOYMENTS = frozenset(
@@ -44,6 +46,10 @@ def endpoint_url(base: str, path: str, protocol: Protocol, full: bool | None = N
         if PROTOCOL_PATH.search(path.partition("?")[0]) and not _EMBEDDINGS.search(urlsplit(base).path):
             return base
         base = _folder(base)
+    if path.startswith(_BESIDE):
+        parts = urlsplit(base)
+        base = urlunsplit(parts._replace(path=VERSION.sub("", parts.path.rstrip("/"))))
+        return append(base, path.removeprefix(_BESIDE))
     return append(versioned(base, protocol), path.removeprefix("/v1") if protocol == "anthropic" else path)
 
 

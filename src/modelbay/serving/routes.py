@@ -81,6 +81,7 @@ _VERTEX = tuple(
 
 ROWS: tuple[RouteRow, ...] = (
     RouteRow(_POST, "/chat/completions", "generate", _CHAT),
+    RouteRow(_POST, "/chat/completions/input_tokens", "count", _CHAT),  # as at llama.cpp's server
     RouteRow(_POST, "/responses", "generate", _RESPONSES),
     RouteRow(_POST, "/responses/input_tokens", "count", _RESPONSES),
     RouteRow(_POST, "/responses/compact", "compact", _RESPONSES),

@@ -35,7 +35,7 @@ _COUNTED: dict[str, str] = {
     "google": "contents generate_content_request",
     "vertexai": "contents generation_config instances model system_instruction tools",
 }
-"""The fields of a request for a token count."""
+"""The fields of a request for a token count. llama.cpp's server, whose path Chat Completions has, accepts all."""
 _CONFIG = """
     audio_timestamp audio_transcription_config candidate_count enable_affective_dialog enable_enhanced_civic_answers
     frequency_penalty image_config logprobs max_output_tokens media_resolution model_selection_config presence_penalty
@@ -63,7 +63,9 @@ def are_counted(call: Call, traits: ProtocolTraits) -> None:
     """Refuse fields that the endpoint for token counts does not have."""
     protocol = traits.protocol
     api = "vertexai" if protocol == "google" and "/publishers/" in call.path else protocol
-    known = {_normalized(name) for name in _COUNTED[api].split()}
+    if (fields := _COUNTED.get(api)) is None:
+        return
+    known = {_normalized(name) for name in fields.split()}
     if name := next((name for name in call.body if _normalized(name) not in known), None):
         raise bad_request(protocol, _MESSAGES[protocol].format(name=name, place=""), param=name)
 
