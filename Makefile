@@ -52,9 +52,8 @@ docs: $(READY)  ## Generate the parts of docs/ and man/ that come from the code
 	@$(BIN)/python -m tools.comparison
 
 .PHONY: site
-site: $(READY)  ## Build the documentation as a site, in build/site
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
-	@echo build/site/index.html
+site: $(READY)  ## Build the documentation as a site, in build/site/VERSION
+	@$(BIN)/python -m tools.versions $(ARGS)
 
 .PHONY: bench
 bench: $(READY)  ## Run the benchmarks

@@ -23,13 +23,15 @@ INDEX = "README.md"
 API = "reference/api.md"
 BESIDE = {"ARCHITECTURE.md": "architecture.md", "CONTRIBUTING.md": "contributing.md"}
 """Files outside of docs/ that its pages link, and their pages in the site."""
-SEARCH = ROOT / "tools" / "iframe-worker.js"
+SCRIPTS = (ROOT / "tools" / "iframe-worker.js", ROOT / "tools" / "version_selector.js")
 STYLE = """\
 /* The copy button copies commands, without prompts and outputs. */
 [data-md-copying] .gp, [data-md-copying] .go { display: none }
 .md-typeset table:not([class]) code { white-space: nowrap }
 .md-typeset table:not([class]) code.long { white-space: normal; word-break: normal; overflow-wrap: break-word }
 .md-typeset table thead:not(:has(th:not(:empty))) { display: none }
+.md-version { position: relative; line-height: 2.4rem }
+.md-version__list { right: 0 }
 /* The examples have lines of up to 100 characters. */
 .md-grid { max-width: 84rem }
 .md-typeset pre > code { font-size: 0.62rem }
@@ -56,6 +58,7 @@ def on_config(config: MkDocsConfig) -> None:
     """Take the navigation from the tables of the index, so that both have the same order."""
     sys.path.insert(0, str(ROOT / "src"))
     config.copyright = f"modelbay {modelbay.__version__}"
+    config.theme.static_templates -= {"404.html", "sitemap.xml"}  # both require the address of the site
     text = (Path(config.docs_dir) / INDEX).read_text(encoding="utf-8")
     intro, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
     named: set[str] = set()
@@ -80,7 +83,8 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
         files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
     files.append(File.generated(config, API, content=_api()))
     files.append(File.generated(config, "site.css", content=STYLE))
-    files.append(File.generated(config, SEARCH.name, content=SEARCH.read_text(encoding="utf-8")))
+    for script in SCRIPTS:
+        files.append(File.generated(config, script.name, content=script.read_text(encoding="utf-8")))
 
 
 def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
@@ -114,6 +118,14 @@ def on_page_markdown(markdown: str, page: Page, files: Files, **_: Any) -> str:
 def on_page_content(html: str, **_: Any) -> str:
     """Mark the code that is wrapped in a table. Shorter code stays in one line."""
     return re.sub(r"<code>(?=[^<]{30})", '<code class="long">', html)
+
+
+def on_post_page(output: str, page: Page, **_: Any) -> str:
+    """Load the version selector, and share light or dark among the versions: the theme stores it by folder."""
+    up = "../" * page.url.count("/")
+    scripts = f'<script src="{up}../versions.js"></script><script src="{up}version_selector.js" data-page="{page.url}"></script>'
+    output = output.replace('__md_scope=new URL("', '__md_scope=new URL("../', 1)
+    return output.replace("</body>", f"{scripts}</body>", 1)
 
 
 def _title(page: File) -> str:
