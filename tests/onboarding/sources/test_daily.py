@@ -5,10 +5,12 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from time import time
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -96,10 +98,11 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The started processes, which are recorded and not run."""
     commands: list[list[str]] = []
 
-    def popen(command: list[str], **options: Any) -> None:
+    def popen(command: list[str], **options: Any) -> Mock:
         assert options["stdin"] == options["stdout"] == options["stderr"] == subprocess.DEVNULL
         assert options["start_new_session"]
         commands.append(command)
+        return Mock()
 
     monkeypatch.setattr(subprocess, "Popen", popen)
     return commands
@@ -126,16 +129,41 @@ def test_a_module_in_the_working_directory_is_not_run(
     """A cloned project may contain a modelbay.py, or a module with the name of a standard module."""
     project = tmp_path_factory.mktemp("project")
     left: list[subprocess.Popen[Any]] = []
+
+    def popen(command: list[str], **options: Any) -> subprocess.Popen[Any]:
+        left.append(start(command, **options))
+        return left[-1]
+
     for name in ("modelbay", "json", "asyncio"):
         (project / f"{name}.py").write_text(f'open({str(project / "run")!r}, "w").write("run")')
     start = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda *command, **how: left.append(start(*command, **how)))
+    monkeypatch.setattr(subprocess, "Popen", popen)
     (home / "config.toml").write_text(ENTRY + 'model_source = "static"\n')
     monkeypatch.chdir(project)
     assert upkeep.start()
     [process] = left
     assert process.wait(60) == 0
     assert not (project / "run").exists()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="the system has no table of processes to read")
+def test_an_ended_process_does_not_stay_a_zombie(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app runs on for days after it started one."""
+    left: list[int] = []
+    start = subprocess.Popen
+
+    def popen(command: list[str], **options: Any) -> subprocess.Popen[Any]:
+        process = start([sys.executable, "-c", ""], **options)
+        left.append(process.pid)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    (home / "config.toml").write_text(ENTRY)
+    assert upkeep.start()
+    for thread in threading.enumerate():
+        if thread.name == "daily refresh":
+            thread.join()
+    assert not Path(f"/proc/{left[0]}").exists()
 
 
 def test_no_process_starts_if_no_provider_has_a_source(home: Path, started: list[list[str]]) -> None:

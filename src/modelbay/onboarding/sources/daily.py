@@ -7,6 +7,7 @@ variable `CI` it is disabled unless `MODELBAY_REFRESH=on`.
 """
 
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from time import time
@@ -48,9 +49,11 @@ def start(path: Path | None = None, cache: Cache | None = None) -> bool:
         command += ["--config", str(path.absolute()), "provider", "refresh", "--due"]
         quiet = subprocess.DEVNULL
         apart = 0x00000008 | 0x08000000 if sys.platform == "win32" else 0  # detached, without a window
-        subprocess.Popen(
+        process = subprocess.Popen(
             command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True, creationflags=apart, close_fds=True
         )  # fmt: skip
+        # the app runs on: until its end is read, an ended process stays in the system's table
+        threading.Thread(target=process.wait, name="daily refresh", daemon=True).start()
     except OSError:
         return False  # no file, or no process could be started: a later command tries again
     return True
