@@ -426,8 +426,10 @@ def _within_base64(data: bytes) -> Iterator[str]:
                 yield core
 
 
-_FEW = 200
-"""Beginnings of values up to which one pattern for all is faster than a look at each place of a text."""
+_FEW = 1000
+"""Marks of values up to which one pattern for all is faster than a look at each place of a text."""
+_RAREST = "QXZJqzjxKVYWUGHFBPONMLRDSITECA9876543_+-/210kvwybgfpmcuhldrsinoate"
+"""Characters of keys, the rarest in prose, code and JSON first."""
 
 
 class _Search:
@@ -436,15 +438,23 @@ class _Search:
     def __init__(self) -> None:
         found = {form for value in list(_known) if not guessable("", value) for form in _spellings(value)}
         self.sorted = sorted(form.encode("utf-8", "surrogatepass").decode("latin-1") for form in found)
-        self.beginnings = {form[:SHORTEST] for form in self.sorted}
-        self.begins: re.Pattern[str] | None = None
-        self.begins_in_bytes: re.Pattern[bytes] | None = None
-        if len(self.beginnings) <= _FEW:  # keys of one vendor begin alike
-            pattern = _any_of(sorted(self.beginnings))
-            self.begins, self.begins_in_bytes = re.compile(pattern), re.compile(pattern.encode("latin-1"))
+        self.marks = {_mark(form) for form in self.sorted}
+        self.marked: re.Pattern[str] | None = None
+        self.marked_bytes: re.Pattern[bytes] | None = None
+        if len(self.marks) <= _FEW:
+            pattern = _any_of(sorted(self.marks))
+            self.marked, self.marked_bytes = re.compile(pattern), re.compile(pattern.encode("latin-1"))
         self.characters = "".join(set("".join(self.sorted)))
         self.last_bytes = frozenset(self.characters.encode("latin-1"))
         self.longest = max(map(len, self.sorted), default=0)
+
+
+def _mark(form: str) -> str:
+    """A part of a spelling. No text contains the spelling without it, and few texts contain its first character, at which a search
+    must stop and compare."""
+    begins = range(len(form) - SHORTEST + 1)
+    begin = min(begins, key=lambda at: _RAREST.find(form[at]) % (len(_RAREST) + 1))  # any other character is the last choice
+    return form[begin : begin + SHORTEST]
 
 
 def _any_of(words: list[str]) -> str:
@@ -487,9 +497,9 @@ class StreamRedactor:
         self._search = search = _current_search()
         if not search.sorted or not data:
             return data
-        begins = search.begins_in_bytes
-        if begins is not None and not self._held and data[-1] not in search.last_bytes and begins.search(data) is None:
-            return data  # most pieces: no value can begin in them
+        marked = search.marked_bytes
+        if marked is not None and not self._held and data[-1] not in search.last_bytes and marked.search(data) is None:
+            return data  # most pieces: no value is in them, and none can begin at their end
         text = self._held + data.decode("latin-1")
         cut = len(text) - self._open_end(text, 0)
         if self._occurs(text):
@@ -504,10 +514,10 @@ class StreamRedactor:
         return redact_bytes(rest) if rest and rest not in self.known else rest
 
     def _occurs(self, text: str) -> bool:
-        """Whether a value may be in the text: whether the beginning of one is."""
-        if self._search.begins is not None:
-            return self._search.begins.search(text) is not None
-        return not self._search.beginnings.isdisjoint(
+        """Whether a value may be in the text: whether the mark of one is."""
+        if self._search.marked is not None:
+            return self._search.marked.search(text) is not None
+        return not self._search.marks.isdisjoint(
             [text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)]
         )
 
