@@ -22,10 +22,12 @@ def check_input(conversation: Conversation, model: Model, media: list[Media]) ->
     Raises:
         Unsupported: the model does not accept it.
     """
+    tools = conversation.settings.tools or []
+    if not media and not tools:  # most requests of scripts
+        return []
     warnings: list[Warned] = []
     kinds = {part.kind for part in media}
     needs = [_NEEDS[kind] for kind in sorted(kinds) if kind in _NEEDS]
-    tools = conversation.settings.tools or []
     if tools:
         needs.append(("tools", "tool_use"))
     if any(tool.kind == "vendor" and (tool.native or "").startswith("computer") for tool in tools):

@@ -107,7 +107,7 @@ def _fields(visit: "Visit") -> dict[str, Any]:
 def _words(fields: dict[str, Any]) -> str:
     """The ID of the request, which is a word that never occurs again, and the others."""
     words = [
-        f"{name}={value if type(value) is int else _word(value)}"
+        f"{name}={value}" if type(value) is int else _pair(name, value)
         for name, value in fields.items()
         if name != "request_id"
     ]
@@ -115,7 +115,7 @@ def _words(fields: dict[str, Any]) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _word(text: str) -> str:
-    if text and text.isprintable() and not any(character in ' "=' for character in text):
-        return text
-    return escaped(encode(text).decode())
+def _pair(name: str, value: str) -> str:
+    if value and value.isprintable() and not any(character in ' "=' for character in value):
+        return f"{name}={value}"
+    return f"{name}={escaped(encode(value).decode())}"

@@ -85,11 +85,11 @@ def _opened(turn: Turn, target: Target) -> Turn:
 
 def may_compact(conversation: Conversation) -> bool:
     """Whether a conversation has an item of a compaction, or asks for one."""
-    return any(
-        type(part) is UnknownPart and part.native in (_TRIGGER, *_ITEMS)
-        for turn in conversation.turns
-        for part in turn.parts
-    )
+    for turn in conversation.turns:
+        for part in turn.parts:
+            if type(part) is UnknownPart and part.native in (_TRIGGER, *_ITEMS):
+                return True
+    return False
 
 
 def _compacts(target: Target) -> bool:

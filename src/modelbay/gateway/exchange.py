@@ -1,8 +1,8 @@
 """One call of a model for a client: its request becomes a call to a provider, and the reply its response."""
 
 import asyncio
+from random import getrandbits
 from time import perf_counter, time
-from uuid import uuid4
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -428,7 +428,9 @@ class Exchange:
 
     async def _learn(self, reply: Reply) -> None:
         """Learn from the provider's count of the input."""
-        expected = None if self._expected is None else await self._expected
+        if self._expected is None:
+            return
+        expected = await self._expected
         # a provider's own tools count what they found, too
         plain = self._search is None and not any(type(part) is ServerToolCall for part in reply.parts)
         if expected is not None and self.target is not None and plain and reply.usage and reply.usage.input_total:
@@ -439,7 +441,8 @@ class Exchange:
         it is missing."""
         protocol = self._request.protocol
         if not started.id or protocol == "openai_responses":  # clients continue a response by its ID: it must be unique
-            started.id = f"{REPLY_IDS.get(protocol, '')}{uuid4().hex}"
+            # it gives no access: a stored response belongs to its client
+            started.id = f"{REPLY_IDS.get(protocol, '')}{getrandbits(128):032x}"
         started.extra = {"created": int(time()), **(started.extra or {})}
 
     def fields(self) -> list[headers.Field]:

@@ -2,7 +2,6 @@
 
 import mmap
 import struct
-from collections import Counter
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
@@ -33,17 +32,20 @@ class OneProcess:
     """Counts of a single process."""
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
 
     def enter(self, client: str, limit: int) -> bool:
-        if self._counts[client] >= limit:
+        count = self._counts.get(client, 0)
+        if count >= limit:
             return False
-        self._counts[client] += 1
+        self._counts[client] = count + 1
         return True
 
     def leave(self, client: str) -> None:
-        self._counts[client] -= 1
-        if not self._counts[client]:
+        count = self._counts[client] - 1
+        if count:
+            self._counts[client] = count
+        else:
             del self._counts[client]
 
 

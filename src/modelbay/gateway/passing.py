@@ -290,10 +290,14 @@ class _PassPlan:
             return True
         if self._adds or not self._edited.isdisjoint(members):
             return False
-        asked = [bytes(members[name]) for name in self._limits if name in members]
-        if not asked:
-            return not self._adds_limit
-        return self._most is None or all(_is_count(most) and int(most) <= self._most for most in asked)
+        limited = False
+        for name in self._limits:
+            if name in members:
+                limited = True
+                most = bytes(members[name])
+                if self._most is not None and not (_is_count(most) and int(most) <= self._most):
+                    return False
+        return limited or not self._adds_limit
 
 
 def _is_count(written: bytes) -> bool:
