@@ -453,7 +453,9 @@ def _mark(form: str) -> str:
     """A part of a spelling. No text contains the spelling without it, and few texts contain its first character, at which a search
     must stop and compare."""
     begins = range(len(form) - SHORTEST + 1)
-    begin = min(begins, key=lambda at: _RAREST.find(form[at]) % (len(_RAREST) + 1))  # any other character is the last choice
+    begin = min(
+        begins, key=lambda at: _RAREST.find(form[at]) % (len(_RAREST) + 1)
+    )  # any other character is the last choice
     return form[begin : begin + SHORTEST]
 
 
@@ -517,9 +519,7 @@ class StreamRedactor:
         """Whether a value may be in the text: whether the mark of one is."""
         if self._search.marked is not None:
             return self._search.marked.search(text) is not None
-        return not self._search.marks.isdisjoint(
-            [text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)]
-        )
+        return not self._search.marks.isdisjoint([text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)])
 
     def _open_end(self, text: str, start: int) -> int:
         """The length of the end of the text that may be the beginning of a value."""
