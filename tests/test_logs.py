@@ -9,6 +9,7 @@ import pytest
 
 from modelbay import Hub, logs
 from modelbay.errors import ModelbayError
+from modelbay.events import Finished
 from modelbay.simulator import Simulator
 from tests.fault_config import KEY, NAMES, hub_config
 from tests.pages import ROOT
@@ -37,6 +38,32 @@ async def test_a_call_is_two_lines_and_its_end(sim: Simulator, tmp_path: Path, l
     assert "content-type: application/json" in answered
     assert ended.startswith("the reply ended after 0.")
     assert ended.endswith(": stop")
+
+
+async def test_the_end_of_a_stream_is_logged_after_its_events_were_used(
+    sim: Simulator, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    logger = logging.getLogger("modelbay.test")
+    async with Hub.open(hub_config(tmp_path, sim.url)) as hub:
+        async for event in hub.stream("Say hello", model="openai_chat/sim-1"):
+            logger.debug(type(event).__name__)
+    assert [record.getMessage() for record in log.records][-2] == "Finished"
+    assert log.records[-1].getMessage().startswith("the reply ended after 0.")
+
+
+async def test_the_end_of_a_stream_that_is_left_at_its_last_event_is_logged(
+    sim: Simulator, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        Hub.open(hub_config(tmp_path, sim.url)) as hub,
+        hub.stream("Say hello", model="openai_chat/sim-1") as stream,
+    ):
+        async for event in stream:
+            if isinstance(event, Finished):
+                break
+        assert "the reply ended" not in log.text
+        await stream.aclose()
+        assert "the reply ended after 0." in log.text
 
 
 async def test_retries_and_failures_are_lines_too(

@@ -60,13 +60,13 @@ def failed(error: ModelbayError, start: float) -> None:
     LOG.debug("← no response after %.3f s: %s: %s", perf_counter() - start, type(error).__name__, error.message)
 
 
-def ended(start: float, last: Event) -> None:
-    """Log the end of a reply, given its last event."""
+def ended(seconds: float, last: Event) -> None:
+    """Log the end of a reply, given its duration and its last event."""
     if isinstance(last, Failed):
         how = f"{type(last.error).__name__}: {last.error.message}"
     else:
         how = last.reason if isinstance(last, Finished) else "without a finish reason"
-    LOG.debug("the reply ended after %.3f s: %s", perf_counter() - start, how)
+    LOG.debug("the reply ended after %.3f s: %s", seconds, how)
 
 
 def shown_request(headers: Mapping[str, str], endpoint: Endpoint) -> dict[str, str]:

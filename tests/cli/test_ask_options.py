@@ -115,6 +115,8 @@ def test_settings_are_sent_as_json_or_text(modelbay: Command):
         ("extra_body=3", "extra_body must be a dict"),
         ("output=str", "output can be set in Python only"),
         ("tool_choice=maybe", "tool_choice must be one of: auto, none, required"),
+        ("extra_body.a..b=1", "extra_body.a..b has an empty name beside a dot"),
+        ("extra_body.=1", "has an empty name beside a dot"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_refused_before_the_call(modelbay: Command, option: str, words: str):
@@ -128,6 +130,32 @@ def test_a_setting_given_twice_is_refused(modelbay: Command):
     for pair in (["seed=1", "seed=2"], ["extra_body.a=1", "extra_body.a=2"]):
         ended = modelbay("ask", "--option", pair[0], "--option", pair[1], "Why?")
         assert (ended.code, "is given twice" in ended.err) == (2, True)
+
+
+def test_a_dot_in_the_body_s_members_nests_them_and_json_has_names_with_dots(modelbay: Command):
+    options = [
+        'extra_body={"a.b": 1}', "extra_body.provider.sort=price", "extra_body.provider.only.0=x",
+        "metadata.app.version=v2", "extra_headers.X.Team=7",
+    ]  # fmt: skip
+    arguments = [word for option in options for word in ("--option", option)]
+    assert modelbay("ask", "-m", "sim/sim-1", *arguments, "Why?").code == 0
+    sent = modelbay.simulator.journal.last
+    assert (sent.json["a.b"], sent.json["metadata"]) == (1, {"app.version": "v2"})
+    assert sent.json["provider"] == {"sort": "price", "only": {"0": "x"}}
+    assert sent.headers["x.team"] == "7"
+
+
+def test_a_member_of_a_value_that_is_not_an_object_is_refused(modelbay: Command):
+    ended = modelbay("ask", "--option", "extra_body.a=1", "--option", "extra_body.a.b=2", "Why?")
+    assert ended.code == 2
+    assert "--option: extra_body.a must be an object, to have a member b" in ended.err
+
+
+def test_an_empty_stop_sequence_is_refused_before_the_call(modelbay: Command):
+    ended = modelbay("ask", "--stop", "", "Why?")
+    assert ended.code == 2
+    assert "--stop: the stop sequence is empty" in ended.err.replace("'", "")
+    assert len(modelbay.simulator.journal) == 0
 
 
 def test_a_timeout_names_the_option_that_increases_it(modelbay: Command):

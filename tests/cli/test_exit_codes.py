@@ -69,6 +69,12 @@ PRINTING = [
     ["ask", "-m", "sim/sim-1", "Hi"],
     ["docs", "faq"],
     ["completion", "bash"],
+    ["--help"],
+    ["provider", "add", "--help"],
+    ["help", "ask"],
+    ["--version"],
+    ["version"],
+    [],
 ]
 
 

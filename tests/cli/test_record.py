@@ -2,11 +2,12 @@
 
 import json
 import stat
+import subprocess
 
 import pytest
 from inline_snapshot import snapshot
 
-from tests.cli.command import KEY, Command
+from tests.cli.command import KEY, MODELBAY, Command
 
 
 @pytest.mark.parametrize("model", ["claude/sim-thinker", "gemini/sim-1!cut-after-first"])
@@ -47,6 +48,22 @@ def test_verbose_prints_requests_responses_and_retries(modelbay: Command):
     ):
         assert line in ended.err
     assert KEY not in ended.err
+
+
+def test_verbose_prints_the_end_of_the_reply_on_a_line_of_its_own_after_the_answer(modelbay: Command):
+    done = subprocess.run(
+        [MODELBAY, "ask", "--verbose", "-m", "sim/sim-1", "Hi"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=modelbay.environment,
+        cwd=modelbay.home,
+        check=True,
+    )
+    answer, end = done.stdout.splitlines()[-3:-1]
+    assert answer.startswith("You asked: Hi.")
+    assert end.startswith("the reply ended after ")
 
 
 def test_a_retry_is_warned_of_in_one_sentence(modelbay: Command):

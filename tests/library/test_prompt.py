@@ -188,6 +188,7 @@ async def test_a_value_of_a_wrong_type_is_refused_by_name(hub: Hub, name: str, v
         ("model", " ", "model must not be empty"),
         ("model", ["chat", ""], "model[1] must not be empty"),
         ("model", [], "model must not be an empty list"),
+        ("stop", ["END", ""], "stop[1] must not be empty: leave it out, or set the variable that it is from"),
         ("tools", [Tool(schema={})], "tools[0].name must not be empty"),
         ("extra_body", {"a": [{"b": float("nan")}]}, "extra_body['a'][0]['b'] must be a finite number"),
         ("extra_body", {"a": ENDLESS}, "extra_body['a'] is nested too deeply for JSON"),
@@ -206,6 +207,11 @@ async def test_a_value_that_is_not_allowed_is_refused_by_name(hub: Hub, name: st
     with pytest.raises(ValueError) as caught:
         await hub.complete("Hi", **{name: value})  # type: ignore[arg-type]
     assert said in str(caught.value)
+
+
+async def test_an_empty_stop_sequence_of_a_conversation_is_refused(hub: Hub) -> None:
+    with pytest.raises(ValueError, match=r"prompt.settings.stop\[0\] must not be empty"):
+        await hub.complete(Conversation([user("Hi")], Settings(stop=[""])))
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,8 @@ class Opened:
     _shown = False
     """Whether the consumer of a relayed reply gets it as it arrives."""
     _consume: "Consume"
+    _end: tuple[Event, float] | None = None
+    """The last event, and the seconds that the reply took, until they are logged."""
 
     def __init__(self, sending: Sending, response: "AnyResponse", explained: Callable[[ModelbayError], object]) -> None:
         """`explained` adds what is known about a call to an error in its reply."""
@@ -230,6 +232,7 @@ class Opened:
         except _FailedBefore as failure:
             failed = failure.error
         finally:
+            self._log_end()
             del self._consume  # it may refer to this call: the memory of both would wait for the garbage collector
         if failed is not None:  # raised out here, because its context would be an error that holds it
             raise failed
@@ -278,23 +281,31 @@ class Opened:
             found = await self._reader.next()
             self.data = self._reader.data
             if found is None:
+                self._log_end()
                 return None
             events = found
         return self._restored(events) if events else events
 
     def _restored(self, events: list[Event]) -> list[Event]:
-        """The events with the caller's own names of tools. Logs the end of the reply."""
+        """The events with the caller's own names of tools."""
         last = events[-1]
         if isinstance(last, _ENDS):
             if isinstance(last, Failed):
                 self._explained(last.error)
-            logs.ended(self._start, last)
+            self._end = last, perf_counter() - self._start
         if self._restorer is None:
             return events
         return [told for event in events for told in self._restorer.feed(event)]
 
+    def _log_end(self) -> None:
+        """Log the end of the reply, after its consumer has used the last events: it may write them where the log is written."""
+        if self._end is not None:
+            (last, seconds), self._end = self._end, None
+            logs.ended(seconds, last)
+
     async def aclose(self) -> None:
         """Close the connection, unless the reply was read to its end."""
+        self._log_end()
         await self._reader.aclose()
 
     async def __aenter__(self) -> Self:

@@ -60,7 +60,7 @@ from modelbay.stored_chats.bill import bill
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Maximum output tokens.")
 @click.option("--temperature", type=texts.Finite(), metavar="T", help="Sampling temperature.")
 @click.option("--top-p", type=texts.Finite(max=1), metavar="P", help="Nucleus sampling, 0 to 1.")
-@click.option("--stop", type=texts.Prose(), multiple=True, metavar="TEXT", help="Stop sequence. Repeatable.")
+@click.option("--stop", type=ask_options.Stop(), multiple=True, metavar="TEXT", help="Stop sequence. Repeatable.")
 @click.option(
     "--schema",
     "output_format",
@@ -85,7 +85,7 @@ from modelbay.stored_chats.bill import bill
     multiple=True,
     metavar="KEY=VALUE",
     shell_complete=known_values.settings,
-    help="Another setting, such as seed=7 or extra_body.top_a=0.2. Repeatable.",
+    help="Another setting, such as seed=7, extra_body.top_a=0.2 or extra_body.provider.sort=price. Repeatable.",
 )
 @click.option(
     "--timeout",

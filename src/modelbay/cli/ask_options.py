@@ -8,7 +8,7 @@ import click
 from msgspec import NODEFAULT
 
 from modelbay.cli import terminal
-from modelbay.cli.texts import EMPTY_PATH
+from modelbay.cli.texts import EMPTY_PATH, Prose
 from modelbay.conversation import OutputFormat, Tool, ToolChoice
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode
@@ -31,6 +31,8 @@ NO_JSON = ("output",)
 """Settings that only a program can give: a type."""
 GROUPS = ("extra_body", "extra_headers", "metadata", "cache")
 """Settings with members, which are written as `SETTING.MEMBER`."""
+NESTED = ("extra_body", "cache")
+"""Of these, the ones whose members can have members: `SETTING.MEMBER.MEMBER`. A name of the others may contain dots."""
 MODES: dict[Any, ToolChoice] = {mode: ToolChoice(mode) for mode in ("auto", "none", "required")}
 _SCHEMAS = ("parameters", "input_schema", "inputSchema", "schema")
 """Names of a tool's schema: OpenAI's, Anthropic's, that of MCP, and ours."""
@@ -98,11 +100,20 @@ def joined(given: Iterable[list[Tool]]) -> list[Tool]:
     return tools
 
 
+class Stop(Prose):
+    """A stop sequence. Providers reject an empty one, as an unset variable of a shell gives it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("the stop sequence is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class Override(NamedTuple):
     """One `--option KEY=VALUE`."""
 
     path: list[str]
-    """The setting, and its member."""
+    """The setting, its member, and so on."""
     value: Any
 
 
@@ -123,14 +134,21 @@ class KeyValue(click.ParamType[Override]):
         if key in NO_JSON:
             self.fail(f"{key} can be set in Python only.", param, ctx)
         setting, dot, member = key.partition(".")
-        if dot and (setting not in GROUPS or not member):
+        if dot and setting not in GROUPS:
             self.fail(f"{setting} has no members: a dot follows {', '.join(GROUPS)} only.", param, ctx)
+        members = member.split(".") if setting in NESTED else [member]
+        if dot and not all(members):
+            self.fail(
+                f"{key} has an empty name beside a dot. Write a name that contains dots in JSON: {setting}={{…}}.",
+                param,
+                ctx,
+            )
         read = text if setting == "extra_headers" and dot else _value(text)
         if setting == "tool_choice":
             read = MODES.get(text)
             if read is None:
                 self.fail(f"tool_choice must be one of: {', '.join(MODES)}.", param, ctx)
-        return Override([setting, member] if dot else [setting], read)
+        return Override([setting, *members] if dot else [setting], read)
 
 
 def settings_with_option() -> list[str]:
@@ -148,10 +166,10 @@ def with_options(ask: Ask, prompt: Prompt, options: Iterable[Override]) -> Ask:
     for path, value in options:
         *groups, name = path
         holder = found
-        for group in groups:
+        for place, group in enumerate(groups, 1):
             holder = holder.setdefault(group, {})
             if not isinstance(holder, dict):
-                raise _wrong(f"{group} must be an object")
+                raise _wrong(f"{'.'.join(path[:place])} must be an object, to have a member {path[place]}")
         if holder.get(name, NODEFAULT) is not NODEFAULT:
             raise _wrong(f"{'.'.join(path)} is given twice")
         holder[name] = value

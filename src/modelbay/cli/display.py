@@ -4,7 +4,7 @@ import sys
 
 from modelbay.cli import terminal
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall
-from modelbay.events import Event, PartDelta, PartEnded, PartStarted, Reply, Warned
+from modelbay.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Reply, Warned
 from modelbay.json_text import encode
 from modelbay.replay import call_words
 
@@ -41,6 +41,8 @@ class Display:
             case Warned(message=message):
                 self.end_line()
                 terminal.warning(message)
+            case Finished() | Failed():
+                self.end_line()  # with --verbose, a log line follows
             case _:
                 pass
 

@@ -100,6 +100,15 @@ def _out(put: Callable[[], object]) -> None:
         ) from None
 
 
+def _lost_output() -> CommandFailed | None:
+    """The error for output that was not written with `_out`, such as click's help: what could not be written is written again."""
+    try:
+        _out(lambda: None)
+    except CommandFailed as lost:
+        return lost
+    return None
+
+
 def _discard_output() -> None:
     """Discards the rest of stdout: Python flushes it again when it ends, which would fail too."""
     import os
@@ -217,7 +226,8 @@ def guarded(run: Callable[[], object], settings: GlobalOptions) -> int:
     except click.ClickException as wrong:
         return _misused(wrong)
     except Exception as unexpected:  # noqa: BLE001 the edge of the program
-        return internal(unexpected, settings)
+        lost = _lost_output() if isinstance(unexpected, OSError) else None
+        return _misused(lost) if lost else internal(unexpected, settings)
     return code if isinstance(code, int) else 0
 
 

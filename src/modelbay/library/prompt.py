@@ -58,7 +58,7 @@ class Ask(TypedDict, total=False):
     top_k: Annotated[int, Meta(ge=1)] | None
     """Number of most likely tokens to choose from."""
     stop: Sequence[str] | None
-    """Stop sequences."""
+    """Stop sequences. None of them may be empty."""
     seed: int | None
     """Seed for repeatable answers."""
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None
@@ -178,6 +178,9 @@ def checked(prompt: object, model: object, settings: Ask, *, where: str = "promp
             raise TypeError("pass either output or output_format")
         output_type(settings["output"])
     given = prompt.settings if isinstance(prompt, Conversation) else Settings()
+    if not parsed:
+        check_stops(given.stop or (), f"{where}.settings.stop")
+    check_stops(settings.get("stop") or (), "stop")
     tools = given.tools or []
     if settings.get("tools"):
         tools = [tool if isinstance(tool, Tool) else Tool.of(tool) for tool in settings["tools"] or ()]
@@ -185,6 +188,13 @@ def checked(prompt: object, model: object, settings: Ask, *, where: str = "promp
     if not parsed:
         check_tools(tools, settings.get("tool_choice") or given.tool_choice)
     return settings
+
+
+def check_stops(stops: Sequence[str], where: str) -> None:
+    """Check that no stop sequence is empty, which providers reject. Raises ValueError."""
+    for place, stop in enumerate(stops):
+        if not stop:
+            raise ValueError(f"{where}[{place}] must not be empty: leave it out, or set the variable that it is from")
 
 
 def check_tools(tools: Sequence[Tool], choice: ToolChoice | None) -> None:
