@@ -172,6 +172,10 @@ class ToolResult(Part, tag="tool_result", omit_defaults=True, repr_omit_defaults
     """Name of the tool. Gemini matches results by name."""
 
 
+SEPARATOR = "\n\n"
+"""What separates the texts of a thinking part where they are shown as one: each begins with its own title."""
+
+
 class Thinking(Part, tag="thinking", omit_defaults=True, repr_omit_defaults=True):
     """Reasoning. Redacted thinking has no texts, only `opaque`."""
 
@@ -182,8 +186,8 @@ class Thinking(Part, tag="thinking", omit_defaults=True, repr_omit_defaults=True
 
     @property
     def text(self) -> str:
-        """The reasoning as one text."""
-        return "".join(self.texts)
+        """The reasoning as one text, with an empty line between its pieces."""
+        return SEPARATOR.join(self.texts)
 
 
 class Refusal(Part, tag="refusal", omit_defaults=True, repr_omit_defaults=True):

@@ -48,7 +48,7 @@ class PartDelta(Struct, tag="part_delta", omit_defaults=True, gc=False):
     text: str = ""
     """The new piece."""
     index: int = 0
-    """Index into the texts of a thinking part."""
+    """Index into the texts of a thinking part. -1: the empty line between two of them, which belongs to none."""
     logprobs: list[Json] | None = None
     """Log probabilities of its tokens, as in `Text.logprobs`."""
     kind: PartKind | None = None

@@ -19,7 +19,7 @@ def through_json(part: AnyPart) -> AnyPart:
         (Text(text="a", opaque="sig", annotations=[Annotation("url", url="https://x.example")]), Text(text="a")),
         (Text(text="", opaque="sig", origin=FROM), Text()),
         (Thinking(texts=["a"], opaque="sig", origin=FROM), Thinking(texts=["a"])),
-        (Thinking(texts=["a", "b"], summary=True, item_id="rs_1"), Thinking(texts=["ab"])),
+        (Thinking(texts=["a", "b"], summary=True, item_id="rs_1"), Thinking(texts=["a\n\nb"])),
         (Thinking(opaque="redacted", native="redacted_thinking", origin=FROM), Thinking()),
         (Refusal(text="no", origin=FROM), Text(text="no")),
         (Thinking(texts=["a"], origin=FROM), Text(text="a")),

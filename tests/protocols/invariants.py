@@ -29,20 +29,25 @@ def check_events(events: list[Event]) -> None:
     assert sum(type(event) in (Finished, Failed) for event in events) == 1
     started: dict[int, Any] = {}
     texts: dict[int, list[str]] = {}
+    shown: dict[int, str] = {}
     for event in events:
         match event:
             case PartStarted(key=key, part=part):
                 assert key not in started, "a key is used twice"
                 started[key] = part
-                texts[key] = []
+                texts[key], shown[key] = [], ""
             case PartDelta(key=key, text=text, index=index):
                 assert key in texts, "a delta for a part that is not open"
+                shown[key] += text
+                if index < 0:
+                    continue
                 texts[key] += [""] * (index + 1 - len(texts[key]))
                 texts[key][index] += text
             case PartAnnotated(key=key):
                 assert key in texts, "an annotation for a part that is not open"
             case PartEnded(key=key, part=part):
                 _check_part(started[key], texts.pop(key), part)
+                assert not (type(part) is Thinking and shown[key]) or shown[key] == part.text
 
 
 def _check_part(start: Any, texts: list[str], part: Any) -> None:

@@ -190,8 +190,12 @@ def test_any_split_of_a_call_gives_the_same_call(
         ([call("{}", index=0, name="f"), call(BERN, index=0, name="g")], [(None, "f", "{}"), (None, "g", BERN)]),
         ([call(BERN, index=0, name="f"), call('{"city":"Rome"}', index=0, name="f")],
          [(None, "f", BERN), (None, "f", '{"city":"Rome"}')]),
-        # one ID for two calls
-        ([call(BERN, id="a", name="f"), call("{}", id="a", name="g")], [("a", "f", BERN), ("a", "g", "{}")]),
+        # one ID for two calls: clients could not tell their results apart
+        ([call(BERN, id="a", name="f"), call("{}", id="a", name="g")], [("a", "f", BERN), (None, "g", "{}")]),
+        ([call(BERN, index=0, id="a", name="f"), call(BERN, index=1, id="a", name="f")],
+         [("a", "f", BERN), (None, "f", BERN)]),
+        ([call(BERN, index=0, id="a", name="f"), call("", index=1, name="f"), call("{}", index=1, id="a")],
+         [("a", "f", BERN), (None, "f", "{}")]),
         # fragments with the ID of their call, without an index or with the same one
         ([call("", id="a", name="f"), call("", id="b", name="g"), call('{"city"', id="a"), call("{", id="b"),
           call(':"Bern"}', id="a"), call("}", id="b")], [("a", "f", BERN), ("b", "g", "{}")]),

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from modelbay.dialect import PLAIN
 from modelbay.errors import (
     AuthenticationFailed,
     BadRequest,
@@ -21,6 +22,7 @@ from modelbay.errors import (
     TimedOut,
     Unsupported,
 )
+from modelbay.events import collect
 from modelbay.protocols.codec import codec
 from modelbay.protocols.failures import provider_error, status_of, summary
 from tests.protocols.spoken import BUILT
@@ -202,3 +204,76 @@ def test_a_failure_without_a_status_has_that_of_its_class(protocol, error, wante
     status, body = codec(protocol).render_error(error)
     assert status == wanted
     assert str(error) in json.loads(body)["error"]["message"]
+
+
+BARE = [
+    ({"code": 500, "msg": "no route", "success": False}, "no route", "500", ServerError),  # Z.ai
+    ({"code": "1113", "message": "no balance"}, "no balance", "1113", ProviderError),
+    ({"error_code": 17, "error_msg": "no more today"}, "no more today", "17", ProviderError),  # Baidu
+    ({"success": False, "errors": [{"code": 10000, "message": "no account"}]}, "no account", "10000", ProviderError),
+    ({"errors": {"message": "no model"}, "request_id": "r"}, "no model", None, ProviderError),  # ModelScope
+    ({"base_resp": {"status_code": 1008, "status_msg": "no money"}}, "no money", "1008", ProviderError),  # MiniMax
+    ({"statusCode": 429, "message": "slow"}, "slow", "429", RateLimited),  # Azure API Management
+    ({"Message": "not signed", "code": "x"}, "not signed", "x", ProviderError),  # AWS
+    ({"message": "alone"}, "alone", None, ProviderError),
+]
+
+
+@pytest.mark.parametrize(("body", "message", "code", "kind"), BARE)
+@every_protocol
+def test_an_error_without_the_protocol_s_form_is_read_in_a_200(protocol, body, message, code, kind):
+    whole = collect(codec(protocol).parse_reply(json.dumps(body).encode(), PLAIN)).error
+    parser = codec(protocol).stream_parser(PLAIN)
+    streamed = collect([*parser.feed(b"data: " + json.dumps(body).encode() + b"\n\n"), *parser.close()]).error
+    for error in (whole, streamed):
+        assert isinstance(error, kind)
+        assert (error.message, getattr(error, "code", None)) == (message, code)
+
+
+@pytest.mark.parametrize(("body", "message", "code", "kind"), BARE)
+@every_protocol
+def test_an_error_without_the_protocol_s_form_is_read_in_a_400(protocol, body, message, code, kind):
+    error = codec(protocol).parse_error(400, {}, json.dumps(body).encode())
+    assert (error.message, error.status, error.code) == (message, 400, code)
+
+
+@pytest.mark.parametrize(
+    "body", [{"choices": None, "id": "x", "base_resp": {"status_code": 1008, "status_msg": "no money"}}]
+)
+def test_an_error_may_have_the_frame_of_a_reply(body):
+    assert collect(codec("openai_chat").parse_reply(json.dumps(body).encode(), PLAIN)).error.message == "no money"
+    parser = codec("openai_chat").stream_parser(PLAIN)
+    events = [*parser.feed(b"data: " + json.dumps(body).encode() + b"\n\n"), *parser.close()]
+    assert collect(events).error.message == "no money"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 0, "msg": "ok"},
+        {"code": 200, "msg": "success"},
+        {"base_resp": {"status_code": 0, "status_msg": ""}},
+        {},
+    ],
+)
+@every_protocol
+def test_a_code_of_success_is_not_an_error_of_the_provider(protocol, body):
+    error = collect(codec(protocol).parse_reply(json.dumps(body).encode(), PLAIN)).error
+    assert not isinstance(error, ProviderError)
+
+
+def test_an_anthropic_error_event_may_have_its_message_beside_the_type():
+    stream = b'event: error\ndata: {"type": "error", "message": "boom", "code": 529}\n\n'
+    parser = codec("anthropic").stream_parser(PLAIN)
+    error = collect([*parser.feed(stream), *parser.close()]).error
+    assert isinstance(error, Overloaded)
+    assert error.message == "boom"
+
+
+def test_the_type_of_an_event_is_not_the_type_of_its_error():
+    stream = b'data: {"type": "error", "code": "server_error", "message": "boom"}\n\n'
+    parser = codec("openai_responses").stream_parser(PLAIN)
+    error = collect([*parser.feed(stream), *parser.close()]).error
+    assert json.loads(codec("openai_chat").render_error(error)[1])["error"] == {
+        "message": "boom", "type": "server_error", "param": None, "code": "server_error",
+    }  # fmt: skip

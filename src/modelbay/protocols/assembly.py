@@ -7,6 +7,7 @@
 from msgspec.structs import replace
 
 from modelbay.conversation import (
+    SEPARATOR,
     Annotation,
     AnyPart,
     Extra,
@@ -55,6 +56,7 @@ class Assembly:
         self.has_calls = False
         self.has_answer = False
         """Whether a non-empty part other than thinking has ended."""
+        self._call_ids: set[str] = set()
         self._cut = False
         """Whether a tool call has ended with truncated arguments."""
         self._origin = origin
@@ -80,8 +82,15 @@ class Assembly:
         self._open[key] = _Open(part)
         if type(part) is ToolCall:
             self.has_calls = True
+            self.identify(part, part.id)
         self._events.append(PartStarted(key, replace(part)))
         return key
+
+    def identify(self, call: ToolCall, id: str | None) -> None:
+        """Set the ID of a call. An ID that another call of the reply has is dropped: clients match results by ID."""
+        if id is not None:
+            call.id = None if id in self._call_ids else id
+            self._call_ids.add(id)
 
     def part(self, key: int) -> AnyPart:
         """The open part itself; fields set on it appear in its `PartEnded`."""
@@ -98,13 +107,19 @@ class Assembly:
     def add(self, key: int, text: str, index: int = 0, logprobs: list[Json] | None = None) -> None:
         opened = self._open[key]
         texts = opened.texts
-        while len(texts) <= index:
-            texts.append([])
+        if index >= len(texts):
+            self._begin_text(key, texts, index)
         texts[index].append(text)
         if logprobs and type(opened.part) is Text:
             opened.part.logprobs = opened.part.logprobs or []
             opened.part.logprobs += logprobs
         self._events.append(PartDelta(key, text, index, logprobs or None))
+
+    def _begin_text(self, key: int, texts: list[list[str]], index: int) -> None:
+        while len(texts) <= index:
+            texts.append([])
+            if len(texts) > 1:
+                self._events.append(PartDelta(key, SEPARATOR, -1))
 
     def written(self, key: int) -> str:
         """The text added to a part so far."""
@@ -179,8 +194,10 @@ class Assembly:
             case Thinking():
                 texts, start = part.texts, replace(part, texts=[], annotations=None)
             case ToolCall() | ServerToolCall():
-                if type(part) is ToolCall and part.format == "json":
-                    part.arguments = normal(part.arguments)
+                if type(part) is ToolCall:
+                    self.identify(part, part.id)
+                    if part.format == "json":
+                        part.arguments = normal(part.arguments)
                 texts, start = [part.arguments], replace(part, arguments="", annotations=None)
             case _:
                 start = replace(part, annotations=None)
@@ -188,6 +205,8 @@ class Assembly:
             self.has_calls = True
         self._events.append(PartStarted(key, start))
         for index, text in enumerate(texts):
+            if index:
+                self._events.append(PartDelta(key, SEPARATOR, -1))
             if text or logprobs or len(texts) > 1:
                 self._events.append(PartDelta(key, text, index, logprobs or None))
         for annotation in part.annotations or ():

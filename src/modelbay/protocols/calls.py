@@ -21,6 +21,8 @@ class StreamedCall:
         self._held: list[str] = []
         """Arguments that arrived before the name."""
         self._key: int | None = None
+        self._id: str | None = None
+        """The ID with which it was opened, or which arrived later."""
 
     @property
     def named(self) -> bool:
@@ -66,6 +68,7 @@ class StreamedCall:
     def open(self, assembly: "Assembly") -> None:
         """Open the call: something else follows, so the name is complete."""
         if self._key is None:
+            self._id = self.part.id
             self._key = assembly.open(
                 ToolCall(**{name: getattr(self.part, name) for name in self.part.__struct_fields__})
             )
@@ -74,8 +77,9 @@ class StreamedCall:
         if self._key is None or not assembly.is_open(self._key):
             return
         opened = assembly.part(self._key)
-        if type(opened) is ToolCall:
-            opened.id = self.part.id
+        if type(opened) is ToolCall and self._id is None:
+            self._id = self.part.id
+            assembly.identify(opened, self._id)
         opened.opaque, opened.extra = self.part.opaque, self.part.extra
         for text in self._held:
             assembly.add(self._key, text)

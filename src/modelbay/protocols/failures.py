@@ -105,6 +105,29 @@ def provider_error(
     return error
 
 
+_MESSAGES = ("message", "Message", "msg", "error_msg", "error_message", "errorMessage", "error_description")
+_CODES = ("code", "error_code", "errorCode", "statusCode", "status_code", "status")
+
+
+def bare_error(answer: Mapping[str, Json], status: int | None = None, body: str = "") -> ProviderError | None:
+    """The error in a body that has no `error`: its message and code are members of the body (Z.ai, Baidu, proxies), or of
+    `errors` (Cloudflare, ModelScope) or `base_resp` (MiniMax). None if the body does not report one."""
+    base = answer.get("base_resp")
+    if isinstance(base, dict) and base.get("status_code"):
+        message = str(base.get("status_msg") or "error")
+        return provider_error(status, message, code=str(base["status_code"]), body=body)
+    inner = answer.get("errors")
+    inner = inner[0] if isinstance(inner, list) and inner else inner
+    holder = inner if isinstance(inner, dict) else answer
+    text = next((text for name in _MESSAGES if isinstance(text := holder.get(name), str) and text), None)
+    codes = [code for name in _CODES if (code := holder.get(name)) not in (None, "", 0, "0", 200) and code is not True]
+    failed = codes or holder is not answer or answer.get("success") is False
+    if text is None or not (failed or holder.get("message") == text):
+        return None
+    code = next((str(code) for code in codes if isinstance(code, int | str)), None)
+    return provider_error(status if status is not None else status_of(*codes), text, code=code, body=body)
+
+
 def spoken(error: E, protocol: str) -> E:
     """The error with its protocol, whose codes it contains."""
     error.protocol = protocol

@@ -12,7 +12,7 @@ from modelbay.conversation import Json
 from modelbay.errors import MalformedReply, ProviderError
 from modelbay.json_text import decode
 from modelbay.protocols import error_words
-from modelbay.protocols.failures import provider_error, request_id, spoken, status_of, summary, text_of
+from modelbay.protocols.failures import bare_error, provider_error, request_id, spoken, status_of, summary, text_of
 
 FAMILY: error_words.Family = "openai"
 
@@ -47,10 +47,7 @@ def _error_in(answer: Json) -> ProviderError | None:
         return parse_error_object(error, None)
     if isinstance(error, str) and error:  # xAI has the code next to it, mlx has nothing else
         return provider_error(None, error, code=_word(answer.get("code")), type=_word(answer.get("type")))
-    base = answer.get("base_resp")
-    if isinstance(base, dict) and base.get("status_code"):  # MiniMax: an error as HTTP 200
-        return provider_error(None, str(base.get("status_msg") or "error"), code=str(base["status_code"]))
-    if "choices" in answer or "output" in answer:
+    if answer.get("choices") or answer.get("output"):
         return None
     if answer.get("object") == "error" or answer.get("type") == "error" or "detail" in answer:
         message = answer.get("message") or answer.get("detail")
@@ -58,13 +55,11 @@ def _error_in(answer: Json) -> ProviderError | None:
         return provider_error(
             status_of(answer.get("code")),
             detail,
-            type=_word(answer.get("type")),
+            type=_word(kind if (kind := answer.get("type")) != "error" else None),
             code=_word(answer.get("code")),
             param=_word(answer.get("param")),
         )
-    if isinstance(answer.get("message"), str) and not answer.get("id"):
-        return provider_error(status_of(answer.get("code")), answer["message"], code=_word(answer.get("code")))
-    return None
+    return None if answer.get("id") and "base_resp" not in answer else bare_error(answer)
 
 
 def parse_error_object(error: dict[str, Any], status: int | None) -> ProviderError:

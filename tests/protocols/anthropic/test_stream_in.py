@@ -347,3 +347,13 @@ def test_half_an_emoji_does_not_stop_the_stream():
         reading.read("anthropic", stream(begin(), *text(0, "Hi")[:-1]) + halves + stream(finish(), STOP)).text
         == "Hi\ufffd"
     )
+
+
+@pytest.mark.parametrize("late", [0, None])
+def test_counts_of_the_start_are_not_replaced_by_zeros(late):
+    usage = {"input_tokens": late, "cache_read_input_tokens": late, "output_tokens": 3}
+    first = {"type": "message_start", "message": {"usage": {"input_tokens": 5, "cache_read_input_tokens": 2}}}
+    last = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage}
+    found = reading.read("anthropic", stream(first, *text(0, "Hi"), last, STOP)).usage
+    assert found is not None
+    assert (found.input, found.cache_read, found.output) == (5, 2, 3)

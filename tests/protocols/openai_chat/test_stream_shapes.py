@@ -41,9 +41,11 @@ def read_stream(data: bytes, dialect: Dialect = PLAIN):
         [HI, chunk(finish="stop", x_groq={"id": "r", "usage": USAGE})],
         [HI, chunk(finish="stop"), chunk(finish="stop", usage=USAGE)],
         [HI, chunk(finish="stop", usage=USAGE), chunk(usage=None)],
+        [HI, chunk(finish="stop", usage=USAGE), chunk(usage=dict.fromkeys(USAGE, None))],
+        [HI, chunk(finish="stop", usage=USAGE), chunk(usage=dict.fromkeys(USAGE, 0))],
     ],
     ids=["in a chunk without choices", "with the last choice", "in every chunk", "in x_groq", "with a second finish",
-         "null after it"],
+         "null after it", "nulls after it", "zeros after it"],
 )  # fmt: skip
 def test_usage_is_read_wherever_it_stands_and_never_added(chunks):
     assert read(*chunks, finish=None).usage == COUNTED
@@ -53,6 +55,17 @@ def test_usage_may_be_in_the_choice():
     ending = chunk(finish="stop")
     ending["choices"][0]["usage"] = USAGE
     assert read(HI, ending, finish=None).usage == COUNTED
+
+
+def test_usage_may_have_the_words_of_responses():
+    details = {"input_tokens_details": {"cached_tokens": 4}, "output_tokens_details": {"reasoning_tokens": 1}}
+    raw = {"input_tokens": 10, "output_tokens": 3, **details}
+    usage = read(HI, chunk(usage=raw)).usage
+    assert usage == Usage(input=6, cache_read=4, output=2, reasoning=1, raw=raw)
+
+
+def test_usage_of_only_zeros_is_kept_if_there_is_no_other():
+    assert read(HI, chunk(usage=dict.fromkeys(USAGE, 0))).usage == Usage(input=0, output=0, raw=dict.fromkeys(USAGE, 0))
 
 
 def test_usage_that_was_not_reported_is_none():

@@ -5,12 +5,23 @@ from typing import Any
 
 import pytest
 
-from modelbay.conversation import Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, UnknownPart
+from modelbay.conversation import (
+    Conversation,
+    Media,
+    Provenance,
+    Refusal,
+    ServerToolCall,
+    Text,
+    Thinking,
+    ToolCall,
+    UnknownPart,
+)
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import ContextOverflow, IncompleteReply, MalformedReply, QuotaExhausted
 from modelbay.events import PartEnded, Reply, collect
 from modelbay.protocols.codec import codec
 from tests.corpus import exchanges
+from tests.protocols import sse_reference
 from tests.protocols.invariants import check_events
 
 RESPONSES = codec("openai_responses")
@@ -341,3 +352,112 @@ def _plain(part: Any) -> Any:
             return part.native
         case _:
             return part
+
+
+def event(kind: str, index: int, **more: Any) -> dict[str, Any]:
+    return {"type": f"response.{kind}", "output_index": index, **more}
+
+
+def other(arguments: str) -> dict[str, Any]:
+    return {**call(arguments, "fc_2"), "call_id": "c2", "name": "read"}
+
+
+ONE = [
+    event("output_item.added", 0, item=call("")),
+    event("function_call_arguments.delta", 0, item_id="fc_1", delta='{"a":1}'),
+    event("output_item.done", 0, item=call('{"a":1}')),
+]
+TWO = [
+    event("output_item.added", 0, item=other("")),
+    event("function_call_arguments.delta", 0, item_id="fc_2", delta='{"b":2}'),
+    event("output_item.done", 0, item=other('{"b":2}')),
+]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [[*ONE, *TWO], [ONE[0], TWO[0], ONE[1], TWO[1], ONE[2], TWO[2]], [ONE[0], TWO[0], TWO[1], ONE[1], TWO[2], ONE[2]]],
+    ids=["one after the other", "interleaved", "ended in another order"],
+)
+def test_items_may_all_have_the_same_output_index(events):
+    reply = streamed(CREATED, *events, completed())
+    found = {(found.id, found.name, found.arguments) for found in reply.tool_calls}
+    assert found == {("c1", "look", '{"a":1}'), ("c2", "read", '{"b":2}')}
+    assert len(reply.tool_calls) == 2
+
+
+def test_texts_may_all_have_the_same_output_index():
+    texts = []
+    for id, text in (("msg_1", "Hel"), ("msg_2", "lo")):
+        texts += [
+            event("output_item.added", 0, item={**message(""), "id": id, "content": []}),
+            event("output_text.delta", 0, item_id=id, content_index=0, delta=text),
+            event("output_item.done", 0, item=message(text, id)),
+        ]
+    assert [part.text for part in streamed(CREATED, *texts, completed()).parts] == ["Hel", "lo"]
+
+
+def test_two_calls_with_one_id_are_told_apart():
+    again = {**other('{"b":2}'), "call_id": "c1"}
+    reply = streamed(CREATED, *ONE, event("output_item.done", 1, item=again), completed())
+    assert [found.id for found in reply.tool_calls] == ["c1", None]
+
+
+def test_the_last_event_may_be_called_done():
+    hi = {"type": "response.done", "response": {"id": "resp_1", "status": "completed", "output": [message("Hi")]}}
+    reply = streamed(CREATED, hi)
+    assert (reply.text, reply.finish and reply.finish.reason) == ("Hi", "stop")
+
+
+def test_older_servers_have_another_name_for_thinking():
+    reply = streamed(
+        CREATED, event("reasoning.delta", 0, delta="Hm"), event("output_text.delta", 1, delta="Hi"), completed()
+    )
+    assert (reply.thinking, reply.text) == ("Hm", "Hi")
+
+
+def test_usage_may_have_the_words_of_chat_completions():
+    usage = whole(output=[message("Hi")], status="completed", usage={"prompt_tokens": 5, "completion_tokens": 3}).usage
+    assert usage is not None
+    assert (usage.input, usage.output) == (5, 3)
+
+
+SUMMARIES = {
+    "type": "reasoning", "id": "rs_1", "encrypted_content": "E",
+    "summary": [{"type": "summary_text", "text": "**Plan** a"}, {"type": "summary_text", "text": "**Act** b"}],
+}  # fmt: skip
+SUMMARY = "**Plan** a\n\n**Act** b"
+
+
+@pytest.mark.parametrize("in_pieces", [True, False])
+@pytest.mark.parametrize("client", ["openai_chat", "anthropic", "google"])
+def test_the_parts_of_a_summary_are_separate_paragraphs_for_other_clients(client, in_pieces):
+    deltas = [
+        event("reasoning_summary_text.delta", 0, item_id="rs_1", summary_index=index, delta=piece)
+        for index, text in enumerate(SUMMARY.split("\n\n"))
+        for piece in (text[:3], text[3:])
+    ]
+    events = [CREATED, *(deltas if in_pieces else ()), event("output_item.done", 0, item=SUMMARIES), completed()]
+    parser = RESPONSES.stream_parser(PLAIN, Provenance("openai_responses"))
+    data = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+    found = parser.feed(data) + parser.close()
+    check_events(found)
+    assert collect(found).thinking == SUMMARY
+    renderer = codec(client).stream_renderer(Conversation(stream=True))
+    chunks = [
+        json.loads(data) for _, data in sse_reference.decode(b"".join(map(renderer.feed, found))) if data != b"[DONE]"
+    ]
+    assert shown_thinking(client, chunks) == SUMMARY
+    back = RESPONSES.stream_renderer(Conversation(stream=True))
+    ended = sse_reference.decode(b"".join(map(back.feed, found)))[-1][1]
+    assert json.loads(ended)["response"]["output"] == [SUMMARIES]
+
+
+def shown_thinking(client: str, chunks: list[dict[str, Any]]) -> str:
+    match client:
+        case "openai_chat":
+            return "".join(chunk["choices"][0]["delta"].get("reasoning_content", "") for chunk in chunks)
+        case "anthropic":
+            return "".join(chunk["delta"].get("thinking", "") for chunk in chunks if "delta" in chunk)
+    parts = [part for chunk in chunks for part in chunk["candidates"][0]["content"]["parts"] if part.get("thought")]
+    return "".join(part.get("text", "") for part in parts)

@@ -9,7 +9,7 @@ from modelbay.conversation import Json
 from modelbay.errors import MalformedReply, ModelbayError, ProviderError, Unsupported
 from modelbay.json_text import decode
 from modelbay.protocols import error_words
-from modelbay.protocols.failures import provider_error, request_id, spoken, status_of, summary, text_of
+from modelbay.protocols.failures import bare_error, provider_error, request_id, spoken, status_of, summary, text_of
 
 FAMILY: error_words.Family = "anthropic"
 _THREADS = ("thread",)
@@ -43,8 +43,8 @@ def _error_in(answer: Json, status: int | None, body: str) -> ProviderError | No
     error = answer.get("error")
     if isinstance(error, str):
         error = {"message": error, "type": answer.get("type")}
-    if error is None and isinstance(answer.get("message"), str) and answer.get("type") != "message":
-        error = {"message": answer["message"]}  # Bedrock
+    if error is None and answer.get("type") != "message" and not answer.get("content"):
+        return bare_error(answer, status, body)
     if not isinstance(error, dict):
         return None
     kind = error.get("type") or error.get("status")

@@ -97,9 +97,11 @@ class StreamParser:
                     self._finish()
             case "ping":
                 pass
-            case _:
-                if "error" in event:
-                    self._fail(error_in(event) or unreadable("an error event without an error", payload))
+            case kind:
+                named = "error" in event or kind == "error"
+                failure = error_in(event) if named or not kind else None  # a whole body instead of a stream has no type
+                if named or failure is not None:
+                    self._fail(failure or unreadable("an error event without an error", payload))
 
     def _start(self, message: dict[str, Any]) -> None:
         """A second start event continues the reply. Blocks that it interrupts were truncated and are dropped (a proxy

@@ -37,8 +37,10 @@ def parse_usage(raw: Json) -> Usage | None:
 
 def merge_usage(before: dict[str, Any], after: Json) -> dict[str, Any]:
     """Later reports overwrite earlier ones: the counts of `message_delta` are cumulative, and adding them would count
-    twice."""
-    return before | {k: v for k, v in after.items() if v is not None} if isinstance(after, dict) else before
+    twice. A zero does not: some hosts repeat all fields there, without the counts of `message_start`."""
+    if not isinstance(after, dict):
+        return before
+    return before | {name: value for name, value in after.items() if value or (value == 0 and not before.get(name))}
 
 
 def render_usage(usage: Usage | None) -> dict[str, Any]:

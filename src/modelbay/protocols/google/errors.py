@@ -17,7 +17,7 @@ from modelbay.errors import (
 )
 from modelbay.json_text import decode
 from modelbay.protocols import error_words
-from modelbay.protocols.failures import provider_error, request_id, spoken, status_of, summary, text_of
+from modelbay.protocols.failures import bare_error, provider_error, request_id, spoken, status_of, summary, text_of
 
 FAMILY: error_words.Family = "google"
 _DETAIL = "type.googleapis.com/google.rpc."
@@ -52,10 +52,7 @@ def _error_in(answer: Json, status: int | None, body: str) -> ProviderError | No
         return provider_error(status, error, body=body)
     if isinstance(error, dict) and error:
         return _parse(error, status, body)
-    # an error of a proxy
-    if "candidates" not in answer and isinstance(answer.get("message"), str) and answer["message"]:
-        return provider_error(status or status_of(answer.get("code")), answer["message"], body=body)
-    return None
+    return None if "candidates" in answer else bare_error(answer, status, body)
 
 
 def _parse(error: dict[str, Any], status: int | None, body: str) -> ProviderError:

@@ -110,7 +110,7 @@ class StreamParser:
         except MalformedReply as error:
             assembly.fail(unreadable(f"a chunk of the stream is not JSON: {error}", payload))
             return
-        if type(chunk) is not dict or chunk.get("error") or "choices" not in chunk or name == "error":
+        if type(chunk) is not dict or chunk.get("error") or not chunk.get("choices") or name == "error":
             failure = error_in(chunk)
             if failure is not None:
                 self._flush()
@@ -152,9 +152,9 @@ class StreamParser:
                 extra["created"] = chunk["created"]
             self._assembly.start(word(chunk.get("id")) or None, word(chunk.get("model")) or None, extra)
         if usage := chunk.get("usage"):
-            self._usage = usage
+            self._report(usage)
         elif "x_groq" in chunk:
-            self._usage = mapping(chunk["x_groq"]).get("usage") or self._usage
+            self._report(mapping(chunk["x_groq"]).get("usage"))
         for choice in choices:
             if type(choice) is not dict or (choice.get("index", 0) != 0 and not self._dialect.merge_choices):
                 continue
@@ -168,9 +168,14 @@ class StreamParser:
             if "error" in choice:  # OpenRouter, with `finish_reason: error`
                 self._failure = error_in({"error": choice["error"]}) or self._failure
             if "usage" in choice:  # Moonshot
-                self._usage = choice["usage"] or self._usage
+                self._report(choice["usage"])
             if "stop_reason" in choice:  # vLLM: the stop sequence, or the number of a token
                 self._stop = word(choice["stop_reason"]) or self._stop
+
+    def _report(self, usage: Json) -> None:
+        """Keep the last usage that counts anything: some providers end with nulls or zeros."""
+        if isinstance(usage, dict) and (not self._usage or any(count(value) for value in usage.values())):
+            self._usage = usage
 
     def _delta(self, delta: dict[str, Any], choice: dict[str, Any]) -> None:
         content = delta.get("content")
@@ -405,10 +410,10 @@ class _Calls:
         """
         index, id, name = count(item.get("index")), call_id(item.get("id")), word(body.get("name"))
         fragment = body.get("arguments")
-        same = self._by_id.get(id) if id is not None else None
-        if same is not None and (index is None or index in self._by_index) and not same.ends_before(name, fragment):
-            return same
         known = self._by_index.get(index) if index is not None else self._last
+        same = self._by_id.get(id) if id is not None and (index is None or (known and known.part.id)) else None
+        if same is not None and not same.ends_before(name, fragment):
+            return same
         if index is None and id is None and name and self._last is not None:
             says_nothing = name == self._last.part.name and not body.get("arguments")
             known = self._last if not self._last.named or not self._last.whole or says_nothing else None

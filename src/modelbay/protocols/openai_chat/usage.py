@@ -1,5 +1,5 @@
 """Chat Completions usage: prompt tokens include cached ones, completion tokens include reasoning. Vendors use different
-fields."""
+fields, also those of Responses."""
 
 from typing import Any
 
@@ -30,11 +30,12 @@ def parse_usage(raw: Json, dialect: Dialect) -> Usage | None:
     """Disjoint counts, or None if nothing was reported."""
     if not isinstance(raw, dict):
         return None
-    prompt, completion = count(raw.get("prompt_tokens")), count(raw.get("completion_tokens"))
+    prompt = _first(raw.get("prompt_tokens"), raw.get("input_tokens"))
+    completion = _first(raw.get("completion_tokens"), raw.get("output_tokens"))
     if prompt is None and completion is None:
         return None
-    into = mapping(raw.get("prompt_tokens_details"))
-    out = mapping(raw.get("completion_tokens_details"))
+    into = mapping(raw.get("prompt_tokens_details") or raw.get("input_tokens_details"))
+    out = mapping(raw.get("completion_tokens_details") or raw.get("output_tokens_details"))
     cache_read = _first(
         into.get("cached_tokens"),
         raw.get("cached_tokens"),  # Moonshot

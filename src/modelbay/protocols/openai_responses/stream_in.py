@@ -1,8 +1,8 @@
 """Parses Responses streams.
 
-Events are matched to items by `output_index`; if a server sends none (llama.cpp), by item ID; if those change between
-events (GitHub Copilot), by order. Content missing in the deltas is taken from the item's `done` event, or from the
-final response.
+Events are matched to items by `output_index`; if a server sends none (llama.cpp) or the same one for several items, by
+item ID; if those change between events (GitHub Copilot), by order. Content missing in the deltas is taken from the item's
+`done` event, or from the final response.
 """
 
 from collections.abc import Callable
@@ -70,6 +70,9 @@ class StreamParser:
         self._decoder = Decoder()
         self._assembly = Assembly(origin)
         self._items: dict[int, _Item] = {}
+        """All items in order."""
+        self._at: dict[int, _Item] = {}
+        """The latest item of each `output_index`."""
         self._last: _Item | None = None
         self._created: dict[str, Any] | None = None
 
@@ -118,14 +121,17 @@ class StreamParser:
         handler = _HANDLERS.get(kind)
         if handler is not None:
             handler(self, event)
-        elif kind == "error" or event.get("error"):
-            self._begin()
-            assembly.fail(error_in(event) or unreadable("the stream contains an error without a message", payload))
+        else:
+            named = kind == "error" or event.get("error")
+            failure = error_in(event) if named or not kind else None  # a whole body instead of a stream has no type
+            if named or failure is not None:
+                self._begin()
+                assembly.fail(failure or unreadable("the stream contains an error without a message", payload))
 
     def _usual(self, payload: bytes) -> bool:
         """Read a piece of text that continues an open part, as most events do. Returns False if it is another event."""
         delta = usual_text(payload)
-        item = None if delta is None else self._items.get(delta.output_index)
+        item = None if delta is None else self._at.get(delta.output_index)
         if delta is None or item is None or item.done:
             return False
         key = item.keys.get(delta.content_index)
@@ -183,17 +189,25 @@ class StreamParser:
             alive = [item for item in self._items.values() if id in item.ids and not item.done]
             found = alive[0] if alive else self._last
         else:
-            found = self._items.get(index)
+            found = self._latest(index, {str(event.get("item_id"))})
         if found is None or found.done or (index is None and found.kind != kind):
             found = self._new(index, kind)
         self._last = found
         return found
 
+    def _latest(self, index: int, ids: set[str]) -> _Item | None:
+        """The item at an index, or the open one that has one of the IDs if several items have this index."""
+        found = self._at.get(index)
+        if found is None or found.index == index or found.ids & ids:
+            return found
+        return next((item for item in self._items.values() if not item.done and item.ids & ids), found)
+
     def _new(self, index: int | None, kind: str) -> _Item:
         self._begin()
-        if index is None or index in self._items:
-            index = max(self._items, default=-1) + 1
-        item = self._items[index] = _Item(index, kind)
+        free = index if index is not None and index not in self._items else max(self._items, default=-1) + 1
+        item = self._items[free] = _Item(free, kind)
+        if index is not None:
+            self._at[index] = item
         return item
 
     def _item_added(self, event: dict[str, Any]) -> None:
@@ -202,7 +216,7 @@ class StreamParser:
             return
         kind = str(item.get("type"))
         index = _index(event)
-        known = self._items.get(index) if index is not None else None
+        known = self._at.get(index) if index is not None else None
         if known is None or known.done or known.ids:
             known = self._new(index, kind)
         known.note(item)
@@ -233,7 +247,7 @@ class StreamParser:
         item = _as_item(item)
         kind = str(item.get("type"))
         index = _index(event)
-        found = self._items.get(index) if index is not None else None
+        found = self._latest(index, _ids(item)) if index is not None else None
         if index is None:
             alive = [known for known in self._items.values() if not known.done and known.kind == kind]
             found = next((known for known in alive if known.ids & _ids(item)), alive[0] if alive else None)
@@ -282,7 +296,11 @@ class StreamParser:
                 for index, text in enumerate(final.texts):
                     self._rest_of_thinking(item, key, index, text)
             case (ToolCall() | ServerToolCall(), ToolCall() | ServerToolCall()):
-                opened.name, opened.id = opened.name or final.name, final.id or opened.id
+                opened.name = opened.name or final.name
+                if isinstance(opened, ServerToolCall):
+                    opened.id = final.id or opened.id
+                elif opened.id is None:
+                    assembly.identify(opened, final.id)
                 if item.kind in _JSON_CALLS:
                     self._pass(key, item.arguments.final(final.arguments))
                 else:
@@ -437,6 +455,8 @@ _HANDLERS: dict[str, _Handler] = {
     "response.reasoning_summary_text.delta": _thinking("summary_index", "delta", done=False),
     "response.reasoning_summary_text.done": _thinking("summary_index", "text", done=True),
     "response.reasoning_text.delta": _thinking("content_index", "delta", done=False),
+    "response.reasoning.delta": _thinking("content_index", "delta", done=False),
+    "response.reasoning.done": _thinking("content_index", "text", done=True),
     "response.reasoning_text.done": _thinking("content_index", "text", done=True),
     "response.function_call_arguments.delta": _arguments("function_call", "delta", done=False),
     "response.function_call_arguments.done": _arguments("function_call", "arguments", done=True),
@@ -452,6 +472,7 @@ _HANDLERS: dict[str, _Handler] = {
     "response.queued": StreamParser._response_started,
     "response.in_progress": StreamParser._response_started,
     "response.completed": StreamParser._response_ended,
+    "response.done": StreamParser._response_ended,
     "response.incomplete": StreamParser._response_ended,
     "response.failed": StreamParser._response_ended,
     "response.cancelled": StreamParser._response_ended,

@@ -298,7 +298,7 @@ class StreamRenderer:
         return out, text
 
     def _delta(self, event: PartDelta) -> bytes:
-        if not event.text and not event.logprobs:
+        if event.index < 0 or (not event.text and not event.logprobs):
             return b""
         before = self._open_waiting()
         if self._item.get("type") == "reasoning":

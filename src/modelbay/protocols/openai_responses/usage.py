@@ -15,6 +15,8 @@ def _count(value: Json, name: str) -> int | None:
 def parse_usage(raw: Json, dialect: Dialect) -> Usage | None:
     """Disjoint counts, or None if nothing was reported."""
     read, written = _count(raw, "input_tokens"), _count(raw, "output_tokens")
+    if read is None and written is None:  # servers that were made for Chat Completions
+        read, written = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
     if read is None and written is None:
         return None
     into, out = raw.get("input_tokens_details"), raw.get("output_tokens_details")
