@@ -173,7 +173,7 @@ class ToolResult(Part, tag="tool_result", omit_defaults=True, repr_omit_defaults
 
 
 SEPARATOR = "\n\n"
-"""What separates the texts of a thinking part where they are shown as one: each begins with its own title."""
+"""Written between the texts of a thinking part if they are shown as one: each begins with its own title."""
 
 
 class Thinking(Part, tag="thinking", omit_defaults=True, repr_omit_defaults=True):

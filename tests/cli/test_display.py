@@ -61,7 +61,7 @@ def test_an_answer_that_is_not_simply_done_says_why(reason: FinishReason, capsys
 
 def test_a_reply_in_one_piece_looks_like_a_stream_of_it(capsys: pytest.CaptureFixture[str]):
     display = Display()
-    display.whole(Reply(parts=[Thinking(texts=["Hm", "."]), Text(text="Yes"), ToolCall(name="add")]))
+    display.whole(Reply(parts=[Thinking(texts=["Hm.", "Well."]), Text(text="Yes"), ToolCall(name="add")]))
     display.end_line()
     out, err = capsys.readouterr()
-    assert (out, err) == ("Yes\n", "Hm.\ntool call: add\n")
+    assert (out, err) == ("Yes\n", "Hm.\n\nWell.\ntool call: add\n")

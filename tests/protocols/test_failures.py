@@ -241,10 +241,12 @@ def test_an_error_without_the_protocol_s_form_is_read_in_a_400(protocol, body, m
     "body", [{"choices": None, "id": "x", "base_resp": {"status_code": 1008, "status_msg": "no money"}}]
 )
 def test_an_error_may_have_the_frame_of_a_reply(body):
-    assert collect(codec("openai_chat").parse_reply(json.dumps(body).encode(), PLAIN)).error.message == "no money"
+    whole = collect(codec("openai_chat").parse_reply(json.dumps(body).encode(), PLAIN)).error
     parser = codec("openai_chat").stream_parser(PLAIN)
     events = [*parser.feed(b"data: " + json.dumps(body).encode() + b"\n\n"), *parser.close()]
-    assert collect(events).error.message == "no money"
+    for error in (whole, collect(events).error):
+        assert error is not None
+        assert error.message == "no money"
 
 
 @pytest.mark.parametrize(
@@ -274,6 +276,7 @@ def test_the_type_of_an_event_is_not_the_type_of_its_error():
     stream = b'data: {"type": "error", "code": "server_error", "message": "boom"}\n\n'
     parser = codec("openai_responses").stream_parser(PLAIN)
     error = collect([*parser.feed(stream), *parser.close()]).error
+    assert error is not None
     assert json.loads(codec("openai_chat").render_error(error)[1])["error"] == {
         "message": "boom", "type": "server_error", "param": None, "code": "server_error",
     }  # fmt: skip

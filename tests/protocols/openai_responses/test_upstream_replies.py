@@ -394,7 +394,8 @@ def test_texts_may_all_have_the_same_output_index():
             event("output_text.delta", 0, item_id=id, content_index=0, delta=text),
             event("output_item.done", 0, item=message(text, id)),
         ]
-    assert [part.text for part in streamed(CREATED, *texts, completed()).parts] == ["Hel", "lo"]
+    parts = streamed(CREATED, *texts, completed()).parts
+    assert parts == [Text(text="Hel", item_id="msg_1"), Text(text="lo", item_id="msg_2")]
 
 
 def test_two_calls_with_one_id_are_told_apart():
