@@ -343,7 +343,7 @@ unsupported = ["seed"]
             f"`{one.name}`", _dialect_type(one.type), f"`{one.default}`" if one.default else "", _sentence(one.text)
         )
     text += "\n`reasoning_control`: " + (_docstring_of(dialect, "ReasoningControl") or "").replace("\n", " ") + "\n"
-    text += "\n## Vendors\n\n| ID | name | protocols | base URL | API keys |\n|---|---|---|---|---|\n"
+    text += "\n## Vendors\n\n| ID | name | other names | protocols | base URL | API keys |\n|---|---|---|---|---|---|\n"
     every = built_in()
     text += "".join(_vendor(one) for one in every)
     text += "\n## Dialects of vendors\n\n| ID | protocol | fields |\n|---|---|---|\n"
@@ -390,7 +390,8 @@ def _vendor(one: Preset) -> str:
     )
     more = "not needed" if one.keyless else f"[create]({one.key_url})" if one.key_url else ""
     names = ", ".join(f"`{name}`" for name in one.protocols)
-    return _row(f"`{one.id}`", one.name, names, f"`{place}`" if "://" in place else place, more)
+    place = f"ended on {one.ended.date}" if one.ended else f"`{place}`" if "://" in place else place
+    return _row(f"`{one.id}`", one.name, ", ".join(one.aliases), names, place, more)
 
 
 def _differences(one: Preset) -> Iterator[tuple[str, str, str]]:

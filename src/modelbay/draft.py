@@ -46,6 +46,8 @@ def draft(found: Recognized, id: str, *, base_url: str | None = None, protocol: 
     url = base_url or found.url
     protocol = protocol or found.protocol or (preset.protocols[0] if preset else "openai_chat")
     if url is None:
+        if preset is not None and preset.ended:
+            raise ConfigError(preset.end, hint=f"{preset.instead}; for a server of the same kind, pass --base-url URL")
         url = preset.url(protocol) if preset else None
         if url is None or "{" in url:
             example = f", such as {url}" if url else ""

@@ -142,13 +142,6 @@ def kind_of(content: Json) -> Kind | None:
         return None
 
 
-def vendor(name: str) -> Preset | None:
-    """The vendor with this ID or name, ignoring case and punctuation."""
-    wanted = _letters(name)
-    exact = presets.by_id(name.lower()) or presets.by_type(name.lower()) or presets.by_models_dev(name.lower())
-    return exact or next((one for one in presets.all() if wanted in (_letters(one.id), _letters(one.name))), None)
-
-
 def protocol_at(url: str, preset: Preset | None) -> Protocol | None:
     """The protocol of a URL, by its path or its vendor; None: unknown."""
     path = urlsplit(url).path.rstrip("/")
@@ -204,7 +197,7 @@ _COMMON = frozenset(
 
 
 def _named(what: str, forced: Kind | None) -> Recognized:
-    preset = vendor(what)
+    preset = presets.by_name(what)
     if preset is None and forced not in NATIVE:
         raise ConfigError(f'unknown provider "{what}": not a vendor name, URL or file', hint=_hint(what))
     if preset is None:
@@ -216,17 +209,14 @@ def _named(what: str, forced: Kind | None) -> Recognized:
 
 
 def _hint(what: str) -> str:
-    from difflib import get_close_matches
-
     if "." in what.partition("/")[0] or what.startswith("localhost"):
         return f"did you mean {with_scheme(what)}? `modelbay provider add {with_scheme(what)}`"
     if (broken := presets.broken(what)) is not None:
         return broken
     if _is_in_catalog(what.lower()):
         return f"add it from models.dev: `modelbay provider catalog add {what.lower()}`"
-    known = {one.id: one.id for one in presets.all()} | {one.name.lower(): one.id for one in presets.all()}
-    near = dict.fromkeys(known[name] for name in get_close_matches(what.lower(), known, n=3))
-    return f"did you mean {' or '.join(near)}? `modelbay provider add {next(iter(near))}`" if near else _known_forms()
+    near = presets.similar(what)
+    return f"did you mean {' or '.join(near)}? `modelbay provider add {near[0]}`" if near else _known_forms()
 
 
 def _is_in_catalog(id: str) -> bool:
@@ -255,10 +245,6 @@ def _is_near(what: str) -> bool:
 def _known_forms() -> str:
     forms = "pass a vendor's name, a URL that begins with https://, or a JSON file (`-` for standard input)"
     return f"{forms}; see `modelbay docs providers`"
-
-
-def _letters(name: str) -> str:
-    return "".join(char for char in name.lower() if char.isalnum())
 
 
 def _may_be_document(url: str) -> bool:

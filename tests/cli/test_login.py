@@ -313,6 +313,7 @@ def test_a_provider_without_login_is_refused(command: Command) -> None:
     for name, said in (
         ("plain", 'provider "plain" does not support login'),
         ("no", 'unknown platform or provider "no"'),
+        ("claude", "Anthropic does not support login"),
     ):
         run = command("login", name)
         assert run.code == 1 and said in run.err

@@ -16,9 +16,10 @@ from modelbay.onboarding.config_check import checkup
 from modelbay.origin import Origin, origin
 from modelbay.providers import logins, presets
 from modelbay.providers.own_vendors import MOST_BYTES, overlap
+from modelbay.providers.presets import by_name as vendor
 from modelbay.providers.upstream import upstream
 from modelbay.providers.vendor import built_in
-from modelbay.recognition import recognize, vendor
+from modelbay.recognition import recognize
 
 ACME = """\
 name = "Acme Gateway"

@@ -2,6 +2,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from modelbay.catalog.models_dev.live import ModelsDev
 from modelbay.config.provider_types import TYPES
 from modelbay.dialect import Dialect
 from modelbay.origin import origin
@@ -75,6 +76,19 @@ def test_keys_are_got_over_https():
 def test_a_host_tells_the_vendor(host, id):
     preset = presets.by_host(host)
     assert (preset.id if preset else None) == id
+
+
+def test_an_alias_belongs_to_one_vendor_and_hides_no_other_name():
+    def letters(name: str) -> str:
+        return "".join(char for char in name.lower() if char.isalnum())
+
+    aliases = [letters(alias) for preset in PRESETS for alias in preset.aliases]
+    names = {letters(word) for one in PRESETS for word in (one.id, one.name, *one.models_dev)}
+    assert len(set(aliases)) == len(aliases)
+    assert names.isdisjoint(aliases)
+    assert {letters(id) for id in ModelsDev().providers}.isdisjoint(aliases)
+    for preset in PRESETS:
+        assert all(presets.by_name(alias.upper()) == preset for alias in preset.aliases)
 
 
 @pytest.mark.parametrize("id", ["nobody", "", "../openai", "openai.toml"])

@@ -39,6 +39,7 @@ from modelbay.events import Warned
 from modelbay.hints import About, Face, explain
 from modelbay.origin import origin as origin_of
 from modelbay.protocols.codec import Codec, add_settings, codec
+from modelbay.providers import presets
 from modelbay.providers.adaptation import Adaptation, adapt
 from modelbay.providers.endpoint import Endpoint, endpoint_at, proxy_of
 from modelbay.providers.logins import login_of
@@ -230,6 +231,8 @@ class ProviderClient:
             operation = "token"
         if self._closed and isinstance(error, TransportError | IncompleteReply):
             error.hint = "read the reply to its end before the hub is closed"
+        if (ended := presets.ended_at(endpoint.url)) is not None:
+            error.hint = f"{ended.end}: {ended.instead}"
         error.operation = error.operation or operation
         error.request = error.request or f"{method} {masked_url(endpoint.url)}"
         entry = self.config.providers.get(endpoint.provider)

@@ -55,7 +55,7 @@ def vendors(ctx: click.Context, param: click.Parameter, typed: str) -> Items:
     """IDs of vendors."""
     from modelbay.providers import presets
 
-    return _beginning(typed, ((preset.id, preset.name) for preset in presets.all()))
+    return _beginning(typed, ((preset.id, preset.name) for preset in presets.offered()))
 
 
 def agents(ctx: click.Context, param: click.Parameter, typed: str) -> Items:

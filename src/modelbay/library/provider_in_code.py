@@ -1,7 +1,6 @@
 """A provider that a program describes, without a config file."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 from msgspec.structs import replace
 
@@ -10,7 +9,7 @@ from modelbay.draft import Draft, asks_for_key, direct_draft, draft, with_values
 from modelbay.errors import ConfigError, MissingCredential
 from modelbay.library.prompt import check_headers, check_type
 from modelbay.providers import presets
-from modelbay.recognition import recognize, vendor, with_scheme
+from modelbay.recognition import recognize, with_scheme
 from modelbay.typed import Name
 
 _SCHEMES = ("http://", "https://")
@@ -69,11 +68,10 @@ def _check_url(base_url: str) -> None:
 
 
 def _of_vendor(name: str, base_url: str | None, protocol: Protocol | None) -> Draft:
-    if vendor(name) is None:
+    if presets.by_name(name) is None:
         if name.lower().startswith(_SCHEMES):
             raise ConfigError(f"the provider is not a vendor's name: {name}", hint=f'pass base_url="{name}"')
-        known = {word.lower(): one.id for one in presets.all() for word in (one.id, one.name)}
-        near = dict.fromkeys(f'"{known[word]}"' for word in get_close_matches(name.lower(), known, n=3))
+        near = [f'"{id}"' for id in presets.similar(name)]
         guess = f"did you mean {' or '.join(near)}?" if near else "pass the name of a vendor, or base_url=URL"
         raise ConfigError(f'unknown provider "{name}"', hint=presets.broken(name) or guess)
     found = recognize(name)

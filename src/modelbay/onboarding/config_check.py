@@ -158,6 +158,8 @@ class _Checkup:
                 self._file((*keys, "tls", name), getattr(entry.tls, name))
         try:
             found = upstream(self._config, entry)
+            if (ended := presets.ended_at(found.base_url)) is not None:
+                self._report(keys, f"all calls fail: {ended.end}", ended.instead)
             if not may_block(entry, None):
                 models_endpoint(self._config, entry) or endpoint_at(self._config, found, "/chat/completions")
         except ConfigError as error:

@@ -40,9 +40,11 @@ RESERVED = ("local", *TYPES, *PROTOCOLS)
 MOST_TEXT = 1000
 SCHEMES = get_args(Scheme)
 
-BUILT_IN_ONLY = frozenset({"types", "placeholders", "addressing", "publishers", "unspoken", "client_logins"})
-"""Keys of built-in vendors: they change how all providers of a type are called, depend on code for the vendor, or say which logins
-of other programs it gets."""
+BUILT_IN_ONLY = frozenset(
+    {"types", "placeholders", "addressing", "publishers", "unspoken", "client_logins", "aliases", "ended"}
+)
+"""Keys of built-in vendors: they change how all providers of a type are called, depend on code for the vendor, say which logins
+of other programs it gets, or give it the name of another vendor."""
 VENDOR_KEYS = frozenset(Preset.__struct_fields__) - BUILT_IN_ONLY - {"id", "file"}
 FIXED_LOGIN_KEYS = frozenset({"provider", "prefix", "type", "key", "services", "described"})
 """Keys of a login that are derived from its ID: they name entries and tokens, which are shared by all vendors."""

@@ -6,6 +6,7 @@ A user's own vendors (`own_vendors`) are found beside the built-in ones, and nev
 import os
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from modelbay.config.schema import Problem
 from modelbay.origin import ascii_host
@@ -51,6 +52,36 @@ def by_id(id: str) -> Preset | None:
     return (
         built_in_preset(id) if id in texts() else next((preset for preset in _own().presets if preset.id == id), None)
     )
+
+
+def by_name(name: str) -> Preset | None:
+    """The vendor with this ID, provider type, ID at models.dev, name or alias, ignoring case and punctuation."""
+    exact = by_id(name.lower()) or by_type(name.lower()) or by_models_dev(name.lower())
+    wanted = _letters(name)
+    return exact or next((one for one in all() if wanted in map(_letters, (one.id, one.name, *one.aliases))), None)
+
+
+def similar(name: str) -> list[str]:
+    """The IDs of up to three vendors with a similar name, the most similar first."""
+    from difflib import get_close_matches
+
+    known = {word.lower(): one.id for one in offered() for word in (*one.aliases, one.name, one.id)}
+    return list(dict.fromkeys(known[word] for word in get_close_matches(name.lower(), known, n=3)))
+
+
+def offered() -> list[Preset]:
+    """The vendors whose services have not ended, sorted by ID."""
+    return [preset for preset in all() if preset.ended is None]
+
+
+def ended_at(url: str) -> Preset | None:
+    """The vendor whose service at this URL has ended."""
+    preset = by_host(urlsplit(url).hostname or "")
+    return preset if preset is not None and preset.ended else None
+
+
+def _letters(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum())
 
 
 def by_host(host: str) -> Preset | None:

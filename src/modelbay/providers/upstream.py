@@ -146,8 +146,9 @@ def _named_preset(config: Config, provider: ProviderEntry) -> Preset | None:
         return None
     preset = presets.by_id(str(name))
     if preset is None:
+        meant = presets.by_name(str(name))
         known = ", ".join(preset.id for preset in presets.all())
-        hint = presets.broken(str(name)) or f"must be one of: {known}"
+        hint = presets.broken(str(name)) or (f'write "{meant.id}"' if meant else f"must be one of: {known}")
         raise _unusable(config, provider, f'has an unknown dialect "{name}"', hint)
     return preset
 

@@ -72,6 +72,17 @@ class Publisher(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Patterns of its models' names."""
 
 
+class EndedService(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A service that its vendor ended. Calls to its hosts fail; the vendor's dialect remains, for servers of the same kind."""
+
+    date: str
+    """Day of the end, such as "2026-07-30"."""
+    use: list[str]
+    """IDs of vendors that may replace it, the nearest one first."""
+    source: str
+    """Page on which the vendor announced the end."""
+
+
 class Preset(Struct, kw_only=True, frozen=True):
     """A vendor: addresses, protocols, and its deviations from each protocol."""
 
@@ -80,6 +91,10 @@ class Preset(Struct, kw_only=True, frozen=True):
     """Path of a vendor file of the user; None for a built-in vendor."""
     name: str
     """Name of the vendor for people."""
+    aliases: list[str] = field(default_factory=list)
+    """Other names by which people know the vendor: of its models, its app or its platform."""
+    ended: EndedService | None = None
+    """Set if the service at `hosts` has ended."""
     hosts: list[str]
     """Host names. `*` matches anything, as in "*.openai.azure.com". Local servers have a port, as in "localhost:1234"."""
     base_url: str | None = None
@@ -119,6 +134,19 @@ class Preset(Struct, kw_only=True, frozen=True):
     """Ways to log in, the preferred one first."""
     dialect: Table = field(default_factory=dict)
     """Dialect fields, and tables of fields for one protocol."""
+
+    @property
+    def end(self) -> str:
+        """What happened to a service that ended, for messages; "" for all others."""
+        return f"{self.name} ended on {self.ended.date}" if self.ended else ""
+
+    @property
+    def instead(self) -> str:
+        """The hint for a service that ended; "" for all others."""
+        if self.ended is None:
+            return ""
+        such = f", such as {' or '.join(self.ended.use)}" if self.ended.use else ""
+        return f"use another provider{such}; the announcement is at {self.ended.source}"
 
     def url(self, protocol: Protocol) -> str | None:
         return self.base_urls.get(protocol, self.base_url)

@@ -131,7 +131,12 @@ def target(
     if login is None or login.by != "device":
         known = ", ".join(login.id for _, login in presets.logins())
         why = f'unknown platform or provider "{name}"' if entry is None else f'provider "{name}" does not support login'
-        raise ConfigError(why, hint=f"choose one of: {known}, or a provider with an oauth table")
+        hint = f"choose one of: {known}, or a provider with an oauth table"
+        vendor = presets.by_name(name) if entry is None else None
+        if vendor is not None and not (vendor.logins or vendor.ended):
+            why = f"{vendor.name} does not support login"
+            hint = f"add it with an API key: `modelbay provider add {vendor.id}`"
+        raise ConfigError(why, hint=hint)
     base = (base_url or login.base_url or "").rstrip("/")
     storage = storage or (entry.oauth.storage if entry and entry.oauth else "file")
     table: Table = {

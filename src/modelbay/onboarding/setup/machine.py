@@ -25,6 +25,7 @@ from modelbay.onboarding.setup.run import MissingAnswer, SetupRun
 from modelbay.onboarding.setup.steps import Given, Preview, Result, SetupNote, SetupQuestion, Step
 from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources.registries import urls_of
+from modelbay.providers import presets
 from modelbay.recognition import Recognized, recognize, recognize_text
 from modelbay.secrecy import masked_url
 from modelbay.storage.paths import expanded
@@ -210,7 +211,7 @@ def _recognized(run: SetupRun, what: str, kind: recognition.Kind | None) -> Reco
     if what.startswith(("{", "[")):
         return recognize_text(what.encode(), "the text", kind)
     path = expanded(what)
-    by_name = "://" not in what and recognition.vendor(what) is not None
+    by_name = "://" not in what and presets.by_name(what) is not None
     if not by_name and "://" not in what and (path.is_file() or _looks_like_file(what, path)):
         return recognize_text(_content(what, path), what, kind)
     return recognize(what, kind)

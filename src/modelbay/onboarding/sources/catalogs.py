@@ -180,9 +180,12 @@ def find(catalog: ProviderCatalog, id: str, base_url: str | None = None) -> Cata
     if entry is None:
         from difflib import get_close_matches
 
+        named = presets.by_name(id)
         near = get_close_matches(id.lower(), list(catalog.providers), n=3)
         hint = (
-            f"did you mean {' or '.join(near)}?"
+            f"add it by name: `modelbay provider add {named.id}`"
+            if named is not None and not named.ended
+            else f"did you mean {' or '.join(near)}?"
             if near
             else "run `modelbay provider catalog list` to list all providers"
         )
