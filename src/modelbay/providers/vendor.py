@@ -137,12 +137,12 @@ class Preset(Struct, kw_only=True, frozen=True):
 
     @property
     def end(self) -> str:
-        """What happened to a service that ended, for messages; "" for all others."""
+        """The name and the day of the end, for messages; "" if the service has not ended."""
         return f"{self.name} ended on {self.ended.date}" if self.ended else ""
 
     @property
     def instead(self) -> str:
-        """The hint for a service that ended; "" for all others."""
+        """The hint for a service that ended; "" if it has not."""
         if self.ended is None:
             return ""
         such = f", such as {' or '.join(self.ended.use)}" if self.ended.use else ""
