@@ -203,6 +203,11 @@ class Reply(Struct, dict=True, repr_omit_defaults=True):
         return Turn("assistant", list(self.parts))
 
 
+def silent(parts: Iterable[AnyPart]) -> bool:
+    """Whether an answer has nothing for its reader: no part, or only thinking and blank text."""
+    return all(isinstance(part, Thinking) or (isinstance(part, Text) and not part.text.strip()) for part in parts)
+
+
 def changed(reply: Reply, **changes: Any) -> Reply:
     """A copy of a reply with other fields. It keeps its price and its value."""
     found = replace(reply, **changes)

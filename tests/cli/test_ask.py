@@ -33,6 +33,14 @@ chat · 6 tokens in, 57 out (31 thinking) · 0.0 s · $0.000873
     )
 
 
+@pytest.mark.parametrize("line", [["ask", "Hello"], ["ask", "--no-stream", "Hello"], ["chat", "--plain"]])
+def test_an_empty_answer_is_said_on_stderr(modelbay: Command, line: list[str]):
+    modelbay.simulator.provider.script.add().say("").always()
+    run = modelbay(*line, stdin="Hello\n" if "--plain" in line else "")
+    assert run.code == 0
+    assert "the answer is empty: ask again, or try a different model" in run.err
+
+
 @pytest.mark.parametrize("provider", ["sim", "claude", "responses", "gemini"])
 def test_every_protocol_answers(modelbay: Command, provider: str):
     ended = modelbay("ask", "-m", f"{provider}/sim-1", "Why", "is", "the", "sky", "blue?")

@@ -53,6 +53,12 @@ def test_data_in_a_pipe_stays_as_it_came(capsys: pytest.CaptureFixture[str]):
     assert shown(capsys, *part(0, Text(), "a\x1b[1mb\r\n")) == ("a\x1b[1mb\r\n", "")
 
 
+@pytest.mark.parametrize("parts", [[], [Thinking(texts=["Hm"])], [Text(text=" \n")]])
+def test_an_empty_answer_is_said(parts: list[AnyPart], capsys: pytest.CaptureFixture[str]):
+    Display().stopped(Reply(parts=parts, finish=Finished("stop")))
+    assert capsys.readouterr() == ("", "the answer is empty: ask again, or try a different model\n")
+
+
 @pytest.mark.parametrize("reason", ["length", "content_filter", "refusal", "pause", "tool_calls"])
 def test_an_answer_that_is_not_simply_done_says_why(reason: FinishReason, capsys: pytest.CaptureFixture[str]):
     Display().stopped(Reply(finish=Finished(reason)))

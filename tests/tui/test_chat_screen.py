@@ -10,6 +10,7 @@ from textual.geometry import Offset
 from modelbay.conversation import Media, Text, Turn, user
 from modelbay.errors import ModelbayError
 from modelbay.events import PartDelta, PartEnded, PartStarted
+from modelbay.simulator import Simulator
 from modelbay.stored_chats.keeping import Keeper
 from modelbay.stored_chats.store import Store
 from modelbay.stored_chats.stored_chat import StoredChat
@@ -43,6 +44,19 @@ async def test_an_answer_comes_with_its_tokens_its_cost_and_how_full_the_context
         assert "thinker" in foot
         assert " in · " in foot
         assert "$0.00" in foot
+
+
+async def test_an_empty_answer_is_said_and_the_message_can_be_sent_again(
+    home: Path, configured: str, simulator: Simulator
+):
+    simulator.provider.script.add().say("").times(1)
+    async with sitting(configured, home=home) as person:
+        await person.says("/model plain")
+        await person.says("Why?")
+        await person.sees("The answer is empty. Send the message again")
+        await person.holds("Why?")
+        await person.presses("enter")
+        await person.sees("You asked: Why?")
 
 
 async def test_thinking_is_folded_and_unfolds(home: Path, configured: str):

@@ -11,6 +11,7 @@ from modelbay.onboarding import local_servers
 from modelbay.providers import presets
 from modelbay.simulator import Simulator
 from modelbay.simulator.login_server import LoginBehavior, behavior_of
+from tests.cli.command import KEY
 from tests.tui.sitting import sitting
 
 
@@ -164,6 +165,21 @@ async def test_there_may_be_nothing_to_log_out_of(home: Path, simulator: Simulat
     async with sitting(config, home=home) as person:
         await person.says("/logout")
         await person.sees("There is no login or API key to remove")
+
+
+@pytest.mark.parametrize("default", ["sim/sim-1", ""])
+async def test_a_provider_without_a_list_of_models_is_connected(home: Path, simulator: Simulator, default: str):
+    entry = f'[providers.sim]\ntype = "openai"\nbase_url = "{simulator.url}/v1"\napi_key = "{KEY}"\n'
+    async with sitting(f'default_model = "{default}"\n{entry}' if default else entry, home=home) as person:
+        if not default:
+            await person.sees("no model · /model")
+            await person.says("/model")
+            await person.sees("Type /model PROVIDER/MODEL_ID")
+            await person.says("/model sim/sim-1")
+            await person.sees("Model for this session: sim/sim-1")
+        await person.says("Are you there?")
+        await person.sees("You asked: Are you there?")
+        assert "Welcome" not in person.screen
 
 
 async def test_a_configuration_with_a_fault_says_so_and_the_rest_works(home: Path, configured: str):

@@ -201,8 +201,8 @@ class Asking:
                     self._cost = hub.cost(self._model, reply.usage)
                 if self._ask.get("output_format") and reply.error is None and not reply.tool_calls:
                     self._print_json(reply)
+                self._display.stopped(reply)
                 if reply.parts or reply.usage:
-                    self._display.stopped(reply)
                     self._display.note(bill(self._model, reply.usage, perf_counter() - start, self._cost))
         except ModelbayError as error:
             reply = collect(self._events)

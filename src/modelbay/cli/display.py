@@ -4,7 +4,7 @@ import sys
 
 from modelbay.cli import terminal
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall
-from modelbay.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Reply, Warned
+from modelbay.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Reply, Warned, silent
 from modelbay.json_text import encode
 from modelbay.replay import call_words
 
@@ -16,6 +16,8 @@ STOPPED = {
     "other": "unknown reason; the answer may be incomplete",
     "tool_calls": "the model waits for the results of its tool calls",
 }
+
+EMPTY = "the answer is empty: ask again, or try a different model"
 
 
 class Display:
@@ -56,9 +58,11 @@ class Display:
             self._end_of(part)
 
     def stopped(self, reply: Reply) -> None:
-        """Writes the reason why the answer ended, unless it is complete."""
+        """Writes the reason why the answer ended, or that it is empty, unless it is complete."""
         if reply.finish is not None and reply.finish.reason in STOPPED:
             self.note(f"stopped: {reply.finish.reason}: {STOPPED[reply.finish.reason]}")
+        elif reply.finish is not None and silent(reply.parts):
+            self.note(EMPTY)
 
     def note(self, text: str) -> None:
         """Writes a line to stderr. If stdout is the same terminal, it ends the line of the answer first."""

@@ -49,6 +49,8 @@ from modelbay.tui.widgets.virtual_list import ListRow
 
 WATCH = 2.0
 """Seconds between two checks of the terminal and of config.toml."""
+NO_PROVIDER = "No models yet. Log in with /login or add a provider with /provider"
+NO_MODELS = "No models in config.toml. Type /model PROVIDER/MODEL_ID, or add models with /provider and Enter"
 HUNG_UP = 129
 """Exit code that a shell reports for a program that SIGHUP ended."""
 
@@ -355,7 +357,7 @@ class ModelbayApp(ConversationCommands):
         """Opens the model picker and switches to the chosen model."""
         models = await to_thread(self.state.hub.models)
         if not models:
-            self.state.say("No models yet. Log in with /login or add a provider with /provider")
+            self.state.say(NO_MODELS if self.state.connected else NO_PROVIDER)
             return
         if self.state.chat.turns:
             note = "switching loses the prompt cache; /new avoids it"
@@ -380,14 +382,14 @@ class ModelbayApp(ConversationCommands):
         await self.choose_model(added.providers[0] if len(added.providers) == 1 else ALL)
 
     async def start(self) -> None:
-        """Shows problems of the configuration; opens the welcome dialog if there is no model."""
+        """Shows problems of the configuration; opens the welcome dialog if there is no provider."""
         await self._prepare_store()
         if self._conversation is not None:
             await self._continue(self._conversation)
         for problem in self.state.hub.problems + self.state.config.unknown:
             await self.chat_screen.transcript.warn(f"{problem}" + (f" ({problem.hint})" if problem.hint else ""))
         await self._show_project()
-        if self.state.config.models:
+        if self.state.connected:
             return
         while (choice := await self.push_screen_wait(Welcome(self.state.config))) is not None:
             if await self._run_choice(choice):

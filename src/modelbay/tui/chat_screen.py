@@ -33,7 +33,7 @@ from modelbay.tui.state import AppState
 from modelbay.tui.widgets.composer import PLACEHOLDER, Composer
 from modelbay.tui.widgets.status import FRAMES, TICK
 from modelbay.tui.widgets.status_message import StatusMessage
-from modelbay.tui.widgets.transcript import STOPPED, AnswerView, Transcript
+from modelbay.tui.widgets.transcript import EMPTY, STOPPED, AnswerView, Transcript
 from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 TWICE = 2.0
@@ -442,7 +442,7 @@ class ChatScreen(Screen[None]):
                         await answer.fail(event.error)
                     elif isinstance(event, Finished):
                         finished = True
-                        ended = STOPPED.get(event.reason, "")
+                        ended = STOPPED.get(event.reason, EMPTY if answer.silent else "")
         except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
             ended = ""
             self._offer_correction(error)
@@ -536,7 +536,7 @@ class ChatScreen(Screen[None]):
         try:
             model = self._state.hub.model(chat.model)
         except UnknownModel:
-            return "no model · /model" if self._state.config.models else "no provider · /provider"
+            return "no model · /model" if self._state.connected else "no provider · /provider"
         except ModelbayError as error:
             return error.message
         effort = chat.effort or level(self._state.config, model)

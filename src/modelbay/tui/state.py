@@ -152,6 +152,11 @@ class AppState:
             return None
 
     @property
+    def connected(self) -> bool:
+        """Whether there is a provider, or a model with a base URL of its own. A provider may be used without a list of models."""
+        return bool(self.config.providers or self.config.models)
+
+    @property
     def provider(self) -> str | None:
         return self.model.provider if self.model else None
 

@@ -17,7 +17,7 @@ from textual.widgets import Static
 from modelbay import __version__
 from modelbay.catalog.summary import counted
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, Turn
-from modelbay.events import Event, FinishReason, PartDelta, PartEnded, PartStarted, Warned
+from modelbay.events import Event, FinishReason, PartDelta, PartEnded, PartStarted, Warned, silent
 from modelbay.tui.widgets.markdown import chunks
 from modelbay.tui.widgets.markdown_chunk import MarkdownChunk
 from modelbay.tui.widgets.status import failure, known_to
@@ -30,6 +30,7 @@ STOPPED: dict[FinishReason, str] = {
     "other": "The answer ended for an unknown reason. It may be incomplete.",
     "tool_calls": "The model waits for tool results. modelbay does not run tools.",
 }
+EMPTY = "The answer is empty. Send the message again, or choose a different model with /model."
 
 HELLO = Content.assemble(
     ("modelbay", "bold"),
@@ -233,6 +234,11 @@ class AnswerView(Vertical):
             if isinstance(part, Text | Refusal | Thinking) and -1 in self._parts:
                 await self._parts[-1].add(part.text)
             await self._end(-1, part)
+
+    @property
+    def silent(self) -> bool:
+        """Whether the answer has nothing for its reader so far, except notices."""
+        return silent([part for part in self.exchange.parts if not isinstance(part, AnswerNote)])
 
     async def note(self, words: str, kind: str = "note") -> None:
         await self._add(AnswerNote(Content(words), kind))
