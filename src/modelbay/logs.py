@@ -6,6 +6,7 @@ a filter removes all registered secrets.
 
 import logging
 from collections.abc import Mapping
+from contextvars import ContextVar
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ class Redacting(logging.Filter):
 
 
 LOG = logging.getLogger("modelbay")
+REQUEST: ContextVar[str] = ContextVar("modelbay_request", default="")
+"""The ID of the client's request that a server answers; "" elsewhere. Servers set it only if they log at level DEBUG."""
 LOG.addFilter(Redacting())
 
 

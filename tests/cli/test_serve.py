@@ -96,6 +96,30 @@ def test_the_log_can_be_json(home: Command) -> None:
     assert (asked["client"], asked["status"], asked["model"], asked["provider"]) == ("app", 200, "m", "p")
 
 
+def test_verbose_shows_the_requests_to_providers_with_the_id_of_the_client_s(home: Command) -> None:
+    running, url = started(home, "--verbose")
+    key = client(home, "app")
+    with ask(url, key) as response:
+        id = response.headers["x-modelbay-request-id"]
+    _, err = ended(running, signal.SIGTERM)
+    assert f"DEBUG request_id={id} → POST " in err
+    assert f"DEBUG request_id={id} ← 200 after " in err
+    assert f"INFO request_id={id} client=app " in err
+    assert f"request_id={id} request_id" not in err
+    assert err.index("→ POST") < err.index("← 200") < err.index("client=app"), "in order"
+    assert key not in err
+
+
+def test_verbose_applies_to_a_json_log_and_to_workers(home: Command) -> None:
+    running, url = started(home, "--verbose", "--log-format", "json", "--workers", "2")
+    with ask(url, client(home, "app")) as response:
+        id = response.headers["x-modelbay-request-id"]
+    _, err = ended(running, signal.SIGTERM)
+    rows = [json.loads(line) for line in err.splitlines() if line]
+    sent = [row for row in rows if row.get("message", "").startswith("→ POST")]
+    assert [(row["request_id"], row["level"]) for row in sent] == [(id, "debug")]
+
+
 SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
 
 

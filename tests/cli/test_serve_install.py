@@ -46,6 +46,8 @@ def test_it_writes_the_unit_and_prints_the_commands(bay: Inside) -> None:
     assert again.out == f"Already up to date: {bay.same(str(unit))}\n"
     bay.done("serve", "--install")
     assert '"modelbay" "serve"\n' in unit.read_text()  # only options that were given
+    bay.done("serve", "--install", "--verbose")
+    assert '"modelbay" "serve" "--verbose"\n' in unit.read_text()
 
 
 @pytest.mark.parametrize(

@@ -77,14 +77,14 @@ def serve(
     table = config.gateway
     address = host or (table.host if table else "127.0.0.1")
     wanted = port if port is not None else table.port if table else 0
-    options = Options(address, settings.config, log_format, workers)
+    options = Options(address, settings.config, log_format, workers, settings.verbose)
     gateway_of(options)  # raises what is wrong before a port is used
     if install:
         if not wanted:
             raise click.UsageError("--install requires a port other than 0", click.get_current_context())
         _install(config, options)
         return
-    log_to_stderr(log_format)
+    log_to_stderr(options)
     clients = ClientKeys()
     clients.create_local_once()
     try:
@@ -125,6 +125,8 @@ def _install(config: "Config", options: "Options") -> None:
     for name in ("host", "port", "workers", "log_format"):
         if given.get_parameter_source(name) == ParameterSource.COMMANDLINE:
             words += [f"--{name.replace('_', '-')}", str(given.params[name])]
+    if options.verbose:
+        words.append("--verbose")
     if options.config:
         words += ["--config", str(options.config.absolute())]
     service = gateway_service(words, sys.platform)

@@ -9,7 +9,7 @@ from time import localtime, perf_counter, strftime, time
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from modelbay.json_text import encode
-from modelbay.logs import escaped
+from modelbay.logs import REQUEST, escaped
 from modelbay.secrecy import shown
 
 if TYPE_CHECKING:
@@ -24,11 +24,26 @@ FIELDS = "modelbay_fields"
 """The attribute of a record that has the fields of a request."""
 
 
+class TextLines(logging.Formatter):
+    """A line per record. Lines about a request have its ID."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 the name is that of `logging`
+        if (id := REQUEST.get()) and not hasattr(record, FIELDS):
+            record.message = f"request_id={id} {record.message}"
+        return super().formatMessage(record)
+
+
 class JsonLines(logging.Formatter):
     """A JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, Any] = getattr(record, FIELDS, None) or {"message": super().format(record)}
+        fields: dict[str, Any] | None = getattr(record, FIELDS, None)
+        if fields is None:
+            id = REQUEST.get()
+            fields = {**({"request_id": id} if id else {}), "message": super().format(record)}
         return _json_line(record.created, record.levelname.lower(), fields)
 
 

@@ -1,11 +1,13 @@
 """The gateway as a server's handler: a visit for each request, and its log."""
 
 from collections.abc import Callable
+from logging import DEBUG
 
 from modelbay.gateway.access_log import AccessLog
 from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import InProgress
 from modelbay.gateway.visit import Visit
+from modelbay.logs import LOG, REQUEST
 from modelbay.serving.http_request import HttpRequest
 from modelbay.serving.server import RequestHandler
 
@@ -32,6 +34,8 @@ class GatewayApp(RequestHandler):
     async def answer(self, request: HttpRequest) -> None:
         revision = self._gateway.enter()
         visit = Visit(self._gateway, request, self._in_progress)
+        if LOG.isEnabledFor(DEBUG):
+            REQUEST.set(visit.id)
         try:
             await visit.answer()
         finally:

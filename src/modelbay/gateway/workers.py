@@ -22,7 +22,7 @@ from msgspec import Struct
 from modelbay.config.load import load
 from modelbay.errors import ConfigError
 from modelbay.gateway import limits
-from modelbay.gateway.access_log import AccessLog, JsonLines
+from modelbay.gateway.access_log import AccessLog, JsonLines, TextLines
 from modelbay.gateway.app import GatewayApp
 from modelbay.gateway.clients import ClientKeys
 from modelbay.gateway.gateway import Gateway
@@ -48,6 +48,8 @@ class Options(Struct, frozen=True):
     config: Path | None
     log_format: Literal["text", "json"] = "text"
     workers: int = 1
+    verbose: bool = False
+    """Whether requests to providers are logged."""
 
 
 def run(options: Options, listener: socket.socket) -> None:
@@ -99,16 +101,18 @@ def _serve(
         if ready is not None:
             ready()
 
-    app = GatewayApp(gateway_of(options), AccessLog(sys.stderr, options.log_format), in_progress, serves)
+    # lines that are written later would be out of order among those of the requests to providers
+    log = AccessLog() if options.verbose else AccessLog(sys.stderr, options.log_format)
+    app = GatewayApp(gateway_of(options), log, in_progress, serves)
     HttpServer(app, listener, drain=DRAIN).run()
 
 
-def log_to_stderr(form: Literal["text", "json"]) -> None:
+def log_to_stderr(options: Options) -> None:
     """Write the log of the gateway and its requests to standard error, instead of the messages of the command line."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(JsonLines() if options.log_format == "json" else TextLines())
     LOG.handlers = [handler]
-    LOG.setLevel(logging.INFO)
+    LOG.setLevel(logging.DEBUG if options.verbose else logging.INFO)
     LOG.propagate = False
 
 
@@ -116,7 +120,7 @@ def _work(
     options: Options, listener: socket.socket, counts: Path, number: int, ready: "ctypes.Array[ctypes.c_byte]"
 ) -> None:
     """A worker process."""
-    log_to_stderr(options.log_format)
+    log_to_stderr(options)
     threading.Thread(target=_end_with_parent, name="modelbay-parent", daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
     _serve(options, listener, SharedCounts(counts, number, options.workers), lambda: ready.__setitem__(number, 1))
