@@ -30,7 +30,7 @@ class TextLines(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 the name is that of `logging`
+    def formatMessage(self, record: logging.LogRecord) -> str:
         if (id := REQUEST.get()) and not hasattr(record, FIELDS):
             record.message = f"request_id={id} {record.message}"
         return super().formatMessage(record)
