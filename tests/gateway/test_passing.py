@@ -21,7 +21,7 @@ from modelbay.protocols.opaque import MARK
 from modelbay.providers.adaptation import Adaptation
 from modelbay.simulator import Simulator
 from tests.corpus import exchanges
-from tests.gateway.running import RunningGateway
+from tests.gateway.running import RunningGateway, running
 from tests.gateway.targets import target_of
 from tests.gateway.test_app import call
 from tests.test_json_members import objects
@@ -437,6 +437,35 @@ def test_freeform_tools_are_passed_on_only_to_providers_that_have_them(
     assert body.to_repair(target_of(protocol)) == field
 
 
+@pytest.mark.parametrize(
+    ("protocol", "tools", "field"),
+    [
+        ("openai_chat", [{"type": "function", "function": {"name": "a" * 64}}], None),
+        ("openai_chat", [{"type": "function", "function": {"name": "a" * 65}}], "tool_name"),
+        ("openai_chat", [{"type": "function", "function": {"name": "weather.now"}}], "tool_name"),
+        ("openai_responses", [{"type": "function", "name": "a" * 65}], "tool_name"),
+        ("openai_responses", [{"type": "namespace", "name": "mcp", "tools": [{"name": "a" * 65}]}], "tool_name"),
+        ("anthropic", [{"name": "a" * 128}], None),
+        ("anthropic", [{"name": "a" * 129}], "tool_name"),
+        ("google", [{"functionDeclarations": [{"name": "weather.now"}]}], None),
+        ("google", [{"functionDeclarations": [{"name": "2nd"}]}], "tool_name"),
+        ("google", [{"functionDeclarations": [{"name": "a", "parameters": {"properties": {"name": {}}}}]}], None),
+    ],
+)
+def test_names_of_tools_that_the_provider_rejects_are_left_to_translation(
+    protocol: str, tools: list[dict[str, Any]], field: str | None
+) -> None:
+    text = json.dumps({"tools": tools, "metadata": {"name": "not a tool"}})
+    body = ClientBody(text.encode(), codec(protocol).PASS)
+    assert body.to_repair(target_of(protocol, tool_name=None, namespaces=True)) == field
+
+
+def test_the_names_of_tools_may_be_those_of_the_dialect() -> None:
+    body = ClientBody(b'{"tools":[{"function":{"name":"weather.now"}}]}', codec("openai_chat").PASS)
+    assert body.to_repair(target_of("openai_chat", tool_name="[a-z.]+|x")) is None
+    assert body.to_repair(target_of("openai_chat", tool_name="[a-z]+|x")) == "tool_name"
+
+
 def test_one_body_can_be_passed_on_to_several_targets() -> None:
     rules = codec("openai_chat").PASS
     body = ClientBody(b'{"model":"x", "seed":1}', rules)
@@ -514,6 +543,17 @@ async def test_a_request_that_needs_a_repair_is_translated(tmp_path: Path) -> No
         assert status == 200
         del tool["function"]["strict"]  # type: ignore[attr-defined]
         assert json.loads(upstream.journal.last.body) == {**body, "model": "sim-1", "stream": False}
+
+
+async def test_a_tool_with_a_long_name_is_called_by_a_provider_of_the_same_protocol(tmp_path: Path) -> None:
+    # opencode and Kilo Code send the names of MCP tools in full length
+    name = "server_a_tool_that_has_such_a_long_name_that_the_provider_does_not_accept_it"
+    tool = {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
+    body = {"model": "openai_chat", "messages": [{"role": "user", "content": f"Call {name}"}], "tools": [tool]}
+    with running(tmp_path, key="sk-provider") as (gateway, _):
+        status, _, reply = await call(gateway.url, "/v1/chat/completions", body)
+    assert status == 200
+    assert json.loads(reply)["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == name
 
 
 def test_a_parameter_inside_another_one_is_removed_if_the_provider_rejects_it() -> None:

@@ -153,6 +153,8 @@ class ClientBody:
         for field, pattern in plan.repairs:
             if pattern.search(self._text):
                 return field
+        if "tools" in self._fields and plan.other_name.search(_written(self._fields, "tools")):
+            return "tool_name"
         if plan.echoes_reasoning and b'"tool_calls"' in self._text and b'"reasoning' not in self._text:
             return "reasoning_echo"
         if self._rules.damaged is not None and self._rules.damaged(self._text):
@@ -266,6 +268,8 @@ class _PassPlan:
             self.repairs.append(("freeform_tools", rules.freeform))
         if rules.compaction is not None and not dialect.compaction:
             self.repairs.append(("compaction", rules.compaction))
+        self.other_name = _value("name", rf'"(?!(?:{dialect.tool_name or rules.tool_name})")')
+        """Finds a tool whose name the provider rejects: some agents send the names of MCP tools in full length."""
         self.echoes_reasoning = dialect.reasoning_echo == "always"
         names_model = rules.named is None and dialect.model_in_body and bool(model.id)
         self.model = encode(model.id) if names_model else b""

@@ -65,6 +65,8 @@ class PassRules(msgspec.Struct, frozen=True):
     """Finds a freeform tool, a call of one or its result in a body; None if the protocol does not have such tools."""
     counted: tuple[str, ...] = ()
     """Members of a request for a reply that the action "count" accepts, too."""
+    tool_name: str = r"[a-zA-Z0-9_-]{1,64}"
+    """Regular expression for the names of tools; a dialect may have another one."""
     compaction: re.Pattern[bytes] | None = None
     """Finds the item that asks for a compaction of the conversation; None if the protocol does not have it."""
 

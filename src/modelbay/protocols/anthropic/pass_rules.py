@@ -7,6 +7,7 @@ PASS = PassRules(
     paths={"generate": "/v1/messages", "stream": "/v1/messages", "count": "/v1/messages/count_tokens"},
     headers=("anthropic-", "x-claude-code-", "idempotency-key"),
     limits=("max_tokens",),
+    tool_name=r"[a-zA-Z0-9_-]{1,128}",
     is_plain=is_plain,
     budgets=("thinking.budget_tokens",),
     counted=(

@@ -26,7 +26,6 @@ from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
 from modelbay.protocols.survey import Survey
 
-TOOL_NAME = r"[a-zA-Z0-9_-]{1,128}"
 """Anthropic's requirement for tool names."""
 MAX_TOKENS = 32_000
 """Default `max_tokens` for unknown models, as the field is required."""
@@ -177,7 +176,7 @@ def _parse_metadata(metadata: Json, settings: Settings) -> None:
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
     seen = Survey(conversation.turns)
-    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME, seen)
+    conversation, meant = sent_names(conversation, dialect.tool_name or PASS.tool_name, seen)
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
     if not same and any(not stop.strip() for stop in settings.stop or ()):

@@ -15,6 +15,7 @@ PASS = PassRules(
     },
     headers=("x-server-timeout", "idempotency-key"),
     limits=("generationConfig.maxOutputTokens",),
+    tool_name=r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}",
     is_plain=is_plain,
     turns="contents",
     counted=("contents", "systemInstruction", "tools", "generationConfig"),

@@ -19,7 +19,6 @@ from modelbay.protocols.names import sent_names
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.survey import Survey
 
-TOOL_NAME = r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}"
 """Google's requirement for tool names."""
 FRAMING = "stream"
 """Key in `spelling` for the form of the stream that a client expects: "array" without `alt=sse`."""
@@ -84,7 +83,7 @@ def parse_path(path: str) -> tuple[str | None, bool | None, str | None]:
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
     seen = Survey(conversation.turns)
-    conversation, meant = sent_names(conversation, dialect.tool_name or TOOL_NAME, seen)
+    conversation, meant = sent_names(conversation, dialect.tool_name or PASS.tool_name, seen)
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
     system, contents = render_contents(conversation, model, dialect, report, answers)

@@ -28,7 +28,6 @@ from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
 from modelbay.protocols.survey import Survey
 
-TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
 """OpenAI's requirement for tool names."""
 
 _SAME = {
@@ -166,7 +165,7 @@ def _parse_reasoning(body: dict[str, Json], settings: Settings) -> None:
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
     seen = Survey(conversation.turns)
     conversation, meant = sent_names(
-        conversation, dialect.tool_name or TOOL_NAME, seen, freeform=dialect.freeform_tools
+        conversation, dialect.tool_name or PASS.tool_name, seen, freeform=dialect.freeform_tools
     )
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME

@@ -32,7 +32,6 @@ from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import objects, without, word
 from modelbay.protocols.survey import Survey
 
-TOOL_NAME = r"[a-zA-Z0-9_-]{1,64}"
 """OpenAI's requirement for tool names."""
 
 _SAME = {
@@ -206,7 +205,7 @@ def _parse_reasoning(options: Json, settings: Settings) -> None:
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:
     grouped = dialect.namespaces and conversation.protocol == NAME
-    pattern = dialect.tool_name or TOOL_NAME
+    pattern = dialect.tool_name or PASS.tool_name
     seen = Survey(conversation.turns)
     conversation, meant = sent_names(conversation, pattern, seen, namespaces=grouped, freeform=dialect.freeform_tools)
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
