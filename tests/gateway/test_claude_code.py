@@ -239,7 +239,7 @@ async def test_a_provider_of_an_older_protocol_is_asked_without_what_it_does_not
         with RunningGateway(tmp_path / "config.toml") as at:
             first = await call(at.url, "/v1/messages?beta=true", sent, **headers)
             assert first[0] == 200, first[2]
-            before = len(upstream.requests)
+            before, adapted = len(upstream.requests), upstream.requests[-1]
             second = await call(at.url, "/v1/messages?beta=true", sent, **headers)
             assert second[0] == 200
             assert len(upstream.requests) == before + 1, "it was learned"
@@ -256,6 +256,7 @@ async def test_a_provider_of_an_older_protocol_is_asked_without_what_it_does_not
     assert "claude-code-20250219" in betas
     assert "context-management-2025-06-27" not in betas, "a preview is sent with its field only"
     assert ("future-2027-01-01" in betas) == knows_previews
+    assert adapted.headers["anthropic-beta"] == last.headers["anthropic-beta"], "the first time, too"
     named = {"safeguards", "field_of_the_future", "context_management", "output_config.effort", "thinking.display"}
     assert named <= dropped(second[1])
     assert dropped(first[1]) == dropped(second[1])

@@ -19,7 +19,7 @@ from modelbay.calling.provider_client import ProviderClient, adapted
 from modelbay.errors import BadRequest, MalformedReply, ModelbayError
 from modelbay.events import Warned
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, preview_lessons, stop_thinking
-from modelbay.providers.unknown_fields import without_previews
+from modelbay.providers.unknown_fields import HEADER, previews, previews_of, without_previews
 from modelbay.routing.retry import Attempts, Policy, heed
 from modelbay.secrecy import without_frames
 
@@ -142,7 +142,9 @@ def _change(error: BadRequest, sending: Sending) -> _Change | None:
         if not lessons and (lesson := adaptation(error, fields, rules)):
             lessons = [lesson]
         if lessons:
-            without_previews(call.headers, {lesson.preview for lesson in lessons})
+            names = previews(call.headers.get(HEADER, ""))
+            gone = previews_of(names, [lesson.parameter for lesson in lessons], rules.betas)
+            without_previews(call.headers, gone.union(lesson.preview for lesson in lessons))
             call.edit(partial(adapt, lessons=lessons, rules=rules))
             return _Change([adapted(lesson) for lesson in lessons], lessons)
         if call.edit(partial(stop_thinking, error)):

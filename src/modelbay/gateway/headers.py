@@ -13,7 +13,7 @@ from modelbay.events import Warned
 from modelbay.protocols.codec import PassRules
 from modelbay.providers.adaptation import Adaptation
 from modelbay.providers.unknown_fields import HEADER as BETA
-from modelbay.providers.unknown_fields import PREVIEW, previews, without_previews
+from modelbay.providers.unknown_fields import PREVIEW, previews, previews_of, without_previews
 from modelbay.secrecy import named_secret, redact
 
 Field = tuple[bytes, bytes]
@@ -45,9 +45,9 @@ def sent_on(headers: Mapping[str, str], rules: PassRules, removed: Collection[st
     """
     found = {name: headers[name] for name in _passing(tuple(headers), rules.headers)}
     if BETA in found:
-        gone = tuple(beta for beta, fields in rules.betas.items() if not set(fields).isdisjoint(removed))
         names = previews(found[BETA])
-        without_previews(found, {name for name in names if name.startswith(gone) or PREVIEW + name in removed})
+        unknown = {name for name in names if PREVIEW + name in removed}
+        without_previews(found, unknown | previews_of(names, removed, rules.betas))
     return found
 
 

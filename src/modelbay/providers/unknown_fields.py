@@ -7,7 +7,7 @@ have a cache mark.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from modelbay.conversation import Json
@@ -107,6 +107,12 @@ def unknown_previews(message: str, headers: Mapping[str, str]) -> list[str]:
 def previews(value: str) -> list[str]:
     """The previews in a value of the header, each once."""
     return list(dict.fromkeys(preview for preview in map(str.strip, value.split(",")) if preview))
+
+
+def previews_of(names: Iterable[str], fields: Collection[str], betas: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """Those of some previews that belong to `fields` of the body, which are not sent. `betas`: `PassRules.betas`."""
+    found = tuple(beta for beta, belonging in betas.items() if not set(belonging).isdisjoint(fields))
+    return {name for name in names if name.startswith(found)}
 
 
 def without_previews(headers: dict[str, str], unknown: set[str]) -> None:

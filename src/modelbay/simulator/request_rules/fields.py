@@ -9,8 +9,8 @@ _KNOWN: dict[str, str] = {
     "anthropic": """
         anthropic_beta anthropic_version betas billing_policy cache_control compaction container context_management
         diagnostics fallback_credit_token fallbacks inference_geo max_tokens mcp_servers messages metadata model
-        output_config output_format service_tier speed stop_sequences stream system temperature thinking thread
-        tool_choice tools top_k top_p user_profile_id workspace_id
+        output_config output_format safeguards service_tier speed stop_sequences stream system temperature thinking
+        thread tool_choice tools top_k top_p user_profile_id workspace_id
     """,
     "openai_responses": """
         access_programs background client_metadata context_management conversation image include input instructions
