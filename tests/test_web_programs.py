@@ -5,10 +5,10 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from fastapi.responses import StreamingResponse
 
-from modelbay import Hub
+from modelbay import Hub, ModelbayError
 from modelbay.serving.server import HttpServer, listen
 from modelbay.testing import Simulator
 
@@ -25,6 +25,14 @@ def application(hub: Hub) -> FastAPI:
     @app.get("/stream")
     async def stream(question: str, model: str = "sim-1") -> StreamingResponse:
         return StreamingResponse(hub.stream(question, model=model).text, media_type="text/plain")
+
+    @app.get("/begun")
+    async def begun(question: str, model: str = "sim-1") -> StreamingResponse:
+        try:
+            stream = await hub.stream(question, model=model, retries=0).begin()
+        except ModelbayError as error:
+            raise HTTPException(502, str(error)) from error
+        return StreamingResponse(stream.text, media_type="text/plain")
 
     @app.get("/limited")
     async def limited(question: str) -> str:
@@ -70,6 +78,24 @@ async def test_handlers_answer_with_replies() -> None:
         simulator.say("Rainy.")
         assert "Rainy." in await fetched(port, "/stream?question=piece+by+piece")
         assert "too slow" in await fetched(port, "/limited?question=slow")
+
+
+async def test_a_failure_before_the_reply_is_a_status_of_the_response() -> None:
+    async with Simulator() as simulator, simulator.hub() as hub, running(hub) as port:
+        failed = await fetched(port, "/begun?question=Hi&model=sim-1!500")
+        assert failed.startswith("HTTP/1.1 502 ")
+        simulator.say("Sunny.")
+        whole = await fetched(port, "/begun?question=Hi")
+        assert whole.startswith("HTTP/1.1 200 ") and "Sunny." in whole
+
+
+async def test_a_client_that_leaves_after_the_beginning_ends_the_call() -> None:
+    async with Simulator() as simulator, simulator.hub() as hub, running(hub) as port:
+        reader, writer = await opened(port, f"/begun?question=Hi&model={STALLED}")
+        await reader.readuntil(b"You")
+        writer.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        writer.close()
+        assert (await simulator.requests[0].wait_over()).disconnected
 
 
 async def test_a_client_that_leaves_ends_the_call_of_its_stream() -> None:

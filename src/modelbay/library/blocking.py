@@ -32,9 +32,9 @@ class ReplyStream:
     """The blocking counterpart of the stream of `modelbay.Hub`: an iterator of events and a context manager.
 
     It can be read once, in one of these ways: the stream itself gives all events, `text` only the answer, `thinking` only the
-    thinking. `reply` waits for the rest. The request is sent when reading begins. Leaving the context and `close` close the
-    connection to the provider at once. Another thread, such as that of a window with a stop button, may call `close`: the stream
-    then ends for its reader. A second reader at the same time is a RuntimeError.
+    thinking. `reply` waits for the rest. The request is sent by `begin`, or when reading begins. Leaving the context and `close`
+    close the connection to the provider at once. Another thread, such as that of a window with a stop button, may call `close`:
+    the stream then ends for its reader. A second reader at the same time is a RuntimeError.
     """
 
     def __init__(self, stream: reply_stream.ReplyStream, runner: Callable[[], Runner]) -> None:
@@ -53,6 +53,16 @@ class ReplyStream:
         if self._events is None:
             self._events = iter(self)
         return next(self._events)
+
+    def begin(self) -> Self:
+        """Send the request, and wait until something of the reply arrives, which is kept for the reader. Returns the stream.
+        Errors from before the reply are raised here, where a web server can still respond with another status.
+
+        Raises:
+            ModelbayError: the reply did not start.
+        """
+        self._runner().run(self._stream.begin)
+        return self
 
     @property
     def text(self) -> Generator[str, None, None]:
@@ -132,6 +142,15 @@ class ToolRun:
     def cost(self) -> float | None:
         """The cost of all replies in US dollars; None if that of one is unknown."""
         return self._run.cost
+
+    def begin(self) -> Self:
+        """Send the first request, and wait until something of its reply arrives, which is kept for the reader. Returns the run.
+
+        Raises:
+            ModelbayError: the first reply did not start.
+        """
+        self._runner().run(self._run.begin)
+        return self
 
     def reply(self) -> Reply:
         """The last reply, after the rest of the run. A reply that calls a tool without a function is the last one, too.

@@ -1,7 +1,8 @@
 """Reading of a stream by one task, which another one may end."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from asyncio import CancelledError, current_task, get_running_loop
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Generic, Self, TypeVar
 
 T = TypeVar("T")
@@ -19,6 +20,10 @@ class OneReader(Generic[T]):
         self._reader: asyncio.Task[Any] | None = None
         self._left: asyncio.Event | None = None
         """Set when the reader has left a generator that another task closes."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop of the readers: until Python 3.11, to find it takes as long as all the rest."""
+        self._held: list[T] = []
+        """Items that were read ahead."""
 
     @property
     def ended(self) -> bool:
@@ -33,12 +38,28 @@ class OneReader(Generic[T]):
         if self._reader is not None:
             raise SecondReader("another task or thread reads this stream: a stream has one reader at a time")
 
-    async def __anext__(self) -> T:
-        self.check_free()
-        self._reader = reader = asyncio.current_task()
+    async def hold(self, until: Callable[[T], bool]) -> bool:
+        """Read up to the first item that fits, and keep what was read for the next reader. Returns whether there is one."""
+        held: list[T] = []
+        async for item in self:
+            held.append(item)
+            if until(item):
+                break
+        self._held = held
+        return bool(held) and until(held[-1])
+
+    async def __anext__(self) -> T:  # called for every piece of a reply: the checks are written out
+        if self._held:
+            return self._held.pop(0)
+        if self._reader is not None:
+            self.check_free()
+        if self._loop is None:
+            self._loop = get_running_loop()
+        self._reader = current_task(self._loop)
         try:
             return await self._items.__anext__()
-        except asyncio.CancelledError:
+        except CancelledError:
+            reader = self._reader
             if self._left is None or reader is None or reader.uncancel():  # its own task was cancelled, too
                 raise
             raise StopAsyncIteration from None
@@ -54,4 +75,5 @@ class OneReader(Generic[T]):
                 self._left = asyncio.Event()
                 self._reader.cancel()
             await self._left.wait()
+        self._held.clear()
         await self._items.aclose()

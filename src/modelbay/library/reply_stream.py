@@ -31,7 +31,7 @@ class ReplyStream:
     """A reply that is read while it arrives. It is an async iterator of events and an async context manager.
 
     It can be read once, in one of these ways: the stream itself gives all events, `text` only the answer, `thinking` only the
-    thinking. `reply` waits for the rest. The request is sent when reading begins. Leaving the context, `aclose`, and
+    thinking. `reply` waits for the rest. The request is sent by `begin`, or when reading begins. Leaving the context, `aclose`, and
     cancelling the task that reads close the connection to the provider at once. Another task may call `aclose`: the stream then
     ends for its reader. A second reader at the same time is a RuntimeError.
     """
@@ -50,6 +50,17 @@ class ReplyStream:
 
     async def __anext__(self) -> Event:
         return await anext(self._events)
+
+    async def begin(self) -> Self:
+        """Send the request, and wait until something of the reply arrives, which is kept for the reader. Returns the stream.
+        Errors from before the reply are raised here, where a web server can still respond with another status.
+
+        Raises:
+            ModelbayError: the reply did not start.
+        """
+        if not await self._events.hold(_is_of_reply):
+            await self._reply()
+        return self
 
     @property
     def text(self) -> AsyncGenerator[str, None]:
@@ -116,6 +127,10 @@ class ReplyStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _is_of_reply(event: Event) -> bool:
+    return type(event) is not Warned
 
 
 def reply_stream(

@@ -11,7 +11,7 @@ from msgspec import Struct
 from modelbay.conversation import AnyPart, Media, Text, Tool, ToolCall, ToolResult, Turn
 from modelbay.conversion import plain
 from modelbay.errors import IncompleteReply, ModelbayError, TooManySteps
-from modelbay.events import Event, Reply
+from modelbay.events import Event, Reply, Warned
 from modelbay.json_text import encode
 from modelbay.library.one_reader import OneReader
 from modelbay.library.reply_stream import ReplyStream
@@ -71,6 +71,16 @@ class ToolRun:
         costs = [reply.cost for reply in self.steps]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if len(known) == len(costs) else None
+
+    async def begin(self) -> Self:
+        """Send the first request, and wait until something of its reply arrives, which is kept for the reader. Returns the run.
+
+        Raises:
+            ModelbayError: the first reply did not start.
+        """
+        if not await self._events.hold(_is_of_reply):
+            await self.reply()
+        return self
 
     async def reply(self) -> Reply:
         """The last reply, after the rest of the run. A reply that calls a tool without a function is the last one, too.
@@ -162,6 +172,10 @@ class Work:
             for call, task in zip_longest(calls, running):
                 ended = task is not None and task.done() and not task.cancelled() and task.exception() is None
                 self.turns.append(Turn("tool", [task.result() if ended else _no_result(call)]))
+
+
+def _is_of_reply(event: RunEvent) -> bool:
+    return type(event) is not Warned
 
 
 def _too_many(most: int, reply: Reply) -> TooManySteps:
