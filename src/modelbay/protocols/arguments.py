@@ -159,15 +159,18 @@ class Arguments:
     def _unrepeated(self, text: str) -> str:
         """A fragment without the text before it, if it repeats all of that.
 
-        It does so if the other reading is invalid: an object can follow a colon, but not a text in quotes.
+        It does so if the other reading is invalid: an object can follow a colon, but not a value, and in a string, the
+        first quote ends it.
         """
         if text[:1] != "{" or self._whole is not None:
             return text
         before = "".join(self._parts) or self._held
         if not before or not text.startswith(before):
             return text
-        if not self._cumulative and not self._scan.in_string and before.rstrip()[-1] in ":,[":
-            return text
+        if not self._cumulative:
+            after = text.find('"') + 1
+            if text[after : after + 1] in ":,}] \t\r\n" if self._scan.in_string else before.rstrip()[-1] in ":,[":
+                return text
         self._cumulative = True
         return text[len(before) :]
 

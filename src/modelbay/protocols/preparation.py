@@ -6,7 +6,7 @@ A renderer first examines the conversation (`survey.Survey`), gives the tools na
 1. dispositions: settings that the protocol does not have are dropped, clamped or refused
 2. limits: sizes and ranges of settings
 3. repair: every call has one result, directly after it
-4. media: registered types, no empty parts
+4. only for another protocol: parts in the form of a third one; for all, media: registered types, no empty parts
 5. only for another protocol: efforts; media and cache control in places that the target supports
 6. emulation of settings that the target does not support
 7. system prompts, if the target accepts none
@@ -20,7 +20,18 @@ from operator import is_
 
 from msgspec.structs import replace
 
-from modelbay.conversation import AnyPart, Conversation, Extra, Media, Settings, Text, ToolCall, ToolResult, Turn
+from modelbay.conversation import (
+    AnyPart,
+    Conversation,
+    Extra,
+    Media,
+    Settings,
+    Text,
+    ToolCall,
+    ToolResult,
+    Turn,
+    UnknownPart,
+)
 from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.model import Model
@@ -30,6 +41,7 @@ from modelbay.protocols.emulation import emulated
 from modelbay.protocols.ids import answered_calls
 from modelbay.protocols.limits import limited, without_system
 from modelbay.protocols.media_types import is_empty, normal, of_its_type
+from modelbay.protocols.other_forms import with_usual_parts
 from modelbay.protocols.repair import repaired
 from modelbay.protocols.schema import Fitting
 from modelbay.protocols.survey import Survey
@@ -59,7 +71,10 @@ def prepared(
     same = conversation.protocol == protocol
     settings = limited(conversation, settings, protocol, model, dialect, report)
     turns = whole = repaired(conversation, protocol, seen, report)
-    if Media in seen.kinds:
+    foreign = not same and UnknownPart in seen.kinds
+    if foreign:
+        turns = _each(turns, with_usual_parts)
+    if foreign or Media in seen.kinds:
         turns = _each(turns, lambda turn: _with_usual_media(turn, same, report))
     if not same:
         if settings.reasoning is not None:

@@ -51,7 +51,7 @@ class MessagesBody(TypedDict, total=False):
     service_tier: str | None
     cache_control: _Object
     tools: list[_Tool] | None
-    tool_choice: _Choice | None
+    tool_choice: str | _Choice | None
     thinking: _Thinking | None
     output_config: _OutputConfig | None
     output_format: _Object

@@ -40,7 +40,7 @@ from modelbay.protocols.shapes import without
 
 SYSTEM = "system"
 """The `native` of a turn from the top-level `system`."""
-_ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
+_ROLES: dict[str, Role] = {role: role for role in ("user", "assistant", "system", "developer")}
 
 
 def parse_system(system: Json) -> list[Turn]:
@@ -146,7 +146,7 @@ class _Writer:
             if isinstance(part, Text | Refusal):
                 if part.annotations:
                     carried("annotations", NAME, self.report)
-                texts += [Text(text=part.text, cache=part.cache)] if part.text else []
+                texts += [Text(text=part.text, cache=part.cache)] if part.text.strip() else []
             else:
                 carried("unknown_parts", NAME, self.report)
         return texts
@@ -171,8 +171,8 @@ class _Writer:
         if self.same and part.origin is None:
             return render_block(part, self.ids.get(id(part)) if isinstance(part, ToolCall | ToolResult) else None)
         match part:
-            case Text():
-                return render_block(self._plain(part)) if part.text else None
+            case Text():  # Anthropic rejects white space alone
+                return render_block(self._plain(part)) if part.text.strip() else None
             case ToolCall():
                 return self._call(part)
             case ToolResult():
@@ -180,7 +180,7 @@ class _Writer:
             case Thinking():
                 return self._thinking(part)
             case Refusal():
-                return {"type": "text", "text": part.text} if part.text else None
+                return {"type": "text", "text": part.text} if part.text.strip() else None
             case Media():
                 return self._media(part)
             case ServerToolCall() | ServerToolResult() if not self._mine(part):

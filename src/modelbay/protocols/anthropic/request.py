@@ -22,6 +22,7 @@ from modelbay.protocols.anthropic.pass_rules import PASS
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped, refused
 from modelbay.protocols.names import sent_names
+from modelbay.protocols.other_forms import function_tool, tool_choice
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
 from modelbay.protocols.survey import Survey
@@ -70,8 +71,8 @@ def parse_request(call: Call) -> Conversation:
     if (tools := body.get("tools")) is not None:
         settings.tools = [_parse_tool(tool) for tool in tools]
         _mark_unloaded(settings.tools, body["messages"])
-    if isinstance(choice := body.get("tool_choice"), dict):
-        settings.tool_choice = _parse_choice(choice)
+    if (choice := body.get("tool_choice")) is not None:
+        settings.tool_choice = _parse_choice(choice, settings.tools)
     settings.state = {name: body[name] for name in _STATE if body.get(name) is not None} or None
     _parse_output(body, settings)
     _parse_metadata(body.get("metadata"), settings)
@@ -92,8 +93,8 @@ def parse_request(call: Call) -> Conversation:
 
 def _parse_tool(tool: dict[str, Any]) -> Tool:
     kind = tool.get("type")
-    if kind not in (None, "custom"):
-        return Tool("vendor", name=tool.get("name") or kind, native=kind, raw=tool)
+    if kind not in (None, "custom") or ("input_schema" not in tool and "inputSchema" in tool):
+        return function_tool(tool) or Tool("vendor", name=tool.get("name") or str(kind), native=kind, raw=tool)
     return Tool(
         name=tool.get("name") or "",
         description=tool.get("description"),
@@ -119,7 +120,9 @@ def _mark_unloaded(tools: list[Tool], messages: list[dict[str, Any]]) -> None:
         tool.loaded = tool.name in named
 
 
-def _parse_choice(choice: dict[str, Any]) -> ToolChoice:
+def _parse_choice(choice: str | dict[str, Any], tools: list[Tool] | None) -> ToolChoice:
+    if isinstance(choice, str):
+        return tool_choice(choice, tools) or ToolChoice(extra={"tool_choice": choice})
     parallel = choice.get("disable_parallel_tool_use")
     parsed = ToolChoice(parallel=None if parallel is None else not parallel)
     match choice.get("type"):
@@ -132,7 +135,11 @@ def _parse_choice(choice: dict[str, Any]) -> ToolChoice:
         case "auto" | None:
             parsed.mode = "auto"
         case _:
-            parsed.extra = {"tool_choice": choice}
+            found = tool_choice(choice, tools)
+            if found is None:
+                parsed.extra = {"tool_choice": choice}
+                return parsed
+            parsed.mode, parsed.names = found.mode, found.names
             return parsed
     parsed.extra = without(choice, "type", "name", "disable_parallel_tool_use")
     return parsed

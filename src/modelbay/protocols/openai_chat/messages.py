@@ -316,7 +316,7 @@ class _Writer:
         elif calls:
             message["tool_calls"] = [self._call(call) for call in calls]
         if "content" not in message and not calls and not self.same:
-            if Thinking not in kinds:
+            if not fields:
                 return None
             message["content"] = ""
         return message

@@ -4,6 +4,7 @@ from typing import Any
 
 from modelbay.conversation import Extra, Json, Settings, Tool, ToolChoice
 from modelbay.dialect import Dialect
+from modelbay.protocols import other_forms
 from modelbay.protocols.shapes import mapping, objects, without, word
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
@@ -23,7 +24,10 @@ def parse_tools(body: dict[str, Json], settings: Settings) -> None:
     if choice is None and parallel is None:
         return
     chosen = ToolChoice(parallel=parallel)
-    if isinstance(choice, str):
+    other = None if _is_own(choice) else other_forms.tool_choice(choice, settings.tools)
+    if other is not None:
+        chosen.mode, chosen.names = other.mode, other.names
+    elif isinstance(choice, str):
         chosen.mode = _CHOICES.get(choice)  # type: ignore[assignment]
         if chosen.mode is None:
             chosen.extra = {"tool_choice": choice}
@@ -48,6 +52,14 @@ def parse_tools(body: dict[str, Json], settings: Settings) -> None:
     settings.tool_choice = chosen
 
 
+def _is_own(choice: Json) -> bool:
+    """Whether a tool choice has a form of this protocol."""
+    if not isinstance(choice, dict):
+        return isinstance(choice, str) and choice in _CHOICES
+    kind = choice.get("type")
+    return kind in ("allowed_tools", None) or (isinstance(kind, str) and kind in choice)
+
+
 def _parse_tool(tool: Json) -> Tool:
     kind = tool.get("type") or "function"
     if kind == "function" and isinstance(tool.get("function"), dict):
@@ -65,7 +77,7 @@ def _parse_tool(tool: Json) -> Tool:
             grammar=custom.get("format"),
             extra=without(custom, "name", "description", "format"),
         )
-    return Tool("vendor", name=tool.get("name") or kind, native=kind, raw=tool)
+    return other_forms.function_tool(tool) or Tool("vendor", name=tool.get("name") or kind, native=kind, raw=tool)
 
 
 def _parse_function(function: dict[str, Any]) -> Tool:

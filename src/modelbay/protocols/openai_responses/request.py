@@ -28,6 +28,7 @@ from modelbay.protocols.openai_responses.pass_rules import PASS
 from modelbay.protocols.openai_responses.references import is_own, resolve
 from modelbay.protocols.openai_responses.tools import parse_tool
 from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input, render_input
+from modelbay.protocols.other_forms import tool_choice
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import objects, without, word
 from modelbay.protocols.survey import Survey
@@ -143,6 +144,8 @@ def _parse_tools(body: dict[str, Json], settings: Settings) -> None:
         if choice.get("mode") not in (None, *_ALLOWED_MODES):
             settings.keep_unknown("tool_choice.mode", choice["mode"], *_ALLOWED_MODES)
         _parse_names(chosen, objects(choice.get("tools")))
+    elif not _is_named(choice) and (found := tool_choice(choice, settings.tools)) is not None:
+        chosen.mode, chosen.names = found.mode, found.names
     elif isinstance(choice, dict):
         chosen.mode = "tool"
         _parse_names(chosen, [choice])
@@ -151,6 +154,11 @@ def _parse_tools(body: dict[str, Json], settings: Settings) -> None:
     elif choice is not None:
         chosen.extra = {"tool_choice": choice}
     settings.tool_choice = chosen
+
+
+def _is_named(choice: Json) -> bool:
+    """Whether a tool choice has the form of this protocol for one tool."""
+    return isinstance(choice, dict) and bool(choice.get("name")) and choice.get("type") != "tool"
 
 
 def _parse_names(choice: ToolChoice, tools: list[dict[str, Any]]) -> None:

@@ -3,12 +3,16 @@
 from typing import Any
 
 from modelbay.conversation import Tool
-from modelbay.protocols import tool_search
+from modelbay.protocols import other_forms, tool_search
 from modelbay.protocols.shapes import objects, without, word
 
 
 def parse_tool(tool: dict[str, Any]) -> Tool:
     kind, name = str(tool.get("type")), word(tool.get("name")) or ""
+    if (not name or kind not in ("function", "custom") or "input_schema" in tool) and (
+        other := other_forms.function_tool(tool)
+    ) is not None:
+        return other
     if kind == "function":
         return Tool(
             name=name,

@@ -44,6 +44,7 @@ from modelbay.protocols.openai_responses.items import (
 from modelbay.protocols.openai_responses.parts import INPUT, NAME, OUTPUT, STRING, render_media, render_part
 from modelbay.protocols.openai_responses.references import is_own, is_own_reasoning, is_reference
 from modelbay.protocols.preparation import BREAKPOINT
+from modelbay.protocols.shapes import mapping, objects
 
 INSTRUCTIONS, WHOLE_INPUT = "instructions", "input"
 """The `native` of a turn from `instructions`, and of one that was the whole `input` as a string."""
@@ -58,7 +59,22 @@ def parse_input(given: Json) -> list[Turn]:
         return [Turn("user", [Text(text=given, native=STRING)], native=WHOLE_INPUT)]
     if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
         raise Unsupported("`input` must be a string or a list of objects", setting="input")
-    return _unseal([parse_item(item) for item in given])
+    return _unseal([parse_item(item) for message in given for item in _items_of(message)])
+
+
+def _items_of(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """The items for a message in the form of Chat Completions, whose calls and results are messages; others unchanged."""
+    if message.get("role") == "tool":
+        result = {"call_id": message.get("tool_call_id"), "output": message.get("content")}
+        return [{"type": "function_call_output", **result}]
+    if not isinstance(calls := message.get("tool_calls"), list):
+        return [message]
+    said = {name: value for name, value in message.items() if name != "tool_calls"}
+    found = [said] if said.get("content") else []
+    for call in objects(calls):
+        function = mapping(call.get("function"))
+        found.append({"type": "function_call", "call_id": call.get("id"), **function})
+    return found
 
 
 def _unseal(turns: list[Turn]) -> list[Turn]:
@@ -103,6 +119,8 @@ def render_input(
     writer.release()
     instructions = "\n\n".join(writer.instructions) if writer.instructions else None
     turns = [turn for turn in conversation.turns if turn.native != INSTRUCTIONS]
+    if not writer.same and not writer.items and instructions:  # there must be a message to answer
+        return None, [{"role": "user", "content": instructions}]
     if writer.same and len(turns) == 1 and turns[0].native == WHOLE_INPUT:
         return instructions, writer.items[0]["content"]
     return instructions, writer.items
