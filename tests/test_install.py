@@ -73,7 +73,7 @@ def test_the_wheel_is_what_runs(installed: Path, tmp_path: Path):
 
 def test_the_wheel_has_the_documentation(installed: Path, tmp_path: Path):
     assert (installed.parents[1] / "share/man/man1/modelbay-ask.1").read_text().startswith(".TH MODELBAY-ASK 1")
-    assert typed(installed, tmp_path, "modelbay docs").stdout.startswith("agents ")
+    assert typed(installed, tmp_path, "modelbay docs").stdout.startswith("  install  ")
     assert typed(installed, tmp_path, "modelbay docs keys").stdout == (ROOT / "docs/concepts/keys.md").read_text()
 
 

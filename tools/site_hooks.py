@@ -16,10 +16,11 @@ from mkdocs.structure.pages import Page
 
 import modelbay
 from modelbay import testing
+from modelbay.cli import docs
+from modelbay.cli.docs import INDEX
 from tools import faces
 
 ROOT = Path(__file__).resolve().parent.parent
-INDEX = "README.md"
 API = "reference/api.md"
 BESIDE = {"ARCHITECTURE.md": "architecture.md", "CONTRIBUTING.md": "contributing.md"}
 """Files outside of docs/ that its pages link, and their pages in the site."""
@@ -60,21 +61,11 @@ def on_config(config: MkDocsConfig) -> None:
     config.copyright = f"modelbay {modelbay.__version__}"
     config.theme.static_templates -= {"404.html", "sitemap.xml"}  # both require the address of the site
     text = (Path(config.docs_dir) / INDEX).read_text(encoding="utf-8")
-    intro, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
-    named: set[str] = set()
-    groups = []
-    for section in sections:
-        title, _, rows = section.partition("\n")
-        pages = [page for page in _linked(rows) if page not in named]
-        named |= {*pages}
-        groups.append({title: pages + ([{"Python API": API}] if title == "Reference" else [])})
-    config.nav = [{"Documentation": INDEX}, *(page for page in _linked(intro) if page not in named), *groups]
+    groups: dict[str, list[Any]] = {**docs.groups(text)}
+    groups["Reference"].append({"Python API": API})
+    start = groups.pop("")
+    config.nav = [{"Documentation": INDEX}, *start, *({title: pages} for title, pages in groups.items())]
     config.nav.append({"For contributors": [*BESIDE.values()]})
-
-
-def _linked(text: str) -> list[str]:
-    """The pages that a part of the index links, each once."""
-    return list(dict.fromkeys(re.findall(r"\]\(((?!\.\.)[\w/.-]+\.md)\)", text)))
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:

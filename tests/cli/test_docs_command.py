@@ -14,8 +14,10 @@ def test_every_page_has_a_topic_and_is_listed(tmp_path: Path, monkeypatch: pytes
     listed = Inside(tmp_path, monkeypatch).done("docs")
     pages = topics()
     assert {page.resolve() for page in pages.values()} == {page for page in DOCS if page.stem != "README"}
-    assert [line.split()[0] for line in listed.splitlines()] == list(pages)
-    assert "Use modelbay from Python" in listed
+    rows = [line.split() for line in listed.splitlines() if line.startswith("  ")]
+    assert {row[0] for row in rows} == set(pages) and len(rows) == len(pages)
+    assert rows[0] == ["install", "Install", "modelbay"], "in the order of the index"
+    assert "\nUse it\n  app                   The terminal app\n" in listed
 
 
 @pytest.mark.parametrize("topic", ["python", "python.md", "guides/python.md", "reference/catalog"])

@@ -16,20 +16,35 @@ SHIPPED = Path(__file__).parents[1] / "docs"
 CHECKOUT = Path(__file__).parents[3] / "docs"
 FOLDERS = ("guides", "concepts", "reference")
 """Folders of pages. A name that is in two of them is that of the first; the other one is `FOLDER/NAME`."""
+INDEX = "README.md"
 _HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)([^)#]*)[^)]*\)")
+_PAGE = re.compile(r"\]\(((?!\.\.)[\w/.-]+\.md)\)")
 
 
 def topics() -> dict[str, Path]:
     """The page of each topic."""
-    root = (SHIPPED if SHIPPED.is_dir() else CHECKOUT).resolve()
     found: dict[str, Path] = {}
     for folder in FOLDERS:
-        for page in sorted((root / folder).glob("*.md")):
-            if page.stem != "README":
-                name = page.stem if page.stem not in found else f"{folder}/{page.stem}"
-                found[name] = page
+        for page in sorted((_root() / folder).glob("*.md")):
+            name = page.stem if page.stem not in found else f"{folder}/{page.stem}"
+            found[name] = page
     return found
+
+
+def groups(index: str) -> dict[str, list[str]]:
+    """The headings of the index, and the pages below each, in their order. A page is below the first heading that links it; those
+    above all headings are below ""."""
+    found: dict[str, list[str]] = {}
+    for section in re.split("^## ", index, flags=re.MULTILINE):
+        title = "" if not found else section.partition("\n")[0]
+        linked = dict.fromkeys(_PAGE.findall(section))
+        found[title] = [page for page in linked if all(page not in pages for pages in found.values())]
+    return found
+
+
+def _root() -> Path:
+    return (SHIPPED if SHIPPED.is_dir() else CHECKOUT).resolve()
 
 
 def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem[str]]:
@@ -45,8 +60,11 @@ def docs(topic: str | None) -> None:
     """
     pages = topics()
     if topic is None:
-        for name, page in pages.items():
-            terminal.write(f"{name:<22}{_title(page)}\n")
+        names = {page: name for name, page in pages.items()}
+        for title, linked in groups((_root() / INDEX).read_text(encoding="utf-8")).items():
+            terminal.write(f"\n{title}\n" if title else "")
+            for page in linked:
+                terminal.write(f"  {names[_root() / page]:<20}  {_title(_root() / page)}\n")
         return
     written = topic.removesuffix(".md")
     # other pages name a page by its path
