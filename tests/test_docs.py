@@ -69,6 +69,13 @@ def pattern(expected: str) -> str:
     return "".join(r"(?:.*\n)*?" if line == "…\n" else re.escape(line).replace("…", ".*") for line in lines)
 
 
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
+def test_a_page_asks_for_the_simulator_before_its_first_example_with_it(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    if first := re.search(rf"^```console simulator\n(?:(?!^```).)*?{SHOWN}", text, re.DOTALL | re.MULTILINE):
+        assert "modelbay simulate" in text[: first.start()], f"{page.name}: {first[0]}"
+
+
 MISSING_HERE = {
     "a network": r"[Cc]ould not resolve|[Cc]ould not connect|through the proxy|could not fetch",
     "a key": r"no (?:API )?key on standard input|Missing API Key|requires an API key",

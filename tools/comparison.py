@@ -81,7 +81,7 @@ TASKS = {
 HEAD = """\
 # Comparison with other libraries
 
-This page is generated from [examples](../../examples) by `make docs`.
+<!-- generated from examples/: `make docs` -->
 
 The same ten programs with modelbay and with other Python libraries. The numbers are lines of code, with imports and without blank
 lines and comments. Select a program to read it with each library.

@@ -45,7 +45,7 @@ $ modelbay ask -m 'simulated/sim-1!context-length' "Hello"
 error: Context Too Long: POST http://127.0.0.1:8750/v1/chat/completions returned 400: This model's maximum context length is …
 …
 """
-GENERATED = "\nThis page is generated from the code by `make docs`.\n"
+GENERATED = "\n<!-- generated from the code: `make docs` -->\n"
 EVERYWHERE = {"--config", "--allow-reference", "--verbose", "-h", "--help", "-V", "--version"}
 """Options of every command, listed once at the top."""
 
@@ -187,7 +187,8 @@ keys, which a refresh rewrites in providers from a catalog or registry. To chang
 """
 ERRORS_INTRODUCTION = """
 Each error has a title, a message, and a hint that says how to fix it. Find the title in the
-[table](#titles-and-hints) to see which error it is:
+[table](#titles-and-hints) to see which error it is. You can type this example as it is: the provider is `modelbay simulate`,
+running in another terminal.
 
 ```console simulator
 $ modelbay provider add http://127.0.0.1:8750/v1 --id refusing --model sim-1
@@ -197,8 +198,6 @@ error: Invalid API Key: POST http://127.0.0.1:8750/v1/chat/completions returned 
 
 hint: enter the API key again, and make sure that it is complete (`modelbay key set refusing`)
 ```
-
-The provider in this example is `modelbay simulate`, running in another terminal.
 
 For the causes of common problems, see [Troubleshooting](../guides/troubleshooting.md).
 
