@@ -8,11 +8,13 @@ beginning, and anything after a complete value.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from modelbay.conversation import Json, ToolCall
 from modelbay.errors import MalformedReply
-from modelbay.json_text import decode, encode, values
+from modelbay.json_text import decode, encode, members, values
 
 _OUTSIDE = re.compile(r'["{}\[\]]')
 _INSIDE = re.compile(r'["\\]')
@@ -33,12 +35,17 @@ def is_cut(call: ToolCall) -> bool:
 
 def normal(arguments: str) -> str:
     """Complete arguments without the oddities that streams have too."""
-    if arguments[:1] == "{" and arguments[-1:] == "}" and not _CONTROL.search(arguments):
-        scan = _Scan()
-        if scan.feed(arguments) == len(arguments):
-            return arguments
+    with suppress(MalformedReply):  # nearly all are an object
+        members(arguments.encode())
+        return arguments
     once = Arguments()
     return once.feed(arguments) + once.close()
+
+
+def readings(arguments: str) -> Iterator[str]:
+    """Complete arguments as they are, and without such oddities."""
+    yield arguments
+    yield normal(arguments)
 
 
 class _Scan:

@@ -22,7 +22,7 @@ from modelbay.conversation import (
 from modelbay.errors import MalformedReply
 from modelbay.file_content import MediaKind
 from modelbay.json_text import decode_as
-from modelbay.protocols.arguments import normal
+from modelbay.protocols.arguments import normal, readings
 from modelbay.protocols.documents import plain_text
 from modelbay.protocols.shapes import count, objects, shown, without, word
 
@@ -78,7 +78,7 @@ def _parse_known(kind: str, block: dict[str, Any]) -> AnyPart | None:
             return ToolCall(
                 name=shown(block.get("name")),
                 id=word(block.get("id")) or None,
-                arguments=normal(input_text(block.get("input"))),
+                arguments=_arguments(block.get("input")),
                 extra=without(block, "name", "id", "input", *_KNOWN),
             )
         case "tool_result":
@@ -140,6 +140,11 @@ def _parse_media(kind: MediaKind, block: dict[str, Any]) -> Media | None:
 def input_text(value: Json) -> str:
     """A call's input as compact JSON, in the given order; "" if there is none."""
     return "" if value is None else msgspec.json.encode(value).decode()
+
+
+def _arguments(value: Json) -> str:
+    text = input_text(value)
+    return text if isinstance(value, dict) else normal(text)
 
 
 def parse_citation(item: dict[str, Any]) -> Annotation:
@@ -246,7 +251,7 @@ def input_json(call: ToolCall | ServerToolCall) -> Json:
         return {}
     if getattr(call, "format", "json") == "text":
         return {"input": call.arguments}
-    for text in (call.arguments, normal(call.arguments)):
+    for text in readings(call.arguments):
         with suppress(MalformedReply):
             decode_as(text, dict)
             return msgspec.Raw(text.encode())

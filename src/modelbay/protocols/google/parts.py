@@ -27,7 +27,7 @@ from modelbay.conversation import (
 from modelbay.errors import MalformedReply
 from modelbay.file_content import MediaKind, media_kind
 from modelbay.json_text import decode
-from modelbay.protocols.arguments import normal
+from modelbay.protocols.arguments import readings
 from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.google.case import Fields, camel, written
 from modelbay.protocols.opaque import MARK, seal
@@ -293,7 +293,7 @@ def arguments_object(call: ToolCall) -> Fields:
     """The arguments as the object that Gemini requires; text or invalid JSON is put into one."""
     if call.format == "text":
         return {"input": call.arguments}
-    for text in (call.arguments, normal(call.arguments)):
+    for text in readings(call.arguments):
         with suppress(MalformedReply):
             if isinstance(value := decode(text or "{}"), dict):
                 return value
