@@ -220,6 +220,14 @@ async def test_the_timeout_covers_all_batches() -> None:
     assert caught.value.stage == "call"
 
 
+async def test_a_timeout_between_two_attempts_names_the_failure_of_the_first() -> None:
+    server = Server(failures=[refused(b"all busy", "503 Service Unavailable", b"retry-after: 40\r\n")] * 9)
+    async with RawServer(server.script) as running, hub_of(running.url) as hub:
+        with pytest.raises(errors.TimedOut) as caught:
+            await hub.embed(["a"], timeout=2)
+    assert caught.value.message.startswith("the call took longer than 2 s: all busy: retrying in 40")
+
+
 # --- a real server
 
 

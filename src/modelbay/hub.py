@@ -9,7 +9,7 @@ transport sends it once, and the response becomes events.
 """
 
 from asyncio import TaskGroup, to_thread
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -442,9 +442,12 @@ class Hub:
             ModelbayError: there are no vectors, for example because a text is too long.
         """
         asked = embedding_request(texts, model, settings)
-        return await Deadline(settings.get("timeout")).within(self._embed(asked, model, settings))
+        deadline = Deadline(settings.get("timeout"))
+        return await deadline.within(self._embed(asked, model, settings, deadline))
 
-    async def _embed(self, asked: EmbeddingRequest, model: str | None, settings: EmbeddingSettings) -> Embeddings:
+    async def _embed(
+        self, asked: EmbeddingRequest, model: str | None, settings: EmbeddingSettings, deadline: Deadline
+    ) -> Embeddings:
         from modelbay.calling.embedding_call import EmbeddingCall
 
         with explaining(self.config):
@@ -458,7 +461,7 @@ class Hub:
                     embedding_advice(self.config, self.embedding_models()) or error.hint,
                 )
                 raise
-            found = await call.run()
+            found = await call.run(deadline.warned)
         found.__dict__["priced"] = partial(self.cost, target.model)
         return found
 
@@ -485,28 +488,35 @@ class Hub:
         """
         settings = checked(prompt, model, settings, empty=True)
         models = [model] if model is None or isinstance(model, str) else model
-        return await Deadline(settings.get("timeout")).within(self._count_first(models, prompt, settings, estimate))
+        deadline = Deadline(settings.get("timeout"))
+        count = partial(self._count, prompt=prompt, ask=settings, estimate=estimate, deadline=deadline)
+        return await deadline.within(self._count_first(models, count, deadline))
 
     async def _count_first(
-        self, models: Sequence[str | None], prompt: Prompt, ask: Ask, estimate: bool
+        self, models: Sequence[str | None], count: "Callable[[str | None], Awaitable[TokenCount]]", deadline: Deadline
     ) -> "TokenCount":
         with explaining(self.config):
             for name in models[:-1]:
                 try:
-                    return await self._count(name, prompt, ask, estimate)
+                    return await count(name)
                 except ModelbayError as error:
                     if not moves_on(error):
                         raise
-            return await self._count(models[-1], prompt, ask, estimate)
+                    deadline.failure = error.message
+            return await count(models[-1])
 
-    async def _count(self, name: str | None, prompt: Prompt, ask: Ask, estimate: bool) -> "TokenCount":
+    async def _count(
+        self, name: str | None, prompt: Prompt, ask: Ask, estimate: bool, deadline: Deadline
+    ) -> "TokenCount":
         from modelbay.counting import provider_count
 
         target, conversation = await self._asked(name, prompt, ask)
         if not estimate:
             policy = self._policy(ask.get("retries"))
             ready = partial(self._sending, conversation=conversation, ask=ask)
-            found = await provider_count.provider_count(self._line, target, conversation, ready, policy)
+            found = await provider_count.provider_count(
+                self._line, target, conversation, ready, policy, deadline.warned
+            )
             if found is not None:
                 return found
         return await self._counts.estimated(target, conversation)

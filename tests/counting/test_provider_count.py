@@ -172,6 +172,35 @@ async def test_a_provider_without_the_model_is_asked_again() -> None:
         assert (await hub.count(QUESTION)).tokens == 31
 
 
+async def test_a_timeout_between_two_attempts_names_the_failure_of_the_first() -> None:
+    busy = {"type": "error", "error": {"type": "overloaded_error", "message": "all busy"}}
+    response = reply(encode(busy), 529, "Content-Type: application/json", "Retry-After: 40")
+    async with RawServer(answering(response)) as server, hub_at(server) as hub:
+        with pytest.raises(errors.TimedOut) as caught:
+            await hub.count(QUESTION, timeout=2)
+    assert caught.value.message.startswith("the call took longer than 2 s: all busy: retrying in 40")
+
+
+async def test_a_timeout_of_the_second_model_names_the_failure_of_the_first() -> None:
+    busy = {"type": "error", "error": {"type": "overloaded_error", "message": "all busy"}}
+    response = reply(encode(busy), 529, "Content-Type: application/json")
+    asked: list[str] = []
+
+    async def script(client: Client) -> None:
+        while True:
+            asked.append(decode((await client.request()).body)["model"])
+            if asked[-1] == "mini-1":
+                await client.send(response)
+            else:
+                await client.hangup()
+
+    async with RawServer(script) as server, hub_at(server) as hub:
+        with pytest.raises(errors.TimedOut) as caught:
+            await hub.count(QUESTION, model=["mini-1", "mini-2"], retries=0, timeout=2)
+    assert asked == ["mini-1", "mini-2"]
+    assert caught.value.message.endswith("/v1/messages/count_tokens returned 529: all busy")
+
+
 @pytest.mark.parametrize("path", ["/v1/messages/count_tokens", "/v1/models/mini-1/messages/count_tokens"])
 async def test_a_provider_without_the_endpoint_is_asked_again_after_ten_minutes(
     path: str, monkeypatch: pytest.MonkeyPatch

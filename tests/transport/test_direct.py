@@ -71,6 +71,24 @@ async def test_a_call_is_not_sent_again_after_a_byte_of_a_reply(second):
         assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("way", ["read", "stream"])
+async def test_a_second_reader_of_a_body_that_was_cut_off_gets_its_error_too(way):
+    async def cut(client: Client) -> None:
+        await client.request()
+        await client.send(head(200, length=100) + b"half")
+
+    async with RawServer(cut) as server, Transport() as transport:
+        response = await transport.send(post(server.url))
+        for _ in range(3):
+            with pytest.raises(IncompleteReply):
+                await (response.read() if way == "read" else anext(_rest_of(response)))
+
+
+async def _rest_of(response: Any) -> AsyncIterator[bytes]:
+    whole = b"".join([piece async for piece in response.stream()])
+    yield whole
+
+
 async def test_a_body_that_can_be_read_once_is_not_sent_on_a_kept_connection():
     """It could not be sent again if the server closed the connection at that moment."""
 

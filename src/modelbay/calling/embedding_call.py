@@ -5,6 +5,7 @@ Each batch is sent `Policy.attempts` times at most. While one of them waits, not
 
 from asyncio import TaskGroup, get_running_loop, sleep
 from collections import deque
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
@@ -84,13 +85,15 @@ class EmbeddingCall:
         self._vectors: list[list[float]] = [[]] * len(asked.texts)
         self._replies: list[Embeddings] = []
         self._warnings: dict[str, Warned] = {}
+        self._warned: Callable[[Warned], object] | None = None
 
-    async def run(self) -> Embeddings:
-        """The vectors of all texts.
+    async def run(self, warned: Callable[[Warned], object] | None = None) -> Embeddings:
+        """The vectors of all texts. `warned` is called for each failed attempt that is followed by another.
 
         Raises:
             ModelbayError: a request failed for good.
         """
+        self._warned = warned
         failed: list[ModelbayError] = []
         try:
             async with TaskGroup() as self._group:
@@ -183,6 +186,8 @@ class EmbeddingCall:
             batch.failures += 1
             delay, warning = next_attempt(self._client, sending, error, batch.failures, self._policy, "embed")
             self._warnings[warning.message] = warning
+            if self._warned is not None:
+                self._warned(warning)
             self._pause_end = get_running_loop().time() + delay
             return None
         finally:

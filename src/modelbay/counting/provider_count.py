@@ -17,6 +17,7 @@ from modelbay.calling.target import Target
 from modelbay.catalog.knowledge import fitted
 from modelbay.conversation import Conversation, Json
 from modelbay.errors import BadRequest, MalformedReply, ModelbayError, PermissionDenied, ProviderError, Unsupported
+from modelbay.events import Warned
 from modelbay.json_text import decode
 from modelbay.protocols.codec import Call
 from modelbay.providers.endpoint import Endpoint
@@ -117,9 +118,10 @@ async def provider_count(
     conversation: Conversation,
     ready: Callable[[Target], Awaitable[Sending]],
     policy: Policy | None,
+    warned: Callable[[Warned], object] | None = None,
 ) -> TokenCount | None:
-    """The provider's count for a conversation; None if it has none. `ready`: prepares the call for a reply to a target. Raises what
-    `ready` and `counted` raise."""
+    """The provider's count for a conversation; None if it has none. `ready`: prepares the call for a reply to a target. `warned` is
+    called for each failed attempt that is followed by another. Raises what `ready` and `counted` raise."""
     counter = counting_target(client, target)
     path = count_path(counter)
     if path is None or not counts_all(counter, conversation):
@@ -133,13 +135,19 @@ async def provider_count(
         if counter is target:
             raise
         return None  # the other protocol lacks a feature that the request needs
-    body = await counted(client, Sending(counter, count_call(sending.call, counter, path), endpoint), policy)
+    body = await counted(client, Sending(counter, count_call(sending.call, counter, path), endpoint), policy, warned)
     tokens = None if body is None else tokens_in(body)
     return None if tokens is None else TokenCount(tokens, estimated=False)
 
 
-async def counted(client: ProviderClient, sending: Sending, policy: Policy | None = None) -> bytes | None:
-    """The response to a call that counts; None if the target does not count this request. A failed call is retried.
+async def counted(
+    client: ProviderClient,
+    sending: Sending,
+    policy: Policy | None = None,
+    warned: Callable[[Warned], object] | None = None,
+) -> bytes | None:
+    """The response to a call that counts; None if the target does not count this request. A failed call is retried, and
+    `warned` is called before.
 
     Raises:
         ModelbayError: there is no response, the credential was rejected, or a limit is reached.
@@ -158,7 +166,9 @@ async def counted(client: ProviderClient, sending: Sending, policy: Policy | Non
                 return None
             if isinstance(error, BadRequest | PermissionDenied):
                 return None  # its endpoint for counts accepts less than the one for replies
-            delay, _ = next_attempt(client, sending, error, sending.attempts.made, policy)
+            delay, warning = next_attempt(client, sending, error, sending.attempts.made, policy)
+            if warned is not None:
+                warned(warning)
         await sleep(delay)
 
 

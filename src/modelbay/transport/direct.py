@@ -6,6 +6,7 @@ A call on a connection that is used again needs one future, for the head of the 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
+from copy import copy
 from math import inf
 from typing import Literal
 
@@ -248,9 +249,10 @@ class DirectResponse(Response):
             raise self._taken_error()
 
     def _taken_error(self) -> BaseException:
-        """The error, to be raised. It is not kept: the frames in its traceback refer to this response."""
-        error, self._error = self._error, None
+        """The error, to be raised. A second reader gets a copy: the frames in the traceback of this one refer to this response."""
+        error = self._error
         assert error is not None
+        self._error = copy(error) if isinstance(error, ModelbayError) else cut_off(self._request, self._size)
         return error
 
     def _begin(self, consume: Callable[[bytes], None], limited: Limited) -> None:
