@@ -9,7 +9,7 @@ transport sends it once, and the response becomes events.
 """
 
 from asyncio import TaskGroup, to_thread
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn, Self, Unpack
 
 from msgspec.structs import replace
 
-from modelbay.calling.fallback import ModelCall
+from modelbay.calling.fallback import ModelCall, first_answer
 from modelbay.calling.opened import Sending
 from modelbay.calling.provider_client import ProviderClient
 from modelbay.calling.target import Target, Targets
@@ -44,7 +44,7 @@ from modelbay.model import Model
 from modelbay.protocols.codec import add_settings, codec
 from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
-from modelbay.routing.retry import Policy, moves_on
+from modelbay.routing.retry import Policy
 from modelbay.storage.paths import config_file
 from modelbay.typed import Name
 from modelbay.usage import Usage
@@ -490,36 +490,24 @@ class Hub:
         models = [model] if model is None or isinstance(model, str) else model
         deadline = Deadline(settings.get("timeout"))
         count = partial(self._count, prompt=prompt, ask=settings, estimate=estimate, deadline=deadline)
-        return await deadline.within(self._count_first(models, count, deadline))
-
-    async def _count_first(
-        self, models: Sequence[str | None], count: "Callable[[str | None], Awaitable[TokenCount]]", deadline: Deadline
-    ) -> "TokenCount":
-        with explaining(self.config):
-            for name in models[:-1]:
-                try:
-                    return await count(name)
-                except ModelbayError as error:
-                    if not moves_on(error):
-                        raise
-                    deadline.failure = error.message
-            return await count(models[-1])
+        return await deadline.within(first_answer(models, count, deadline.failed))
 
     async def _count(
         self, name: str | None, prompt: Prompt, ask: Ask, estimate: bool, deadline: Deadline
     ) -> "TokenCount":
         from modelbay.counting import provider_count
 
-        target, conversation = await self._asked(name, prompt, ask)
-        if not estimate:
-            policy = self._policy(ask.get("retries"))
-            ready = partial(self._sending, conversation=conversation, ask=ask)
-            found = await provider_count.provider_count(
-                self._line, target, conversation, ready, policy, deadline.warned
-            )
-            if found is not None:
-                return found
-        return await self._counts.estimated(target, conversation)
+        with explaining(self.config):
+            target, conversation = await self._asked(name, prompt, ask)
+            if not estimate:
+                policy = self._policy(ask.get("retries"))
+                ready = partial(self._sending, conversation=conversation, ask=ask)
+                found = await provider_count.provider_count(
+                    self._line, target, conversation, ready, policy, deadline.warned
+                )
+                if found is not None:
+                    return found
+            return await self._counts.estimated(target, conversation)
 
     # --- preparing a call ---
 

@@ -1,6 +1,7 @@
 """A call to the first of some models that begins to reply."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -12,6 +13,8 @@ from modelbay.errors import ModelbayError
 from modelbay.events import Warned
 from modelbay.routing.retry import Policy, moves_on
 from modelbay.secrecy import redact
+
+T = TypeVar("T")
 
 
 class ModelCall:
@@ -63,3 +66,21 @@ class ModelCall:
         left = self._policy.attempts - self._made - (len(self._models) - 1)
         self._opening = Opening(self._client, sending, replace(self._policy, attempts=max(left, 1)))
         return self._opening
+
+
+async def first_answer(
+    models: Sequence[str | None], ask: Callable[[str | None], Awaitable[T]], failed: Callable[[ModelbayError], object]
+) -> T:
+    """The answer of the first available model. `failed` is called with the error of each model before it.
+
+    Raises:
+        ModelbayError: no model is available. It is the error of the last one.
+    """
+    for model in models[:-1]:
+        try:
+            return await ask(model)
+        except ModelbayError as error:
+            if not moves_on(error):
+                raise
+            failed(error)
+    return await ask(models[-1])

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from modelbay.errors import TimedOut
+from modelbay.errors import ModelbayError, TimedOut
 from modelbay.events import Warned
 
 T = TypeVar("T")
@@ -40,6 +40,10 @@ class Deadline:
                 stage="call",
                 hint="increase `timeout` of the call",
             ) from None
+
+    def failed(self, error: ModelbayError) -> None:
+        """Remember the error of a model, after which another one is asked."""
+        self.failure = error.message
 
     def warned(self, warning: Warned) -> None:
         """Remember a warning about an attempt that failed."""
