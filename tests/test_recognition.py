@@ -65,6 +65,13 @@ def test_a_name_or_url_is_recognized_by_its_form(what, kind, vendor, protocol):
         ("cloudflare-workers-ai", "`modelbay provider catalog add cloudflare-workers-ai`"),
         ("amazon-bedrock", "did you mean bedrock-mantle?"),
         ("qqqqqq", "pass a vendor's name"),
+        ('"https://api.acme.example/v1"', "`modelbay provider add https://api.acme.example/v1`"),
+        ("OPENAI_BASE_URL=https://api.acme.example/v1", "`modelbay provider add https://api.acme.example/v1`"),
+        (
+            "curl 'https://a.example/v1/messages?a=1&b' \\\n -d '{}'",
+            "`modelbay provider add https://a.example/v1/messages`",
+        ),
+        ("a.example/v1 (new)", "`modelbay provider add 'https://a.example/v1 (new)'`"),
     ],
 )
 def test_an_unknown_name_gets_a_hint(what, hint):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from ipaddress import ip_address
+from shlex import quote
 from typing import Literal, TypeAlias, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
@@ -43,6 +44,8 @@ ENDS: dict[str, Protocol] = {
     "/messages": "anthropic",
 }
 """The protocol of a full endpoint, by the end of its path."""
+URL = re.compile(r"https?://[^\s\"'`<>\\?#]+", re.IGNORECASE)
+"""A URL within another text, without its query parameters, which may be secret."""
 GOOGLE_CALL = re.compile(r"(.*)/models/([^/:]+):(?:generateContent|streamGenerateContent)/*$")
 """Base URL and model in the URL of a call. The base URL serves other models too."""
 
@@ -209,8 +212,10 @@ def _named(what: str, forced: Kind | None) -> Recognized:
 
 
 def _hint(what: str) -> str:
+    if (url := URL.search(what)) and masked_url(url[0]) == url[0]:  # in quotes, a curl command or a line of a shell
+        return f"did you mean {url[0]}? `modelbay provider add {quote(url[0])}`"
     if "." in what.partition("/")[0] or what.startswith("localhost"):
-        return f"did you mean {with_scheme(what)}? `modelbay provider add {with_scheme(what)}`"
+        return f"did you mean {with_scheme(what)}? `modelbay provider add {quote(with_scheme(what))}`"
     if (broken := presets.broken(what)) is not None:
         return broken
     if _is_in_catalog(what.lower()):

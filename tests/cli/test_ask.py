@@ -33,6 +33,13 @@ chat · 6 tokens in, 57 out (31 thinking) · 0.0 s · $0.000873
     )
 
 
+@pytest.mark.parametrize("prompt", [[], [""], ["  \n"], [" ", " "]])
+def test_a_blank_prompt_is_a_missing_one(modelbay: Command, prompt: list[str]):
+    run = modelbay("ask", *prompt)
+    assert (run.code, run.out) == (2, "")
+    assert "error: missing prompt\n" in run.err
+
+
 @pytest.mark.parametrize("line", [["ask", "Hello"], ["ask", "--no-stream", "Hello"], ["chat", "--plain"]])
 def test_an_empty_answer_is_said_on_stderr(modelbay: Command, line: list[str]):
     modelbay.simulator.provider.script.add().say("").always()

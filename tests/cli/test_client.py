@@ -1,11 +1,13 @@
 """`modelbay client`: keys of the gateway's clients, as the user gets them."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from modelbay.gateway.clients import ClientKeys
+from tests.cli.command import MODELBAY, Command
 from tests.cli.inside import Inside, Person
 
 ADOPTED = "sk-1234567890abcdefgh"
@@ -48,6 +50,16 @@ def test_an_existing_key_is_typed_at_a_hidden_prompt(bay: Inside) -> None:
         assert person.ends() == 0
         assert ADOPTED not in person.seen
     assert ClientKeys().find(ADOPTED)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_client_whose_key_cannot_be_printed_is_not_added(modelbay: Command) -> None:
+    with open("/dev/full", "wb") as full:
+        line = [MODELBAY, "client", "add", "laptop"]
+        failed = subprocess.run(line, check=False, stdout=full, stderr=subprocess.PIPE, env=modelbay.environment)
+    assert failed.returncode == 1
+    assert modelbay("client", "list").out == ""
+    assert modelbay("client", "add", "laptop").code == 0
 
 
 def test_a_key_as_an_argument_is_refused(bay: Inside) -> None:

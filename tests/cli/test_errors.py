@@ -3,11 +3,14 @@
 # ruff: noqa: E501 what is printed is as wide as it is
 
 import socket
+import subprocess
+import sys
 
 import pytest
 from inline_snapshot import snapshot
 
-from tests.cli.command import Command, Run
+from modelbay.agents import NAMES
+from tests.cli.command import MODELBAY, Command, Run
 
 
 def test_no_configuration(modelbay: Command):
@@ -233,3 +236,22 @@ Conversation Not Found: conversation 7 does not exist
 
 hint: list the stored conversations with /resume
 """)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a working directory cannot be removed")
+@pytest.mark.parametrize(
+    "line", [*(f"import {name}" for name in NAMES), "demo --help", "ask Hi", "trust", "config check"]
+)
+def test_a_removed_working_directory_is_not_a_bug(modelbay: Command, line: str):
+    shell = f"mkdir gone; cd gone; rmdir ../gone; exec '{MODELBAY}' {line}"
+    done = subprocess.run(
+        ["sh", "-c", shell],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=modelbay.environment | {"OPENCODE_CONFIG_CONTENT": "{}"},
+        cwd=modelbay.home,
+    )
+    assert done.returncode in (0, 1, 2)
+    assert "internal error" not in done.stderr

@@ -72,6 +72,34 @@ def test_a_pipe_gives_the_key(modelbay: Command, piped: str):
 
 
 @pytest.mark.parametrize(
+    "form", ['export OPENAI_API_KEY="{}"', "Bearer {}", "'{}',", "curl SIM \\\n -H 'x-api-key: {}' \\\n -d x"]
+)
+@pytest.mark.parametrize("way", ["argument", "pipe"])
+def test_of_a_line_with_a_key_only_the_key_is_used(modelbay: Command, form: str, way: str):
+    text = form.format(OTHER)
+    line = ["provider", "edit", "claude", "--api-key"]
+    run = modelbay(*line, text) if way == "argument" else modelbay(*line, "-", stdin=text)
+    assert run.code == 0, run.err
+    written = tomllib.loads((modelbay.home / "config.toml").read_text())
+    assert written["providers"]["claude"]["api_key"] == OTHER
+
+
+@pytest.mark.parametrize(
+    "key", ["sk-planted 0123456789", "sk-plänted-0123456789", "$OPENAI_API_KEY", "Bearer ${OPENAI_API_KEY}"]
+)
+@pytest.mark.parametrize("command", [name for name in LINES if name != "key set"])
+def test_no_command_sends_a_text_that_cannot_be_a_key(
+    home: Path, modelbay: Command, simulator: Simulator, command: str, key: str
+):
+    (home / "config.toml").write_text(ENTRY.replace("SIM", simulator.url))
+    line = [word.replace("SIM", simulator.url) for word in LINES[command]]
+    line += [f"acme={key}"] if line[-1] == "--provider-key" else ["--api-key", key]
+    run = modelbay(*line)
+    assert run.code == 2, run
+    assert "contains invalid characters" in run.err or "enter {env:OPENAI_API_KEY} to use its value" in run.err
+
+
+@pytest.mark.parametrize(
     ("piped", "message"),
     [
         ("", "--api-key: no API key on standard input"),

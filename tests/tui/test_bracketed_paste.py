@@ -43,6 +43,11 @@ def test_a_paste_is_the_same_in_any_pieces(pasted: str, data: st.DataObject):
     assert seen(*pieces) == ["k", whole.texts[0], "k"]
 
 
+def test_a_closing_sequence_in_a_paste_does_not_end_it():
+    assert seen(f"{BEGIN}ls{END}\r/quit\r{END}x{END}", "y") == ["ls\r/quit\rx", "y"]
+    assert seen(f"{BEGIN}one{END}x{BEGIN}two{END}y") == ["one", "x", "two", "y"]
+
+
 def test_a_paste_of_ten_megabytes_is_not_read_letter_by_letter():
     install()
     parser, letters = XTermParser(), 0

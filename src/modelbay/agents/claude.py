@@ -21,7 +21,7 @@ from modelbay.origin import origin
 from modelbay.protocols.shapes import whole_number
 from modelbay.providers import presets, urls
 from modelbay.secrecy import REFERENCE, bare_url, misspelled_reference, secret_header
-from modelbay.storage.paths import environment, expanded
+from modelbay.storage.paths import environment, expanded, working_folder
 
 URL, KEY, TOKEN, HEADERS = "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"
 MODEL = "ANTHROPIC_MODEL"
@@ -95,7 +95,7 @@ def _shell() -> list[ConfigLayer]:
 
 def _all_files() -> list[tuple[Path, Path | None]]:
     """Its files in increasing priority, each with the folder of the project that it belongs to."""
-    here = Path.cwd()
+    here = working_folder()
     if sys.platform == "darwin":
         managed = Path("/Library/Application Support/ClaudeCode")
     else:

@@ -7,7 +7,7 @@ from modelbay.agents import jsonc, yaml_text
 from modelbay.agents.findings import ConfigLayer, MergedConfig
 from modelbay.config.schema import Table
 from modelbay.errors import ConfigError
-from modelbay.storage.paths import repository_root
+from modelbay.storage.paths import repository_root, working_folder
 
 BARE = re.compile(r'(?<=[:\[,])(\s*)(\{(?:env|file):[^{}"]*\})')
 """A reference without quotes. The agents insert its value before they parse the JSON."""
@@ -126,6 +126,6 @@ def read_logins(file: Path | None, keys: bool) -> MergedConfig:
 
 def project_folders() -> list[Path]:
     """The folders from the repository's root to the current folder; only the current folder if there is no repository."""
-    here = Path.cwd()
+    here = working_folder()
     above = [here, *here.parents]
     return above[above.index(repository_root(here) or here) :: -1]

@@ -15,7 +15,7 @@ from modelbay.agents.findings import ConfigLayer
 from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 from modelbay.errors import ConfigError
-from modelbay.storage.paths import environment, expanded, user_config_dir, user_data_dir
+from modelbay.storage.paths import environment, expanded, user_config_dir, user_data_dir, working_folder
 
 PACKAGES: dict[str, Protocol] = {
     "@ai-sdk/openai-compatible": "openai_chat",
@@ -129,7 +129,7 @@ def _current(program: Program) -> Iterator[ConfigLayer]:
         yield from _in_folder(expanded(folder_named), program.names)
     if content := program.variable("CONFIG_CONTENT"):
         variable = f"${program.id.upper()}_CONFIG_CONTENT"
-        yield ConfigLayer(variable, parse_json(content, variable), Path.cwd())
+        yield ConfigLayer(variable, parse_json(content, variable), working_folder())
     yield from _in_folder(_system_folder() / program.id, program.names)
 
 

@@ -116,13 +116,15 @@ def ask(
     others, count = options.pop("others"), options.pop("count")
     direct = Direct.of(model, options)  # it may read its key from standard input
     question = _question(prompt)
-    if not question and not attached:
+    if not question.strip() and not attached:
         raise click.UsageError("missing prompt", click.get_current_context())
     options["files"] = [attached_file(source) for source in attached]
     options["tools"] = ask_options.joined(options["tools"]) or None
     options["stop"] = options["stop"] or None
     asked = ask_options.with_options(cast(Ask, options), question, others)
     terminal.show_logs(settings)
+    if record is not None:
+        files.check_writable(files.target_of(record))  # before the answer costs money
     asking = Asking(direct, question, asked, stream=not no_stream, quiet=as_json)
     asking.record = record is not None
     if count:

@@ -30,7 +30,11 @@ def add_client(name: str, key: str | None) -> None:
     if key:
         terminal.write(f"Added {name} with its existing key\n")
     else:
-        terminal.write(f"Added {name} with the key {made}\n", whole=True)
+        try:
+            terminal.write(f"Added {name} with the key {made}\n", whole=True)
+        except (terminal.NobodyReads, terminal.CommandFailed):
+            ClientKeys().remove(name)  # its key was not printed, and is not stored
+            raise
         terminal.note("The key is shown only now: copy it.")
 
 

@@ -12,6 +12,7 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config, ProviderEntry
 from modelbay.credentials import storage, system_keyring
 from modelbay.credentials.credential import NO_KEY, is_key
+from modelbay.credentials.pasted_key import pasted_key
 from modelbay.errors import ConfigError
 from modelbay.onboarding.login.device import check_editable
 from modelbay.providers.upstream import upstream
@@ -68,7 +69,7 @@ def _read(provider: ProviderEntry) -> str:
         also = " (empty: move the one in config.toml)" if there else ""
         text = hidden(f"API key for {provider.id}{also}")
     else:
-        text = texts.piped_key()
+        text = pasted_key(texts.piped_key())
     text = text or there or ""
     if not text:
         raise click.UsageError("no API key on standard input", click.get_current_context())

@@ -9,6 +9,7 @@ import click
 
 from modelbay.cli import terminal, texts
 from modelbay.credentials.approval import typed
+from modelbay.credentials.pasted_key import pasted_key
 from modelbay.onboarding import fields as dialog
 from modelbay.secrecy import register
 
@@ -35,7 +36,7 @@ def given_key(key: str | None, option: str = "--api-key", prompt: str = "API key
     """
     if key is None:
         return None
-    key = read_key(option, prompt) if key.strip() == "-" else key.strip()
+    key = read_key(option, prompt) if key.strip() == "-" else pasted_key(key)
     register(key)
     typed(key)
     if problem := dialog.api_key_problem(key):
@@ -51,7 +52,7 @@ def read_key(option: str, prompt: str) -> str:
     """
     if terminal.is_terminal(sys.stdin):
         return asked_secret(prompt, needed=True)
-    lines = texts.piped_key().splitlines()
+    lines = pasted_key(texts.piped_key()).splitlines()
     if not lines:
         raise Invalid([f"{option}: no API key on standard input"], "pipe the API key in, or run this on a terminal")
     if len(lines) > 1:
@@ -80,6 +81,6 @@ def asked_secret(prompt: str, *, needed: bool) -> str:
 
 
 def hidden(prompt: str) -> str:
-    """The input at a prompt without echo."""
+    """The API key that is entered at a prompt without echo."""
     text: str = click.prompt(prompt, default="", hide_input=True, show_default=False, err=True)
-    return text.strip()
+    return pasted_key(text)

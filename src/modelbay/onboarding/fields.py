@@ -9,11 +9,15 @@ from collections.abc import Collection
 from msgspec import Struct, field
 
 from modelbay.conversation import Protocol
+from modelbay.credentials.credential import NO_KEY, is_key
 from modelbay.origin import origin
+from modelbay.secrecy import REFERENCE
 
 ID = re.compile(r"[a-z0-9][a-z0-9_-]*")
 VARIABLE = re.compile(r"\{env:(.*)\}", re.DOTALL)
 VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
+SHELL_VARIABLE = re.compile(rf"\$\{{?({VARIABLE_NAME.pattern})\}}?")
+"""A variable as in the curl commands of vendors' pages, which a shell would replace."""
 NAME_LENGTH = 200
 REQUIRED, DUPLICATE = "Required", "Duplicate"
 
@@ -110,9 +114,12 @@ def base_url_problem(url: str) -> str | None:
 
 def api_key_problem(key: str) -> str | None:
     """An API key is optional. `{env:NAME}` is a reference to an environment variable."""
-    variable = VARIABLE.fullmatch(key.strip())
-    wrong = variable is not None and not VARIABLE_NAME.fullmatch(variable[1].strip())
-    return "Invalid environment variable name" if wrong else None
+    key = key.strip()
+    if (variable := VARIABLE.fullmatch(key)) is not None and not VARIABLE_NAME.fullmatch(variable[1].strip()):
+        return "Invalid environment variable name"
+    if (shell := SHELL_VARIABLE.fullmatch(key)) is not None:
+        return f"${shell[1]} is the name of a shell variable; enter {{env:{shell[1]}}} to use its value"
+    return NO_KEY if key and not REFERENCE.search(key) and not is_key(key) else None
 
 
 def model_problems(rows: list[ModelRow]) -> list[tuple[str | None, str | None]]:

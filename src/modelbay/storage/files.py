@@ -235,6 +235,16 @@ def remove(path: Path, old: bytes) -> None:
         _sync_folder(path.parent)
 
 
+def check_writable(path: Path) -> None:
+    """Checks that `path` can be written with `replace`, by creating a temporary file beside it.
+
+    Raises:
+        ConfigError: its folder is missing or cannot be written to.
+    """
+    with _told(path):
+        tempfile.TemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=LEFT_OVER).close()
+
+
 def check_room(path: Path, size: int) -> None:
     """Checks that `size` bytes can be written beside `path`, by writing them to a temporary file.
 

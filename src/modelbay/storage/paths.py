@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from modelbay.errors import ConfigError
+from modelbay.errors import ConfigError, FileError
 
 APP = "modelbay"
 STDIN = Path("<stdin>")
@@ -82,6 +82,20 @@ def _xdg(name: str) -> Path | None:
     """The folder in a variable of the XDG rules, which do not allow a relative path."""
     folder = environment(name)
     return Path(folder) if folder and os.path.isabs(folder) else None
+
+
+def working_folder() -> Path:
+    """The working directory.
+
+    Raises:
+        FileError: it was deleted.
+    """
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise FileError(
+            f"the working directory cannot be read: {error.strerror}", hint="change to another folder with cd"
+        ) from None
 
 
 def user_home() -> Path | None:

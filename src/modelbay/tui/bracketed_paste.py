@@ -49,6 +49,9 @@ class PasteFilter:
                 self._inside, rest = at >= 0, rest[end:]
                 continue
             text, closing, rest = rest.partition(END)
+            if (last := rest.partition(BEGIN)[0].rfind(END)) >= 0:
+                # the pasted text has a closing sequence, which tmux does not remove: the text after it would act as keys
+                text, rest = text + rest[:last], rest[last + len(END) :]
             if not closing and (escape := text.rfind("\x1b")) >= len(text) - 32 and escape >= 0:
                 text, self._held = text[:escape], text[escape:]
             self._text.append(STEERING.sub("", text))

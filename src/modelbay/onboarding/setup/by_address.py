@@ -45,7 +45,6 @@ from modelbay.onboarding.setup.connection import (
 )
 from modelbay.onboarding.setup.questions import (
     check_rows,
-    key_problem,
     key_question,
     model_rows,
     new_id,
@@ -155,7 +154,7 @@ async def custom(run: SetupRun) -> NewProvider:
         as_entry(run.config, id, made.table)
     ):
         question = key_question(replace(made, preset=None), whose=name)
-        made = with_key(made, run.ask(question, key_problem, given=given.api_key))
+        made = with_key(made, run.ask(question, fields.api_key_problem, given=given.api_key))
     return await _detected(run, made, models, None)
 
 
@@ -216,7 +215,7 @@ def keyed(run: SetupRun, made: Draft) -> Draft:
     if not key and not asks_for_key(made):
         return made
     question = key_question(made, required=made.preset is not None)
-    return with_key(made, run.ask(question, key_problem, given=run.given.api_key))
+    return with_key(made, run.ask(question, fields.api_key_problem, given=run.given.api_key))
 
 
 def check_not_native(run: SetupRun, question: SetupQuestion, url: str) -> None:

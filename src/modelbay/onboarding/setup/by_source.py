@@ -15,7 +15,7 @@ from modelbay.onboarding.add import remember
 from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.probe import Detected
 from modelbay.onboarding.setup.connection import ask_for_models, check_refused, connection_of, why
-from modelbay.onboarding.setup.questions import check_rows, key_problem, refused_token_hint
+from modelbay.onboarding.setup.questions import check_rows, refused_token_hint
 from modelbay.onboarding.setup.run import SetupRun
 from modelbay.onboarding.setup.steps import NO, YES, Connection, Option, Preview, Result, SetupNote, SetupQuestion
 from modelbay.onboarding.sources import catalogs, manifests, registries
@@ -112,7 +112,7 @@ async def by_manifest(run: SetupRun, url: str | None, content: Any) -> ByManifes
             about=[f"The key is sent to {draft.key_goes_to} only"],
             hint="pass --api-key KEY, or --api-key - to read it from standard input",
         )
-        key = run.ask(question, key_problem, given=key)
+        key = run.ask(question, fields.api_key_problem, given=key)
     only = [row.id for row in check_rows(run)]
     listed = {model.id for model in draft.said.models}
     if unknown := [id for id in only if id not in listed]:
@@ -273,7 +273,7 @@ async def by_registry(run: SetupRun, url: str | None, content: Any) -> ByRegistr
             required=False,
             about=[f"{item.listed.name} is at {masked_url(item.listed.api)}"],
         )
-        keys.keys[item.listed.id] = run.ask(question, key_problem)
+        keys.keys[item.listed.id] = run.ask(question, fields.api_key_problem)
         run.accepted[field] = run.answers[field]
     keys.keys = {id: key for id, key in keys.keys.items() if key}
     return ByRegistry(run.config, registries.propose(run.config, found, keys, only=_only(run)), given.default_model)
@@ -401,7 +401,7 @@ async def by_catalog(run: SetupRun, id: str) -> ByCatalog:
             about=[f"Get an API key at {draft.key_url}"] if draft.key_url else [],
             hint=f"pass --api-key KEY, or --api-key - to read it from standard input{names}{where}",
         )
-        values.api_key = run.ask(question, key_problem, given=given.api_key or None)
+        values.api_key = run.ask(question, fields.api_key_problem, given=given.api_key or None)
         draft = catalogs.propose(run.config, catalog, id, values)
     only = [row.id for row in check_rows(run)]
     detected = await _tested(run, draft, named=bool(only))

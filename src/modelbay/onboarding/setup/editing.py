@@ -30,7 +30,7 @@ from modelbay.onboarding.setup.by_address import (
     with_bases,
 )
 from modelbay.onboarding.setup.connection import ask_for_models, connection_of, say_detected
-from modelbay.onboarding.setup.questions import check_rows, key_problem, key_question, settings_of
+from modelbay.onboarding.setup.questions import check_rows, key_question, settings_of
 from modelbay.onboarding.setup.run import SetupRun
 from modelbay.onboarding.setup.steps import Connection, Preview, Result, SetupQuestion
 from modelbay.origin import origin
@@ -218,7 +218,7 @@ def _changes(run: SetupRun, entry: ProviderEntry) -> dict[Keys, object]:
     if url is not None:
         key = _check_origin(run, entry, question, url, key, found)
     if key is not None:
-        key = run.ask(key_question(Draft(entry.id, {})), key_problem, given=key)
+        key = run.ask(key_question(Draft(entry.id, {})), fields.api_key_problem, given=key)
         found["api_key",] = key or None
         named = entry.custom_headers | {keys[1]: value for keys, value in found.items() if keys[0] == "custom_headers"}
         sent = {name: str(value) for name, value in named.items() if value is not None}
@@ -257,7 +257,7 @@ def _check_origin(
         ask.about = [f"The API key of {entry.id} was given for {here} and is not sent to {there}"]
         ask.hint = 'pass the key for the new URL with --api-key, or remove the old one with --api-key ""'
         ask.field = "api_key"
-        key = run.ask(ask, key_problem)
+        key = run.ask(ask, fields.api_key_problem)
     for name, value in entry.custom_headers.items():
         if ("custom_headers", name) in found or (not secret_header(name, value) and not references_in(value)):
             continue

@@ -5,7 +5,6 @@ from msgspec.structs import asdict, replace
 from modelbay.config.proxies import NONE
 from modelbay.config.schema import Table
 from modelbay.credentials.approval import place_of
-from modelbay.credentials.credential import NO_KEY, is_key
 from modelbay.draft import Draft
 from modelbay.onboarding import fields
 from modelbay.onboarding.fields import ModelRow
@@ -54,11 +53,6 @@ def key_question(made: Draft, *, required: bool = False, whose: str | None = Non
         about=[f"Get an API key at {preset.key_url}"] if preset and preset.key_url else [],
         hint=f"pass --api-key KEY, or --api-key - to read it from standard input{where}",
     )
-
-
-def key_problem(key: str) -> str | None:
-    """The problem with an API key that was entered, or None."""
-    return fields.api_key_problem(key) or (NO_KEY if key and not REFERENCE.search(key) and not is_key(key) else None)
 
 
 def refused_token_hint(given: object) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import ClassVar, TypeVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -11,10 +11,21 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Label, Static
 
+from modelbay.credentials.pasted_key import pasted_key
 from modelbay.tui.dialogs.dialog import Dialog, ScrollArea
 from modelbay.tui.widgets.controls import TextButton
 
 T = TypeVar("T")
+
+
+class KeyInput(Input):
+    """An input line that shows dots. Of pasted text it takes the API key; `Input` takes the first line."""
+
+    def __init__(self, value: str, *, placeholder: str) -> None:
+        super().__init__(value, placeholder=placeholder, password=True, compact=True, select_on_focus=False)
+
+    def on_paste(self, event: events.Paste) -> None:
+        event.text = " ".join(pasted_key(event.text).splitlines())  # the form says that a key has no spaces
 
 
 class Field(Vertical):
@@ -26,7 +37,11 @@ class Field(Vertical):
         super().__init__(id=f"field-{name}", classes="field")
         self.key = name
         self._label = label
-        self._input = Input(value, placeholder=placeholder, password=secret, compact=True, select_on_focus=False)
+        self._input = (
+            KeyInput(value, placeholder=placeholder)
+            if secret
+            else Input(value, placeholder=placeholder, compact=True, select_on_focus=False)
+        )
         self._input.cursor_blink = False
         self._wrong = Static(classes="wrong")
         self.touched = bool(value)
@@ -40,7 +55,7 @@ class Field(Vertical):
 
     @property
     def value(self) -> str:
-        return self._input.value
+        return pasted_key(self._input.value) if isinstance(self._input, KeyInput) else self._input.value
 
     @value.setter
     def value(self, value: str) -> None:
