@@ -135,7 +135,7 @@ class Exchange:
             body = await self._resolved(target, body)
         stream = body.stream if request.route.stream is None else request.route.stream
         passes = await self._passes(target, body, stream)
-        prepared = await (self._passed(target, body, stream) if passes else self._translated(target))
+        prepared = await (self._passed(target, body, stream) if passes else self._translated(target, body))
         if target.upstream.protocol == request.protocol:
             self._add_headers(prepared.sending)
         elif HEADER in request.headers:  # many are always sent, so a strict gateway does not refuse them
@@ -221,8 +221,8 @@ class Exchange:
         changes = headers.changes(self._warnings)
         sending.call.headers |= headers.sent_on(request.headers, request.codec.PASS, changes)
 
-    async def _translated(self, target: Target) -> Prepared:
-        conversation = self._request.conversation(self._request.fields())
+    async def _translated(self, target: Target, body: ClientBody) -> Prepared:
+        conversation = self._request.conversation(body.fields())
         # in the provider's own protocol, too: codecs read the first choice of a reply only
         if (conversation.settings.n or 1) > 1:
             raise Unsupported("a request with `n` above 1 cannot be translated", setting="n", hint="send it `n` times")

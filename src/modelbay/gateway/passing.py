@@ -28,6 +28,7 @@ from modelbay.protocols.codec import GROUPS, Call, PassRules, spellings
 from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.limits import output_clamped, output_limit, reduced_budget
 from modelbay.protocols.shapes import whole_number
+from modelbay.protocols.shared_tools import TEXTS
 from modelbay.providers.adaptation import Adaptation, adapt
 
 _CREDENTIALS = frozenset(("key", "api_key", "access_token", "oauth_token"))
@@ -116,6 +117,13 @@ class ClientBody:
         """The members of the text; None if a name is repeated in it."""
         self.model = _string(fields, "model")
         self.stream = "stream" in fields and _written(fields, "stream") == b"true"
+
+    def fields(self) -> dict[str, Any]:
+        """The decoded fields, whose tools other requests share: see `shared_tools`. Raises what `json_text.decode` raises."""
+        return {
+            name: TEXTS.read(bytes(raw)) if name == "tools" else decode(bytes(raw))
+            for name, raw in self._fields.items()
+        }
 
     @property
     def threaded(self) -> bool:

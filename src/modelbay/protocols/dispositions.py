@@ -16,10 +16,21 @@ from operator import attrgetter
 
 from msgspec.structs import replace
 
-from modelbay.conversation import Conversation, Extra, Json, OutputFormat, Protocol, Reasoning, Settings, UnknownValue
+from modelbay.conversation import (
+    Conversation,
+    Extra,
+    Json,
+    OutputFormat,
+    Protocol,
+    Reasoning,
+    Settings,
+    Tool,
+    UnknownValue,
+)
 from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.json_text import encode
+from modelbay.protocols.shared_tools import derived
 
 
 class Disposition(StrEnum):
@@ -172,14 +183,25 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
 def _leave_extra(settings: Settings) -> None:
     """Remove unknown fields, which are valid in their own protocol only, and tools that the model must not see yet."""
     if settings.tools:
-        tools = [tool for tool in settings.tools if tool.loaded]
-        settings.tools = [tool if tool.extra is None else replace(tool, extra=None) for tool in tools]
+        settings.tools = derived(settings.tools, _portable)
     if settings.tool_choice is not None:
         settings.tool_choice = replace(settings.tool_choice, extra=None)
     if settings.output_format is not None:
         settings.output_format = replace(settings.output_format, extra=None)
     if settings.reasoning is not None:
         settings.reasoning = replace(settings.reasoning, extra=None)
+
+
+def _portable(tools: list[Tool]) -> list[Tool]:
+    return [tool if tool.extra is None else replace(tool, extra=None) for tool in tools if tool.loaded]
+
+
+def _callable(tools: list[Tool]) -> list[Tool]:
+    return [tool for tool in tools if tool.kind in ("function", "freeform")]
+
+
+def _without_strict(tools: list[Tool]) -> list[Tool]:
+    return [tool if tool.strict is None else replace(tool, strict=None) for tool in tools]
 
 
 def _narrow(settings: Settings, protocol: str, report: list[Warned]) -> None:
@@ -192,9 +214,9 @@ def _narrow(settings: Settings, protocol: str, report: list[Warned]) -> None:
     if isinstance(settings.top_k, float):  # Gemini's is a float, all others are integers
         settings.top_k = int(settings.top_k)
     if _vendor_tools(settings):
-        settings.tools = [tool for tool in settings.tools or () if tool.kind in ("function", "freeform")]
+        settings.tools = derived(settings.tools or [], _callable)
     if settings.tools and disposition("tools.strict", protocol) is D:
-        settings.tools = [tool if tool.strict is None else replace(tool, strict=None) for tool in settings.tools]
+        settings.tools = derived(settings.tools, _without_strict)
 
 
 _TIERS = {"google": ("standard", "flex", "priority")}

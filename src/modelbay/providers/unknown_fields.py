@@ -7,7 +7,8 @@ have a cache mark.
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from operator import is_
 from typing import Any
 
 from modelbay.conversation import Json
@@ -61,40 +62,49 @@ def unknown_place(message: str, body: dict[str, Any]) -> str | None:
 
 
 def remove(body: dict[str, Any], place: str) -> bool:
-    """Remove the fields at a place from `body`. Returns whether there were any."""
-    if not place.startswith(ANYWHERE):
-        return _removed(body, place.split("."))
+    """Remove the fields at a place from `body`. Returns whether there were any. The values in `body` are not changed but replaced:
+    requests share some of them."""
     steps = place.removeprefix(ANYWHERE).split(".")
-    removed = [_removed(block, steps) for block in _marked(body)]
-    return any(removed)
-
-
-def _removed(value: Json, steps: list[str]) -> bool:
-    first, *rest = steps
-    if first == "*":
-        removed = [_removed(item, rest) for item in value] if isinstance(value, list) else []
-        return any(removed)
-    if not isinstance(value, dict) or first not in value:
+    changed = (_without_anywhere if place.startswith(ANYWHERE) else _without)(body, steps)
+    if changed is body:
         return False
-    if not rest:
-        del value[first]
-        return True
-    if not _removed(value[first], rest):
-        return False
-    if value[first] == {}:
-        del value[first]  # it is unknown, too, or has no meaning
+    body.clear()
+    body.update(changed)
     return True
 
 
-def _marked(value: Json) -> Iterator[dict[str, Any]]:
-    """The objects of a body that may have a cache mark."""
+def _without(value: Json, steps: list[str]) -> Json:
+    """The value without the fields at a place; the value itself if there are none."""
+    first, *rest = steps
+    if first == "*":
+        return _each(value, lambda item: _without(item, rest)) if isinstance(value, list) else value
+    if not isinstance(value, dict) or first not in value:
+        return value
+    inner = _without(value[first], rest) if rest else {}
+    if inner is value[first]:
+        return value
+    if inner == {}:  # after a field in it was removed, it is unknown, too, or has no meaning
+        return {name: item for name, item in value.items() if name != first}
+    return {**value, first: inner}
+
+
+def _without_anywhere(value: Json, steps: list[str]) -> Json:
+    """The value without the fields at a place in any object of it that may have a cache mark."""
     if isinstance(value, list):
-        for item in value:
-            yield from _marked(item)
-    elif isinstance(value, dict):
-        yield value
-        for name in _HOLDERS:
-            yield from _marked(value.get(name))
+        return _each(value, lambda item: _without_anywhere(item, steps))
+    if not isinstance(value, dict):
+        return value
+    found: dict[str, Any] = _without(value, steps)
+    for name in _HOLDERS:
+        if name in found and (inner := _without_anywhere(found[name], steps)) is not found[name]:
+            found = {**found, name: inner}
+    return found
+
+
+def _each(items: list[Json], change: Callable[[Json], Json]) -> list[Json]:
+    """The items with a change applied to each; the same list if nothing changes."""
+    found = [change(item) for item in items]
+    return items if all(map(is_, found, items)) else found
 
 
 def unknown_previews(message: str, headers: Mapping[str, str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from modelbay.conversation import (
     Conversation,
     Extra,
@@ -25,6 +27,7 @@ from modelbay.protocols.names import sent_names
 from modelbay.protocols.other_forms import function_tool, tool_choice
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
+from modelbay.protocols.shared_tools import copied, derived
 from modelbay.protocols.survey import Survey
 
 """Anthropic's requirement for tool names."""
@@ -69,8 +72,7 @@ def parse_request(call: Call) -> Conversation:
         elif value is not None and name not in _TAKEN:
             settings.extra[name] = value
     if (tools := body.get("tools")) is not None:
-        settings.tools = [_parse_tool(tool) for tool in tools]
-        _mark_unloaded(settings.tools, body["messages"])
+        settings.tools = _with_unloaded(derived(tools, _parse_tools), body["messages"])
     if (choice := body.get("tool_choice")) is not None:
         settings.tool_choice = _parse_choice(choice, settings.tools)
     settings.state = {name: body[name] for name in _STATE if body.get(name) is not None} or None
@@ -91,6 +93,10 @@ def parse_request(call: Call) -> Conversation:
     )
 
 
+def _parse_tools(tools: list[dict[str, Any]]) -> list[Tool]:
+    return [_parse_tool(tool) for tool in tools]
+
+
 def _parse_tool(tool: dict[str, Any]) -> Tool:
     kind = tool.get("type")
     if kind not in (None, "custom") or ("input_schema" not in tool and "inputSchema" in tool):
@@ -106,18 +112,22 @@ def _parse_tool(tool: dict[str, Any]) -> Tool:
     )
 
 
-def _mark_unloaded(tools: list[Tool], messages: list[dict[str, Any]]) -> None:
-    """Mark the tools that the model does not see yet. If the provider searches the tools, none of them is marked: of a provider
-    without such a search, the model would never see them."""
-    deferred = [tool for tool in tools if tool.extra and tool.extra.get("defer_loading") is True]
-    if not deferred or any(tool.kind == "vendor" and str(tool.native).startswith("tool_search") for tool in tools):
-        return
+def _with_unloaded(tools: list[Tool], messages: list[dict[str, Any]]) -> list[Tool]:
+    """The tools, with marks on those that the model does not see yet. If the provider searches the tools, none of them is
+    marked: of a provider without such a search, the model would never see them."""
+    if not any(map(_is_deferred, tools)):
+        return tools
+    if any(tool.kind == "vendor" and str(tool.native).startswith("tool_search") for tool in tools):
+        return tools
     blocks = [block for message in messages for block in _blocks_of(message)]
     named = {block.get("name") for block in blocks if block.get("type") == "tool_use"}
     inner = [item for block in blocks for item in _blocks_of(block)]
     named |= {item.get("tool_name") for item in (*blocks, *inner) if item.get("type") == "tool_reference"}
-    for tool in deferred:
-        tool.loaded = tool.name in named
+    return [replace(tool, loaded=False) if _is_deferred(tool) and tool.name not in named else tool for tool in tools]
+
+
+def _is_deferred(tool: Tool) -> bool:
+    return tool.extra is not None and tool.extra.get("defer_loading") is True
 
 
 def _parse_choice(choice: str | dict[str, Any], tools: list[Tool] | None) -> ToolChoice:
@@ -235,7 +245,7 @@ def _render_tools(body: dict[str, Any], settings: Settings, same: bool, report: 
         allowed = set(choice.names)
         tools = [tool for tool in tools if tool.name in allowed]
     if tools or (same and tools is not None):
-        body["tools"] = [_render_tool(tool, same) for tool in tools]
+        body["tools"] = copied(derived(tools, _render_list, same))
     if choice is None or not (body.get("tools") or same):
         return
     kinds = {"required": "any", "tool": "tool", "none": "none"}
@@ -250,9 +260,13 @@ def _render_tools(body: dict[str, Any], settings: Settings, same: bool, report: 
     body["tool_choice"] = extra["tool_choice"] if "tool_choice" in extra else rendered | extra
 
 
-def _render_tool(tool: Tool, same: bool) -> Json:
+def _render_list(tools: list[Tool], same: bool) -> list[Extra]:
+    return [_render_tool(tool, same) for tool in tools]
+
+
+def _render_tool(tool: Tool, same: bool) -> Extra:
     if tool.kind in ("vendor", "namespace"):
-        return tool.raw
+        return tool.raw or {}
     item: Extra = {"name": tool.name}
     if tool.native is not None and same:
         item["type"] = tool.native

@@ -10,8 +10,10 @@ from modelbay.conversation import Extra, Json, Settings, Tool, ToolChoice
 from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
 from modelbay.protocols.google.case import Fields, camel, written
-from modelbay.protocols.google.parts import SNAKE, without
+from modelbay.protocols.google.parts import SNAKE
 from modelbay.protocols.schema import json_schema
+from modelbay.protocols.shapes import without
+from modelbay.protocols.shared_tools import copied, derived
 
 ENTRY = "entry."
 """Index of the entry of `tools` that contained a tool."""
@@ -30,24 +32,32 @@ _CALLING = "toolConfig.functionCallingConfig."
 def parse_tools(value: Json, settings: Settings) -> None:
     if value is None:
         return
-    entries = _listed(value)
+    settings.tools = derived(_listed(value), _parse_entries)
+    if any("function_declarations" in entry and _declarations(entry) for entry in _listed(value)):
+        settings.spelling["functionDeclarations"] = "function_declarations"
+
+
+def _parse_entries(entries: list[Json]) -> list[Tool]:
     if not all(isinstance(entry, dict) for entry in entries):
         raise Unsupported("`tools` must be a list of objects", setting="tools")
-    settings.tools = []
+    tools: list[Tool] = []
     for number, entry in enumerate(entries):
-        functions = _listed(camel(entry)[0].get("functionDeclarations"))
-        if not all(_is_declaration(item) for item in functions):
-            functions = []
+        functions = _declarations(entry)
         for declaration in functions:
             tool = _parse_declaration(declaration)
             tool.extra = {**(tool.extra or {}), ENTRY: number}
-            settings.tools.append(tool)
-        if functions and "function_declarations" in entry:
-            settings.spelling["functionDeclarations"] = "function_declarations"
+            tools.append(tool)
         rest = {name: item for name, item in entry.items() if not functions or name not in _DECLARATIONS}
         if rest:
             name = next(iter(rest))
-            settings.tools.append(Tool("vendor", name=name, native=name, raw=rest, extra={ENTRY: number}))
+            tools.append(Tool("vendor", name=name, native=name, raw=rest, extra={ENTRY: number}))
+    return tools
+
+
+def _declarations(entry: Fields) -> list[Json]:
+    """The functions that an entry declares; none if one of them is not a declaration."""
+    functions = _listed(camel(entry)[0].get("functionDeclarations"))
+    return functions if all(map(_is_declaration, functions)) else []
 
 
 def _listed(value: Json) -> list[Json]:
@@ -127,11 +137,16 @@ def _keep_names(snake: list[str], place: str, settings: Settings) -> None:
 
 def render_tools(settings: Settings, dialect: Dialect, same: bool) -> list[Fields]:
     """The entries of `tools`."""
+    declarations = settings.spelling.get("functionDeclarations", "functionDeclarations")
+    return copied(derived(settings.tools or [], _entries, declarations, dialect.schema == "openapi", same))
+
+
+def _entries(tools: list[Tool], declarations: str, openapi: bool, same: bool) -> list[Fields]:
+    """`openapi`: whether schemas are in OpenAPI's form."""
     entries: list[Fields] = []
     by_number: dict[int, Fields] = {}
     last: Fields | None = None
-    declarations = settings.spelling.get("functionDeclarations", "functionDeclarations")
-    for tool in settings.tools or ():
+    for tool in tools:
         number = (tool.extra or {}).get(ENTRY) if same else None
         # a tool without an entry joins the functions before it
         entry = by_number.get(number) if number is not None else last
@@ -143,12 +158,12 @@ def render_tools(settings: Settings, dialect: Dialect, same: bool) -> list[Field
         if tool.kind in ("vendor", "namespace"):
             entry |= tool.raw or {}
         else:
-            entry.setdefault(declarations, []).append(_render_declaration(tool, dialect, same))
+            entry.setdefault(declarations, []).append(_render_declaration(tool, openapi, same))
             last = entry
     return entries
 
 
-def _render_declaration(tool: Tool, dialect: Dialect, same: bool) -> Fields:
+def _render_declaration(tool: Tool, openapi: bool, same: bool) -> Fields:
     declaration: Fields = {"name": tool.name}
     if tool.description is not None:
         declaration["description"] = tool.description
@@ -158,13 +173,13 @@ def _render_declaration(tool: Tool, dialect: Dialect, same: bool) -> Fields:
         said = extra[SCHEMA]
         declaration["parameters"] = said if said is not None and json_schema(said) == schema else schema
     elif schema is not None:
-        declaration |= _render_schema(schema, dialect, same)
+        declaration |= _render_schema(schema, openapi, same)
     declaration |= {name: value for name, value in extra.items() if not name.endswith(".")}
     return written(declaration, extra.get(SNAKE, ()))
 
 
-def _render_schema(schema: Any, dialect: Dialect, same: bool) -> Fields:
-    if same or dialect.schema != "openapi":
+def _render_schema(schema: Any, openapi: bool, same: bool) -> Fields:
+    if same or not openapi:
         return {"parametersJsonSchema": schema}
     # a function without parameters has no schema: an object without properties is rejected
     return {"parameters": schema} if schema.get("properties") else {}

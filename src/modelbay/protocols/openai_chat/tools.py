@@ -6,6 +6,7 @@ from modelbay.conversation import Extra, Json, Settings, Tool, ToolChoice
 from modelbay.dialect import Dialect
 from modelbay.protocols import other_forms
 from modelbay.protocols.shapes import mapping, objects, without, word
+from modelbay.protocols.shared_tools import copied, derived
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
 
@@ -15,7 +16,7 @@ _ALLOWED_MODES = ("auto", "required")
 def parse_tools(body: dict[str, Json], settings: Settings) -> None:
     tools = body.get("tools")
     if tools is not None:
-        settings.tools = [_parse_tool(tool) for tool in tools]
+        settings.tools = derived(tools, _parse_list)
     elif body.get("functions") is not None:  # functions are the predecessor of tools
         settings.tools = [_parse_function(function) for function in body["functions"]]
         settings.spelling["tools"] = "functions"
@@ -60,6 +61,10 @@ def _is_own(choice: Json) -> bool:
     return kind in ("allowed_tools", None) or (isinstance(kind, str) and kind in choice)
 
 
+def _parse_list(tools: list[Json]) -> list[Tool]:
+    return [_parse_tool(tool) for tool in tools]
+
+
 def _parse_tool(tool: Json) -> Tool:
     kind = tool.get("type") or "function"
     if kind == "function" and isinstance(tool.get("function"), dict):
@@ -98,9 +103,9 @@ def render_tools(body: dict[str, Any], settings: Settings, dialect: Dialect, sam
     if choice is not None and choice.mode == "none" and "none" not in dialect.tool_choices:
         return  # Together has no "none": without tools there is nothing to call
     if tools and legacy:
-        body["functions"] = [_render_function(tool, dialect, same) for tool in tools]
+        body["functions"] = [_render_function(tool, dialect.strict_tools, same) for tool in tools]
     elif tools:  # many servers reject an empty list
-        body["tools"] = [_render_tool(tool, dialect, same) for tool in tools]
+        body["tools"] = copied(derived(tools, _render_list, dialect.strict_tools, same, same or dialect.cache_marks))
     if choice is None or not (tools or same):
         return
     if choice.parallel is not None:
@@ -135,15 +140,20 @@ def _chosen(name: str, freeform: set[str]) -> Extra:
     return {"type": kind, kind: {"name": name}}
 
 
-def _render_tool(tool: Tool, dialect: Dialect, same: bool) -> Json:
+def _render_list(tools: list[Tool], strict: bool, same: bool, marks: bool) -> list[Extra]:
+    """`strict` and `marks`: whether `strict` and cache control are sent."""
+    return [_render_tool(tool, strict, same, marks) for tool in tools]
+
+
+def _render_tool(tool: Tool, strict: bool, same: bool, marks: bool) -> Extra:
     if tool.kind in ("vendor", "namespace"):
-        return tool.raw
+        return tool.raw or {}
     extra = tool.extra or {} if same else {}
     if tool.kind == "freeform":
         custom = {"name": tool.name, "description": tool.description, "format": _grammar(tool.grammar), **extra}
         return {"type": "custom", "custom": {k: v for k, v in custom.items() if v is not None}}
-    item = {"type": "function", "function": _render_function(tool, dialect, same), **extra.get("tool.", {})}
-    if tool.cache is not None and (same or dialect.cache_marks):
+    item = {"type": "function", "function": _render_function(tool, strict, same), **extra.get("tool.", {})}
+    if tool.cache is not None and marks:
         item["cache_control"] = tool.cache
     return item
 
@@ -155,12 +165,12 @@ def _grammar(form: Extra | None) -> Extra | None:
     return {"type": form.get("type", "grammar"), "grammar": {k: v for k, v in form.items() if k != "type"}}
 
 
-def _render_function(tool: Tool, dialect: Dialect, same: bool) -> Extra:
+def _render_function(tool: Tool, strict: bool, same: bool) -> Extra:
     function: Extra = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
     if tool.schema is not None:
         function["parameters"] = tool.schema
-    if tool.strict is not None and dialect.strict_tools:
+    if tool.strict is not None and strict:
         function["strict"] = tool.strict
     return function | {name: value for name, value in (tool.extra or {} if same else {}).items() if name != "tool."}

@@ -31,6 +31,7 @@ from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input,
 from modelbay.protocols.other_forms import tool_choice
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import objects, without, word
+from modelbay.protocols.shared_tools import copied, derived
 from modelbay.protocols.survey import Survey
 
 """OpenAI's requirement for tool names."""
@@ -127,11 +128,15 @@ def _parse_state(body: dict[str, Json], references: list[str | None], settings: 
     settings.state = state or None
 
 
+def _parse_list(tools: Json) -> list[Tool]:
+    if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
+        raise Unsupported("`tools` must be a list of objects", setting="tools")
+    return [parse_tool(tool) for tool in tools]
+
+
 def _parse_tools(body: dict[str, Json], settings: Settings) -> None:
     if (tools := body.get("tools")) is not None:
-        if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
-            raise Unsupported("`tools` must be a list of objects", setting="tools")
-        settings.tools = [parse_tool(tool) for tool in tools]
+        settings.tools = derived(tools, _parse_list)
     choice, parallel = body.get("tool_choice"), body.get("parallel_tool_calls")
     if choice is None and parallel is None:
         return
@@ -296,7 +301,7 @@ def _render_reasoning(reasoning: Reasoning, model: Model, report: list[Warned]) 
 
 def _render_tools(body: dict[str, Any], settings: Settings, dialect: Dialect, same: bool) -> None:
     if settings.tools:
-        body["tools"] = [_render_tool(tool, dialect, same) for tool in settings.tools]
+        body["tools"] = copied(derived(settings.tools, _render_list, dialect.strict_tools, same))
     choice = settings.tool_choice
     if choice is None or (not same and not settings.tools):
         return
@@ -321,9 +326,14 @@ def _render_choice(choice: ToolChoice, settings: Settings, dialect: Dialect) -> 
     return tools[0] if choice.mode == "tool" and tools else choice.mode
 
 
-def _render_tool(tool: Tool, dialect: Dialect, same: bool) -> Json:
+def _render_list(tools: list[Tool], strict: bool, same: bool) -> list[Extra]:
+    """`strict`: whether `strict` is sent."""
+    return [_render_tool(tool, strict, same) for tool in tools]
+
+
+def _render_tool(tool: Tool, sends_strict: bool, same: bool) -> Extra:
     if tool.kind in ("vendor", "namespace", "search"):
-        return tool.raw
+        return tool.raw or {}
     extra = tool.extra or {} if same else {}
     if tool.kind == "freeform":
         custom = {"type": "custom", "name": tool.name, "description": tool.description}
@@ -332,7 +342,7 @@ def _render_tool(tool: Tool, dialect: Dialect, same: bool) -> Json:
     if not same:  # here tools are strict by default, elsewhere they are not
         strict = bool(strict)
     function = {"type": "function", "name": tool.name, "description": tool.description, "parameters": schema}
-    return _said(**function, strict=strict if dialect.strict_tools else None) | extra
+    return _said(**function, strict=strict if sends_strict else None) | extra
 
 
 def _flat(grammar: Extra | None) -> Extra | None:

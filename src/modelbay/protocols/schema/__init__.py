@@ -5,11 +5,13 @@ A schema that needs no change is sent byte for byte, so that prompt caches remai
 reported.
 """
 
+from typing import Any
+
 from msgspec import Struct
 from msgspec.structs import replace
 
 from modelbay.conversation import Json, OutputFormat, Tool
-from modelbay.dialect import Dialect
+from modelbay.dialect import PLAIN, Dialect
 from modelbay.events import Warned
 from modelbay.protocols.schema.folding import object_root
 from modelbay.protocols.schema.known import Fitted, FittingCache, content_of, schemas_in
@@ -18,6 +20,7 @@ from modelbay.protocols.schema.references import bare, inlined
 from modelbay.protocols.schema.strict import NotStrict, Strictness, closed, relaxed
 from modelbay.protocols.schema.types import typed
 from modelbay.protocols.schema.words import Schema, rebuilt, schemas
+from modelbay.protocols.shared_tools import SharedTools
 
 _UNCOMMON = frozenset(
     ("allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies",
@@ -85,6 +88,13 @@ class Fitting(Struct):
             Unsupported: a schema cannot be expressed there.
         """
         target = (self.protocol, self.dialect.schema, self.dialect.strict_tools, self.same)
+        if type(tools) is not SharedTools:
+            return self._fitted(tools, target)
+        found, report = tools.result(_fit_shared, *target)
+        self.report += report
+        return found
+
+    def _fitted(self, tools: list[Tool], target: tuple[Any, ...]) -> list[Tool]:
         content = content_of(target, tools)
         if content is None:
             return [self.tool(tool) for tool in tools]
@@ -182,6 +192,13 @@ class Fitting(Struct):
 
     def _warn(self, message: str, setting: str) -> None:
         self.report.append(Warned(message, setting))
+
+
+def _fit_shared(
+    tools: SharedTools, protocol: str, schema: str, strict: bool, same: bool
+) -> tuple[list[Tool], list[Warned]]:
+    fitting = Fitting(protocol, replace(PLAIN, schema=schema, strict_tools=strict), [], same)
+    return SharedTools(fitting._fitted(tools, (protocol, schema, strict, same))), fitting.report
 
 
 def refused_output(schema: Schema, protocol: str) -> str | None:
