@@ -36,10 +36,11 @@ from modelbay.protocols.anthropic.parts import (
 from modelbay.protocols.dispositions import carried
 from modelbay.protocols.ids import call_ids
 from modelbay.protocols.opaque import belongs, empty_text, restore, unseal
-from modelbay.protocols.shapes import without
+from modelbay.protocols.shapes import unknown
 
 SYSTEM = "system"
 """The `native` of a turn from the top-level `system`."""
+_MESSAGE = frozenset(("role", "content"))
 _ROLES: dict[str, Role] = {role: role for role in ("user", "assistant", "system", "developer")}
 
 
@@ -50,7 +51,7 @@ def parse_system(system: Json) -> list[Turn]:
 def parse_message(message: dict[str, Any]) -> Turn:
     role = str(message.get("role", "user"))
     parts = parse_content(message.get("content"))
-    turn = Turn(_ROLES.get(role, "user"), parts, extra=without(message, "role", "content"))
+    turn = Turn(_ROLES.get(role, "user"), parts, extra=unknown(message, _MESSAGE))
     if turn.role != role:
         turn.native = role
     if role == "assistant":
@@ -60,9 +61,8 @@ def parse_message(message: dict[str, Any]) -> Turn:
 
 def _unseal(parts: list[AnyPart]) -> None:
     """Restore the state that a client kept for another provider in signatures and redacted blocks."""
-    for part in [part for part in parts if type(part) is Thinking]:
-        found = unseal(part.opaque)
-        if found is None:
+    for part in list(parts):
+        if type(part) is not Thinking or (found := unseal(part.opaque)) is None:
             continue
         origin, sealed = found
         if sealed.kind == "thinking":
@@ -198,7 +198,7 @@ class _Writer:
 
     def _plain(self, part: Text | ToolCall) -> Text | ToolCall:
         """A text or call without fields of other protocols; cache control belongs to this protocol."""
-        if self._mine(part):
+        if (not part.extra and not part.annotations) or self._mine(part):
             return part
         if part.annotations:
             carried("annotations", NAME, self.report)

@@ -1,7 +1,8 @@
 """Anthropic content blocks: parsing and rendering, for requests, replies and streams."""
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -24,15 +25,18 @@ from modelbay.file_content import MediaKind
 from modelbay.json_text import decode_as
 from modelbay.protocols.arguments import normal, readings
 from modelbay.protocols.documents import plain_text
-from modelbay.protocols.shapes import count, objects, shown, without, word
+from modelbay.protocols.shapes import count, objects, shown, unknown, without, word
 
 NAME: Final = "anthropic"
 REDACTED = "redacted_thinking"
 TOOL_ID = r"[a-zA-Z0-9_-]+"
 """Anthropic's requirement for tool call IDs."""
 
-_MEDIA: dict[str, MediaKind] = {"image": "image", "document": "document", "video": "video", "audio": "audio"}
 _KNOWN = ("type", "cache_control")
+_TEXT = frozenset((*_KNOWN, "text", "citations"))
+_THINKING = frozenset((*_KNOWN, "thinking", "signature"))
+_CALL = frozenset((*_KNOWN, "name", "id", "input"))
+_RESULT = frozenset((*_KNOWN, "tool_use_id", "content", "is_error"))
 _RAW = "_raw"
 """The member of an input for arguments that are not an object."""
 
@@ -49,7 +53,8 @@ def parse_content(content: Json) -> list[AnyPart]:
 
 def parse_block(block: dict[str, Any]) -> AnyPart:
     kind = str(block.get("type"))
-    part = _parse_known(kind, block)
+    parse = _PARSERS.get(kind) or (_parse_server_result if kind.endswith("_tool_result") else None)
+    part = None if parse is None else parse(block)
     if part is None:
         return UnknownPart(native=kind, raw=block)
     if type(cache := block.get("cache_control")) is dict:
@@ -57,64 +62,70 @@ def parse_block(block: dict[str, Any]) -> AnyPart:
     return part
 
 
-def _parse_known(kind: str, block: dict[str, Any]) -> AnyPart | None:
-    match kind:
-        case "text":
-            part = Text(text=shown(block.get("text")), extra=without(block, "text", "citations", *_KNOWN))
-            if type(citations := block.get("citations")) is list:
-                part.annotations = [parse_citation(item) for item in objects(citations)]
-            return part
-        case "tool_reference":
-            # the client searched its tools and found this one; the provider shows its description to the model
-            return Text(text=f"Tool found: {shown(block.get('tool_name'))}", extra=without(block, "cache_control"))
-        case "thinking":
-            texts = [shown(block["thinking"])] if block.get("thinking") is not None else []
-            return Thinking(
-                texts=texts, opaque=word(block.get("signature")), extra=without(block, "thinking", "signature", *_KNOWN)
-            )
-        case "redacted_thinking":
-            return Thinking(opaque=word(block.get("data")), native=REDACTED, extra=without(block, "data", *_KNOWN))
-        case "tool_use":
-            return ToolCall(
-                name=shown(block.get("name")),
-                id=word(block.get("id")) or None,
-                arguments=_arguments(block.get("input")),
-                extra=without(block, "name", "id", "input", *_KNOWN),
-            )
-        case "tool_result":
-            return ToolResult(
-                call_id=word(block.get("tool_use_id")),
-                parts=parse_content(block.get("content")),
-                is_error=block.get("is_error"),
-                extra=without(block, "tool_use_id", "content", "is_error", *_KNOWN),
-            )
-        case "server_tool_use" | "mcp_tool_use":
-            return ServerToolCall(
-                name=shown(block.get("name")),
-                id=word(block.get("id")),
-                arguments=input_text(block.get("input")),
-                native=kind,
-                extra=without(block, "name", "id", "input", *_KNOWN),
-            )
-        case _ if kind in _MEDIA:
-            return _parse_media(_MEDIA[kind], block)
-        case _ if kind.endswith("_tool_result"):
-            return ServerToolResult(
-                call_id=word(block.get("tool_use_id")),
-                content=block.get("content"),
-                is_error=block.get("is_error"),
-                native=kind,
-                extra=without(block, "tool_use_id", "content", "is_error", *_KNOWN),
-            )
-        case _:
-            return None
+def _parse_text(block: dict[str, Any]) -> Text:
+    part = Text(text=shown(block.get("text")), extra=unknown(block, _TEXT))
+    if type(citations := block.get("citations")) is list:
+        part.annotations = [parse_citation(item) for item in objects(citations)]
+    return part
 
 
-def _parse_media(kind: MediaKind, block: dict[str, Any]) -> Media | None:
+def _parse_reference(block: dict[str, Any]) -> Text:
+    # the client searched its tools and found this one; the provider shows its description to the model
+    return Text(text=f"Tool found: {shown(block.get('tool_name'))}", extra=without(block, "cache_control"))
+
+
+def _parse_thinking(block: dict[str, Any]) -> Thinking:
+    texts = [shown(block["thinking"])] if block.get("thinking") is not None else []
+    return Thinking(texts=texts, opaque=word(block.get("signature")), extra=unknown(block, _THINKING))
+
+
+def _parse_redacted(block: dict[str, Any]) -> Thinking:
+    return Thinking(opaque=word(block.get("data")), native=REDACTED, extra=without(block, "data", *_KNOWN))
+
+
+def _parse_call(block: dict[str, Any]) -> ToolCall:
+    return ToolCall(
+        name=shown(block.get("name")),
+        id=word(block.get("id")) or None,
+        arguments=_arguments(block.get("input")),
+        extra=unknown(block, _CALL),
+    )
+
+
+def _parse_result(block: dict[str, Any]) -> ToolResult:
+    return ToolResult(
+        call_id=word(block.get("tool_use_id")),
+        parts=parse_content(block.get("content")),
+        is_error=block.get("is_error"),
+        extra=unknown(block, _RESULT),
+    )
+
+
+def _parse_server_call(block: dict[str, Any]) -> ServerToolCall:
+    return ServerToolCall(
+        name=shown(block.get("name")),
+        id=word(block.get("id")),
+        arguments=input_text(block.get("input")),
+        native=block["type"],
+        extra=unknown(block, _CALL),
+    )
+
+
+def _parse_server_result(block: dict[str, Any]) -> ServerToolResult:
+    return ServerToolResult(
+        call_id=word(block.get("tool_use_id")),
+        content=block.get("content"),
+        is_error=block.get("is_error"),
+        native=str(block["type"]),
+        extra=unknown(block, _RESULT),
+    )
+
+
+def _parse_media(block: dict[str, Any]) -> Media | None:
     source = block.get("source")
     if not isinstance(source, dict):
         return None
-    media = Media(kind=kind, name=word(block.get("title")), media_type=word(source.get("media_type")))
+    media = Media(kind=block["type"], name=word(block.get("title")), media_type=word(source.get("media_type")))
     match source.get("type"):
         case "base64":
             media.data = word(source.get("data")) or ""
@@ -135,6 +146,19 @@ def _parse_media(kind: MediaKind, block: dict[str, Any]) -> Media | None:
     if rest:
         media.extra = {**(media.extra or {}), "source.": rest}
     return media
+
+
+_PARSERS: dict[str, Callable[[dict[str, Any]], AnyPart | None]] = {
+    "text": _parse_text,
+    "tool_use": _parse_call,
+    "tool_result": _parse_result,
+    "thinking": _parse_thinking,
+    REDACTED: _parse_redacted,
+    "tool_reference": _parse_reference,
+    "server_tool_use": _parse_server_call,
+    "mcp_tool_use": _parse_server_call,
+    **dict.fromkeys(get_args(MediaKind), _parse_media),
+}
 
 
 def input_text(value: Json) -> str:

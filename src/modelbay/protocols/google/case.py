@@ -20,6 +20,8 @@ def camel_name(name: str) -> str:
 
 def camel(fields: Fields) -> tuple[Fields, list[str]]:
     """The fields under their camelCase names, and the names that were not. Only this level: nested objects may be data."""
+    if "_" not in "".join(fields):  # most objects
+        return fields, []
     snake = [name for name in fields if "_" in name and camel_name(name) != name]
     if not snake:
         return fields, []

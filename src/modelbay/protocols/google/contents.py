@@ -34,10 +34,10 @@ from modelbay.protocols.google.parts import (
     render_call,
     render_part,
     render_response,
-    without,
 )
 from modelbay.protocols.ids import call_ids
 from modelbay.protocols.opaque import belongs, restore, unseal
+from modelbay.protocols.shapes import unknown, without
 
 SYSTEM = "systemInstruction"
 
@@ -51,6 +51,8 @@ _ROLES: dict[str, Role] = {
 }
 KNOWN_ROLES = frozenset((None, "", *_ROLES))
 """Values of `native` of a turn from `contents`."""
+
+_CONTENT = frozenset(("parts", "role"))
 
 Item = dict[str, Any]
 
@@ -88,23 +90,20 @@ def parse_system(value: Json) -> Turn | None:
 
 def _parse_content(content: Item) -> Turn:
     parts, wire_role = content.get("parts"), content.get("role")
-    if isinstance(parts, dict | str):
+    if isinstance(parts, (dict, str)):
         parts = [parts]
-    if not isinstance(parts, list | None):
+    if parts is not None and not isinstance(parts, list):
         raise Unsupported("the `parts` of `contents` must be lists", setting="contents")
     role = _ROLES.get(wire_role, "user") if isinstance(wire_role, str) else "user"
     native = None if wire_role in ("user", "model") else wire_role if isinstance(wire_role, str) else ""
-    return Turn(
-        role, [parse_part(part) for part in parts or ()], native=native, extra=without(content, "parts", "role")
-    )
+    return Turn(role, [parse_part(part) for part in parts or ()], native=native, extra=unknown(content, _CONTENT))
 
 
 def _open_envelopes(turns: list[Turn]) -> None:
     """Restore the state that a client kept for another provider in its signatures."""
     for number, turn in enumerate(turns):
         for part in list(turn.parts):
-            found = unseal(opened(part.opaque)) if part.opaque else None
-            if found is None:
+            if not part.opaque or (found := unseal(opened(part.opaque))) is None:
                 continue
             origin, sealed = found
             if sealed.kind != "thinking" or type(part) is Thinking:

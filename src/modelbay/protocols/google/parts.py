@@ -31,6 +31,7 @@ from modelbay.protocols.arguments import readings
 from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.google.case import Fields, camel, written
 from modelbay.protocols.opaque import MARK, seal
+from modelbay.protocols.shapes import unknown, without
 
 NAME: Final = "google"
 SIGNATURE = "thoughtSignature"
@@ -52,6 +53,11 @@ _KINDS = {
     "toolResponse": ("id",),
 }
 """Fields that define a part's type, each with its fields that are strings."""
+_BESIDE_BODY = {kind: frozenset((kind, SIGNATURE)) for kind in _KINDS}
+_TEXT = frozenset(("text", SIGNATURE))
+_THOUGHT = _TEXT | {"thought"}
+_CALL = frozenset(("id", "name", "args"))
+_RESPONSE = frozenset(("id", "name", "response"))
 _URL_SAFE = str.maketrans("-_", "+/")
 _TO_URL_SAFE = str.maketrans("+/", "-_")
 _TYPES = {
@@ -66,13 +72,13 @@ _USUAL: dict[MediaKind, str] = {
 }  # fmt: skip
 
 
-def without(fields: Fields, *known: str) -> Extra | None:
-    """Unknown fields that are not null."""
-    return {name: value for name, value in fields.items() if name not in known and value is not None} or None
-
-
 def string(value: Json) -> str | None:
     return value if isinstance(value, str) else None
+
+
+def _is_string(value: Json) -> bool:
+    """Whether a value is a string or missing."""
+    return value is None or isinstance(value, str)
 
 
 def compact(value: Json) -> str:
@@ -90,24 +96,26 @@ def parse_part(item: Json) -> AnyPart:
         return UnknownPart(raw=item)
     fields, snake = camel(item)
     signature = fields.get(SIGNATURE)
-    kind = next((name for name in _KINDS if isinstance(fields.get(name), dict)), "")
+    kind = ""
+    if not _KINDS.keys().isdisjoint(fields):
+        kind = next((name for name in _KINDS if isinstance(fields.get(name), dict)), "")
     part: AnyPart | None
     if kind:
         body, also = camel(fields[kind])
         snake = [*snake, *also]
-        well_formed = all(isinstance(body.get(name), str | None) for name in _KINDS[kind])
+        well_formed = all(map(_is_string, map(body.get, _KINDS[kind])))
         part, rest = _parse_body(kind, body) if well_formed else (None, None)
-        extra = without(fields, kind, SIGNATURE) or {}
+        extra = unknown(fields, _BESIDE_BODY[kind])
         if rest:
-            extra[f"{kind}."] = rest
+            extra = {**(extra or {}), f"{kind}.": rest}
     else:
         part = _parse_text(fields)
-        extra = without(fields, "text", SIGNATURE, *(("thought",) if type(part) is Thinking else ())) or {}
-    if part is None or not isinstance(signature, str | None):
+        extra = unknown(fields, _THOUGHT if type(part) is Thinking else _TEXT)
+    if part is None or not _is_string(signature):
         return UnknownPart(native=next(iter(fields), None), raw=item)
     if snake:
-        extra[SNAKE] = snake
-    part.extra = extra or None
+        extra = {**(extra or {}), SNAKE: snake}
+    part.extra = extra
     part.opaque = signature
     return part
 
@@ -130,7 +138,7 @@ def _parse_body(kind: str, body: Fields) -> tuple[AnyPart, Extra | None]:
             args = body.get("args")
             call = ToolCall(name=body.get("name") or "", arguments="" if args is None else compact(args))
             call.id = body.get("id")
-            return call, without(body, "id", "name", "args")
+            return call, unknown(body, _CALL)
         case "functionResponse":
             return _parse_response(body)
         case "inlineData":
@@ -169,7 +177,7 @@ def _parse_response(body: Fields) -> tuple[ToolResult, Extra | None]:
     response = body.get("response")
     if response is None:
         result.native = "none"
-    elif isinstance(response, dict) and response.keys() in ({"output"}, {"error"}):
+    elif isinstance(response, dict) and len(response) == 1 and ("output" in response or "error" in response):
         ((word, value),) = response.items()
         result.is_error = True if word == "error" else None
         result.native = None if isinstance(value, str) else "json"
@@ -180,8 +188,8 @@ def _parse_response(body: Fields) -> tuple[ToolResult, Extra | None]:
     media = body.get("parts")
     if isinstance(media, list) and media:
         result.parts += [parse_part(part) for part in media]
-        return result, without(body, "id", "name", "response", "parts")
-    return result, without(body, "id", "name", "response")
+        return result, unknown(body, _RESPONSE | {"parts"})
+    return result, unknown(body, _RESPONSE)
 
 
 def _parse_blob(body: Fields) -> tuple[Media, Extra | None]:

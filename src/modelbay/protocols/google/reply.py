@@ -26,10 +26,9 @@ from modelbay.protocols.google.parts import (
     parse_part,
     render_part,
     string,
-    without,
 )
 from modelbay.protocols.google.usage import parse_usage, render_usage
-from modelbay.protocols.shapes import items, shown
+from modelbay.protocols.shapes import items, shown, without
 
 OWN = (
     "STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR",

@@ -42,7 +42,7 @@ from modelbay.protocols.openai_chat.parts import (
     render_tool_call,
 )
 from modelbay.protocols.preparation import BREAKPOINT
-from modelbay.protocols.shapes import without
+from modelbay.protocols.shapes import unknown, without
 
 _ROLES: dict[str, Role] = {
     "system": "system",
@@ -54,6 +54,8 @@ _ROLES: dict[str, Role] = {
 }
 KNOWN_ROLES = frozenset((None, *_ROLES))
 """Values of `native` of a turn from a message."""
+_MESSAGE = frozenset(("role", "name", "content"))
+_RESULT = _MESSAGE | {"tool_call_id"}
 _RARE = frozenset((Media, Refusal))
 """Parts of an assistant that are not only content."""
 
@@ -62,17 +64,17 @@ def parse_message(message: dict[str, Any]) -> Turn:
     wire_role = message.get("role", "user")
     role = _ROLES.get(wire_role, "user")
     turn = Turn(role, name=message.get("name"), native=wire_role if wire_role != role else None)
-    known = ["role", "name", "content"]
+    known = _MESSAGE
     content = parse_content(message.get("content"))
     if role == "tool":
-        known.append("tool_call_id")
+        known = _RESULT
         turn.parts = [ToolResult(call_id=message.get("tool_call_id"), parts=content, name=turn.name)]
         turn.name = None
     elif role == "assistant":
-        known += _parse_assistant(message, content, turn)
+        known = known.union(_parse_assistant(message, content, turn))
     else:
         turn.parts = content
-    turn.extra = without(message, *known)
+    turn.extra = unknown(message, known)
     return turn
 
 
@@ -99,9 +101,8 @@ def _parse_assistant(message: dict[str, Any], content: list[AnyPart], turn: Turn
 
 def _unseal(parts: list[AnyPart]) -> None:
     """Restore the state that a client kept for another provider in `reasoning_details`."""
-    for part in [part for part in parts if type(part) is Thinking and part.native == DETAILS]:
-        found = unseal(part.opaque)
-        if found is None:
+    for part in list(parts):
+        if type(part) is not Thinking or part.native != DETAILS or (found := unseal(part.opaque)) is None:
             continue
         origin, sealed = found
         if sealed.kind == "thinking":
@@ -148,13 +149,14 @@ class _Writer:
         last result."""
 
     def write(self, turn: Turn) -> None:
-        others = turn.parts
-        if results := [part for part in others if type(part) is ToolResult]:
-            for result in results:
-                self._result(turn, result)
-            others = [part for part in others if type(part) is not ToolResult]
-            if not others:
-                return
+        others: list[AnyPart] = []
+        for part in turn.parts:
+            if type(part) is ToolResult:
+                self._result(turn, part)
+            else:
+                others.append(part)
+        if turn.parts and not others:
+            return
         self.release()
         message = self._assistant(others) if turn.role == "assistant" else self._plain(turn, others)
         if message is None:
@@ -164,20 +166,21 @@ class _Writer:
         self._push(message, turn)
 
     def _push(self, message: dict[str, Any], turn: Turn) -> None:
-        if self.same:
-            message |= turn.extra or {}
-        last = self.messages[-1] if self.messages else None
-        if (
-            self.dialect.merge_turns
-            and last is not None
-            and last["role"] == message["role"] != "tool"
-            and isinstance(last.get("content"), str)
-            and isinstance(message.get("content"), str)
-            and "tool_calls" not in last
-        ):
-            last["content"] += "\n\n" + message["content"]
-            return
-        self.messages.append(message)
+        if self.same and turn.extra:
+            message |= turn.extra
+        if not (self.dialect.merge_turns and self._merged(message)):
+            self.messages.append(message)
+
+    def _merged(self, message: dict[str, Any]) -> bool:
+        """Whether a message was added to the one before it."""
+        last = self.messages[-1] if self.messages else {}
+        before, after = last.get("content"), message.get("content")
+        if last.get("role") != message["role"] or message["role"] == "tool" or "tool_calls" in last:
+            return False
+        if not isinstance(before, str) or not isinstance(after, str):
+            return False
+        last["content"] = f"{before}\n\n{after}"
+        return True
 
     def release(self) -> None:
         """Write the media that were held back."""

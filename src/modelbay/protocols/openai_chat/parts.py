@@ -23,7 +23,7 @@ from modelbay.file_content import MediaKind
 from modelbay.json_text import decode
 from modelbay.protocols.citations import span
 from modelbay.protocols.media_types import format_of, of_format, take_url
-from modelbay.protocols.shapes import count, mapping, objects, shown, without, word
+from modelbay.protocols.shapes import count, mapping, objects, shown, unknown, without, word
 
 NAME: Final = "openai_chat"
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
@@ -32,6 +32,9 @@ DETAILS = "reasoning_details"
 THINK_TAGS = "<think>"
 """The `native` of thinking that was inside tags in the text."""
 
+_TEXT = frozenset(("type", "text", "cache_control"))
+_REASONING = frozenset((*REASONING_FIELDS, DETAILS))
+_CALL = frozenset(("id", "type", "function", "extra_content"))
 _DETAIL_TEXT = {"reasoning.text": "text", "reasoning.summary": "summary"}
 _DETAIL_OPAQUE = {"reasoning.text": "signature", "reasoning.encrypted": "data"}
 
@@ -66,7 +69,7 @@ def parse_part(item: Json) -> AnyPart:
     cache = item.get("cache_control")
     part: AnyPart
     if kind in (None, "text", "output_text") and isinstance(item.get("text"), str):
-        part = Text(text=item["text"], extra=without(item, "type", "text", "cache_control"))
+        part = Text(text=item["text"], extra=unknown(item, _TEXT))
     elif kind == "refusal":
         part = Refusal(text=shown(item.get("refusal")), native="refusal", extra=without(item, "type", "refusal"))
     elif kind == "thinking":
@@ -227,6 +230,8 @@ def parse_reasoning(message: dict[str, Any], field: str | None = None) -> tuple[
     """
     taken: list[str] = []
     parts: list[Thinking] = []
+    if field is None and _REASONING.isdisjoint(message):
+        return parts, taken
     details = message.get(DETAILS)
     if isinstance(details, list) and details and all(isinstance(item, dict) for item in details):
         taken.append(DETAILS)
@@ -280,22 +285,22 @@ def split_think_tags(text: str) -> tuple[str, str] | None:
 
 def parse_tool_call(item: dict[str, Any]) -> ToolCall:
     kind = item.get("type")
-    known = ["id", "type", "function", "extra_content"]
+    known = _CALL
     if kind == "custom" and isinstance(item.get("custom"), dict):
         body = item["custom"]
         call = ToolCall(name=word(body.get("name")) or "", arguments=word(body.get("input")) or "", format="text")
-        known.append("custom")
+        known |= {"custom"}
     else:
         body = call_body(item)
         if body is item:
-            known += ["name", "arguments"]
+            known |= {"name", "arguments"}
         call = ToolCall(name=shown(body.get("name")), arguments=arguments_text(body.get("arguments")))
     call.id = call_id(item.get("id"))
-    call.extra = without(item, *known)
-    signature, rest = split_signature(item.get("extra_content"))
-    call.opaque = signature
-    if rest:
-        call.extra = {**(call.extra or {}), "extra_content": rest}
+    call.extra = unknown(item, known)
+    if (beside := item.get("extra_content")) is not None:
+        call.opaque, rest = split_signature(beside)
+        if rest:
+            call.extra = {**(call.extra or {}), "extra_content": rest}
     return call
 
 

@@ -30,7 +30,7 @@ from modelbay.json_text import decode
 from modelbay.protocols import tool_search
 from modelbay.protocols.openai_responses.parts import INPUT, OF_ITEM, OUTPUT, parse_content, reply_content
 from modelbay.protocols.openai_responses.tools import parse_tool
-from modelbay.protocols.shapes import objects, shown, without, word
+from modelbay.protocols.shapes import objects, shown, unknown, without, word
 
 MESSAGE, EASY, REFERENCE = "message", "easy", "item_reference"
 """The `native` of a turn that was a message with a type, of one without, and of a part that only references an item."""
@@ -45,6 +45,10 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
 }
 _ITEM = ("type", "id", "status", "phase")
+_BESIDE = frozenset(_ITEM) - {"type"}
+_MESSAGE = frozenset((*_ITEM, "role", "content"))
+_CALL = frozenset((*_ITEM, "call_id", "name"))
+_RESULT = frozenset((*_ITEM, "call_id", "output"))
 CALL_OF_SEARCH = "web_search_call"
 _SERVER_RUN = {
     CALL_OF_SEARCH: "action",
@@ -79,6 +83,8 @@ def parse_item(item: dict[str, Any]) -> Turn:
 
 
 def _beside(item: dict[str, Any]) -> ResponsesItem | None:
+    if _BESIDE.isdisjoint(item):
+        return None
     found = ResponsesItem(word(item.get("id")), word(item.get("status")), word(item.get("phase")))
     return found if found != ResponsesItem() else None
 
@@ -88,7 +94,7 @@ def _parse_message(item: dict[str, Any], wire_role: str | None) -> Turn:
     turn = Turn(role, parse_content(item.get("content"), OUTPUT if role == "assistant" else INPUT))
     turn.native = MESSAGE if "type" in item else EASY
     turn.item = _beside(item)
-    turn.extra = without(item, "content", *(("role",) if role == wire_role else ()), *_ITEM)
+    turn.extra = unknown(item, _MESSAGE if role == wire_role else _MESSAGE - {"role"})
     return turn
 
 
@@ -109,9 +115,7 @@ def parse_part_of_item(item: dict[str, Any]) -> AnyPart:
         case "function_call_output" | "custom_tool_call_output":
             content = item.get("output")
             parts = parse_content(content, INPUT) if isinstance(content, str | list | None) else _raw(content)
-            part = ToolResult(
-                call_id=word(item.get("call_id")), parts=parts, extra=without(item, "call_id", "output", *_ITEM)
-            )
+            part = ToolResult(call_id=word(item.get("call_id")), parts=parts, extra=unknown(item, _RESULT))
             part.native = FREEFORM_RESULT if kind == FREEFORM_RESULT else None
         case tool_search.CALL | tool_search.RESULT if item.get("execution") == "client" and word(item.get("call_id")):
             part = _parse_search(item)
@@ -147,7 +151,7 @@ def _parse_call(item: dict[str, Any], freeform: bool) -> ToolCall:
     call.id = word(item.get("call_id")) or None
     call.format = "text" if freeform else "json"
     call.namespace = word(item.get("namespace"))
-    call.extra = without(item, "call_id", "name", field, *(("namespace",) if call.namespace else ()), *_ITEM)
+    call.extra = unknown(item, _CALL | {field, *(("namespace",) if call.namespace else ())})
     return call
 
 
@@ -205,9 +209,8 @@ def reply_parts(item: dict[str, Any]) -> list[AnyPart]:
 
 def is_content(part: AnyPart) -> bool:
     """Whether a part belongs in a message; otherwise it is an item."""
-    if isinstance(part, UnknownPart):
-        return OF_ITEM in (part.extra or {})
-    return isinstance(part, Text | Refusal)
+    kind = type(part)
+    return kind is Text or kind is Refusal or (kind is UnknownPart and OF_ITEM in (part.extra or {}))
 
 
 def keeps_item(part: AnyPart) -> bool:

@@ -5,13 +5,14 @@ from typing import Any, Final
 from modelbay.conversation import Annotation, AnyPart, Json, Media, Refusal, Text, UnknownPart
 from modelbay.protocols.citations import span
 from modelbay.protocols.media_types import data_url, format_of, of_format, take_url
-from modelbay.protocols.shapes import count, items, objects, shown, without, word
+from modelbay.protocols.shapes import count, items, objects, shown, unknown, without, word
 
 NAME: Final = "openai_responses"
 INPUT, OUTPUT = "input_text", "output_text"
 """Default text types: of input and of output."""
 STRING = "string"
 """The `native` of a text that was the whole content, written as a string instead of a list of parts."""
+_TEXT = frozenset(("type", "text", "annotations", "logprobs"))
 OF_ITEM = "item."
 """Key in `extra` of a reply's part for fields of its item besides the content: `status`, `phase`."""
 
@@ -45,7 +46,7 @@ def parse_part(item: Json, usual: str) -> AnyPart:
             text=shown(item["text"]),
             native=kind if kind != usual else None,
             logprobs=objects(item.get("logprobs")) or None,
-            extra=without(item, "type", "text", "annotations", "logprobs"),
+            extra=unknown(item, _TEXT),
         )
         part.annotations = [parse_annotation(found) for found in objects(item.get("annotations"))] or None
     elif kind == "refusal" and item.get("refusal") is not None:

@@ -173,15 +173,17 @@ class _Writer:
         run: list[AnyPart] = []
         for part in turn.parts:
             if not self._is_content(turn, part):
-                self._flush(turn, run)
-                run = []
+                if run:
+                    self._flush(turn, run)
+                    run = []
                 self._item(turn, part)
             else:
                 if run and run[-1].item_id != part.item_id:
                     self._flush(turn, run)
                     run = []
                 run.append(part)
-        self._flush(turn, run)
+        if run:
+            self._flush(turn, run)
         if not self.same:
             self._drop_dangling()
 
@@ -192,9 +194,9 @@ class _Writer:
         return leading and all(isinstance(part, Text) for part in turn.parts)
 
     def _is_content(self, turn: Turn, part: AnyPart) -> bool:
-        if isinstance(part, Media):
+        if type(part) is Media:
             return turn.role != "assistant"
-        return is_content(part) or (isinstance(part, UnknownPart) and not self._mine(part))
+        return is_content(part) or (type(part) is UnknownPart and not self._mine(part))
 
     def _mine(self, part: AnyPart) -> bool:
         if part.origin is not None:
@@ -275,16 +277,16 @@ class _Writer:
     def _plain(self, part: AnyPart, usual: str) -> dict[str, Any] | None:
         """A content part without fields of other protocols."""
         match part:
-            case Media():
-                return self._media(part)
-            case Refusal():
-                return render_part(part, usual) if usual == OUTPUT else {"type": INPUT, "text": part.text}
             case Text() if self._mine(part):
                 return render_part(part, usual)
             case Text():
                 if part.annotations:
                     carried("annotations", NAME, self.report)
                 return {"type": usual, "text": part.text}
+            case Media():
+                return self._media(part)
+            case Refusal():
+                return render_part(part, usual) if usual == OUTPUT else {"type": INPUT, "text": part.text}
             case UnknownPart() if self._mine(part):
                 return render_part(part, usual)
             case _:
@@ -323,7 +325,9 @@ class _Writer:
         else:
             carried("server_tool_parts", NAME, self.report)
         if item is not None:
-            self.items.append(item if keeps_item(part) else item | self._beside(turn, part))
+            if not keeps_item(part) and (beside := self._beside(turn, part)):
+                item |= beside
+            self.items.append(item)
 
     def _thinking(self, part: Thinking) -> dict[str, Any] | None:
         # OpenAI looks a summary up by its ID if it has no state, and finds nothing if replies are not stored. Some agents
@@ -347,5 +351,6 @@ class _Writer:
         output = self._content(turn, result.parts, INPUT)
         if not self.same:
             output = output or ""
-        item = {"type": FREEFORM_RESULT if freeform else "function_call_output", "call_id": call_id}
-        return {**item, "output": output, **(own(result) if self._mine(result) else {})}
+        kind = FREEFORM_RESULT if freeform else "function_call_output"
+        item = {"type": kind, "call_id": call_id, "output": output}
+        return item | own(result) if self._mine(result) else item
