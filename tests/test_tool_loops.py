@@ -119,6 +119,17 @@ async def test_a_tool_is_called_by_the_name_that_its_client_knows(hub: Hub, prot
     assert text.endswith("answered: low.")
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_remains_of_a_chat_template_are_removed_from_the_name_of_a_called_tool(
+    hub: Hub, simulator: Simulator, upstream: str, stream: bool
+) -> None:
+    simulator.provider.script.add().call("functions.get_weather<|channel|>commentary", {"city": "Bern"})
+    client = CLIENTS["anthropic"]("Weather?", ["get_weather"])
+    reply = await asked(hub, client, "anthropic", upstream, stream)
+    assert [block["name"] for block in reply["content"] if block["type"] == "tool_use"] == ["get_weather"]
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 @pytest.mark.parametrize("upstream", PROTOCOLS)
 async def test_a_tool_of_a_namespace_is_called_by_its_name_and_namespace(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from modelbay.conversation import Conversation, Settings, Text, Tool, ToolCall, ToolChoice, ToolResult, Turn, user
 from modelbay.dialect import PLAIN, Dialect
-from modelbay.events import PartEnded
+from modelbay.events import Event, PartDelta, PartEnded, PartStarted
 from modelbay.model import Model
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.codec import Call, codec
@@ -305,3 +305,31 @@ def test_a_tool_without_a_name_is_sent_with_one(target):
     call = render(target, codec("anthropic").parse_request(Call("", body)))
     (name,) = named(json.loads(call.encode())["tools"])
     assert re.fullmatch(TAKES[target], name) and meant(call, name) == ToolName("")
+
+
+@pytest.mark.parametrize(
+    ("called", "name"),
+    [
+        ("look", "look"), ("functions.look", "look"), ("function.look", "look"), ("tools/look", "look"),
+        ("default_api:look", "look"), ("default.look", "look"), ("default_api.look", "look"),
+        ("look<|channel|>commentary", "look"), ("look <|constrain|>json", "look"), ("functions.look:3", "look"),
+        (" look\n", "look"),
+        ("tools.read", "tools.read"),  # offered under this name
+        ("other.look", "other.look"), ("functions.unknown", "functions.unknown"), ("lookup", "lookup"),
+        ("functions.short_1", LONG),
+    ],
+)  # fmt: skip
+def test_remains_of_a_chat_template_in_the_name_of_a_called_tool_are_removed(called, name):
+    restorer = Restorer({"short_1": ToolName(LONG)}, {"look", "read", "tools.read"})
+    started, ended = (ToolCall(name=called) for _ in range(2))
+    events: list[Event] = [PartStarted(0, started), PartDelta(0, "{}"), PartEnded(0, ended)]
+    assert restorer.concerns(events)
+    assert not restorer.concerns(events[1:2])
+    assert [event for one in events for event in restorer.feed(one)] == events
+    assert (started.name, ended.name) == (name, name)
+
+
+def test_without_offered_tools_a_called_name_is_kept():
+    part = ToolCall(name="functions.look")
+    Restorer({}).feed(PartEnded(0, part))
+    assert part.name == "functions.look"

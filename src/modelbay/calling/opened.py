@@ -194,7 +194,8 @@ class Opened:
         """Names in lower case."""
         self._start = perf_counter()
         self._reader = Arrival(sending, response)
-        self._restorer = Restorer(sending.call.names) if sending.call.names else None
+        call = sending.call
+        self._restorer = Restorer(call.names, call.offered) if call.names or call.offered else None
         self._explained = explained
         self._held: list[tuple[bytes, list[Event]]] = []
 
@@ -293,7 +294,7 @@ class Opened:
             if isinstance(last, Failed):
                 self._explained(last.error)
             self._end = last, perf_counter() - self._start
-        if self._restorer is None:
+        if self._restorer is None or not self._restorer.concerns(events):
             return events
         return [told for event in events for told in self._restorer.feed(event)]
 

@@ -152,6 +152,7 @@ class ProviderClient:
             conversation = await self.with_media(conversation, target)
         call = target.codec.render_request(conversation, model, dialect)
         call.warnings = warnings + call.warnings
+        call.offered = frozenset([tool.name for tool in conversation.settings.tools or () if tool.kind != "vendor"])
         add_settings(call.body, target.entry.settings)
         call.warnings += [adapted(lesson) for lesson in adapt(call.body, self.adaptations(target), target.codec.PASS)]
         return Sending(target, call, await self.endpoint(target, call.path, stream=call.stream))

@@ -100,6 +100,8 @@ class Call(msgspec.Struct):
     warnings: list[Warned] = msgspec.field(default_factory=list)
     names: dict[str, ToolName] = msgspec.field(default_factory=dict)
     """Tools whose names in the body differ from those in the conversation, by the name in the body."""
+    offered: frozenset[str] = frozenset()
+    """Names of the other tools; empty if they are unknown."""
     text: bytes | None = None
     """The body of a client that speaks the provider's protocol: sent as it was written."""
 

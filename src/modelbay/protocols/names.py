@@ -7,7 +7,7 @@ name, namespace and text back.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import sha256
 from operator import is_
 from typing import Literal
@@ -28,6 +28,12 @@ _NAMED = ("function", "freeform", "search")
 """The kinds of tools that are called by name."""
 _LENGTH = 64
 """Maximum length of a derived name; every target accepts it."""
+
+
+_REMAINS = re.compile(r"<\|.*|:\d+$|\s+", re.DOTALL)
+"""Tokens after a name (`look<|channel|>commentary` of gpt-oss), and its number (`look:0` of Kimi)."""
+_WRAPPER = re.compile(r"(functions?|tools?|default|default_api)[./:]")
+"""Namespaces that models write before a name, although the tool has none."""
 
 
 class ToolName(Struct, frozen=True):
@@ -91,10 +97,16 @@ def _has_freeform_inside(conversation: Conversation) -> bool:
 class Restorer:
     """Restores the original tool names in the calls of a reply, and the text of freeform tools."""
 
-    def __init__(self, names: Mapping[str, ToolName]) -> None:
+    def __init__(self, names: Mapping[str, ToolName], offered: Collection[str] = ()) -> None:
+        """`offered` are the names of the other tools. Without any tool, calls keep their names."""
         self._names = names
+        self._offered = offered
         self._texts: dict[int, CallText] = {}
         """Open calls of freeform tools."""
+
+    def concerns(self, events: list[Event]) -> bool:
+        """Whether `feed` may change one of the events."""
+        return bool(self._texts) or any(type(event) is not PartDelta for event in events)
 
     def feed(self, event: Event) -> list[Event]:
         if type(event) is PartDelta:
@@ -102,8 +114,12 @@ class Restorer:
         if type(event) is not PartStarted and type(event) is not PartEnded:
             return [event]
         part = event.part
-        known = self._names.get(part.name) if type(part) is ToolCall else None
-        if type(part) is not ToolCall or known is None:
+        if type(part) is not ToolCall:
+            return [event]
+        if part.name not in self._names and part.name not in self._offered:
+            part.name = self._called(part.name)
+        known = self._names.get(part.name)
+        if known is None:
             return [event]
         part.name, part.namespace = known.name, known.namespace
         if known.kind == "search":
@@ -115,6 +131,13 @@ class Restorer:
             self._texts[event.key] = CallText()
             return [event]
         return self._end(event.key, part, event)
+
+    def _called(self, name: str) -> str:
+        """The tool that a name with remains of a chat template means; the name itself if there is none."""
+        plain = _REMAINS.sub("", name)
+        return next(
+            (one for one in (plain, _WRAPPER.sub("", plain)) if one in self._names or one in self._offered), name
+        )
 
     def _delta(self, event: PartDelta) -> list[Event]:
         text = self._texts[event.key].feed(event.text)

@@ -175,6 +175,17 @@ def test_tags_are_found_however_the_text_is_cut(pieces):
     assert (reply.thinking, reply.text) == ("a < b, </thin>k", "\n\nThe <think>answer</think>")
 
 
+@pytest.mark.parametrize("tag", ["<thought>", "<thinking>", "<reasoning>", "<seed:think>", "[THINK]", "◁think▷"])
+@given(data=st.data())
+def test_models_have_different_tags(tag, data):
+    text = f" {tag}a [1] < b{tag[0]}/THIN{tag[0]}/{tag[1:]}The answer {tag} ◁"
+    places = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=9)))
+    pieces = [text[a:b] for a, b in zip([0, *places], [*places, len(text)], strict=True)]
+    reply = read(*[chunk({"content": piece}) for piece in pieces], dialect=TAGS)
+    assert (reply.thinking, reply.text) == (f"a [1] < b{tag[0]}/THIN", f"The answer {tag} ◁")
+    assert whole({"content": text}, TAGS).thinking == reply.thinking
+
+
 def test_tags_are_text_where_the_dialect_does_not_speak_of_them():
     assert read(chunk({"content": "<think>a</think>b"})).text == "<think>a</think>b"
 
@@ -187,7 +198,9 @@ def test_tags_are_text_where_the_dialect_does_not_speak_of_them():
         ("<think></think>b", "", "b"),
         ("<think>a", "a", ""),
         ("<think>a</thi", "a</thi", ""),
-        ("<thinking>a", "", "<thinking>a"),
+        ("<thinks>a", "", "<thinks>a"),
+        ("[1] b", "", "[1] b"),
+        ("<xml>a</reasoning>b", "", "<xml>a</reasoning>b"),
         ("b <think>a</think>", "", "b <think>a</think>"),
         ("<thi", "", "<thi"),
         ("  ", "", "  "),

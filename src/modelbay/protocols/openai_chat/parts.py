@@ -259,9 +259,14 @@ def odd_reasoning(message: dict[str, Any], names: Iterable[str]) -> tuple[str, s
     return next(((name, text) for name, text in said if text), None)
 
 
-OPENING = ("<think>", "<thought>")
-CLOSING = ("</think>", "</thought>")
-TAG = re.compile("|".join((*OPENING, *CLOSING)))
+OPENING = ("<think>", "<thought>", "<thinking>", "<reasoning>", "<seed:think>", "[THINK]", "◁think▷")
+"""Tags before thinking: of most models, Gemini, Nova, others, Seed, Magistral and Kimi-VL."""
+CLOSING = tuple(f"{tag[0]}/{tag[1:]}" for tag in OPENING)
+LONE = OPENING[:2], CLOSING[:2]
+"""The tags whose templates may write the opening one. In other texts, the others are used for markup too."""
+TAG = re.compile("|".join((*LONE[0], *LONE[1])))
+FIRST = re.compile(f"[{re.escape(''.join({tag[0] for tag in OPENING}))}]")
+"""The characters with which tags begin."""
 
 
 def split_think_tags(text: str) -> tuple[str, str] | None:

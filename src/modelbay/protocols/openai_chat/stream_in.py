@@ -19,6 +19,8 @@ from modelbay.protocols.finishing import finish
 from modelbay.protocols.openai_chat.parts import (
     CLOSING,
     DETAILS,
+    FIRST,
+    LONE,
     OPENING,
     REASONING_FIELDS,
     TAG,
@@ -479,7 +481,7 @@ class _TagSplitter:
             start = self._held.lstrip()
             tag = next((tag for tag in OPENING if start.startswith(tag)), None)
             if tag is not None:
-                self._state, self._close_tag = "thinking", f"</{tag[1:]}"
+                self._state, self._close_tag = "thinking", f"{tag[0]}/{tag[1:]}"
                 self._held = start[len(tag) :]
             elif any(tag.startswith(start) for tag in OPENING):
                 return []
@@ -497,7 +499,7 @@ class _TagSplitter:
     def _until_lone(self) -> list[tuple[bool | None, str]]:
         found = TAG.search(self._held)
         if found is None:
-            return self._ready(False, (*OPENING, *CLOSING))
+            return self._ready(False, (*LONE[0], *LONE[1]))
         text, self._state, self._held = self._held, "done", ""
         if found.group() in OPENING:  # the reply is about tags
             return [(False, text)]
@@ -506,9 +508,9 @@ class _TagSplitter:
 
     def _ready(self, thinking: bool, tags: tuple[str, ...]) -> list[tuple[bool | None, str]]:
         """The held text, without a possible beginning of a tag."""
-        at = self._held.rfind("<", -_LONGEST_TAG)
-        if at < 0 or not any(tag.startswith(self._held[at:]) for tag in tags):
-            at = len(self._held)
+        end = len(self._held)
+        marks = (mark.start() for mark in FIRST.finditer(self._held, max(0, end - _LONGEST_TAG)))
+        at = next((at for at in marks if any(tag.startswith(self._held[at:]) for tag in tags)), end)
         ready, self._held = self._held[:at], self._held[at:]
         return [(thinking, ready)] if ready else []
 
