@@ -103,7 +103,7 @@ class _Scan:
 class Arguments:
     """The arguments of a call. Every method returns the text that can be passed on."""
 
-    __slots__ = ("_cumulative", "_held", "_object", "_parts", "_rest", "_scan", "_whole")
+    __slots__ = ("_cumulative", "_held", "_object", "_parts", "_quoted", "_rest", "_scan", "_size", "_whole")
 
     def __init__(self) -> None:
         self._scan = _Scan()
@@ -111,8 +111,12 @@ class Arguments:
         """Arguments that arrived as objects, merged."""
         self._held = ""
         """Text that may turn out to be no arguments at all, or only a first, empty object."""
+        self._quoted: list[str] = []
+        """Pieces of a string that may contain the object as text, until it is complete."""
         self._parts: list[str] = []
         """Text that was passed on, until the value is complete."""
+        self._size = 0
+        """Characters in them: they are joined only for a fragment that is longer."""
         self._whole: str | None = None
         """The complete value; "" while it is held."""
         self._rest: list[str] = []
@@ -159,9 +163,13 @@ class Arguments:
             return self._begin(text)
         end = self._scan.feed(text)
         if end < 0:
-            self._parts.append(text)
+            self._pass(text)
             return text
         return self._complete(text, end)
+
+    def _pass(self, text: str) -> None:
+        self._parts.append(text)
+        self._size += len(text)
 
     def _unrepeated(self, text: str) -> str:
         """A fragment without the text before it, if it repeats all of that.
@@ -169,7 +177,7 @@ class Arguments:
         It does so if the other reading is invalid: an object can follow a colon, but not a value, and in a string, the
         first quote ends it.
         """
-        if text[:1] != "{" or self._whole is not None:
+        if text[:1] != "{" or self._whole is not None or len(text) < self._size:
             return text
         before = "".join(self._parts) or self._held
         if not before or not text.startswith(before):
@@ -184,11 +192,17 @@ class Arguments:
     def _begin(self, text: str) -> str:
         """Add text while none was passed on yet."""
         end = self._scan.feed(text) if self._whole is None else -1
+        if self._quoted:
+            if end < 0:
+                self._quoted.append(text)
+                return ""
+            before = "".join(self._quoted)
+            self._quoted, text, end = [], before + text, len(before) + end
         begun = self._held + (text if end < 0 else text[:end])
         bare = "".join(begun.split())
         if bare[:1] == '"' and bare not in _MAYBE_NONE:
             if end < 0:
-                self._held = begun
+                self._held, self._quoted = "", [begun]
                 return ""
             if (inner := _object_in(begun)) is not None:
                 self._held, self._scan = "", _Scan()
@@ -197,7 +211,7 @@ class Arguments:
             self._held, rest = "", "" if end < 0 else text[end:]
             if end >= 0:
                 return self._complete(begun + rest, len(begun))
-            self._parts.append(begun)
+            self._pass(begun)
             return begun
         self._held = begun
         if bare in _NO_ARGUMENTS:
@@ -224,8 +238,8 @@ class Arguments:
             before, self._object = self._object, None
             out = self._text(encode(before).decode())
             return out + self.close()
-        if self._held:
-            held, self._held = self._held, ""
+        if held := self._held or "".join(self._quoted):
+            self._held, self._quoted = "", []
             if held.strip() in ("null", '""'):
                 return ""
             self._parts.append(held)
