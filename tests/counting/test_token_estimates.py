@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from modelbay.conversation import (
     Conversation,
     Media,
+    OutputFormat,
     Reasoning,
     Settings,
     Text,
@@ -19,6 +20,7 @@ from modelbay.conversation import (
     ToolChoice,
     ToolResult,
     Turn,
+    UnknownPart,
     user,
 )
 from modelbay.counting.image_sizes import image_size
@@ -121,6 +123,61 @@ def test_a_tool_choice_changes_the_count() -> None:
         assert added(model, tools=[tool], tool_choice=ToolChoice("none")) == added(model, tools=[tool])
     assert added(MISTRAL, tools=[tool], tool_choice=ToolChoice("none")) == 0, "its template leaves the tools out"
     assert added(CLAUDE, tools=[tool], tool_choice=ToolChoice("required")) > added(CLAUDE, tools=[tool]) + 50
+
+
+def test_a_tool_by_name_and_any_tool_are_different_choices() -> None:
+    """OpenAI writes the first into the prompt, and not the second."""
+    tool = Tool(name="tide", description="The tide.", schema={"type": "object", "properties": {"city": {}}})
+    free, any_tool, named = (
+        tokens(asks(tools=[tool], tool_choice=choice), GPT_4O, protocol="openai_chat")
+        for choice in (ToolChoice("auto"), ToolChoice("required"), ToolChoice("tool", ["tide"]))
+    )
+    assert free == any_tool
+    assert 8 <= named - free <= 20
+
+
+def test_tools_share_the_frame_of_the_system_prompt() -> None:
+    tool = Tool(name="tide", description="The tide.", schema={"type": "object", "properties": {"city": {}}})
+    system = Turn("system", [Text(text="Be brief.")])
+    question = user("What is this?")
+
+    def of(*turns: Turn, **settings: Any) -> int:
+        return tokens(Conversation(list(turns), Settings(**settings)), GPT_4O, protocol="openai_chat")
+
+    alone = of(question, tools=[tool]) - of(question)
+    beside = of(system, question, tools=[tool]) - of(system, question)
+    assert alone - beside == pytest.approx(4, abs=1)
+
+
+def test_the_name_and_description_of_an_output_format_count() -> None:
+    schema = {"type": "object", "properties": {"joke": {"type": "string"}}}
+    bare, described = (
+        added(GPT, output_format=OutputFormat("json_schema", schema=schema, name="joke", description=text))
+        for text in (None, "A joke, and how funny it is in your own opinion, from one to ten.")
+    )
+    assert 8 < described - bare < 20
+
+
+def test_tools_in_the_middle_of_a_conversation_count_like_tools() -> None:
+    tide = {"type": "function", "name": "tide", "description": "The tide of a day.", "parameters": {"type": "object"}}
+    raw = {"type": "additional_tools", "role": "developer", "tools": [{"type": "namespace", "tools": [tide]}]}
+    late = Turn("developer", [UnknownPart(native="additional_tools", raw=raw)])
+    plain = Tool(name="tide", description="The tide of a day.", schema={"type": "object"})
+    both = tokens(Conversation([user("Hi"), late]), GPT, protocol="openai_responses")
+    first = tokens(Conversation([user("Hi")], Settings(tools=[plain])), GPT, protocol="openai_responses")
+    assert both > first + 50, "their own instructions"
+    for odd in (None, [], ["tide"], {"tools": "x"}, {"tools": [None]}, {"tools": [{"parameters": [3]}]}):
+        turn = Turn("developer", [UnknownPart(native="x", raw=odd)])
+        assert tokens(Conversation([user("Hi"), turn]), GPT) > 0
+
+
+def test_contents_that_can_be_cited_have_instructions() -> None:
+    def document(enabled: bool) -> Media:
+        return Media(kind="document", text="The tide is high.", extra={"citations": {"enabled": enabled}})
+
+    assert added(CLAUDE, document(True)) - added(CLAUDE, document(False)) > 400
+    found = {"type": "search_result", "citations": {"enabled": True}}
+    assert added(CLAUDE, ToolResult(call_id="1", parts=[UnknownPart(native="search_result", raw=found)])) > 400
 
 
 def test_the_protocol_and_the_provider_decide_how_tools_are_described() -> None:
@@ -363,8 +420,19 @@ def test_audio_and_video_count_by_their_length() -> None:
     wave = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\xc0\x5d\0\0" + rate + bytes(480_000)
     assert added(GEMINI, Media(kind="audio", data=b64encode(wave).decode())) == pytest.approx(320, abs=2)
     assert added(GEMINI, Media(kind="audio", data=b64encode(bytes(160_000)).decode())) == pytest.approx(320, abs=2)
-    assert added(GEMINI, Media(kind="video", data=b64encode(bytes(800_000)).decode())) == pytest.approx(900, abs=2)
-    assert added(GEMINI, Media(kind="video", file_id="files/1")) == pytest.approx(2700, abs=2)
+    assert added(GEMINI, Media(kind="video", data=b64encode(bytes(800_000)).decode())) == pytest.approx(930, abs=2)
+    assert added(GEMINI, Media(kind="video", file_id="files/1")) == pytest.approx(2790, abs=2)
+
+
+def test_each_second_of_a_video_counts_and_its_sound_does_if_it_has_one() -> None:
+    def video(milliseconds: int, *more: bytes) -> Media:
+        header = b"mvhd" + bytes(12) + (1000).to_bytes(4, "big") + milliseconds.to_bytes(4, "big")
+        data = b"\0\0\0\x18ftypmp42" + header + b"hdlr" + b"".join(more) + bytes(9000)
+        return Media(kind="video", data=b64encode(data).decode())
+
+    assert added(GEMINI_2, video(1300, b"vide")) == pytest.approx(258, abs=2)
+    assert added(GEMINI_2, video(10_030, b"vide")) == pytest.approx(2580, abs=5)
+    assert added(GEMINI_2, video(10_030, b"vide", b"soun")) == pytest.approx(3210, abs=5)
 
 
 def test_media_in_the_results_of_tools_count() -> None:

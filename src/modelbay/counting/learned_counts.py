@@ -28,7 +28,7 @@ from modelbay.storage.state_table import ClientStates, State, StateTable
 _UNCERTAIN = {
     "base": 30.0, "system": 3.0, "turn": 3.0, "tools": 100.0, "tool": 10.0, "property": 6.0,
     "text": 0.1, "schema": 0.2, "document": 20.0, "call": 15.0, "result": 6.0, "thinking": 0.3, "opaque": 100.0, "format": 0.4,
-    "has_format": 40.0, "forced": 40.0, "reasons": 15.0, "media": 0.3,
+    "has_format": 40.0, "forced": 40.0, "named": 40.0, "added": 60.0, "cited": 100.0, "reasons": 15.0, "media": 0.3,
 }  # fmt: skip
 """Standard deviations of a family's factors for one model of it."""
 _NOISE = 0.05

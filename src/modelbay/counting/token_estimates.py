@@ -17,6 +17,8 @@ from msgspec import Struct, field
 from modelbay.conversation import (
     AnyPart,
     Conversation,
+    Extra,
+    Json,
     Media,
     Protocol,
     Refusal,
@@ -55,6 +57,8 @@ _MOST_DOCUMENTS = 256
 _BYTES_PER_PAGE = 50_000
 _BYTES_PER_SECOND = {"audio": 16_000, "video": 80_000}
 """Assumed sizes of media whose length is not in their header."""
+_SOUND = b"soun"
+"""The handler of a track with sound, in the header of MP4 and MOV."""
 _TAIL = 65_536
 """Characters of base64 at the end of a video that may contain its header."""
 
@@ -98,6 +102,8 @@ class FactorRow(Struct, frozen=True, kw_only=True):
     """Patterns of model IDs, with or without the vendor before a slash. The first row that matches is used."""
     protocol: Protocol | None = None
     """The protocol that the provider is called with. Default: any."""
+    bare: bool | None = None
+    """Whether the provider's counts are bare: see `Dialect.bare_counts`. Default: either."""
 
 
 class TextFactors(FactorRow, frozen=True, kw_only=True):
@@ -135,7 +141,13 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
     """Factor for the schema of an output format."""
     has_format: float = 0
     forced: float = 0
-    """For tools of which the model must call one."""
+    """For tools of which the model must call any."""
+    named: float = 0
+    """For a tool that the model must call."""
+    added: float = 0
+    """For a list of tools in the middle of a conversation."""
+    cited: float = 0
+    """For contents that the model can cite: the instructions for citations."""
     reasons: float = 0
     """For reasoning that is turned on."""
     media: float = 1
@@ -144,6 +156,8 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
     """Characters of each encrypted reasoning that do not count."""
     unused: bool = False
     """Whether tools count although the model must not call them."""
+    tools_in_system: bool = False
+    """Whether tools are part of the system prompt, which there is without another one then."""
 
 
 class MediaFactors(FactorRow, frozen=True, kw_only=True):
@@ -156,6 +170,8 @@ class MediaFactors(FactorRow, frozen=True, kw_only=True):
     """For a second of audio."""
     video: float
     """For a second of video."""
+    sound: float = 0
+    """For a second of the sound of a video, in addition."""
 
 
 class FactorTable(Struct):
@@ -178,22 +194,22 @@ def _table() -> FactorTable:
 _Row = TypeVar("_Row", bound=FactorRow)
 
 
-def _row(rows: list[_Row], model: Model, protocol: Protocol | None) -> _Row:
+def _row(rows: list[_Row], model: Model, protocol: Protocol | None, bare: bool) -> _Row:
     whole = model.identity.lower()
     names = (whole, whole.rpartition("/")[2])
-    found = (row for row in rows if row.family in ("", model.family) and row.protocol in (None, protocol))
+    found = (
+        row
+        for row in rows
+        if row.family in ("", model.family) and row.protocol in (None, protocol) and row.bare in (None, bare)
+    )
     return next(row for row in found if any(fnmatch(name, pattern) for name in names for pattern in row.models))
 
 
 FACTORS = (
     "base", "system", "turn", "tools", "tool", "property", "text", "schema", "document", "call", "result",
-    "thinking", "opaque", "format", "has_format", "forced", "reasons", "media",
+    "thinking", "opaque", "format", "has_format", "forced", "named", "added", "cited", "reasons", "media",
 )  # fmt: skip
 """The factors of `TextFactors` that are multiplied by an amount."""
-
-
-_FRAMES = ("base", "system", "turn", "tools", "tool", "property", "opaque")
-"""The amounts that bare counts do not contain."""
 
 
 class Estimate(NamedTuple):
@@ -215,11 +231,10 @@ def estimate(
 ) -> Estimate:
     """Estimate the input tokens of a conversation. `protocol` and `dialect` are the provider's."""
     contents, table = Contents.of(conversation), _table()
-    row, media = _row(table.family, model, protocol), _row(table.media, model, protocol)
+    row = _row(table.family, model, protocol, dialect.bare_counts)
+    media = _row(table.media, model, protocol, dialect.bare_counts)
     amounts = contents.amounts(row)
     amounts["media"] = sum(_media_tokens(one, media) for one in contents.media)
-    if dialect.bare_counts:
-        amounts |= dict.fromkeys(_FRAMES, 0)
     complete = not contents.hidden and not contents.media
     return Estimate([float(amounts[name]) for name in FACTORS], [getattr(row, name) for name in FACTORS], complete)
 
@@ -248,9 +263,15 @@ class Contents(Struct):
     streams: bool = False
     """Whether the reply is streamed."""
     format: str = ""
-    """The schema of an output format, as JSON."""
+    """An output format: the name, the description, and the schema as JSON."""
     forced: bool = False
-    """Whether the model must call a tool."""
+    """Whether the model must call any tool."""
+    named: bool = False
+    """Whether the model must call one tool by its name."""
+    added: int = 0
+    """Lists of tools in the middle of the conversation."""
+    cited: bool = False
+    """Whether the model can cite contents."""
     unused: bool = False
     """Whether the model must not call a tool."""
     reasons: bool = False
@@ -291,7 +312,7 @@ class Contents(Struct):
             opaque = 0
         return {
             "base": 1,
-            "system": self.systems,
+            "system": max(self.systems, row.tools_in_system and bool(tools)),
             "turn": self.turns,
             "tools": bool(tools),
             "tool": len(tools),
@@ -306,6 +327,9 @@ class Contents(Struct):
             "format": text_tokens(self.format, row.tokenizer),
             "has_format": bool(self.format),
             "forced": self.forced,
+            "named": self.named,
+            "added": self.added,
+            "cited": self.cited,
             "reasons": self.reasons,
         }
 
@@ -321,6 +345,7 @@ class Contents(Struct):
                 for inner in part.parts:
                     self._add(inner, texts)
             case Media():
+                self.cited |= _are_cited(part.extra)
                 text = plain_text(part)
                 if text is None and part.kind == "document":
                     text = office_text(_head(part.data or "", _DOCUMENT))
@@ -336,23 +361,31 @@ class Contents(Struct):
                 self.hidden = True
                 texts.append(encode(part.content).decode())
             case UnknownPart():
-                texts.append(encode(part.raw).decode())
+                raw = part.raw if isinstance(part.raw, dict) else {}
+                self.cited |= _are_cited(raw)
+                if tools := list(_read_tools(raw.get("tools"))):
+                    self.added += 1
+                    self.tools += tools
+                else:
+                    texts.append(encode(part.raw).decode())
 
     def _add_settings(self, conversation: Conversation) -> None:
         settings = conversation.settings
-        self.tools = list(_each(settings.tools or ()))
+        self.tools += _each(settings.tools or ())
         self.hidden |= bool(settings.state) or any(tool.kind == "vendor" for tool in self.tools)
         choice, reasoning = settings.tool_choice, settings.reasoning
         self.unused = choice is not None and choice.mode == "none"
-        self.forced = choice is not None and (choice.mode in ("required", "tool") or choice.required)
+        self.named = choice is not None and choice.mode == "tool"
+        self.forced = choice is not None and (choice.mode == "required" or choice.required)
         # Anthropic's effort alone turns nothing on; those of other clients are translated to thinking
         by_effort = conversation.protocol != "anthropic" and reasoning is not None and reasoning.enabled is None
         self.reasons = reasoning is not None and (
             bool(reasoning.enabled or reasoning.adaptive or reasoning.budget)
             or (by_effort and reasoning.effort not in (None, "none"))
         )
-        if settings.output_format is not None and settings.output_format.schema is not None:
-            self.format = encode(settings.output_format.schema).decode()
+        form = settings.output_format
+        if form is not None and form.schema is not None:
+            self.format = " ".join(filter(None, [form.name, form.description, encode(form.schema).decode()]))
 
 
 def _current_loop(turns: list[Turn]) -> int:
@@ -375,6 +408,22 @@ def _each(tools: Iterable[Tool]) -> Iterator[Tool]:
             yield as_function(tool) if tool.kind == "freeform" else tool
 
 
+def _read_tools(listed: Json) -> Iterator[Tool]:
+    """The tools in an item that no codec reads, without their namespaces."""
+    for raw in listed if isinstance(listed, list) else ():
+        if isinstance(raw, dict) and isinstance(raw.get("tools"), list):
+            yield from _read_tools(raw["tools"])
+        elif isinstance(raw, dict):
+            name, description, schema = raw.get("name"), raw.get("description"), raw.get("parameters")
+            yield Tool(name=str(name or ""), description=str(description or ""), schema=schema)
+
+
+def _are_cited(raw: Extra | None) -> bool:
+    """Whether the model can cite the contents of a block of Messages."""
+    citations = (raw or {}).get("citations")
+    return isinstance(citations, dict) and citations.get("enabled") is True
+
+
 # --- media -------------------------------------------------------------------------------------------------------------
 
 
@@ -390,9 +439,12 @@ def _media_tokens(media: Media, row: MediaFactors) -> float:
                 return row.page * _UNKNOWN_PAGES
             pages, characters = _document(media.data)
             return row.page * pages + row.page_text * characters
+        case "audio":
+            return row.audio * (_seconds(media.data, media.kind) if media.data else _UNKNOWN_SECONDS)
         case _:
             length = _seconds(media.data, media.kind) if media.data else _UNKNOWN_SECONDS
-            return length * (row.audio if media.kind == "audio" else row.video)
+            whole = max(min(length, 1.0), float(int(length)))  # of each whole second, a frame is read
+            return whole * (row.video + row.sound * (not media.data or _has_sound(media.data)))
 
 
 def _head(data: str, size: int = 65_536) -> bytes:
@@ -423,6 +475,10 @@ def _document(data: str) -> tuple[float, int]:
             found = by_size, 0
         _documents[hash(data)] = found
     return found
+
+
+def _has_sound(data: str) -> bool:
+    return _SOUND in _head(data) or (len(data) % 4 == 0 and _SOUND in _head(data[-_TAIL:]))
 
 
 def _seconds(data: str, kind: str) -> float:
