@@ -112,6 +112,23 @@ async def test_a_tool_loop_ends_with_every_result_at_its_call(
     assert "tool get_weather answered: sunny" in text and "tool get_tide answered: high" in text
 
 
+@pytest.mark.parametrize(("protocol", "upstream"), list(product(PROTOCOLS, PROTOCOLS)))
+async def test_a_history_whose_state_the_provider_refuses_is_sent_without_it(
+    hub: Hub, simulator: Simulator, protocol: str, upstream: str
+) -> None:
+    """An agent replaced the beginning of the history by a summary, for example."""
+    client = CLIENTS[protocol]("Ask about the weather in 2 steps.", ["get_weather"])
+    message = HABITS["keeps"](client, await asked(hub, client, protocol, upstream, True), iter(()))
+    client.answer(message, [(call, "sunny") for call in client.calls(message)], ids=True)
+    client.body = json.loads(json.dumps(client.body).replace("Ask about", "In short, I asked about"))
+    reply = await asked(hub, client, protocol, upstream, True)
+    assert client.calls(HABITS["keeps"](client, reply, iter(())))
+    statuses = [entry.status for entry in simulator.journal]
+    # Anthropic requires the thinking before the last call, unless the model does not think any more
+    assert statuses == {"openai_chat": [200, 200], "anthropic": [200, 400, 400, 200]}.get(upstream, [200, 400, 200])
+    assert upstream == "openai_chat" or returned_state(upstream, simulator.journal[-1].json) == 0
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("upstream", PROTOCOLS)
 async def test_a_tool_is_called_by_the_name_that_its_client_knows(hub: Hub, protocol: str, upstream: str) -> None:

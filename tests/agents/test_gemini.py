@@ -72,6 +72,12 @@ def test_an_export_is_printed_and_never_written(desk: Desk):
     assert (run.code, list(desk.user.iterdir())) == (2, [])
 
 
+def test_names_of_its_own_are_mapped_by_the_gateway(desk: Desk):
+    desk.file.write_text(ACME.replace("URL", "https://acme.example/v1beta"))
+    assert 'add "gemini-*" = "acme/m" under [gateway.names]' in desk("export", "gemini", "--gateway").err
+    assert "gateway.names" not in desk("export", "gemini", "acme").err
+
+
 def test_a_url_that_it_refuses_is_not_exported(desk: Desk):
     desk.file.write_text(ACME.replace("URL", "http://acme.example"))
     assert "Gemini CLI supports only https, except for this machine" in desk("export", "gemini", "acme").err

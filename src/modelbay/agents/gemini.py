@@ -228,6 +228,12 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
         f'set security.auth.selectedType to "{login}" in {_files()[0]}, otherwise the URL is not used'
     )
     exported.notes.append(f"{AGENT.title} reads {_files()[1]} only in folders that you trust")
+    if provider.of_gateway:
+        model = default.model.removeprefix("models/") if default else "MODEL"
+        exported.notes.append(
+            f"{AGENT.title} searches and summarizes with models of its own, and repeats requests for unknown models without end: "
+            f'add "gemini-*" = "{model}" under [gateway.names]'
+        )
     exported.notes += provider.notes
     return exported
 

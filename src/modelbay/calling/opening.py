@@ -19,6 +19,7 @@ from modelbay.calling.provider_client import ProviderClient, adapted
 from modelbay.errors import BadRequest, MalformedReply, ModelbayError
 from modelbay.events import Warned
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, preview_lessons, stop_thinking
+from modelbay.providers.refused_reasoning import without_reasoning
 from modelbay.providers.unknown_fields import HEADER, previews, previews_of, without_previews
 from modelbay.routing.retry import Attempts, Policy, heed
 from modelbay.secrecy import without_frames
@@ -147,6 +148,9 @@ def _change(error: BadRequest, sending: Sending) -> _Change | None:
             without_previews(call.headers, gone.union(lesson.preview for lesson in lessons))
             call.edit(partial(adapt, lessons=lessons, rules=rules))
             return _Change([adapted(lesson) for lesson in lessons], lessons)
+        if call.edit(partial(without_reasoning, error)):
+            message = "`reasoning` of earlier replies is not sent: the provider does not accept its signatures"
+            return _Change([Warned(message, "reasoning", dropped=True)])
         if call.edit(partial(stop_thinking, error)):
             message = "`reasoning` is not sent: the thinking before the last tool calls is missing"
             return _Change([Warned(message, "reasoning", dropped=True)])
