@@ -96,7 +96,7 @@ def recognize(what: str, forced: Kind | None = None) -> Recognized:
     if (call := _google_call(what)) is not None:
         return Recognized("base", preset, call[0], protocol, models=[call[1]])
     if forced in ("list", "manifest", "registry") or (forced is None and _may_be_document(what)):
-        return Recognized(forced or "list", preset, _beside(what), protocol, document=what.removesuffix("/"))
+        return Recognized(forced or "list", preset, base_beside(what), protocol, document=what.removesuffix("/"))
     return Recognized("endpoint" if urls.is_endpoint(what) else "base", preset, what, protocol)
 
 
@@ -258,7 +258,7 @@ def _may_be_document(url: str) -> bool:
     return path.endswith(("/models", ".json")) or any(name == "provider" for name, _ in parse_qsl(parts.query))
 
 
-def _beside(url: str) -> str:
+def base_beside(url: str) -> str:
     """The base URL of a list of models, without query parameters that select another form of the list."""
     parts = urlsplit(url)
     asked = ("provider", "extended", "limit")

@@ -251,7 +251,7 @@ def test_a_manifest_that_requires_a_key_is_reported(bay: Inside, mine: Site):
     added = bay("provider", "add", f"{mine.url}/v1/models?provider=true", "--id", "acme", "--api-key", KEY)
     assert added.code == 1
     assert "returned 401" in added.err
-    assert "hint: ask the provider to serve its manifest without authentication" in added.err
+    assert "hint: add the provider by its base URL: `modelbay provider add GATEWAY/v1 --api-key -`; or ask" in added.err
 
 
 def test_the_key_comes_from_standard_input(bay: Inside, simulator: Simulator):
@@ -268,6 +268,11 @@ def test_a_key_of_the_shell_is_referred_to_and_used(bay: Inside, simulator: Simu
     bay.done("provider", "add", f"{simulator.url}/v1", "--api-key", "{env:ACME_KEY}", "--id", "acme")
     assert KEY not in bay.text
     assert bay.done("ask", "Hello").startswith(ANSWER)
+
+
+def test_a_key_that_is_missing_is_not_asked_for_again(bay: Inside, simulator: Simulator):
+    added = bay("provider", "add", f"{simulator.url}/v1", "--yes", "--id", "acme")
+    assert (added.code, "hint: pass an API key with --api-key\n" in added.err, bay.text) == (1, True, "")
 
 
 def test_a_wrong_key_is_said_and_nothing_is_written(bay: Inside, simulator: Simulator):

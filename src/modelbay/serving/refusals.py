@@ -83,7 +83,9 @@ def no_route(
 
 def missing_key() -> ProviderError:
     return AuthenticationFailed(
-        "API key missing: send the key of a client as a Bearer token or in x-api-key", status=401
+        "API key missing: send the key of a client as a Bearer token or in x-api-key",
+        status=401,
+        hint="create a key where the gateway runs: `modelbay client add NAME`",
     )
 
 

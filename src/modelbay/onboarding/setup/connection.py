@@ -41,7 +41,14 @@ def say_detected(run: SetupRun, detected: Detected) -> None:
 
 
 def failed(detected: Detected) -> str:
-    return "The API key was rejected" if detected.refused else f"Could not list the models of {detected.draft.id}"
+    if detected.refused:
+        return "The API key was rejected" if _has_key(detected) else "An API key is required"
+    return f"Could not list the models of {detected.draft.id}"
+
+
+def _has_key(detected: Detected) -> bool:
+    table = detected.draft.table
+    return bool(table.get("api_key") or table.get("env") or table.get("custom_headers"))
 
 
 def no_models(detected: Detected) -> ModelbayError | None:
@@ -50,7 +57,8 @@ def no_models(detected: Detected) -> ModelbayError | None:
     if error is None:
         return None
     if detected.refused:
-        error.hint = "pass the API key again with --api-key; make sure it is complete"
+        again = "pass the API key again with --api-key; make sure it is complete"
+        error.hint = again if _has_key(detected) else "pass an API key with --api-key"
         return error
     later = error.retryable and isinstance(error, ProviderError)
     raised = error.hint if error.explained is None else error.advice  # an error of a reference is not explained yet

@@ -14,6 +14,7 @@ import unicodedata
 from asyncio import to_thread
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
+from shlex import quote
 from typing import TypeAlias
 
 from msgspec import Struct, field
@@ -203,6 +204,13 @@ def from_text(config: Config, text: bytes | Json, *, id: str | None = None) -> M
     return _proposal(config, _said(manifest, manifest.models, manifest.findings), None, id)
 
 
+def _without_key(url: str) -> str:
+    """The hint for a manifest that requires a key: it is fetched without one, as its provider may be at another server."""
+    base = quote(masked_url(recognition.base_beside(url)))
+    open_to_all = "ask the provider to serve its manifest without authentication"
+    return f"add the provider by its base URL: `modelbay provider add {base} --api-key -`; or {open_to_all}"
+
+
 async def manifest_at(line: ProviderClient, url: str, trusted: Collection[Origin]) -> Manifest:
     """Fetches the manifest at a URL.
 
@@ -212,8 +220,7 @@ async def manifest_at(line: ProviderClient, url: str, trusted: Collection[Origin
     try:
         found = await documents.fetch(line, url, trusted)
     except ModelbayError as error:
-        hint = "ask the provider to serve its manifest without authentication" if error.status in REFUSED else None
-        raise refused(error, hint) from None
+        raise refused(error, _without_key(url) if error.status in REFUSED else None) from None
     manifest = parse_manifest(found.body, source=found.request)
     try:
         check_reachable(manifest.base_url, trusted)
