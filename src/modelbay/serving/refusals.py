@@ -83,9 +83,7 @@ def no_route(
 
 def missing_key() -> ProviderError:
     return AuthenticationFailed(
-        "API key missing: send the key of a client as a Bearer token or in x-api-key",
-        status=401,
-        hint="create a key where the gateway runs: `modelbay client add NAME`",
+        "API key missing: send the key of a client as a Bearer token or in x-api-key", status=401
     )
 
 
