@@ -4,7 +4,7 @@ nothing.
 Most requests need no step at all, and agents send their whole history with each request.
 """
 
-from modelbay.conversation import Media, ToolCall, ToolResult, Turn
+from modelbay.conversation import Media, ToolCall, ToolResult, Turn, UnknownPart
 from modelbay.protocols.tool_search import CALL
 
 
@@ -15,12 +15,12 @@ class Survey:
         "answers",
         "kinds",
         "marked_calls",
+        "marks",
         "names",
         "namespaces",
         "offers",
         "other_fields",
         "searches",
-        "system_media",
         "texts",
         "turns",
     )
@@ -40,10 +40,10 @@ class Survey:
         """Whether a turn has its own tools."""
         self.other_fields = False
         """Whether a turn or part has fields that only its own protocol knows."""
+        self.marks = False
+        """Whether a part has cache control."""
         self.marked_calls = False
-        """Whether a call or result has cache control."""
-        self.system_media = False
-        """Whether a system prompt contains media."""
+        """Whether a call or result has it."""
         self.answers: dict[int, ToolCall] | None = None
         """The call that each result answers, by the `id()` of the result; None if not determined yet."""
         self._read()
@@ -51,6 +51,17 @@ class Survey:
     @property
     def has_calls(self) -> bool:
         return ToolCall in self.kinds or ToolResult in self.kinds
+
+    @property
+    def system_media(self) -> bool:
+        """Whether a system prompt contains media."""
+        systems = [turn for turn in self.turns if turn.role in ("system", "developer")] if Media in self.kinds else []
+        return any(type(part) is Media for turn in systems for part in turn.parts)
+
+    @property
+    def may_have_marks(self) -> bool:
+        """Whether a part may have cache control, also in a field that its protocol does not have, or in an unknown part."""
+        return self.marks or self.other_fields or UnknownPart in self.kinds
 
     def _read(self) -> None:
         kinds, names = self.kinds, self.names
@@ -64,6 +75,10 @@ class Survey:
                 kinds.add(kind)
                 if part.extra:
                     self.other_fields = True
+                if part.cache is not None:
+                    self.marks = True
+                    if kind is ToolCall or kind is ToolResult:
+                        self.marked_calls = True
                 if kind is ToolCall:
                     names.add(part.name)  # type: ignore[union-attr,arg-type]
                     if part.namespace is not None:  # type: ignore[union-attr]
@@ -72,14 +87,10 @@ class Survey:
                         self.searches = True
                     if part.format == "text":  # type: ignore[union-attr]
                         self.texts = True
-                    if part.cache is not None:
-                        self.marked_calls = True
                 elif kind is ToolResult:
                     if part.name is not None:  # type: ignore[union-attr]
                         names.add(part.name)  # type: ignore[union-attr]
-                    if part.cache is not None:
-                        self.marked_calls = True
                     for inner in part.parts:  # type: ignore[union-attr]
                         kinds.add(type(inner))
-                elif kind is Media and turn.role in ("system", "developer"):
-                    self.system_media = True
+                        if inner.cache is not None:
+                            self.marks = True

@@ -1,7 +1,6 @@
 """Anthropic content blocks: parsing and rendering, for requests, replies and streams."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final, get_args
 
 import msgspec
@@ -206,6 +205,14 @@ def render_block(part: AnyPart, call_id: str | None = None) -> dict[str, Any] | 
     """The block of a part; None if the protocol has none for it. `call_id` replaces a call's own ID."""
     block: dict[str, Any]
     match part:
+        case ToolCall():
+            block = {"type": "tool_use", "id": call_id or part.id, "name": part.name, "input": input_json(part)}
+        case ToolResult():
+            block = {"type": "tool_result", "tool_use_id": call_id or part.call_id}
+            if part.parts:
+                block["content"] = render_content(part.parts)
+            if part.is_error is not None:
+                block["is_error"] = part.is_error
         case Text(extra={"type": "tool_reference"}):
             block = {}
         case Text():
@@ -219,14 +226,6 @@ def render_block(part: AnyPart, call_id: str | None = None) -> dict[str, Any] | 
             block = {"type": "thinking", "thinking": part.text}
             if part.opaque is not None:
                 block["signature"] = part.opaque
-        case ToolCall():
-            block = {"type": "tool_use", "id": call_id or part.id, "name": part.name, "input": input_json(part)}
-        case ToolResult():
-            block = {"type": "tool_result", "tool_use_id": call_id or part.call_id}
-            if part.parts:
-                block["content"] = render_content(part.parts)
-            if part.is_error is not None:
-                block["is_error"] = part.is_error
         case Media():
             block = _render_media(part)
         case ServerToolCall():
@@ -276,9 +275,11 @@ def input_json(call: ToolCall | ServerToolCall) -> Json:
     if getattr(call, "format", "json") == "text":
         return {"input": call.arguments}
     for text in readings(call.arguments):
-        with suppress(MalformedReply):
+        try:
             decode_as(text, dict)
-            return msgspec.Raw(text.encode())
+        except MalformedReply:
+            continue
+        return msgspec.Raw(text.encode())
     return {_RAW: call.arguments}
 
 

@@ -230,7 +230,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     for name in dialect.unsupported:
         if body.pop(name, None) is not None:
             report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
-    _place_marks(body, dialect, report, same)
+    _place_marks(body, dialect, report, same, few=not (same or seen.may_have_marks))
     return Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
 
 
@@ -366,14 +366,16 @@ def _blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
     return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
 
 
-def _place_marks(body: dict[str, Any], dialect: Dialect, report: list[Warned], same: bool) -> None:
-    """Cache marks as the provider accepts them."""
+def _place_marks(body: dict[str, Any], dialect: Dialect, report: list[Warned], same: bool, *, few: bool) -> None:
+    """Cache marks as the provider accepts them. `few`: whether the client's turns have none."""
     if not dialect.cache_control:
         _drop_marks(body, report)
         return
     if dialect.cache_marks and not same:
         _mark(body)
-    _limit_marks(body, report)
+    # `_mark` sets one in the system prompt, and one in a message
+    if not few or sum("cache_control" in tool for tool in body.get("tools", ())) > _MARKS - 2:
+        _limit_marks(body, report)
     if not dialect.cache_ttl:
         _drop_ttl(body)
 

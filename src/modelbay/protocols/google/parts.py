@@ -4,7 +4,6 @@ A part is an object with one field for its type and further ones next to it (`th
 """
 
 from base64 import b64decode, b64encode
-from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -302,9 +301,12 @@ def arguments_object(call: ToolCall) -> Fields:
     if call.format == "text":
         return {"input": call.arguments}
     for text in readings(call.arguments):
-        with suppress(MalformedReply):
-            if isinstance(value := decode(text or "{}"), dict):
-                return value
+        try:
+            value = decode(text or "{}")
+        except MalformedReply:
+            continue
+        if isinstance(value, dict):
+            return value
     return {"_raw": call.arguments}
 
 

@@ -47,8 +47,10 @@ _ROLES: dict[str, Role] = {
 _ITEM = ("type", "id", "status", "phase")
 _BESIDE = frozenset(_ITEM) - {"type"}
 _MESSAGE = frozenset((*_ITEM, "role", "content"))
-_CALL = frozenset((*_ITEM, "call_id", "name"))
+_CALL = [frozenset((*_ITEM, "call_id", "name", field)) for field in ("arguments", "input")]
+"""By whether the call is one of a freeform tool."""
 _RESULT = frozenset((*_ITEM, "call_id", "output"))
+_CONTENT = (str, list, type(None))
 CALL_OF_SEARCH = "web_search_call"
 _SERVER_RUN = {
     CALL_OF_SEARCH: "action",
@@ -114,7 +116,7 @@ def parse_part_of_item(item: dict[str, Any]) -> AnyPart:
             part = _parse_call(item, kind == "custom_tool_call")
         case "function_call_output" | "custom_tool_call_output":
             content = item.get("output")
-            parts = parse_content(content, INPUT) if isinstance(content, str | list | None) else _raw(content)
+            parts = parse_content(content, INPUT) if type(content) in _CONTENT else _raw(content)
             part = ToolResult(call_id=word(item.get("call_id")), parts=parts, extra=unknown(item, _RESULT))
             part.native = FREEFORM_RESULT if kind == FREEFORM_RESULT else None
         case tool_search.CALL | tool_search.RESULT if item.get("execution") == "client" and word(item.get("call_id")):
@@ -151,7 +153,8 @@ def _parse_call(item: dict[str, Any], freeform: bool) -> ToolCall:
     call.id = word(item.get("call_id")) or None
     call.format = "text" if freeform else "json"
     call.namespace = word(item.get("namespace"))
-    call.extra = unknown(item, _CALL | {field, *(("namespace",) if call.namespace else ())})
+    known = _CALL[freeform]
+    call.extra = unknown(item, known | {"namespace"} if call.namespace else known)
     return call
 
 
