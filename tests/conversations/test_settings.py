@@ -240,7 +240,13 @@ def test_an_answer_that_is_json():
             "store": False,
         }
     )
-    assert anthropic(conversation) == snapshot("refused: `output_format.json` cannot be expressed in anthropic")
+    assert anthropic(conversation) == snapshot(
+        {
+            "system": "Answer with one JSON object and nothing else.",
+            "messages": [{"role": "user", "content": [{"type": "text", "text": "High or low?"}]}],
+            "max_tokens": 8192,
+        }
+    )
     assert google(conversation) == snapshot(
         {
             "contents": [{"role": "user", "parts": [{"text": "High or low?"}]}],

@@ -9,7 +9,7 @@ from modelbay.conversation import Conversation, Media, Reasoning, Settings, Text
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import Unsupported
 from modelbay.model import Model
-from modelbay.protocols.codec import NAMES, codec
+from modelbay.protocols.codec import NAMES, Call, codec
 from modelbay.protocols.limits import within_output_limit
 from modelbay.providers import presets
 from tests.protocols.provider_rules import refusal
@@ -203,3 +203,45 @@ def test_a_system_prompt_before_a_picture_is_a_text_of_its_own():
 def test_a_system_prompt_alone_is_the_user_s_message():
     body, _ = sent("openai_chat", asked(TALK[0]), Dialect(system_role=False))
     assert body["messages"] == [{"role": "user", "content": "Be brief."}]
+
+
+# --- numbers of clients ------------------------------------------------------------------------------------------------
+
+HELLO = {"role": "user", "content": "Hi"}
+BODIES: dict[str, dict[str, Any]] = {
+    "openai_chat": {"messages": [HELLO], "max_tokens": 5.0, "temperature": 1.0},
+    "openai_responses": {"input": [HELLO], "max_output_tokens": 5.0, "temperature": 1.0},
+    "anthropic": {"messages": [HELLO], "max_tokens": 5.0, "temperature": 1.0},
+    "google": {
+        "contents": [{"parts": [{"text": "Hi"}]}], "generationConfig": {"maxOutputTokens": 5.0, "temperature": 1.0},
+    },
+}  # fmt: skip
+
+
+def settings_of(client: str, body: dict[str, Any]) -> Settings:
+    path = "/v1beta/models/m:generateContent" if client == "google" else ""
+    return codec(client).parse_request(Call(path, body)).settings
+
+
+@pytest.mark.parametrize("client", BODIES)
+def test_a_client_may_write_an_integer_as_a_float(client):
+    found = settings_of(client, BODIES[client])
+    assert (found.max_output_tokens, type(found.max_output_tokens), found.temperature) == (5, int, 1)
+
+
+@pytest.mark.parametrize("client", ["openai_chat", "openai_responses", "anthropic"])
+@pytest.mark.parametrize("value", [5.5, "5", 1e301])
+def test_other_values_are_not_integers(client, value):
+    body = {name: value if "tokens" in name else given for name, given in BODIES[client].items()}
+    with pytest.raises(Unsupported, match=r"max_(output_)?tokens"):
+        settings_of(client, body)
+
+
+@pytest.mark.parametrize("target", NAMES)
+def test_a_negative_maximum_means_no_limit(target):
+    conversation = Conversation([user("Hi")], Settings(max_output_tokens=-1), protocol="openai_chat")
+    if target == "openai_chat":
+        conversation.protocol = "openai_responses"
+    body, _ = sent(target, conversation)
+    assert -1 not in (*body.values(), *dict(body.get("generationConfig") or {}).values())
+    assert refusal(target, conversation) is None

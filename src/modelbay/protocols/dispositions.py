@@ -55,7 +55,7 @@ TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
     "tool_choice.allowed": (M,   M,   E,   M),  # only the allowed tools are sent
     "tool_choice.parallel": (M,  M,   M,   D),
     "tool_choice.native":  (R,   R,   R,   R),  # of one protocol only, such as a tool that the vendor runs
-    "output_format.json":  (M,   M,   R,   M),  # no JSON mode without a schema
+    "output_format.json":  (M,   M,   E,   M),  # the system prompt asks for JSON
     "output_format.json_schema": (M, M, M, M),
     "max_output_tokens":   (M,   M,   M,   M),
     "temperature":         (M,   M,   C,   M),  # Anthropic: 0 to 1

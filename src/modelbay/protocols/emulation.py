@@ -170,16 +170,21 @@ def _with_format(
         report.append(
             Warned(f"`output_format` is sent as part of the system prompt: its schema {why}", "output_format")
         )
-    elif dialect.json_schema if has_schema else dialect.json_mode:
+    elif dialect.json_schema if has_schema else _has_mode(protocol, dialect):
         return settings
     if has_schema:  # Z.ai and others have only JSON mode
         schema = msgspec.json.encode(form.schema).decode()
         texts.append(f"Answer with JSON that matches this JSON Schema:\n{schema}")
     else:
         texts.append("Answer with one JSON object and nothing else.")
-    has_mode = dialect.json_mode and disposition("output_format.json", protocol) is not Disposition.REFUSED
+    has_mode = _has_mode(protocol, dialect)
     spelling = {name: word for name, word in settings.spelling.items() if name != "output_format"}
     return replace(settings, output_format=OutputFormat("json") if has_mode else None, spelling=spelling)
+
+
+def _has_mode(protocol: str, dialect: Dialect) -> bool:
+    """Whether the target has JSON mode without a schema."""
+    return dialect.json_mode and disposition("output_format.json", protocol) is Disposition.MAPPED
 
 
 def _instructed(turns: list[Turn], text: str, native: str | None) -> list[Turn]:

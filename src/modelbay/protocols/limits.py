@@ -63,6 +63,8 @@ def limited(
         Unsupported: there are too many stop sequences.
     """
     same = conversation.protocol == protocol
+    if not same and (settings.max_output_tokens or 0) < 0:  # of llama.cpp and LM Studio: no limit
+        settings = replace(settings, max_output_tokens=None)
     settings = _sampling(settings, protocol, model, dialect, report, same=same)
     most = dialect.most_stops
     if most is not None and len(settings.stop or ()) > most:

@@ -48,6 +48,11 @@ def count(value: Json) -> int | None:
     return value if type(value) is int and 0 <= value < EXACT else None
 
 
+def as_integer(value: Json) -> Json:
+    """The integer for a number such as 5.0, as Lua and PHP write integers; other values unchanged."""
+    return int(value) if type(value) is float and value.is_integer() and abs(value) < EXACT else value
+
+
 def whole_number(text: str) -> int | None:
     """The number in a text of ASCII digits, or None. Python reads other digits too, and refuses thousands of them."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= _DIGITS else None
@@ -76,13 +81,17 @@ def without(value: dict[str, Any], *known: str) -> Extra | None:
 
 
 def check(body: dict[str, Json], shape: Any) -> None:
-    """Validate a client's request body.
+    """Validate a client's request body. Whole numbers that are written as floats become integers if the shape requires it.
 
     Raises:
         Unsupported: the body has another shape; the message contains the path of the field.
     """
     try:
-        convert(body, shape)
+        try:
+            convert(body, shape)
+        except msgspec.ValidationError:
+            body.update({name: as_integer(value) for name, value in body.items()})
+            convert(body, shape)
     except msgspec.ValidationError as error:
         fault, _, place = str(error).partition(" - at `$.")
         place = place.rstrip("`")

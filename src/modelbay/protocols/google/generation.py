@@ -12,6 +12,7 @@ from modelbay.protocols.efforts import LEVELS, nearest
 from modelbay.protocols.google.case import Fields, camel, written
 from modelbay.protocols.google.parts import NAME
 from modelbay.protocols.schema import json_schema
+from modelbay.protocols.shapes import as_integer
 
 PLACE = "generationConfig."
 _THINKING = "generationConfig.thinkingConfig."
@@ -55,6 +56,8 @@ def parse_generation(value: Json, settings: Settings) -> None:
         settings.spelling[PLACE + name] = name
     rest = {name: item for name, item in config.items() if item is not None}
     for setting, (name, kind) in _SAME.items():
+        if kind is int and name in rest:
+            rest[name] = as_integer(rest[name])
         if isinstance(rest.get(name), kind) and (kind is bool or not isinstance(rest[name], bool)):
             setattr(settings, setting, rest.pop(name))
     _parse_format(rest, settings)

@@ -30,7 +30,7 @@ from modelbay.protocols.openai_responses.tools import parse_tool
 from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input, render_input
 from modelbay.protocols.other_forms import tool_choice
 from modelbay.protocols.preparation import prepared
-from modelbay.protocols.shapes import objects, without, word
+from modelbay.protocols.shapes import as_integer, objects, without, word
 from modelbay.protocols.shared_tools import copied, derived
 from modelbay.protocols.survey import Survey
 
@@ -89,6 +89,8 @@ _FORMATS = ("text", "json_object", "json_schema")
 def parse_request(call: Call) -> Conversation:
     body = call.body
     for name, types in _TYPES.items():
+        if int in types and float not in types and name in body:
+            body[name] = as_integer(body[name])
         if body.get(name) is not None and type(body[name]) not in types:
             raise Unsupported(f"`{name}` must be {_NAMES[types[-1]]}", setting=name)
     settings = Settings()

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from modelbay.conversation import Json, OutputFormat, Tool
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.events import Warned
+from modelbay.protocols.schema.corrections import corrected, is_odd
 from modelbay.protocols.schema.folding import object_root
 from modelbay.protocols.schema.known import Fitted, FittingCache, content_of, schemas_in
 from modelbay.protocols.schema.openapi import json_schema, openapi
@@ -216,8 +217,8 @@ def refused_output(schema: Schema, protocol: str) -> str | None:
 def _fitted(schema: Schema, subset: Subset) -> Schema:
     nodes = schemas(schema)
     words = set().union(*nodes)
-    if not words.isdisjoint(_OLD) and any(map(_is_old, nodes)):
-        schema = _renewed(schema)
+    if any(map(is_odd, nodes)):
+        schema = corrected(schema)
         nodes = schemas(schema)
     if subset.bare_references and "$ref" in words:
         schema = bare(schema)
@@ -227,34 +228,7 @@ def _fitted(schema: Schema, subset: Subset) -> Schema:
     return schema
 
 
-_OLD = ("items", "exclusiveMinimum", "exclusiveMaximum")
 _SIMPLE = ("string", "object", "integer", "number", "boolean")
-
-
-def _is_old(node: Schema) -> bool:
-    return (
-        type(node.get("items")) is list
-        or type(node.get("exclusiveMinimum")) is bool
-        or type(node.get("exclusiveMaximum")) is bool
-    )
-
-
-_EXCLUSIVE = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
-
-
-def _renewed(node: Json) -> Json:
-    """Update keywords of drafts before 2020-12, which validators of that draft reject."""
-    if not isinstance(node, dict):
-        return node
-    if isinstance(node.get("items"), list):
-        node = {("prefixItems" if word == "items" else word): value for word, value in node.items()}
-    for word, limit in _EXCLUSIVE.items():
-        if isinstance(node.get(word), bool):
-            excluded = node[word] and limit in node
-            node = {
-                name: value for name, value in node.items() if name != word and not (excluded and name == limit)
-            } | ({word: node[limit]} if excluded else {})
-    return rebuilt(node, _renewed)
 
 
 def _lacks_items(node: Schema) -> bool:
