@@ -26,12 +26,12 @@ from modelbay.json_text import decode_as, encode
 from modelbay.storage.state_table import ClientStates, State, StateTable
 
 _UNCERTAIN = {
-    "base": 30.0, "system": 3.0, "turn": 3.0, "tools": 100.0, "tool": 10.0, "property": 6.0,
-    "text": 0.1, "schema": 0.2, "document": 20.0, "call": 15.0, "result": 6.0, "thinking": 0.3, "opaque": 100.0, "format": 0.4,
-    "has_format": 40.0, "forced": 40.0, "named": 40.0, "added": 60.0, "cited": 100.0, "reasons": 15.0, "media": 0.3,
+    "base": 20.0, "system": 2.0, "turn": 2.0, "tools": 70.0, "tool": 7.0, "property": 4.0,
+    "text": 0.1, "schema": 0.2, "document": 14.0, "call": 10.0, "result": 4.0, "thinking": 0.2, "opaque": 70.0, "format": 0.3,
+    "has_format": 28.0, "forced": 28.0, "named": 28.0, "added": 40.0, "cited": 70.0, "reasons": 10.0, "media": 0.2,
 }  # fmt: skip
 """Standard deviations of a family's factors for one model of it."""
-_NOISE = 0.05
+_NOISE = 0.06
 """Standard deviation of an estimate with the right factors, as a part of the tokens."""
 _SURPRISE = 2.0
 """Standard deviations up to which a count is taken as it is."""
