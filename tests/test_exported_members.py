@@ -59,3 +59,12 @@ def undocumented(node: ast.ClassDef) -> Iterator[str]:
                 setter = any(isinstance(one, ast.Attribute) for one in member.decorator_list)
                 if not setter and not ast.get_docstring(member):
                     yield name
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("RateLimitError", "RateLimited"), ("BadRequestError", "BadRequest"), ("TimeOut", "TimedOut")]
+)
+def test_an_error_s_name_in_other_libraries_leads_to_ours(name: str, meant: str) -> None:
+    with pytest.raises(AttributeError, match=f"has no attribute .{name}.: did you mean modelbay.errors.{meant}"):
+        getattr(errors, name)
+    assert not hasattr(errors, "__wrapped__")

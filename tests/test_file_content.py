@@ -1,8 +1,10 @@
 """Files from bytes and URLs, as programs that have no path pass them."""
 
+from pathlib import Path
+
 import pytest
 
-from modelbay import Media
+from modelbay import Media, user
 from modelbay.errors import UnreadableFile
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -43,3 +45,23 @@ def test_other_texts_are_refused_and_no_file_is_read(source: str):
 def test_bytes_that_models_cannot_read_are_refused(data: bytes, media_type: str | None):
     with pytest.raises(UnreadableFile):
         Media.of(data, media_type)
+
+
+def test_a_data_url_is_a_file_in_every_place(tmp_path: Path):
+    assert Media.open(f"data:image/png;base64,{PNG_BASE64}") == Media.of(PNG)
+
+
+def test_a_long_content_is_not_in_the_repr_and_a_short_one_is():
+    media = Media.of(PNG + bytes(90_000), name="a.png")
+    assert repr(media) == "Media(kind='image', data=<120,012 characters>, media_type='image/png', name='a.png')"
+    assert repr(user("Hi", media)).count("<120,012 characters>") == 1
+    assert (
+        repr(Media(kind="image", url="https://x.example/a.png")) == "Media(kind='image', url='https://x.example/a.png')"
+    )
+
+
+def test_the_error_for_a_content_that_was_passed_as_a_path_is_short():
+    with pytest.raises(UnreadableFile, match="cannot be read: File name too long") as caught:
+        Media.open("iVBORw0KGgo" * 10_000)
+    assert len(str(caught.value)) < 400
+    assert caught.value.hint == "pass a path, a URL, or Media.of(BYTES)"

@@ -107,8 +107,8 @@ class Media(Part, tag="media", omit_defaults=True, repr_omit_defaults=True):
 
     @classmethod
     def open(cls, source: str | Path) -> Self:
-        """The file at a path, or at an http(s) URL, which the provider or modelbay fetches. The type follows from its
-        first bytes, otherwise from its name. A text is a document.
+        """The file at a path, in a data URL, or at an http(s) URL, which the provider or modelbay fetches. The type follows from
+        its first bytes, otherwise from its name. A text is a document. For bytes, use `Media.of`.
 
         Raises:
             UnreadableFile: it does not exist, is empty or too large (50 MB, a video 100 MB, a text 4 MB), or is not of a kind that
@@ -125,6 +125,19 @@ class Media(Part, tag="media", omit_defaults=True, repr_omit_defaults=True):
             UnreadableFile: it is not such a URL, or not of a kind that models accept.
         """
         return cls(**asdict(content_from(source, media_type, name)))
+
+    def __repr__(self) -> str:
+        """Long content is shown by its size: the base64 of a file would fill a notebook or a log."""
+        fields = [f"{name}={_brief(value)}" for name, value in self.__rich_repr__()]
+        return f"Media({', '.join(fields)})"
+
+
+def _brief(value: Any) -> str:
+    long = isinstance(value, str) and len(value) > _LONG
+    return f"<{len(value):,} characters>" if long else repr(value)
+
+
+_LONG = 200
 
 
 class ToolCall(Part, tag="tool_call", omit_defaults=True, repr_omit_defaults=True):

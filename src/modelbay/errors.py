@@ -170,6 +170,14 @@ def __dir__() -> list[str]:
     return __all__
 
 
+def __getattr__(name: str) -> Any:
+    from difflib import get_close_matches
+
+    near = [] if name.startswith("__") else get_close_matches(name, __all__, 1)
+    meant = f": did you mean modelbay.errors.{near[0]}?" if near else ""
+    raise AttributeError(f"module 'modelbay.errors' has no attribute {name!r}{meant}")
+
+
 def _restored(kind: type[ModelbayError], args: tuple[Any, ...]) -> ModelbayError:
     return kind.__new__(kind, *args)
 

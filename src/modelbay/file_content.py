@@ -3,6 +3,7 @@
 import os
 import re
 from base64 import b64decode, b64encode
+from errno import ENAMETOOLONG
 from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -30,6 +31,9 @@ SIGNATURES = (
 _SIGNATURES = [(re.compile(start, re.DOTALL), media_type) for start, media_type in SIGNATURES]
 
 
+_DATA_URL = re.compile(r"data:[\w/.+-]*(?:;[^,]*)?,", re.IGNORECASE)
+_LONG_PATH = 300
+"""Maximum characters of a path in messages: programs also pass the base64 of a file."""
 OFFICE = re.compile(
     r"application/(msword|rtf|epub\+zip|vnd\.(openxmlformats-officedocument|oasis\.opendocument|ms-(excel|powerpoint)).*)"
 )
@@ -51,7 +55,8 @@ class FileContent(Struct, kw_only=True):
 
 
 def content_at(source: str | Path) -> FileContent:
-    """The file at a path, in which `~` is the home folder, or at an http(s) URL, which is not fetched. Reads at most `MOST_BYTES`.
+    """The file at a path, in which `~` is the home folder, in a data URL, or at an http(s) URL, which is not fetched. Reads at most
+    `MOST_BYTES`.
 
     Raises:
         UnreadableFile: it does not exist, is empty or too large, or is not of a kind that models accept.
@@ -63,26 +68,30 @@ def content_at(source: str | Path) -> FileContent:
         return FileContent(
             kind=media_kind(media_type or "image/*"), url=source, media_type=media_type, name=name or None
         )
+    if isinstance(source, str) and _DATA_URL.match(source):
+        return content_from(source, None, None)
+    where = _shown(str(source)) if len(str(source)) <= _LONG_PATH else f"{str(source)[:_LONG_PATH]}…"
     try:
         path = Path(source).expanduser()
         if path.exists() and not path.is_file():
-            raise UnreadableFile(f"{source} is not a file")
+            raise UnreadableFile(f"{where} is not a file")
         name = _shown(path.name)
         with path.open("rb") as file:
             size, head = os.fstat(file.fileno()).st_size, file.read(4096)
             if not head:
-                raise UnreadableFile(f"{source} is empty")
+                raise UnreadableFile(f"{where} is empty")
             kind = _kind(head, name)
             most = MOST_BYTES.get(kind, MOST_OTHERS)
             if size > most:
                 raise UnreadableFile(
-                    f"{source} is too large: {size / 2**20:,.1f} MB (maximum for {kind}: {most // 2**20} MB)"
+                    f"{where} is too large: {size / 2**20:,.1f} MB (maximum for {kind}: {most // 2**20} MB)"
                 )
             data = head + file.read(most)
     except OSError as error:
-        raise UnreadableFile(f"{source} cannot be read: {error.strerror}") from None
+        hint = "pass a path, a URL, or Media.of(BYTES)" if error.errno == ENAMETOOLONG else None
+        raise UnreadableFile(f"{where} cannot be read: {error.strerror}", hint=hint) from None
     except RuntimeError:
-        raise UnreadableFile(f"{source} cannot be resolved: unknown home folder", hint="write the whole path") from None
+        raise UnreadableFile(f"{where} cannot be resolved: unknown home folder", hint="write the whole path") from None
     except ValueError:
         raise UnreadableFile("the path contains a NUL character", hint="write the path again") from None
     return content_of(data, name)

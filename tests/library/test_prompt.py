@@ -113,9 +113,9 @@ async def test_several_replies_of_one_call_are_refused(hub: Hub) -> None:
 
 WRONG: list[tuple[str, object, str]] = [
     ("system", ["Be brief."], "system must be a string, not list"),
-    ("files", [b"\x89PNG"], "files[0] must be Media, as Media(kind="),
-    ("files", "a.png", "files must be a list of Media, as Media(kind="),
-    ("files", PICTURE, "files must be a list of Media, as Media(kind="),
+    ("files", [b"\x89PNG"], "files[0] must be Media, as Media.open(PATH) or Media.of(BYTES"),
+    ("files", "a.png", "files must be a list of Media, as Media.open(PATH) or Media.of(BYTES"),
+    ("files", PICTURE, "files must be a list of Media, as Media.open(PATH) or Media.of(BYTES"),
     ("files", [Media(kind="image", data=b"\x89PNG")], "files[0].data must be a string, not bytes"),  # type: ignore[arg-type]
     ("tools", [{"name": "f"}], "tools[0] must be Tool, as Tool(name="),
     ("tools", [print], "print cannot be a tool: models name each argument, which *args does not allow"),

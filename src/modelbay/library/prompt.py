@@ -35,7 +35,7 @@ class Ask(TypedDict, total=False):
     system: str | None
     """System prompt. Placed before that of the prompt."""
     files: Sequence[Media | str | Path] | None
-    """Images, audio, video and documents: `Media`, paths and http(s) URLs. Added to the last user turn of the prompt."""
+    """Images, audio, video and documents: `Media`, paths, http(s) and data URLs. Added to the last user turn of the prompt."""
     tools: Sequence[Tool | Callable[..., Any]] | None
     """Tools, or functions, of which `Tool.of` makes tools."""
     tool_choice: ToolChoice | None
@@ -129,7 +129,7 @@ TURN = 'user("…") or Turn("assistant", [Text(text="…")])'
 EXAMPLES: dict[Any, str] = {
     Turn: TURN,
     list[AnyPart]: f"a list of parts, as in {TURN}",
-    Media: 'Media(kind="image", url="https://…") or Media.open(PATH)',
+    Media: 'Media.open(PATH) or Media.of(BYTES, "image/png")',
     Tool: 'Tool(name="…", description="…", schema={…})',
     ToolChoice: 'ToolChoice("required") or ToolChoice("tool", ["…"])',
     OutputFormat: 'OutputFormat("json") or OutputFormat("json_schema", schema={…})',
