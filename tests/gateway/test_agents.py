@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,27 @@ from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, running
 SECONDS = 110
 DONE = re.compile(r"The tool \w+ (?:answered|failed)|swordfish-4711")
 """The simulator's answer after the agent has run a tool. Some agents put other paths into the prompt, which it may choose."""
+LONG = "latest_tides_of_one_of_the_many_small_harbours_along_this_coast_by_hour"
+"""With the name of its server before it, it has more characters than OpenAI accepts."""
+MCP_SERVER = """
+import json, sys
+
+TOOLS = {"tools": [{"name": "LONG", "description": "Tides.", "inputSchema": {"type": "object", "properties": {}}}]}
+for line in sys.stdin:
+    message = json.loads(line)
+    match message["method"]:
+        case "initialize":
+            result = {"capabilities": {"tools": {}}, "serverInfo": {"name": "sea", "version": "1"}}
+            result["protocolVersion"] = message["params"]["protocolVersion"]
+        case "tools/list":
+            result = TOOLS
+        case "tools/call":
+            result = {"content": [{"type": "text", "text": "The tide is high."}]}
+        case _:
+            result = {}
+    if "id" in message:
+        print(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}), flush=True)
+""".replace("LONG", LONG)
 Running = tuple[RunningGateway, Simulator]
 
 
@@ -41,16 +63,13 @@ class Room:
         self.url, self.model = url, model
         self.note = self.project / "note.txt"
         self.note.write_text("The password is swordfish-4711.")
+        self.task = f"Read the file {self.note}"
         self.environment: dict[str, str] = {}
 
     def write(self, path: str, text: str | dict[str, object]) -> None:
         file = self.home / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text if isinstance(text, str) else json.dumps(text))
-
-    @property
-    def task(self) -> str:
-        return f"Read the file {self.note}"
 
 
 def claude(room: Room) -> list[str]:
@@ -133,16 +152,8 @@ AGENTS: dict[str, Callable[[Room], list[str]]] = {
 """Each agent with a function that configures it for the gateway and returns its command."""
 
 
-@pytest.mark.parametrize("upstream", PROTOCOLS)
-@pytest.mark.parametrize("agent", AGENTS)
-def test_the_agent_does_a_task_with_a_tool(
-    gateway: Running, agent: str, upstream: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    if shutil.which(agent) is None:
-        pytest.skip(f"{agent} is not installed; `make agents` installs it and runs this test")
-    # the simulator calls tools whose names are in the prompt, and the name of this test would be
-    room = Room(tmp_path_factory.mktemp("room"), gateway[0].url, upstream)
-    command = AGENTS[agent](room)
+def ran(room: Room, command: list[str]) -> str:
+    """The output of an agent that succeeds."""
     path = {"PATH": os.environ["PATH"], "HOME": str(room.home), "TERM": "dumb", "NO_PROXY": "127.0.0.1"}
     done = subprocess.run(
         command,
@@ -156,4 +167,36 @@ def test_the_agent_does_a_task_with_a_tool(
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert DONE.search(done.stdout), done.stdout
+    return done.stdout
+
+
+def check_installed(agent: str) -> None:
+    if shutil.which(agent) is None:
+        pytest.skip(f"{agent} is not installed; `make agents` installs it and runs this test")
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.parametrize("agent", AGENTS)
+def test_the_agent_does_a_task_with_a_tool(
+    gateway: Running, agent: str, upstream: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    check_installed(agent)
+    # the simulator calls tools whose names are in the prompt, and the name of this test would be
+    room = Room(tmp_path_factory.mktemp("room"), gateway[0].url, upstream)
+    output = ran(room, AGENTS[agent](room))
+    assert DONE.search(output), output
+
+
+@pytest.mark.parametrize(("agent", "upstream"), [("opencode", "openai_responses"), ("kilo", "openai_chat")])
+def test_the_agent_calls_a_tool_whose_name_is_too_long_for_a_provider_of_its_protocol(
+    gateway: Running, agent: str, upstream: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    check_installed(agent)
+    room = Room(tmp_path_factory.mktemp("room"), gateway[0].url, upstream)
+    room.task = f"Call {LONG}"
+    command = AGENTS[agent](room)
+    room.write("server.py", MCP_SERVER)
+    (file,) = room.home.glob(f".config/{agent}/*.json")
+    server = {"type": "local", "command": [sys.executable, str(room.home / "server.py")], "enabled": True}
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"mcp": {"sea": server}}))
+    assert "The tide is high." in ran(room, command)
