@@ -28,6 +28,7 @@ from modelbay.protocols.google.parts import (
     string,
 )
 from modelbay.protocols.google.usage import parse_usage, render_usage
+from modelbay.protocols.google.usual import usual_chunk
 from modelbay.protocols.shapes import items, shown, without
 
 OWN = (
@@ -96,6 +97,21 @@ class ReplyReader:
         """Whether a candidate's last chunk, or the refusal of the prompt, was received."""
         return self._native is not None or self._blocked is not None
 
+    def read_usual(self, payload: bytes) -> bool:
+        """Read a chunk that only continues the open text, as nearly all chunks do. Returns False if it is another one."""
+        if self._flow is None or not self._goes_on or not self._in_text or self.assembly.ended:
+            return False
+        if (chunk := usual_chunk(payload)) is None:
+            return False
+        self._count(chunk.usage_metadata)
+        self.assembly.add(self._flow, chunk.text)
+        return True
+
+    def _count(self, usage: Json) -> None:
+        """Keep the last usage that counts tokens: Vertex AI's first chunks only contain the type of traffic."""
+        if isinstance(usage, dict) and ("promptTokenCount" in usage or "candidatesTokenCount" in usage):
+            self._usage = usage
+
     def read(self, chunk: Json) -> None:
         if self.assembly.ended:
             return
@@ -125,9 +141,7 @@ class ReplyReader:
             if not self.assembly.started:
                 id, model = string(chunk.get("responseId")), string(chunk.get("modelVersion"))
                 self.assembly.start(id, model, without(chunk, *_CHUNK))
-        usage = chunk.get("usageMetadata")
-        if isinstance(usage, dict) and ("promptTokenCount" in usage or "candidatesTokenCount" in usage):
-            self._usage = usage  # not Vertex AI's first chunks, which only contain the type of traffic
+        self._count(chunk.get("usageMetadata"))
         if isinstance(feedback, dict):
             self._extra["promptFeedback"] = feedback
             self._blocked = _name(feedback.get("blockReason")) or self._blocked

@@ -69,6 +69,8 @@ class StreamParser:
         return assembly.take()
 
     def _chunk(self, payload: bytes) -> None:
+        if self._reader.read_usual(payload):
+            return
         payload = payload.strip()
         if not payload or self._reader.assembly.ended:
             return

@@ -1,6 +1,6 @@
-"""The usual form of a reply with nothing but text, decoded by type, which takes a fraction of the time.
+"""The usual forms of replies and chunks with nothing but text, decoded by type, which takes a fraction of the time.
 
-The type accepts only what the lenient reader would read in the same way.
+A type here accepts only what the lenient reader would read in the same way.
 """
 
 from typing import Annotated, Any, Literal
@@ -35,7 +35,41 @@ class _Response(Struct, rename="camel"):
     prompt_feedback: None = None
 
 
+class _Piece(Struct, forbid_unknown_fields=True):
+    text: Annotated[str, Meta(min_length=1)]
+
+
+class _PieceContent(Struct, forbid_unknown_fields=True):
+    parts: Annotated[list[_Piece], Meta(min_length=1, max_length=1)]
+    role: Any = None
+
+
+class _PieceCandidate(Struct, rename="camel", forbid_unknown_fields=True):
+    content: _PieceContent
+    index: Literal[0] = 0
+    finish_reason: None = None
+
+
+class UsualChunk(Struct, rename="camel"):
+    """One piece of text. Fields that nothing reads after the first chunk may have any value."""
+
+    candidates: Annotated[list[_PieceCandidate], Meta(min_length=1, max_length=1)]
+    usage_metadata: dict[str, Any] | None = None
+    error: None = None
+    prompt_feedback: None = None
+
+    @property
+    def text(self) -> str:
+        return self.candidates[0].content.parts[0].text
+
+
 _response = reader_of(_Response)
+_chunk = reader_of(UsualChunk)
+
+
+def usual_chunk(payload: bytes) -> UsualChunk | None:
+    """A chunk that only continues a text. The fields that are skipped here must not be nested too deeply."""
+    return _chunk(payload) if is_flat(payload) else None
 
 
 def is_plain(body: bytes, dialect: Dialect) -> bool:
