@@ -30,6 +30,7 @@ from modelbay.conversation import (
 from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.json_text import encode
+from modelbay.protocols.shapes import as_text
 from modelbay.protocols.shared_tools import derived
 
 
@@ -208,7 +209,9 @@ def _narrow(settings: Settings, protocol: str, report: list[Warned]) -> None:
     """Clamp settings, and drop those that are only part of a setting."""
     if settings.temperature is not None and disposition("temperature", protocol) is C and settings.temperature > 1:
         report.append(
-            Warned(f"temperature {settings.temperature:g} is sent as 1: {protocol} accepts 0 to 1", "temperature")
+            Warned(
+                f"temperature {as_text(settings.temperature)} is sent as 1: {protocol} accepts 0 to 1", "temperature"
+            )
         )
         settings.temperature = 1.0
     if isinstance(settings.top_k, float):  # Gemini's is a float, all others are integers

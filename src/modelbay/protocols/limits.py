@@ -13,6 +13,7 @@ from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.dispositions import dropped, refused
+from modelbay.protocols.shapes import as_text
 
 _USER_LENGTH = {"openai_chat": 64, "openai_responses": 64, "anthropic": 256}
 _METADATA = 16, 64, 512
@@ -51,7 +52,7 @@ def within_output_limit(settings: Settings, model: Model) -> list[Warned]:
 
 def output_clamped(name: str, asked: float, limit: int, model: Model) -> Warned:
     """The warning about reduced maximum output tokens; `name` is the field's."""
-    return Warned(f"{name} {asked:.0f} is sent as {limit}, the maximum of {model.id}", "max_output_tokens")
+    return Warned(f"{name} {as_text(asked)} is sent as {limit}, the maximum of {model.id}", "max_output_tokens")
 
 
 def limited(
@@ -102,7 +103,7 @@ def _sampling(
         within = max(within, dialect.least_temperature)
     if within != wanted:
         report.append(
-            Warned(f"temperature {wanted:g} is sent as {within:g}, the nearest that is accepted", "temperature")
+            Warned(f"temperature {as_text(wanted)} is sent as {within:g}, the nearest that is accepted", "temperature")
         )
         settings = replace(settings, temperature=within)
     return settings

@@ -48,6 +48,13 @@ def count(value: Json) -> int | None:
     return value if type(value) is int and 0 <= value < EXACT else None
 
 
+def as_text(number: float) -> str:
+    """A client's number for a message. It may have hundreds of digits, and formatting one as a float would fail."""
+    if abs(number) >= EXACT:
+        return "above 2^53" if number > 0 else "below -2^53"
+    return str(as_integer(number))
+
+
 def as_integer(value: Json) -> Json:
     """The integer for a number such as 5.0, as Lua and PHP write integers; other values unchanged."""
     return int(value) if type(value) is float and value.is_integer() and abs(value) < EXACT else value
