@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from modelbay.simulator import Simulator
-from tests.gateway.running import RunningGateway, running
-from tests.gateway.test_app import PROTOCOLS, call, request
+from tests.gateway.running import PROTOCOLS, RunningGateway, running
+from tests.gateway.test_app import call, request
 
 HUGE = 10**400
 FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
