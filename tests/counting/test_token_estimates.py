@@ -136,6 +136,19 @@ def test_a_tool_by_name_and_any_tool_are_different_choices() -> None:
     assert 8 <= named - free <= 20
 
 
+def test_kimi_reads_tools_as_json_until_k2_and_as_types_after_it() -> None:
+    fields = {"city": {"type": "string"}, "day": {"type": "integer"}, "harbour": {"type": "string"}}
+    schema = {"type": "object", "properties": fields, "required": list(fields), "additionalProperties": False}
+    tool = Tool(name="tide", description="The tide.", schema=schema)
+
+    def with_tool(id: str) -> int:
+        return added(Model(id, family="kimi"), tools=[tool])
+
+    assert with_tool("kimi-k2") == with_tool("moonshotai/Kimi-K2-Instruct-0905") == with_tool("moonshot-v1-8k")
+    assert with_tool("kimi-k3") == with_tool("kimi-k2.6") == with_tool("moonshotai/kimi-k2.5")
+    assert with_tool("kimi-k3") < with_tool("kimi-k2") - 30
+
+
 def test_tools_share_the_frame_of_the_system_prompt() -> None:
     tool = Tool(name="tide", description="The tide.", schema={"type": "object", "properties": {"city": {}}})
     system = Turn("system", [Text(text="Be brief.")])
