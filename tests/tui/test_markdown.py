@@ -81,6 +81,20 @@ def test_text_that_markdown_would_change_is_drawn_as_it_is(text: str):
     assert shown == text.replace(r"\.", "."), shown
 
 
+@pytest.mark.parametrize("depth", [1, 8, 12, 40, 60, 120, 400])
+@pytest.mark.parametrize("mark", ["> ", "- ", "1. ", "> - ", "100. "])
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_deeply_nested_text_is_not_lost(mark: str, depth: int, width: int):
+    text = mark * depth + "inner\n\nafter"
+    assert "inner" in drawn(text, width) and "after" in drawn(text, width)
+
+
+def test_a_nested_list_is_a_list_while_it_fits():
+    text = "\n".join("  " * level + f"- item {level}" for level in range(9))
+    assert drawn(text, 60).count("•") == 9
+    assert re.findall(r"item\s+(\d)", drawn(text, 20)) == [*map(str, range(9))]
+
+
 def test_a_block_of_tags_keeps_its_lines():
     text = "<Foo bar={1}>\n  <Baz />\n</Foo>"
     assert [line.strip() for line in drawn(text).strip().splitlines()] == ["<Foo bar={1}>", "<Baz />", "</Foo>"]

@@ -7,6 +7,7 @@ HTML and escapes and drop them.
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
+from math import inf
 from typing import ClassVar
 
 from markdown_it import MarkdownIt
@@ -25,6 +26,9 @@ from rich.text import Text
 THEME = "ansi_dark"
 LONG, LONG_CODE = 1_200, 6_000
 """Characters after which a text or a code block continues in a new chunk."""
+DEEPEST, NARROWEST = 100, 10
+"""Levels of blocks that the parser reads, and columns that a nested block needs. A chunk with more or fewer is shown as source: the
+parser and rich drop such blocks."""
 LINE = re.compile(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+")
 """A line in Markdown. `splitlines` also splits at a form feed or U+2028."""
 CONTINUED = "\u2060"
@@ -99,7 +103,7 @@ def _parser() -> MarkdownIt:
 
 
 def _made(math_block: Callable[[StateBlock, int, int, bool], bool]) -> MarkdownIt:
-    made = MarkdownIt("commonmark").enable("strikethrough")
+    made = MarkdownIt("commonmark", {"maxNesting": DEEPEST}).enable("strikethrough")
     made.normalizeLink = lambda url: url  # type: ignore[method-assign]  # a URL is shown unchanged
     # inline tags, images and link definitions would disappear
     made.disable(["html_inline", "image", "reference"])
@@ -278,9 +282,30 @@ class MarkdownText(Markdown):
     def __init__(self, text: str) -> None:
         super().__init__("", code_theme=THEME, hyperlinks=False)
         self.markup, self.parsed = text, _parser().parse(text)
+        self._indent = _deepest_indent(self.parsed)
         for token in self.parsed:
             if token.type == "html_block":
                 token.type, token.tag, token.info = "fence", "code", "html"
             for part in token.children or ():
                 if part.type == "link_open" and (title := part.attrs.get("title")):
                     part.attrs["href"] = f'{part.attrs["href"]} "{title}"'
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self._indent + NARROWEST > options.max_width and self._indent:
+            yield Text(self.markup.rstrip())
+        else:
+            yield from super().__rich_console__(console, options)
+
+
+def _deepest_indent(tokens: list[Token]) -> float:
+    """Columns that rich takes at the left of the most nested block; infinite if the parser dropped blocks in it."""
+    open_blocks, deepest = [0], 0
+    for token in tokens:
+        if token.level >= DEEPEST - 2:
+            return inf
+        if token.type in ("list_item_open", "blockquote_open"):
+            open_blocks.append(open_blocks[-1] + len(token.info) + 3)
+            deepest = max(deepest, open_blocks[-1])
+        elif token.type in ("list_item_close", "blockquote_close"):
+            open_blocks.pop()
+    return deepest
