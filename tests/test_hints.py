@@ -267,6 +267,7 @@ def test_a_program_that_describes_its_provider_is_not_sent_to_a_file(kind: type[
         ("choose another model, or correct the setting: modelbay model set m image_in=yes", "choose another model"),
         ("connect a provider first: `modelbay provider add`", "connect a provider first: /provider"),
         ("remove the existing provider first: modelbay provider remove acme", "existing provider first: /provider"),
+        ("pass a JSON file (`-` for standard input)", "pass a JSON file"),
         ("choose another ID with --id, or change it: modelbay provider edit acme", "change it: /provider"),
         ("`modelbay key set acme`, or write api_key under [providers.acme]", "write api_key under [providers.acme]"),
         (

@@ -256,6 +256,8 @@ COMMAND = re.compile(r"`(?:modelbay) (?P<words>[a-z][^`]*)`|(?<=: )(?:modelbay) 
 WITH_KEY = re.compile(r" with --api-key(?: [A-Z]+| \"\")?(?=[,;:]|$)")
 PASS_KEY = re.compile(r"\b(?:add|give|pass) --api-key(?: [A-Z]+)?(?=[,;:]|$)")
 """Options for an API key, which the app's dialogs have a field for."""
+STANDARD_INPUT = " (`-` for standard input)"
+"""A value of arguments that the app does not have."""
 CLAUSE = re.compile(r"; |, or ")
 """Between parts of a hint of which each can be followed without the others."""
 CUT = "\0"
@@ -438,7 +440,7 @@ def _at(advice: str, about: About) -> str | None:
 
     text = COMMAND.sub(put, advice)
     if about.face == "app":
-        text = PASS_KEY.sub("enter the API key", WITH_KEY.sub("", text))
+        text = PASS_KEY.sub("enter the API key", WITH_KEY.sub("", text)).replace(STANDARD_INPUT, "")
         text = OPTION.sub(CUT, text)
     if about.face == "library":
         text = OPTION.sub(_argument, text.replace("{file}", str(about.file or "the configuration")))

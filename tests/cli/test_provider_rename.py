@@ -121,7 +121,7 @@ def test_a_stored_key_is_renamed_with_its_origin(
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ('\n[providers.work]\ntype = "openai"\n', "work: That provider ID already exists"),
+        ('\n[providers.work]\ntype = "openai"\n', '"work" cannot be the new ID: That provider ID already exists'),
         ('\n[models."work/sim-1"]\nprovider = "other"\nmodel = "x"\n', 'model "work/sim-1" already exists'),
     ],
 )

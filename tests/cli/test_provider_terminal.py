@@ -44,6 +44,25 @@ def test_the_key_is_asked_for_and_models_are_chosen(home: Path, simulator: Simul
         person.sees("You asked: Hello.")
 
 
+@pytest.mark.parametrize("line", [["add", "--id", "acme", "--yes"], ["models"]], ids=lambda line: line[0])
+def test_a_wrong_answer_to_the_first_question_is_explained_and_asked_again(
+    home: Path, simulator: Simulator, line: list[str]
+):
+    with Person(home, "provider", *line, "--api-key", KEY) as person:
+        for answer in ("qqqqqq", f"curl {simulator.url}/v1", "./none.json"):
+            person.sees("Vendor name, URL or file: ").types(answer).sees("error: ")
+        person.sees("Vendor name, URL or file: ").types(f"{simulator.url}/v1").sees("sim-thinker")
+        assert person.ends() == 0
+
+
+def test_a_wrong_url_of_a_manifest_is_asked_for_again(home: Path):
+    with Person(home, "provider", "manifest") as person:
+        person.sees("Manifest URL: ").types("acme").sees("the URL must start with").sees("Manifest URL: ").presses(
+            "\x03"
+        )
+        assert person.ends() == 130
+
+
 def test_of_many_models_none_is_marked_before_a_person_chooses(home: Path):
     with site() as here:
         here.pages["/v1/models"] = {"data": [{"id": f"m-{number}"} for number in range(5000)] + [{"id": "sonnet-5"}]}

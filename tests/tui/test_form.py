@@ -8,9 +8,18 @@ from tests.tui.sitting import sitting
 from tests.tui.test_connecting import chooses_way
 
 
-async def test_a_pasted_line_with_a_key_gives_the_key(home: Path, configured: str, simulator: Simulator):
+async def test_a_pasted_line_with_a_url_or_a_key_is_understood(home: Path, configured: str, simulator: Simulator):
     async with sitting(configured, home=home) as person:
         await chooses_way(person, -1)
+        await person.pastes("OPENAI_BASE_URL=https://api.acme.example/v1")
+        await person.presses("ctrl+s")
+        await person.reads("Not accepted", "did you mean https://api.acme.example/v1?")
+        await person.presses("ctrl+u")
+        await person.types("qqqqqq")
+        await person.presses("ctrl+s")
+        text = await person.reads("a URL that begins with https://, or a JSON file")
+        assert "standard input" not in text
+        await person.presses("ctrl+u")
         await person.types(f"{simulator.url}/v1")
         await person.presses("enter")
         await person.pastes("sk-of\ntwo lines")

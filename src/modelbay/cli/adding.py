@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from shlex import quote
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import click
 from msgspec import Struct, field
@@ -215,10 +215,16 @@ def timeout_of(named: tuple[str, ...]) -> Timeout | None:
 # Steps
 
 
-def carry_out(config: Config, begin: Callable[[Setup], Awaitable[Step]], manner: Prompting) -> None:
-    """Runs the setup up to the result and prints it."""
+Begin: TypeAlias = Callable[[Setup], Awaitable[Step]]
+"""The first step of a setup."""
+
+
+def carry_out(
+    config: Config, begin: Begin, manner: Prompting, again: Callable[[ModelbayError], Begin] | None = None
+) -> None:
+    """Runs the setup up to the result and prints it. `again`: the way to begin after a beginning that failed."""
     steps = Steps(config, manner)
-    preview = steps.preview(begin)
+    preview = steps.preview(begin, again)
     if manner.dry_run:
         terminal.write(preview.diff or "no changes\n")
         return
@@ -253,9 +259,16 @@ class Steps:
             self._note(self.setup.notes)
             raise
 
-    def preview(self, begin: Callable[[Setup], Awaitable[Step]]) -> Preview:
+    def preview(self, begin: Begin, again: Callable[[ModelbayError], Begin] | None = None) -> Preview:
         """The preview, after all questions are answered and the models are chosen."""
-        step = self.take(lambda: begin(self.setup))
+        step: Step | None = None
+        while step is None:
+            try:
+                step = self.take(lambda: begin(self.setup))  # noqa: B023 it is awaited here
+            except ModelbayError as failed:
+                if again is None:
+                    raise
+                begin = again(failed)
         while isinstance(step, SetupQuestion):
             self._note(step.notes)
             answer = self._answer(step)

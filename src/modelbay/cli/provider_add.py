@@ -1,5 +1,6 @@
 """`modelbay provider add`, `custom`, `manifest` and `models`: each begins a setup, and the terminal goes through its steps."""
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -8,6 +9,7 @@ from modelbay.catalog.summary import counted, facts
 from modelbay.cli import key_input, terminal, texts
 from modelbay.cli.adding import (
     OPTIONS,
+    Begin,
     Steps,
     carry_out,
     check_fields,
@@ -23,11 +25,14 @@ from modelbay.cli.key_input import Invalid, given_key
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import GlobalOptions, InputError, pass_settings
 from modelbay.config.load import load
+from modelbay.errors import ModelbayError
 from modelbay.onboarding.setup.steps import Given
 from modelbay.onboarding.sources import manifests
 from modelbay.recognition import KINDS
 from modelbay.storage.paths import expanded
 
+WHAT, MANIFEST = "Vendor name, URL or file", "Manifest URL"
+"""Prompts for the provider to begin with."""
 AS = click.option("--as", "kind", type=click.Choice(KINDS), help="Treat WHAT as this kind instead of detecting it.")
 ID = click.option("--id", metavar="ID", help="Provider ID. For a registry: ID of the only provider to add.")
 
@@ -61,10 +66,16 @@ def add_provider(settings: GlobalOptions, /, what: str | None, **options: Any) -
       modelbay provider add azure --resource acme-east --deployment gpt-5
       modelbay provider add https://acme.example/api.json --api-key TOKEN
     """
-    what, given = _what(what), _given(options)
+    given, again = _given(options), None
+
+    def begin(what: str) -> Begin:
+        return lambda setup: setup.start(what, given)
+
+    if what is None or not what.strip():
+        what, again = _asked(WHAT), _again(settings, WHAT, begin)
     if what == "-":
         what, given.content = "standard input", texts.piped_bytes("the provider")
-    carry_out(load(settings.config, new=True), lambda setup: setup.start(what, given), manner_of(options))
+    carry_out(load(settings.config, new=True), begin(what), manner_of(options), again)
 
 
 @click.command()
@@ -112,14 +123,18 @@ def manifest_provider(settings: GlobalOptions, /, url: str | None, embedded: str
     """
     if url is not None and embedded is not None:
         raise click.UsageError("pass a URL or --embedded, not both", click.get_current_context())
-    given = given_of({**options, "kind": "manifest"})
+    given, again = given_of({**options, "kind": "manifest"}), None
+
+    def begin(url: str) -> Begin:
+        return lambda setup: setup.start(url, given)
+
     if embedded is not None:
         given.content = _text(embedded)
     elif url is None or not url.strip():
         if not asks():
             raise Invalid([manifests.NOTHING_GIVEN], manifests.GIVE)
-        url = str(click.prompt("Manifest URL", err=True))
-    carry_out(load(settings.config, new=True), lambda setup: setup.start(url or "", given), manner_of(options))
+        url, again = _asked(MANIFEST), _again(settings, MANIFEST, begin)
+    carry_out(load(settings.config, new=True), begin(url or ""), manner_of(options), again)
 
 
 @click.command()
@@ -136,13 +151,19 @@ def models_provider(settings: GlobalOptions, /, what: str | None, as_json: bool,
     """
     from modelbay.cli.model_show import as_table
 
-    what, given = _what(what), _given(options)
+    given, again = _given(options), None
+
+    def begin(what: str) -> Begin:
+        return lambda setup: setup.look(what, given)
+
+    if what is None or not what.strip():
+        what, again = _asked(WHAT), _again(settings, WHAT, begin)
     config = load(settings.config)
     if what == "-":
         what, given.content = "standard input", texts.piped_bytes("the provider")
     given.all_models = True
     steps = Steps(config, manner_of(options))
-    preview = steps.preview(lambda setup: setup.look(what, given))
+    preview = steps.preview(begin(what), again)
     if as_json:
         terminal.write_json({"source": preview.source, "models": [as_table(model) for model in preview.models]})
         return
@@ -153,12 +174,23 @@ def models_provider(settings: GlobalOptions, /, what: str | None, as_json: bool,
         terminal.note(f"{counted(len(preview.models), 'model')}; nothing was added")
 
 
-def _what(what: str | None) -> str:
-    if what is not None and what.strip():
-        return what
+def _asked(prompt: str) -> str:
+    """The provider to begin with, which was not given."""
     if not asks():
         raise click.UsageError("missing argument 'WHAT'", click.get_current_context())
-    return str(click.prompt("Vendor name, URL or file", err=True))
+    return str(click.prompt(prompt, err=True)).strip()
+
+
+def _again(
+    settings: GlobalOptions, prompt: str, begin: Callable[[str], Begin]
+) -> Callable[[ModelbayError], Begin]:  # fmt: skip
+    """Reports the error of an answer to a prompt, and prompts again."""
+
+    def again(failed: ModelbayError) -> Begin:
+        terminal.report(terminal.explained(failed, settings))
+        return begin(_asked(prompt))
+
+    return again
 
 
 def _given(options: dict[str, Any]) -> Given:

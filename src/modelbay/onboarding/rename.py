@@ -79,9 +79,9 @@ def copy(config: Config, old: str, new: str, *, dry_run: bool = False) -> Moved:
 def _checked(config: Config, old: str, new: str) -> ProviderEntry:
     entry = config.provider(old)
     if problem := id_problem(new, [id for id in config.providers if id != old]):
-        raise ConfigError(f"{new}: {problem}", hint="choose another ID")
+        raise ConfigError(f'"{new}" cannot be the new ID: {problem}', hint="choose another ID")
     if old == new:
-        raise ConfigError(f"{new}: That provider ID already exists", hint="choose another ID")
+        raise ConfigError(f'"{new}" cannot be the new ID: That provider ID already exists', hint="choose another ID")
     return entry
 
 

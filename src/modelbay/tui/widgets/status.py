@@ -5,7 +5,7 @@ from collections.abc import Collection
 from textual.content import Content
 from textual.widgets import Static
 
-from modelbay.errors import ModelbayError
+from modelbay.errors import ConfigError, ModelbayError
 from modelbay.hints import About, explain, title
 from modelbay.secrecy import shown
 from modelbay.storage.paths import environment
@@ -81,7 +81,8 @@ def failure(error: Exception, provider: str | None = None, known: Collection[str
     facts = [f"request {error.request_id}"] if error.request_id else []
     facts += [f"{error.attempts} attempts"] if error.attempts > 1 else []
     message = f"{error.message} ({', '.join(facts)})" if facts else error.message
-    return _error_text(title(error), message, error.hint)
+    typed = type(error) is ConfigError and error.file is None  # a value that the user entered, not the configuration
+    return _error_text("Not accepted" if typed else title(error), message, error.hint)
 
 
 def _error_text(heading: str, message: str, hint: str | None) -> Content:
