@@ -34,7 +34,7 @@ every_protocol = pytest.mark.parametrize("protocol", BUILT)
     ("status", "kind"),
     [
         (400, BadRequest), (401, AuthenticationFailed), (402, QuotaExhausted), (403, PermissionDenied), (404, NotFound),
-        (405, BadRequest), (409, BadRequest), (413, RequestTooLarge), (418, BadRequest), (422, BadRequest),
+        (408, ServerError), (405, BadRequest), (409, BadRequest), (413, RequestTooLarge), (418, BadRequest), (422, BadRequest),
         (429, RateLimited), (500, ServerError), (501, ServerError), (502, ServerError), (503, Overloaded),
         (504, ServerError), (529, Overloaded), (599, ServerError),
     ],
@@ -75,6 +75,7 @@ def test_words_decide_only_where_the_status_cannot(status, message, kind):
         (400, "exceed_context_size_error", ContextOverflow),
         (400, "content_filter", ContentRefused),
         (429, "insufficient_quota", QuotaExhausted),
+        (400, "budget_exceeded", QuotaExhausted),
         (429, "exceeded_current_quota_error", QuotaExhausted),
         (429, "rate_limit_exceeded", RateLimited),
         (403, "insufficient_quota", QuotaExhausted),

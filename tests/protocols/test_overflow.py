@@ -38,6 +38,8 @@ WORDINGS = {
         1_500_000, 1_048_576),
     "This model's maximum prompt length is 131072 but the request contains 537812 tokens.": (537_812, 131_072),
     "Please reduce the length of the messages or completion.": (None, None),
+    "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 279344 tokens. Please reduce the "
+    "length of the messages.": (279_344, 272_000),
     "The input (516368 tokens) is longer than the model's context length (262144 tokens).": (516_368, 262_144),
     "prompt token count of 197446 exceeds the limit of 128000": (197_446, 128_000),
     "the request exceeds the available context size, try increasing it": (None, None),

@@ -218,3 +218,16 @@ def test_endless_lines_without_a_field_are_too_many() -> None:
     with pytest.raises(MalformedReply):
         for _ in range(1000):
             decoder.feed(b'"a": 1,\n')
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_each_line_with_an_object_is_an_event(end: bytes, size: int) -> None:
+    lines = [b'{"a":1}', b'{"error":', b'{"b":2}}', b'{"c":"{"}']
+    data = end.join([*lines, b""])
+    chunks = [data[place : place + size] for place in range(0, len(data), size)]
+    assert [found for _, found in decoded(*chunks)] == [lines[0], b"\n".join(lines[1:3]), lines[3]]
+
+
+def test_lines_that_never_become_an_object_are_no_events() -> None:
+    assert decoded(b"{\n" * 500 + b"\n") == []

@@ -29,6 +29,7 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     402: QuotaExhausted,
     403: PermissionDenied,
     404: NotFound,
+    408: ServerError,  # OpenRouter and proxies: the provider was too slow
     413: RequestTooLarge,
     422: BadRequest,
     429: RateLimited,
@@ -48,6 +49,7 @@ _BY_WORD: dict[str, type[ProviderError]] = {
     "insufficient_quota": QuotaExhausted,
     "exceeded_current_quota_error": QuotaExhausted,  # Moonshot's 429, which waiting does not resolve
     "billing_error": QuotaExhausted,
+    "budget_exceeded": QuotaExhausted,  # LiteLLM
     "overloaded_error": Overloaded,
     "server_is_overloaded": Overloaded,
     "api_error": ServerError,

@@ -30,6 +30,7 @@ _WORDINGS = (
     rf"(?:input|prompt|request) (?:is |of |has |with )?\(?{_TOKENS}(?: tokens)?\)? (?:tokens )?exceeds? (?:the )?(?:model'?s )?"
     rf"(?:maximum )?context (?:length|window|size)\D{{0,20}}{_LIMIT}",
     rf"maximum context length (?:is|of) {_LIMIT}",
+    rf"exceeds? the configured limit of {_LIMIT} tokens(?:.{{0,40}}?resulted in {_TOKENS})?",
     # vLLM
     rf"passed {_TOKENS} input tokens.{{0,200}}?context length is only {_LIMIT}",
     rf"prompt \(?(?:total )?length(?: of)? {_TOKENS}\)? is longer than the maximum model length of {_LIMIT}",

@@ -5,7 +5,7 @@ would split. A last event without a blank line counts too, as some servers close
 
 Two mistakes of servers are corrected, which by the standard would result in invalid JSON. Events separated by one
 newline: a data line that begins a new JSON value after a complete one starts a new event. An object on its own line
-without `data:`: proxies write a backend's error into a stream this way.
+without `data:`, or one on each line: proxies write a backend's errors into a stream this way.
 """
 
 from modelbay.errors import MalformedReply
@@ -100,6 +100,10 @@ class Decoder:
             elif not line:
                 self._end(events)
             elif self._unframed or (line[:1] == b"{" and not self._data):
+                if self._unframed and line[:1] == b"{" and self._tries < TRIES:
+                    self._tries += 1
+                    if _is_whole(b"\n".join(self._unframed)):  # an object on each line
+                        self._end_unframed(events)
                 self._unframed.append(line)
                 self._size += len(line) + LINE
             else:
@@ -166,7 +170,7 @@ class Decoder:
         self._size = self._tries = 0
 
     def _end_unframed(self, events: list[tuple[str, bytes]]) -> None:
-        lines, self._unframed = self._unframed, []
+        lines, self._unframed, self._tries = self._unframed, [], 0
         self._size -= sum(len(line) + LINE for line in lines)
         try:
             found = decode(text := b"\n".join(lines))

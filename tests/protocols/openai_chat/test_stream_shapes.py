@@ -372,3 +372,10 @@ def test_blank_content_is_not_a_part(content):
 def test_content_may_be_a_list():
     items = [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]
     assert read(chunk({"content": items}), chunk({"content": "!"})).parts == [Text(text="Hello!")]
+
+
+@pytest.mark.parametrize("end", ["[DONE]", " [DONE] ", "[done]", '"[DONE]"'])
+def test_the_terminator_has_several_spellings(end):
+    data = b"".join(b"data: " + json.dumps(item).encode() + b"\n\n" for item in (HI, chunk(finish=None)))
+    reply = read_stream(b"data: null\n\n" + data + f"data: {end}\n\n".encode())
+    assert (reply.text, reply.error) == (read(HI).text, None)

@@ -101,8 +101,8 @@ class StreamParser:
         assembly = self._assembly
         if assembly.ended:
             return
-        if payload[:1] != b"{" and (plain := payload.strip()) in (b"", b"[DONE]"):
-            if plain:
+        if payload[:1] != b"{" and (plain := payload.strip().lower()) in (b"", b"null", b"[done]", b'"[done]"'):
+            if plain not in (b"", b"null"):
                 self._end(done=True)
             return
         if self._has_usual and assembly.started and name != "error" and self._usual(payload):
