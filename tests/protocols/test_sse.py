@@ -229,5 +229,5 @@ def test_each_line_with_an_object_is_an_event(end: bytes, size: int) -> None:
     assert [found for _, found in decoded(*chunks)] == [lines[0], b"\n".join(lines[1:3]), lines[3]]
 
 
-def test_lines_that_never_become_an_object_are_no_events() -> None:
+def test_lines_that_never_become_an_object_are_skipped() -> None:
     assert decoded(b"{\n" * 500 + b"\n") == []
