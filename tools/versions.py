@@ -84,19 +84,15 @@ def _temporary(folder: Path) -> Iterator[Path]:
 
 def _build(checkout: Path, site: Path) -> None:
     """Build a version, by the configuration and code of its checkout. It replaces the one in the site only if all went well."""
-    project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    try:
+        project = tomllib.loads((checkout / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    except FileNotFoundError as error:
+        raise Failed(f"{checkout}: not a checkout: {error}") from None
     version = ".".join(project["version"].split(".")[:2])
     with _temporary(site / ".building") as folder:
         built = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "mkdocs",
-                "build",
-                "--strict",
-                "--site-dir",
-                folder / version,
-            ],  # --quiet: not strict
+            # not --quiet: mkdocs then counts no warnings, so it is not strict
+            [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder / version],
             cwd=checkout,
             env=os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(checkout / "src")},
             stdout=subprocess.PIPE,

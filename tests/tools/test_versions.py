@@ -163,7 +163,11 @@ def test_a_build_that_fails_leaves_the_site_as_it_was(checkout: Path, site: Path
     broken = shutil.copytree(checkout, tmp_path / "broken")
     with (broken / "docs/README.md").open("a", encoding="utf-8") as index:
         index.write("\n[Missing](guides/missing.md)\n")
-    for source, message in (str(broken), "missing.md"), ("v9.9.9", "v9.9.9: not a folder or git revision"):
+    for source, message in (
+        (str(broken), "missing.md"),
+        ("v9.9.9", "v9.9.9: not a folder or git revision"),
+        ("docs", "docs: not a checkout"),
+    ):
         built = build(checkout, site, source)
         assert built.returncode == 1
         assert message in built.stderr
