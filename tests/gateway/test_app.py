@@ -66,6 +66,15 @@ async def call(
         return response.status, {name.lower(): value for name, value in response.headers.items()}, await response.read()
 
 
+@pytest.mark.parametrize("name", ["metadata", "tools"])
+async def test_a_request_to_translate_that_is_nested_too_deeply_is_refused(gateway: Running, name: str) -> None:
+    path, body = request("openai_chat", "anthropic")
+    for _ in range(2):
+        status, _, data = await call(gateway[0].url, path, {**body, name: json.loads("[" * 250 + "]" * 250)})
+        assert status == 400
+        assert b"levels deep" in data
+
+
 @pytest.mark.parametrize("client", PROTOCOLS)
 async def test_a_compressed_request_is_refused_by_the_name_of_its_encoding(gateway: Running, client: str) -> None:
     path, body = request(client, "anthropic")

@@ -119,11 +119,18 @@ class ClientBody:
         self.stream = "stream" in fields and _written(fields, "stream") == b"true"
 
     def fields(self) -> dict[str, Any]:
-        """The decoded fields, whose tools other requests share: see `shared_tools`. Raises what `json_text.decode` raises."""
-        return {
-            name: TEXTS.read(bytes(raw)) if name == "tools" else decode(bytes(raw))
-            for name, raw in self._fields.items()
-        }
+        """The decoded fields, whose tools other requests share: see `shared_tools`.
+
+        Raises:
+            BadRequest: one is nested too deeply.
+        """
+        try:
+            return {
+                name: TEXTS.read(bytes(raw)) if name == "tools" else decode(bytes(raw))
+                for name, raw in self._fields.items()
+            }
+        except MalformedReply as error:
+            raise _not_json(error) from None
 
     @property
     def threaded(self) -> bool:
