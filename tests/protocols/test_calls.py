@@ -193,6 +193,8 @@ def test_any_split_of_a_call_gives_the_same_call(
         ([call("{}", index=0, name="f"), call(BERN, index=0, name="g")], [(None, "f", "{}"), (None, "g", BERN)]),
         ([call(BERN, index=0, name="f"), call('{"city":"Rome"}', index=0, name="f")],
          [(None, "f", BERN), (None, "f", '{"city":"Rome"}')]),
+        ([call(BERN, index=0, name="f"), call(json.dumps(BERN), index=0, name="g")], [(None, "f", BERN), (None, "g", BERN)]),
+        ([call(json.dumps(BERN), index=0, name="f"), call("{}", index=0, name="g")], [(None, "f", BERN), (None, "g", "{}")]),
         # one ID for two calls: clients could not tell their results apart
         ([call(BERN, id="a", name="f"), call("{}", id="a", name="g")], [("a", "f", BERN), (None, "g", "{}")]),
         ([call(BERN, index=0, id="a", name="f"), call(BERN, index=1, id="a", name="f")],

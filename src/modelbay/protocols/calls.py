@@ -42,7 +42,7 @@ class StreamedCall:
         """Whether a delta with a name begins another call, although its index or ID is this call's."""
         if not (name and self.named and self.whole and fragment):
             return False
-        if isinstance(fragment, str) and fragment.lstrip()[:1] != "{":
+        if isinstance(fragment, str) and not fragment.lstrip().startswith(("{", '"{')):
             return False
         return name != self.part.name or not self._arguments.repeats(fragment)
 
