@@ -151,6 +151,15 @@ def test_a_member_of_a_value_that_is_not_an_object_is_refused(modelbay: Command)
     assert "--option: extra_body.a must be an object, to have a member b" in ended.err
 
 
+def test_a_setting_that_a_protocol_lacks_is_named_by_its_option(modelbay: Command):
+    ended = modelbay("ask", "-m", "responses/sim-1", "--stop", "END", "Why?")
+    assert ended.code == 1
+    assert "`--stop` cannot be expressed in openai_responses" in ended.err
+    assert "hint: remove `--stop`, or use a provider" in ended.err
+    ended = modelbay("ask", "-m", "claude/sim-1", "--option", "logprobs=true", "Why?")
+    assert "hint: remove `--option logprobs`, or use a provider" in ended.err
+
+
 def test_an_empty_stop_sequence_is_refused_before_the_call(modelbay: Command):
     ended = modelbay("ask", "--stop", "", "Why?")
     assert ended.code == 2

@@ -169,7 +169,11 @@ def test_every_row_speaks_of_every_protocol_and_has_an_example():
     assert EXAMPLES.keys() == TABLE.keys()
 
 
-FIELDS = {"state": "store", "tool_choice.native": "tool_choice", "unknown": "response_format.type"}
+FIELDS = {
+    "state": "store",
+    "tool_choice.native": "tool_choice",
+    "unknown": "response_format.type",
+}
 """Settings that are refused by the name of their field."""
 
 

@@ -29,7 +29,7 @@ from modelbay.errors import Unsupported
 from modelbay.events import Event, PartEnded, PartStarted, Reply, collect
 from modelbay.model import Model
 from modelbay.protocols.codec import Call, codec
-from modelbay.protocols.dispositions import TABLE
+from modelbay.protocols.dispositions import TABLE, name_in_request
 from tests.protocols.spoken import BUILT, RECORDED
 from tests.protocols.test_corpus import about, events_of, recorded, requests
 
@@ -98,7 +98,7 @@ def missing(conversation: Conversation, body: dict[str, Any], call: Call, target
             lost.append(f"tool {tool.name}")
     for name in ("reasoning", "output_format", "tool_choice"):
         wanted = getattr(said, name)
-        if wanted is not None and kept[name] is None and name not in reported and not _empty(name, said):
+        if wanted is not None and kept[name] is None and name not in reported and not _empty(name, said, everything):
             lost.append(name)
     return lost + [f"extra {name}" for name in said.extra if name not in reported]
 
@@ -108,15 +108,20 @@ def _as_text(data: str) -> str:
     return b64decode(data).decode("utf-8", "replace").strip()
 
 
-def _empty(name: str, settings: Settings) -> bool:
-    """A wish that says nothing: the default format, a choice without tools, thinking left to the model."""
+def _empty(name: str, settings: Settings, everything: str) -> bool:
+    """A wish that says nothing: the default format, JSON that the system prompt asks for, a choice without tools, thinking left
+    to the model."""
     if name == "output_format":
-        return settings.output_format is not None and settings.output_format.kind == "text"
+        form = settings.output_format
+        return form is not None and (form.kind == "text" or (form.schema is None and "JSON" in everything))
     if name == "tool_choice":
         choice = settings.tool_choice
         functions = [tool for tool in settings.tools or () if tool.kind in ("function", "freeform")]
         return (choice is not None and choice.mode in (None, "auto")) or not functions
     return settings.reasoning is not None and settings.reasoning.effort is None and not settings.reasoning.budget
+
+
+NAMES = {protocol: {name_in_request(setting, protocol) for setting in TABLE} for protocol in BUILT}
 
 
 @pytest.mark.parametrize(("source", "target"), list(permutations(BUILT, 2)))
@@ -131,7 +136,13 @@ def test_every_recorded_request_arrives_is_reported_or_is_refused_by_name(source
                     call = codec(target).render_request(conversation, MODEL, PLAIN)
                 except Unsupported as refusal:
                     unknown = [value.field for value in conversation.settings.unknown or ()]
-                    assert refusal.setting in {*TABLE, *(conversation.settings.state or {}), *unknown, "tools"}
+                    assert refusal.setting in {
+                        *TABLE,
+                        *(conversation.settings.state or {}),
+                        *unknown,
+                        "tools",
+                        *NAMES[source],
+                    }
                     assert refusal.setting in refusal.message or "tool" in refusal.message
                     table[f"refused: {refusal.setting}"] += 1
                     continue

@@ -118,6 +118,22 @@ def test_a_value_that_means_the_default_is_not_refused(fields):
         render(parse(GOOGLE, fields), target)
 
 
+@pytest.mark.parametrize(
+    ("client", "fields", "target", "name"),
+    [
+        (ANTHROPIC, {"stop_sequences": ["END"]}, RESPONSES, "stop_sequences"),
+        (GOOGLE, {"generationConfig": {"stopSequences": ["END"]}}, RESPONSES, "generationConfig.stopSequences"),
+        (GOOGLE, {"generationConfig": {"candidateCount": 2}}, CHAT, "generationConfig.candidateCount"),
+        (CHAT, {"stop": ["\n"]}, ANTHROPIC, "stop"),
+    ],
+)  # fmt: skip
+def test_a_refused_setting_has_the_name_of_the_client_s_request(client, fields, target, name):
+    with pytest.raises(Unsupported, match=f"`{name}` cannot be expressed in {target}") as caught:
+        render(parse(client, fields), target)
+    assert caught.value.setting == name
+    assert f"remove `{name}`" in (caught.value.hint or "")
+
+
 def test_a_tier_that_two_protocols_have_is_sent():
     assert render(parse(GOOGLE, {"serviceTier": "flex"}), CHAT).fields["service_tier"] == "flex"
     assert render(parse(CHAT, {"service_tier": "flex"}), GOOGLE).fields["serviceTier"] == "flex"

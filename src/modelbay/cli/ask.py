@@ -210,7 +210,7 @@ class Asking:
             reply = collect(self._events)
             if isinstance(error, TimedOut) and error.stage == "call":
                 error.hint = "increase --timeout"
-            reply.error = self._direct.explained(terminal.explained(error, settings))
+            reply.error = self._direct.explained(terminal.explained(ask_options.in_options(error), settings))
         return reply
 
     async def count(self, settings: GlobalOptions) -> TokenCount:
@@ -224,7 +224,7 @@ class Asking:
                 self._check(hub)
                 return await hub.count(self._question, model=self._name, **self._ask)
         except ModelbayError as error:
-            raise self._direct.explained(terminal.explained(error, settings)) from None
+            raise self._direct.explained(terminal.explained(ask_options.in_options(error), settings)) from None
 
     @asynccontextmanager
     async def _recording(self, hub: Hub) -> AsyncGenerator[None, None]:

@@ -10,7 +10,7 @@ from msgspec import NODEFAULT
 from modelbay.cli import terminal
 from modelbay.cli.texts import EMPTY_PATH, Prose
 from modelbay.conversation import OutputFormat, Tool, ToolChoice
-from modelbay.errors import MalformedReply
+from modelbay.errors import MalformedReply, ModelbayError, Unsupported
 from modelbay.json_text import decode
 from modelbay.library.prompt import Ask, Prompt, checked
 
@@ -149,6 +149,15 @@ class KeyValue(click.ParamType[Override]):
             if read is None:
                 self.fail(f"tool_choice must be one of: {', '.join(MODES)}.", param, ctx)
         return Override([setting, *members] if dot else [setting], read)
+
+
+def in_options(error: ModelbayError) -> ModelbayError:
+    """An error about a setting, with the option that sets it."""
+    if isinstance(error, Unsupported) and error.setting in Ask.__annotations__:
+        option = OWN_OPTIONS.get(error.setting, f"--option {error.setting}")
+        error.message = error.message.replace(f"`{error.setting}`", f"`{option}`")
+        error.hint = error.hint and error.hint.replace(f"`{error.setting}`", f"`{option}`")
+    return error
 
 
 def settings_with_option() -> list[str]:

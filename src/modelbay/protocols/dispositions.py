@@ -167,7 +167,7 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
         elif setting == "tool_choice.native":
             raise refused("tool_choice", protocol, "only the request's own protocol has this form")
         else:
-            raise refused(setting, protocol)
+            raise refused(name_in_request(setting, conversation.protocol), protocol)
     _narrow(settings, protocol, report)
     if settings.service_tier is not None:
         _narrow_tier(settings, conversation.protocol, protocol, report)
@@ -179,6 +179,22 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
     _leave_extra(settings)
     settings.n = None
     return settings, report
+
+
+_NAMES: dict[str, tuple[str, str, str, str]] = {
+    "stop": ("stop", "stop", "stop_sequences", "generationConfig.stopSequences"),
+    "logprobs": ("logprobs", "include", "", "generationConfig.responseLogprobs"),
+    "top_logprobs": ("top_logprobs", "top_logprobs", "", "generationConfig.logprobs"),
+    "n": ("n", "", "", "generationConfig.candidateCount"),
+    "modalities": ("modalities", "", "", "generationConfig.responseModalities"),
+}
+"""Names of refused settings in requests of each protocol; "": its requests cannot have the setting."""
+
+
+def name_in_request(setting: str, own: Protocol | None) -> str:
+    """The name of a setting in a request of the protocol `own`; None: in a call of a program."""
+    named = _NAMES[setting][PROTOCOLS.index(own)] if own is not None and setting in _NAMES else ""
+    return named or setting.partition(".")[0]
 
 
 def _leave_extra(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from modelbay.conversation import AnyPart, Conversation, Extra, Settings, Text, 
 from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.model import Model
-from modelbay.protocols.dispositions import dropped, refused
+from modelbay.protocols.dispositions import dropped, name_in_request, refused
 from modelbay.protocols.shapes import as_text
 
 _USER_LENGTH = {"openai_chat": 64, "openai_responses": 64, "anthropic": 256}
@@ -69,7 +69,7 @@ def limited(
     settings = _sampling(settings, protocol, model, dialect, report, same=same)
     most = dialect.most_stops
     if most is not None and len(settings.stop or ()) > most:
-        raise refused("stop", protocol, f"at most {most} are accepted")
+        raise refused(name_in_request("stop", conversation.protocol), protocol, f"at most {most} are accepted")
     length = dialect.user_length or (None if same else _USER_LENGTH.get(protocol))
     if length is not None and settings.user is not None and len(settings.user) > length:
         report.append(Warned(f"`user` is sent as a hash: {protocol} accepts {length} characters", "user"))

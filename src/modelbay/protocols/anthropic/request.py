@@ -22,7 +22,7 @@ from modelbay.protocols.anthropic.messages import parse_message, parse_system, r
 from modelbay.protocols.anthropic.parts import NAME
 from modelbay.protocols.anthropic.pass_rules import PASS
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import dropped, refused
+from modelbay.protocols.dispositions import dropped, name_in_request, refused
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.other_forms import function_tool, tool_choice
 from modelbay.protocols.preparation import prepared
@@ -197,7 +197,9 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
     if not same and any(not stop.strip() for stop in settings.stop or ()):
-        raise refused("stop", NAME, "a stop sequence must contain more than white space")
+        raise refused(
+            name_in_request("stop", conversation.protocol), NAME, "a stop sequence must contain more than white space"
+        )
     system, messages = render_messages(conversation, model, dialect, report, answers)
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     if system:
