@@ -191,7 +191,7 @@ _NAMES: dict[str, tuple[str, str, str, str]] = {
 """Names of refused settings in requests of each protocol; "": its requests cannot have the setting."""
 
 
-def name_in_request(setting: str, own: Protocol | None) -> str:
+def name_in_request(setting: str, own: str | None) -> str:
     """The name of a setting in a request of the protocol `own`; None: in a call of a program."""
     named = _NAMES[setting][PROTOCOLS.index(own)] if own is not None and setting in _NAMES else ""
     return named or setting.partition(".")[0]
