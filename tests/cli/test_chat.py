@@ -73,6 +73,16 @@ def test_a_terminal_that_cannot_draw_gets_plain_lines(modelbay: Command):
     assert run.code == 0 and "You asked: Hello" in run.out
 
 
+@pytest.mark.parametrize("provider", ["sim", "claude", "responses", "gemini"])
+def test_a_chat_goes_on_after_a_tool_call_without_a_warning(modelbay: Command, provider: str):
+    modelbay.simulator.provider.script.add().call("weather", {"city": "Paris"})
+    run = modelbay("chat", "--plain", "-m", f"{provider}/sim-1", stdin="Weather?\nAnd now?\n")
+    assert run.code == 0
+    assert "tool call: weather" in run.err
+    assert "warning" not in run.err
+    assert "This call was not run" in run.out
+
+
 def test_ctrl_c_interrupts_an_answer_and_not_the_conversation(modelbay: Command):
     chat = subprocess.Popen(
         [MODELBAY, "chat", "--plain", "-m", "sim/sim-text!pace=0.05"],

@@ -114,8 +114,9 @@ class StoredChat(History):
         model = hub.model(self.model)
         self.models[before + 1] = model.alias or f"{model.provider}/{model.id}"
         if calls := [part for part in self.turns[-1].parts if isinstance(part, ToolCall)]:
+            # without `is_error`: protocols that do not have it would warn in each later turn
             results: list[AnyPart] = [
-                ToolResult(call_id=call.id, name=call.name, parts=[Text(text=NOT_RUN)], is_error=True) for call in calls
+                ToolResult(call_id=call.id, name=call.name, parts=[Text(text=NOT_RUN)]) for call in calls
             ]
             self.turns.append(Turn("tool", results))
 
