@@ -9,6 +9,7 @@ import pytest
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY
 from tests.cli.inside import Inside
+from tests.servers.site import site
 
 SAID = {
     "SIM/v1": ("openai", "SIM/v1"),
@@ -104,3 +105,36 @@ def test_azure_is_never_a_custom_provider(bay: Inside, simulator: Simulator, url
 def test_the_model_in_a_call_url_is_added_if_there_is_no_list(bay: Inside):
     line = ["--base-url", "https://acme.invalid/v1beta/models/gem%2D1:generateContent", "--api-key", KEY, "--dry-run"]
     assert 'model = "gem-1"' in bay.done("provider", "custom", "acme", "--name", "Acme", *line)
+
+
+@pytest.mark.parametrize(
+    ("owners", "dialect"),
+    [
+        (["vllm", "vllm"], "vllm"),
+        (["llamacpp"], "llamacpp"),
+        (["SGLang"], "sglang"),
+        (["vllm", "openai"], None),
+        (["openai"], None),
+        ([None], None),
+        ([], None),
+    ],
+)
+def test_the_program_of_a_server_is_recognized_by_its_model_list(
+    bay: Inside, owners: list[str | None], dialect: str | None
+) -> None:
+    """The port of vLLM and llama.cpp says nothing: many servers use it. Only their dialect sends what their templates accept."""
+    with site() as made:
+        made.pages["/v1/models"] = {
+            "data": [{"id": f"m-{number}", "owned_by": owner} for number, owner in enumerate(owners)]
+        }
+        run = bay("provider", "add", f"{made.url}/v1", "--id", "acme", "--api-key", KEY, "--model", "m-0", "--yes")
+    assert run.code == 0, run.err
+    assert entry(bay, "acme").get("dialect") == dialect
+    assert ("The model list is that of " in run.err) == (dialect is not None)
+
+
+def test_a_dialect_that_is_given_is_not_replaced_by_that_of_the_model_list(bay: Inside) -> None:
+    with site() as made:
+        made.pages["/v1/models"] = {"data": [{"id": "m-0", "owned_by": "vllm"}]}
+        bay.done("provider", "add", f"{made.url}/v1", "--id", "acme", "--dialect", "sglang", "--api-key", KEY, "--yes")
+    assert entry(bay, "acme")["dialect"] == "sglang"

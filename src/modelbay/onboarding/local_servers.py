@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from modelbay.calling.provider_client import ProviderClient
+from modelbay.catalog.lists.entry import Listed
 from modelbay.catalog.lists.listing import parse_list
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import Config, Timeout
@@ -49,6 +50,13 @@ class LocalServer(Struct):
 def usual() -> list[Preset]:
     """The vendors whose server runs on the user's machine."""
     return [one for one in presets.all() if one.base_url and origin(_plain(one.base_url)).loopback]
+
+
+def owner_of(models: Iterable[Listed]) -> Preset | None:
+    """The server program that all models of a list name as their owner (`owned_by`), as vLLM, SGLang and llama.cpp do at any
+    address. A service in front of such a server may write other names."""
+    names = {str(model.extra.get("owned_by")).lower() for model in models}
+    return next((one for one in usual() if names == {one.id}), None)
 
 
 async def local_servers(config: Config, known: Iterable[Preset] | None = None) -> list[LocalServer]:

@@ -29,6 +29,7 @@ from modelbay.errors import (
 from modelbay.hints import name_request
 from modelbay.json_text import decode
 from modelbay.model import Model
+from modelbay.onboarding.local_servers import owner_of
 from modelbay.providers import urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.upstream import Upstream
@@ -140,6 +141,10 @@ def _take(detected: Detected, discovery: Discovery, found: Upstream, catalog: Ca
     if plain and discovery.base_url and discovery.base_url.rstrip("/") != found.base_url.rstrip("/"):
         detected.notes.append(_found_at(discovery.base_url))
         detected.draft = _at(detected.draft, discovery.base_url)
+    if found.preset is None and (program := owner_of(discovery.models)) is not None:
+        detected.notes.append(f"The model list is that of {program.name}, whose dialect is used")
+        table = {**detected.draft.table, "dialect": program.id}
+        detected.draft = replace(detected.draft, table=table, preset=program)
 
 
 def _vendors(found: Upstream, catalog: Catalog) -> list[Model]:
