@@ -405,9 +405,8 @@ def test_a_user_and_labels():
     )
     assert google(conversation) == snapshot(
         (
-            {"contents": [{"role": "user", "parts": [{"text": "High or low?"}]}]},
+            {"contents": [{"role": "user", "parts": [{"text": "High or low?"}]}], "serviceTier": "flex"},
             [
-                "`service_tier` is not sent: google has no field for it",
                 "`metadata` is not sent: google has no field for it",
                 "`user` is not sent: google has no field for it",
                 "`cache_key` is not sent: google has no field for it",

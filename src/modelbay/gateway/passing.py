@@ -150,10 +150,8 @@ class ClientBody:
     @property
     def sealed(self) -> bool:
         """Whether it contains reasoning state of another provider in modelbay's envelope, which only translation opens."""
-        if self._rules.envelope not in self._text:
-            return False
         turns = (self._members or {}).get(self._rules.turns)
-        return turns is None or self._rules.envelope in bytes(turns)
+        return self._rules.envelope in (self._text if turns is None else bytes(turns))
 
     @property
     def may_search(self) -> bool:
