@@ -14,7 +14,6 @@ from modelbay.conversation import Conversation, OutputFormat, Settings, Tool, us
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import Unsupported
 from modelbay.protocols.codec import NAMES, Call, codec
-from modelbay.protocols.dispositions import settle
 from modelbay.protocols.schema import Fitting
 from tests.protocols.provider_rules import ABLE, complaint, refusal
 
@@ -211,8 +210,9 @@ def test_limits_in_an_output_format_do_not_move_it_into_the_system_prompt():
 def test_a_schema_that_is_missing_is_json_of_any_kind():
     form = OutputFormat("json_schema", name="answer")
     assert Fitting("openai_responses", PLAIN, []).format(form) == OutputFormat("json")
-    with pytest.raises(Unsupported, match=r"output_format\.json"):
-        settle(Conversation(settings=Settings(output_format=form)), "anthropic")
+    conversation = Conversation([user("Go")], Settings(output_format=form))
+    call = codec("anthropic").render_request(conversation, ABLE, PLAIN)
+    assert call.body["system"] == "Answer with one JSON object and nothing else."
 
 
 def test_moonshot_s_rule_holds_for_output_formats_too():
