@@ -545,6 +545,18 @@ async def test_a_request_that_needs_a_repair_is_translated(tmp_path: Path) -> No
         assert json.loads(upstream.journal.last.body) == {**body, "model": "sim-1", "stream": False}
 
 
+def test_tools_are_checked_again_when_they_change() -> None:
+    target = target_of("openai_chat", hosted_search=False)
+
+    def found(*tools: Any) -> str | None:
+        return ClientBody(json.dumps({"tools": tools}).encode(), codec("openai_chat").PASS).to_repair(target)
+
+    short, long = ({"type": "function", "function": {"name": "a" * size}} for size in (64, 65))
+    assert [found(short), found(short), found(short, long), found(short)] == [None, None, "tool_name", None]
+    assert found({"type": "web_search"}) == "hosted_search"
+    assert found(short) is None
+
+
 async def test_a_tool_with_a_long_name_is_called_by_a_provider_of_the_same_protocol(tmp_path: Path) -> None:
     # opencode and Kilo Code send the names of MCP tools in full length
     name = "server_a_tool_that_has_such_a_long_name_that_the_provider_does_not_accept_it"

@@ -190,7 +190,6 @@ class Exchange:
             to.protocol == self._request.protocol
             and (stream or not to.dialect.stream_only)
             and not body.sealed
-            and (to.dialect.hosted_search or not body.may_search)
             and body.to_repair(target) is None
             and not (self._stores.has_state and await self._needs_state(target))
         )

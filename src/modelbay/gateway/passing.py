@@ -38,6 +38,8 @@ _SEEDS = ("seed", "random_seed")
 """Names of one parameter in Chat Completions."""
 
 
+_KEPT = 256 * 1024
+"""Maximum bytes of the tools that a plan keeps."""
 _SEARCH = re.compile(rb'"(?:web_search|google_?search)', re.IGNORECASE)
 """Is in every list of tools with a hosted web search."""
 
@@ -153,12 +155,6 @@ class ClientBody:
         turns = (self._members or {}).get(self._rules.turns)
         return self._rules.envelope in (self._text if turns is None else bytes(turns))
 
-    @property
-    def may_search(self) -> bool:
-        """Whether it may declare a hosted web search. Only translation reads the declaration."""
-        fields = self._members or {}
-        return "web_search_options" in fields or _SEARCH.search(_written(fields, "tools")) is not None
-
     def to_repair(self, target: Target) -> str | None:
         """A field of a target's dialect that requires a change inside messages or tools, which only translation makes; None if all
         required changes can be made in place."""
@@ -166,8 +162,10 @@ class ClientBody:
         for field, pattern in plan.repairs:
             if pattern.search(self._text):
                 return field
-        if "tools" in self._fields and plan.other_name.search(_written(self._fields, "tools")):
-            return "tool_name"
+        if "web_search_options" in self._fields and not target.upstream.dialect.hosted_search:
+            return "hosted_search"
+        if "tools" in self._fields and (field := plan.to_repair_in(_written(self._fields, "tools"))):
+            return field
         if plan.echoes_reasoning and b'"tool_calls"' in self._text and b'"reasoning' not in self._text:
             return "reasoning_echo"
         if self._rules.damaged is not None and self._rules.damaged(self._text):
@@ -281,8 +279,12 @@ class _PassPlan:
             self.repairs.append(("freeform_tools", rules.freeform))
         if rules.compaction is not None and not dialect.compaction:
             self.repairs.append(("compaction", rules.compaction))
-        self.other_name = _value("name", rf'"(?!(?:{dialect.tool_name or rules.tool_name})")')
-        """Finds a tool whose name the provider rejects: some agents send the names of MCP tools in full length."""
+        self._in_tools = [("tool_name", _value("name", rf'"(?!(?:{dialect.tool_name or rules.tool_name})")'))]
+        """Some agents send the names of MCP tools in full length."""
+        if not dialect.hosted_search:  # only translation reads the declaration of a web search
+            self._in_tools.append(("hosted_search", _SEARCH))
+        self._accepted = b""
+        """The last tools that need no change."""
         self.echoes_reasoning = dialect.reasoning_echo == "always"
         names_model = rules.named is None and dialect.model_in_body and bool(model.id)
         self.model = encode(model.id) if names_model else b""
@@ -298,6 +300,17 @@ class _PassPlan:
         self._edited |= {
             spelling for name in (*dialect.unsupported, *nested) for spelling in spellings(name.split(".")[0])
         }
+
+    def to_repair_in(self, tools: bytes) -> str | None:
+        """A field of the dialect that requires a change of the tools, in JSON; None if none does."""
+        if tools == self._accepted:  # agents send the same tools with each request
+            return None
+        for field, pattern in self._in_tools:
+            if pattern.search(tools):
+                return field
+        if len(tools) <= _KEPT:
+            self._accepted = tools
+        return None
 
     def only_names_model(self, members: dict[str, Raw], *, generates: bool) -> bool:
         """Whether the name of the model is all that changes in a body with these members."""
