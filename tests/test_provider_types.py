@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from modelbay import Conversation, Hub, Reply, Text, Thinking, Tool, ToolResult, Turn, collect, user
-from modelbay.errors import BadRequest
 from modelbay.simulator import Simulator
 from tests.credentials.google_account import service_account
 from tests.faults.raw_server import Client, RawServer
@@ -163,19 +162,23 @@ async def test_a_tool_loop_with_thinking_passes_the_signature_checks_of_every_ty
 
 
 @pytest.mark.parametrize("type", ["openai_responses", "anthropic", "google-genai"])
-async def test_a_changed_signature_is_what_the_real_provider_refuses(
+async def test_a_changed_signature_is_what_the_real_provider_refuses_and_is_not_sent_again(
     type: str, simulator: Simulator, tmp_path: Path
 ) -> None:
     conversation = Conversation([user("What is the weather in Paris?")])
-    async with hub_of(tmp_path, at_the_simulator(type, simulator), "sim-thinker") as hub:
+    async with hub_of(tmp_path, at_the_simulator(type, simulator), "sim-1") as hub:
         reply = await streamed(hub, conversation, tools=[WEATHER], effort="high", max_tokens=8000)
         for part in reply.parts:
             if part.opaque is not None:
                 part.opaque = part.opaque[:-6] + "AAAA=="
         result = ToolResult(call_id=reply.tool_calls[0].id, name="get_weather", parts=[Text(text="sunny")])
         conversation.turns += [reply.turn(), Turn("tool", [result])]
-        with pytest.raises(BadRequest):
-            await hub.complete(conversation, tools=[WEATHER], effort="high", max_tokens=8000)
+        before = len(simulator.journal)
+        whole = await hub.complete(conversation, tools=[WEATHER], effort="high", max_tokens=8000)
+    statuses = [entry.status for entry in list(simulator.journal)[before:]]
+    assert statuses[0] == 400 and statuses[-1] == 200
+    assert "sunny" in whole.text
+    assert "reasoning" in [warning.setting for warning in whole.warnings]
 
 
 async def test_claude_on_vertex_is_a_model_of_the_anthropic_protocol(
