@@ -164,8 +164,8 @@ class ClientBody:
                 return field
         if "web_search_options" in self._fields and not target.upstream.dialect.hosted_search:
             return "hosted_search"
-        if "tools" in self._fields and (field := plan.to_repair_in(_written(self._fields, "tools"))):
-            return field
+        if "tools" in self._fields and (found := plan.to_repair_in(_written(self._fields, "tools"))):
+            return found
         if plan.echoes_reasoning and b'"tool_calls"' in self._text and b'"reasoning' not in self._text:
             return "reasoning_echo"
         if self._rules.damaged is not None and self._rules.damaged(self._text):
