@@ -161,7 +161,7 @@ async def test_without_a_model_the_app_says_what_to_do(home: Path):
     async with sitting('[providers.acme]\ntype = "openai"\napi_key = "k"\n', home=home) as person:
         await person.presses("escape")
         await person.says("/model")
-        await person.sees("Log in with /login or add a provider with /provider")
+        await person.sees("No models in config.toml. Type /model PROVIDER/MODEL_ID")
 
 
 @pytest.mark.parametrize(

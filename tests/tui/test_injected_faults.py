@@ -145,6 +145,7 @@ HOSTS: dict[type, type] = {
     dialog.ScrollArea: help.HelpDialog,
     form.Field: registry.RegistryForm,
     form.Form: registry.RegistryForm,
+    form.KeyInput: registry.RegistryForm,
     list_dialog.ListDialog: menu.Menu,
     controls.ChoiceField: manifest.ManifestForm,
     controls.InputPair: custom.EditProvider,
