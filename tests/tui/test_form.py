@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from modelbay.simulator import Simulator
+from modelbay.tui.widgets.status import StatusLine
 from tests.cli.command import KEY
 from tests.tui.sitting import sitting
 from tests.tui.test_connecting import chooses_way
@@ -30,3 +31,13 @@ async def test_a_pasted_line_with_a_url_or_a_key_is_understood(home: Path, confi
         await person.presses("enter")
         screen = await person.sees("Enter save")
         assert KEY not in screen
+
+
+async def test_a_tick_of_the_spinner_that_comes_late_does_not_hide_an_error(home: Path, configured: str):
+    async with sitting(configured, home=home) as person:
+        await chooses_way(person, -1)
+        status = person.app.screen.query_one(StatusLine)
+        status.busy("working")
+        status.warn("It failed")
+        status._turn()  # its message waited in the queue when the timer was stopped
+        await person.reads("It failed")

@@ -46,6 +46,8 @@ class StatusLine(Static):
         self._set(failure(error, provider, known_to(self.app)), "error")
 
     def _turn(self) -> None:
+        if not self.waiting:  # the timer was stopped after it had sent this message
+            return
         self._frame = (self._frame + 1) % len(FRAMES)
         self.update(Content(f"{FRAMES[self._frame]} {self._words} …"))
 
