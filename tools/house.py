@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 from tools.english import English
@@ -15,10 +16,9 @@ from tools.quotes import stale
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "modelbay"
-CODE = ("src", "tests", "bench", "tools", "examples")
+CODE = ("src", "tests", "bench", "tools", "examples", "integrations")
 """The folders with code."""
 PRESETS = PACKAGE / "providers" / "presets"
-CODE = ("src", "tests", "bench", "tools", "integrations")
 
 FILE_LINES = 600
 FUNCTION_LINES = 60
@@ -36,7 +36,9 @@ def broken(path: Path, vendors: set[str]) -> Iterator[tuple[int, str]]:
         yield 1, f"file has {lines} lines, over {FILE_LINES}: split it"
     if vague := VAGUE & {part.strip("_") for part in path.relative_to(ROOT).with_suffix("").parts}:
         yield 1, f"`{vague.pop()}` is vague: name the module after its subject"
-    for node in ast.walk(ast.parse(source, path)):
+    tree = ast.parse(source, path)
+    yield from left_behind(tree)
+    for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from too_large(node, data="tests" in path.relative_to(ROOT).parts)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == ROOT_ERROR and path.is_relative_to(PACKAGE):
@@ -46,6 +48,20 @@ def broken(path: Path, vendors: set[str]) -> Iterator[tuple[int, str]]:
             )
         elif isinstance(node, ast.Constant) and node.value in vendors - {path.stem} and path.is_relative_to(PACKAGE):
             yield node.lineno, f"`{node.value}` is a vendor's name: move it to providers/presets"
+
+
+def left_behind(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Docstrings of a value that was removed or moved away."""
+    holders: list[ast.Module | ast.ClassDef] = [tree, *(one for one in ast.walk(tree) if isinstance(one, ast.ClassDef))]
+    for holder in holders:
+        for before, node in pairwise(holder.body):
+            text = node.value if isinstance(node, ast.Expr) else None
+            if (
+                isinstance(text, ast.Constant)
+                and isinstance(text.value, str)
+                and not isinstance(before, ast.Assign | ast.AnnAssign)
+            ):
+                yield node.lineno, "a docstring without its value: remove it, or put it below the value"
 
 
 def too_large(function: ast.FunctionDef | ast.AsyncFunctionDef, *, data: bool) -> Iterator[tuple[int, str]]:

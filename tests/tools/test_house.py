@@ -1,11 +1,12 @@
 """The house rules about English and class names, on small files."""
 
+import ast
 from pathlib import Path
 
 import pytest
 
 from tools.english import English
-from tools.house import not_plain, repeated_classes
+from tools.house import left_behind, not_plain, repeated_classes
 
 RULES = {r"\bnobody\b": "name who it is", r"\bstands (in|alone)\b": "is", r"^(what)\b(?!.*\?)": "begin with a noun"}
 
@@ -81,6 +82,20 @@ def test_names_of_tests_are_checked_as_sentences(tmp_path: Path) -> None:
         "tests/test_a.py:1:",
         "tests/test_a.py:2:",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ('"""The module."""\nA = 1\n"""A value."""\nB: int\n"""Another."""\n', []),
+        ('"""The module."""\nimport os\n"""A value."""\n', [3]),
+        ('class A:\n    """A class."""\n    a = 1\n    """A value."""\n', []),
+        ('class A:\n    def f(self): ...\n    """A value."""\n', [3]),
+        ('A = 1\n"""A value."""\n"""Another value."""\n', [3]),
+    ],
+)
+def test_a_docstring_whose_value_was_removed_is_reported(text: str, lines: list[int]) -> None:
+    assert [line for line, _ in left_behind(ast.parse(text))] == lines
 
 
 def test_a_public_class_name_is_used_once(tmp_path: Path) -> None:

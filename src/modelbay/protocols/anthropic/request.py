@@ -30,7 +30,6 @@ from modelbay.protocols.shapes import check, without
 from modelbay.protocols.shared_tools import copied, derived
 from modelbay.protocols.survey import Survey
 
-"""Anthropic's requirement for tool names."""
 MAX_TOKENS = 32_000
 """Default `max_tokens` for unknown models, as the field is required."""
 BUDGETS = {"minimal": 1024, "low": 1024, "medium": 4096}

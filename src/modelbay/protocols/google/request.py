@@ -19,7 +19,6 @@ from modelbay.protocols.names import sent_names
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.survey import Survey
 
-"""Google's requirement for tool names."""
 FRAMING = "stream"
 """Key in `spelling` for the form of the stream that a client expects: "array" without `alt=sse`."""
 

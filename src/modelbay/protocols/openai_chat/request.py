@@ -28,8 +28,6 @@ from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
 from modelbay.protocols.survey import Survey
 
-"""OpenAI's requirement for tool names."""
-
 _SAME = {
     "temperature": "temperature",
     "top_p": "top_p",

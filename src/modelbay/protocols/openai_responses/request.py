@@ -34,8 +34,6 @@ from modelbay.protocols.shapes import as_integer, objects, without, word
 from modelbay.protocols.shared_tools import copied, derived
 from modelbay.protocols.survey import Survey
 
-"""OpenAI's requirement for tool names."""
-
 _SAME = {
     "max_output_tokens": "max_output_tokens",
     "temperature": "temperature",
