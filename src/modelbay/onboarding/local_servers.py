@@ -14,14 +14,12 @@ from modelbay.config.schema import Config, Timeout
 from modelbay.draft import Draft, joined
 from modelbay.errors import (
     ConnectFailed,
-    MalformedReply,
     MissingCredential,
     ModelbayError,
     PermissionDenied,
     ProviderError,
     TimedOut,
 )
-from modelbay.json_text import decode
 from modelbay.origin import origin
 from modelbay.providers import presets
 from modelbay.providers.endpoint import models_endpoint
@@ -49,14 +47,15 @@ class LocalServer(Struct):
 
 def usual() -> list[Preset]:
     """The vendors whose server runs on the user's machine."""
-    return [one for one in presets.all() if one.base_url and origin(_plain(one.base_url)).loopback]
+    return [one for one in presets.all() if _is_local(one)]
 
 
 def owner_of(models: Iterable[Listed]) -> Preset | None:
     """The server program that all models of a list name as their owner (`owned_by`), as vLLM, SGLang and llama.cpp do at any
     address. A service in front of such a server may write other names."""
     names = {str(model.extra.get("owned_by")).lower() for model in models}
-    return next((one for one in usual() if names == {one.id}), None)
+    found = presets.by_id(names.pop()) if len(names) == 1 else None
+    return found if found is not None and _is_local(found) else None
 
 
 async def local_servers(config: Config, known: Iterable[Preset] | None = None) -> list[LocalServer]:
@@ -90,22 +89,17 @@ async def _ask(line: ProviderClient, config: Config, preset: Preset) -> LocalSer
         return LocalServer(preset, base, [], locked=True, provider=here) if error.status == 401 else None
     except ModelbayError:
         return None
-    return LocalServer(_owner(body, preset), base, [model.id for model in listed.models if model.chats], provider=here)
+    return LocalServer(
+        _vendor(listed.models, preset), base, [model.id for model in listed.models if model.chats], provider=here
+    )
 
 
-def _owner(body: bytes, preset: Preset) -> Preset | None:
-    """The vendor of the server, by `owned_by` in its model list: some default ports are used by many programs."""
-    try:
-        content = decode(body)
-    except MalformedReply:
-        return preset
-    entries = content.get("data") if isinstance(content, dict) else None
-    signs = [entry.get("owned_by") for entry in entries or () if isinstance(entry, dict)]
-    known = [one for sign in signs if isinstance(sign, str) and (one := presets.by_id(sign.lower())) is not None]
-    if known:
-        return known[0]
-    shared = not preset.hosts
-    return None if shared and signs else preset
+def _vendor(models: list[Listed], preset: Preset) -> Preset | None:
+    """The vendor of the server on a vendor's default port. Some default ports are used by many programs."""
+    found = owner_of(models)
+    if found is None and not preset.hosts and any(model.extra.get("owned_by") for model in models):
+        return None
+    return found or preset
 
 
 def _configured(config: Config, base: str) -> str | None:
@@ -116,5 +110,6 @@ def _configured(config: Config, base: str) -> str | None:
     return None
 
 
-def _plain(url: str) -> str:
-    return url.replace("{", "").replace("}", "")
+def _is_local(preset: Preset) -> bool:
+    """Whether a vendor's server runs on the user's machine."""
+    return preset.base_url is not None and origin(preset.base_url.replace("{", "").replace("}", "")).loopback

@@ -142,7 +142,7 @@ def _take(detected: Detected, discovery: Discovery, found: Upstream, catalog: Ca
         detected.notes.append(_found_at(discovery.base_url))
         detected.draft = _at(detected.draft, discovery.base_url)
     if found.preset is None and (program := owner_of(discovery.models)) is not None:
-        detected.notes.append(f"The model list is that of {program.name}, whose dialect is used")
+        detected.notes.append(f"The model list names {program.name}, so its dialect is used")
         table = {**detected.draft.table, "dialect": program.id}
         detected.draft = replace(detected.draft, table=table, preset=program)
 

@@ -382,7 +382,7 @@ class ModelbayApp(ConversationCommands):
         await self.choose_model(added.providers[0] if len(added.providers) == 1 else ALL)
 
     async def start(self) -> None:
-        """Shows problems of the configuration; opens the welcome dialog if there is no provider."""
+        """Shows what is wrong with the configuration, and the welcome dialog if no provider is connected."""
         await self._prepare_store()
         if self._conversation is not None:
             await self._continue(self._conversation)

@@ -52,7 +52,7 @@ def start(path: Path | None = None, cache: Cache | None = None) -> bool:
         process = subprocess.Popen(
             command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True, creationflags=apart, close_fds=True
         )  # fmt: skip
-        # the app runs on: until its end is read, an ended process stays in the system's table
+        # the app goes on running, and a child that it never waits for stays a zombie
         threading.Thread(target=process.wait, name="daily refresh", daemon=True).start()
     except OSError:
         return False  # no file, or no process could be started: a later command tries again
