@@ -295,8 +295,8 @@ def test_the_state_of_a_text_and_of_a_call_returns_to_them(file: Path, targets: 
     keep(kept, target, Text(text="Well.", opaque="sig-text"), call("wind"), signed, Text(opaque="sig-end"))
     sent = asks(Text(text="Well."), call("wind"), call("tide"))
     assert opaques(kept.restore("ann", target, sent)) == ["sig-text", "wind", "sig-tide", "sig-end"]
-    changed = asks(Text(text="No."), call("wind"), call("tide", '{"day": 2}'))
-    assert opaques(kept.restore("ann", target, changed)) == ["No.", "wind", "tide", "sig-end"]
+    changed = asks(Text(text="No."), call("wind"), call("moon"))
+    assert opaques(kept.restore("ann", target, changed)) == ["No.", "wind", "moon", "sig-end"]
 
 
 @pytest.mark.parametrize(
@@ -306,14 +306,22 @@ def test_the_state_of_a_text_and_of_a_call_returns_to_them(file: Path, targets: 
         ("", "{}"),
         ('{"a": "x', '{"_raw": "{\\"a\\": \\"x"}'),
         ('{"a":"\\u00e9"}', '{"a":"é"}'),
+        ('{"old": "a", "new": "b"}', '{"old": "a", "new": "b", "replace_all": false}'),  # Claude Code adds defaults
     ],
 )
-def test_arguments_are_the_same_however_a_client_writes_them(
+def test_state_returns_to_a_call_however_a_client_writes_its_arguments(
     file: Path, targets: Targets, given: str, sent: str
 ) -> None:
     target, kept = targets.find("one"), store(file)
     keep(kept, target, thought("1"), call("wind", given))
     assert opaques(kept.restore("ann", target, asks(call("wind", sent)))) == ["sig-1", "wind"]
+
+
+def test_state_returns_to_the_call_at_its_place_among_calls_of_one_tool(file: Path, targets: Targets) -> None:
+    target, kept = targets.find("one"), store(file)
+    keep(kept, target, call("wind", id="a"), replace(call("wind", id="b"), opaque="sig-b"))
+    assert opaques(kept.restore("ann", target, asks(call("wind", id="a"), call("wind", id="b")))) == ["wind", "sig-b"]
+    assert opaques(kept.restore("ann", target, asks(call("wind", id="a")))) == ["sig-b"], "the other call was dropped"
 
 
 def test_an_edited_history_has_no_state_from_the_edit_on(file: Path, targets: Targets) -> None:

@@ -149,6 +149,7 @@ def _change(error: BadRequest, sending: Sending) -> _Change | None:
             call.edit(partial(adapt, lessons=lessons, rules=rules))
             return _Change([adapted(lesson) for lesson in lessons], lessons)
         if call.edit(partial(without_reasoning, error)):
+            call.reasoning_refused = True
             message = "`reasoning` of earlier replies is not sent: the provider does not accept its signatures"
             return _Change([Warned(message, "reasoning", dropped=True)])
         if call.edit(partial(stop_thinking, error)):

@@ -303,6 +303,15 @@ class Exchange:
         except ModelbayError as error:
             self.attempts = error.attempts
             raise
+        if prepared.sending.call.reasoning_refused and self.finished:
+            await self._remember_refusal(prepared)
+
+    async def _remember_refusal(self, prepared: Prepared) -> None:
+        """Store that the target refused the reasoning state in the history: the client will send it again."""
+        assert self.target is not None
+        request = self._request
+        conversation = prepared.conversation or request.conversation(request.fields())
+        await self._stores.refuse_reasoning(request.client, self.target, conversation)
 
     def _begun(self, prepared: Prepared, opened: Opened, counted: int | None) -> PassedStream | RenderedStream:
         """Begin the response with that of a provider."""

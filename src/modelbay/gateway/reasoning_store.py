@@ -4,9 +4,10 @@ Claude Code removes thinking from its histories, and other clients drop fields t
 tool loop without the state, or their models think worse. So the state of each reply is kept here, and is put back into
 later requests at the same place, for the same provider.
 
-A place is found by the conversation before a reply and by the reply's first tool call, or by its text if it has no
-calls. IDs, cache control, system prompts and the white space of the model's texts are not compared, because clients
-change them. An edited history matches from its beginning up to the edit.
+A place is found by the conversation before a reply and by the tool of the reply's first call, or by its text if it has no
+calls. IDs, arguments of calls, cache control, system prompts and the white space of the model's texts are not compared,
+because clients change them: Claude Code adds defaults to arguments. Providers do not compare them with a signature either. An
+edited history matches from its beginning up to the edit.
 """
 
 import re
@@ -17,7 +18,6 @@ from itertools import groupby
 from operator import is_
 from typing import NamedTuple
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -25,7 +25,6 @@ from modelbay.calling.target import Target
 from modelbay.conversation import (
     AnyPart,
     Conversation,
-    Json,
     Media,
     Provenance,
     Refusal,
@@ -42,7 +41,8 @@ from modelbay.protocols import opaque
 from modelbay.storage.state_table import DAY, Found, State, StateTable
 
 _REASONING, _SIGNATURE = "reasoning", "signature"
-"""The kinds of rows: state of a reply by its place, and origins of signatures by their digest."""
+"""The kinds of rows: state of a reply by its place, and makers of signatures by their digest. A row about a signature has a
+variant if this maker refused it."""
 _VISIBLE = Text | Refusal | ToolCall
 """Parts that every client sends back."""
 _THINKING = "thinking"
@@ -84,6 +84,11 @@ class Maker(Struct, frozen=True):
         theirs = Text(origin=Provenance(other.protocol, other.vendor, other.family))
         return self.origin == other.origin and opaque.belongs(theirs, self.protocol, self.vendor, self.family)
 
+    @property
+    def refusal(self) -> str:
+        """The variant of a row about a signature that this maker refused."""
+        return f"refused {_digest(self.origin, self.protocol, self.vendor, self.family)}"
+
 
 class KeptState(Struct, omit_defaults=True):
     """The state of one part of a reply."""
@@ -111,7 +116,7 @@ class Run(Struct):
     def place(self, maker: Maker) -> str | None:
         """The key of the run's state; None if it has neither a call nor a text."""
         call = next((part for part in self.parts if type(part) is ToolCall), None)
-        content = _call_text(call) if call is not None else _text(self.parts)
+        content = call.name if call is not None else _text(self.parts)
         if not content:
             return None
         kind = "call" if call is not None else "text"
@@ -149,22 +154,33 @@ class ReasoningStore:
 
     def restore(self, client: str, target: Target, conversation: Conversation) -> Conversation:
         """The conversation with the state that the target gave and the client did not send back, and without state of
-        other providers that the client sent as its own. The same object if nothing changes."""
+        other providers that the client sent as its own, or that the target refused. The same object if nothing changes."""
         maker = Maker.of(target)
         runs = list(_runs(conversation.turns))
         if not runs or self._table.missing:
             return conversation
-        same = conversation.protocol == maker.protocol
         turns = conversation.turns
         try:
-            if same:
-                turns = self._without_foreign(client, maker, turns)
-                runs = runs if turns is conversation.turns else list(_runs(turns))
+            turns = self._without_foreign(client, maker, conversation)
+            runs = runs if turns is conversation.turns else list(_runs(turns))
             if not conversation.settings.state:
                 turns = self._with_kept(client, maker, turns, runs, conversation.protocol)
         except StoreError as error:
             self._table.report(error)
         return conversation if turns is conversation.turns else replace(conversation, turns=turns)
+
+    def refuse(self, client: str, target: Target, conversation: Conversation) -> None:
+        """Note that the target refused the state in a conversation, so that later requests do not contain it."""
+        maker = Maker.of(target)
+        content = encode(maker)
+        sent = {_digest(part.opaque) for turn in conversation.turns for part in turn.parts if part.opaque}
+        places = [place for run in _runs(conversation.turns) if (place := run.place(maker)) is not None]
+        try:
+            with self._table.writing(client) as rows:
+                rows.put(_SIGNATURE, [State(digest, content, maker.refusal) for digest in sent], replace=False)
+                rows.delete(_REASONING, places)
+        except StoreError as error:
+            self._table.report(error)
 
     @property
     def is_empty(self) -> bool:
@@ -180,8 +196,8 @@ class ReasoningStore:
         return _CALLS.search(body) is not None and _STATE_OR_THINKING.search(body) is None
 
     def is_foreign(self, client: str, target: Target, body: bytes) -> bool:
-        """Whether a request in the target's own protocol contains a signature that is known to be another provider's.
-        Such a request cannot be passed on unchanged."""
+        """Whether a request in the target's own protocol contains a signature that is known to be another provider's, or that the
+        target refused. Such a request cannot be passed on unchanged."""
         if self.is_empty or not self.may_contain_state(body):
             return False
         found = {_digest(_unescaped(signature)) for signature in _SIGNATURES.findall(body)}
@@ -192,14 +208,24 @@ class ReasoningStore:
             return False
 
     def _foreign(self, client: str, maker: Maker, digests: Iterable[str]) -> set[str]:
-        """The digests of signatures that are known to be another provider's."""
+        """The digests of signatures that are known to be another provider's, or that this maker refused."""
         with self._table.reading(client) as rows:
             found = rows.find(_SIGNATURE, digests)
-            makers = rows.contents(row.id for row in found)
-        return {row.key for row in found if not maker.accepts(decode_as(makers[row.id], Maker))}
+            makers = rows.contents(row.id for row in found if not row.variant)
+        refused = {row.key for row in found if row.variant == maker.refusal}
+        return refused.union(
+            row.key for row in found if row.id in makers and not maker.accepts(decode_as(makers[row.id], Maker))
+        )
 
-    def _without_foreign(self, client: str, maker: Maker, turns: list[Turn]) -> list[Turn]:
-        own = [part for turn in turns for part in turn.parts if part.opaque and part.origin is None]
+    def _without_foreign(self, client: str, maker: Maker, conversation: Conversation) -> list[Turn]:
+        turns, same = conversation.turns, conversation.protocol == maker.protocol
+        # of the state of other providers in envelopes, renderers write none
+        own = [
+            part
+            for turn in turns
+            for part in turn.parts
+            if part.opaque and (same if part.origin is None else _is_of(part, maker))
+        ]
         if not own or not (foreign := self._foreign(client, maker, {_digest(part.opaque or "") for part in own})):
             return turns
         changed = []
@@ -207,7 +233,9 @@ class ReasoningStore:
             parts = [_without_state(part, foreign) for part in turn.parts]
             kept = [part for part in parts if part is not None]
             if kept or not turn.parts:
-                changed.append(replace(turn, parts=kept))
+                # the ID of an item of Responses refers to the reasoning before it
+                item = replace(turn.item, id=None) if turn.item is not None and turn.role == "assistant" else turn.item
+                changed.append(replace(turn, parts=kept, item=item))
         return changed
 
     def _with_kept(
@@ -268,7 +296,7 @@ class _History:
         for part in parts:
             if type(part) is ToolCall:
                 self.add("", "")
-                self.add("call", _call_text(part))
+                self.add("call", part.name)
 
     def digest(self) -> str:
         return self._hash.hexdigest()
@@ -301,35 +329,11 @@ def _text(parts: list[AnyPart]) -> str:
     return "".join("".join(part.text.split()) for part in parts if isinstance(part, Text | Refusal))
 
 
-def _call_text(call: ToolCall) -> str:
-    """A call without its ID, and its arguments without their format: clients encode them again."""
-    try:
-        arguments = decode(call.arguments or "{}") if call.format == "json" else {"input": call.arguments}
-    except MalformedReply:
-        arguments = None
-    if not isinstance(arguments, dict):  # some clients receive invalid arguments like this
-        arguments = {"_raw": call.arguments}
-    if re.search(r"\d[.eE]", call.arguments):
-        arguments = _plain_numbers(arguments)
-    return f"{call.name} {msgspec.json.encode(arguments, order='sorted').decode()}"
-
-
-def _plain_numbers(value: Json) -> Json:
-    """The value with 1 for 1.0, as JavaScript writes it."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_plain_numbers(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain_numbers(item) for name, item in value.items()}
-    return value
-
-
 def _likeness(part: AnyPart) -> str:
     """A digest of what a client sees of a part."""
     match part:
         case ToolCall():
-            return _digest("call", _call_text(part))
+            return _digest("call", part.name)
         case Media():
             return _digest("media", part.data or part.url or "")
         case _:
@@ -436,11 +440,20 @@ def _insert(part: AnyPart, own: list[AnyPart], out: list[Turn], *, apart: bool) 
 def _restore_part(parts: list[AnyPart], state: KeptState) -> None:
     """Restore the state of one of the parts, unless the client sent it."""
     found = opaque.unseal(state.envelope)
+    if found is None:
+        return
+    alike: int | None = None
+    calls = 0
     for index, part in enumerate(parts):
-        if found is not None and part.opaque is None and type(part) is not Thinking and _likeness(part) == state.part:
-            parts[index] = restored = replace(part)
-            opaque.restore(restored, *found)
-            return
+        if part.opaque is None and type(part) is not Thinking and _likeness(part) == state.part:
+            if type(part) is not ToolCall or calls == state.calls:  # of calls of one tool, the one at the same place
+                alike = index
+                break
+            alike = index if alike is None else alike
+        calls += type(part) is ToolCall
+    if alike is not None:
+        parts[alike] = restored = replace(parts[alike])
+        opaque.restore(restored, *found)
 
 
 def _missing(parts: list[AnyPart], states: list[KeptState], protocol: str | None) -> list[_Missing]:
@@ -476,8 +489,8 @@ def _thought(part: AnyPart) -> str:
 
 
 def _without_state(part: AnyPart, foreign: set[str]) -> AnyPart | None:
-    """The part without a signature of another provider; None if it is nothing without it."""
-    if not part.opaque or part.origin is not None or _digest(part.opaque) not in foreign:
+    """The part without a signature that the provider does not accept; None if it is nothing without it."""
+    if not part.opaque or _digest(part.opaque) not in foreign:
         return part
     return None if type(part) is Thinking else replace(part, opaque=None)
 

@@ -44,7 +44,8 @@ class Stores:
         return self._reasoning is not None and not self._reasoning.is_empty
 
     async def is_foreign(self, client: str, target: Target, body: bytes) -> bool:
-        """Whether a request in the target's protocol contains reasoning state that is known to be another provider's."""
+        """Whether a request in the target's protocol contains reasoning state that is known to be another provider's, or that the
+        target refused."""
         if self._reasoning is None or not self._reasoning.may_contain_state(body):
             return False
         return await to_thread(self._reasoning.is_foreign, client, target, body)
@@ -69,6 +70,12 @@ class Stores:
         """Store the reasoning state of a reply."""
         if self._reasoning is not None:
             await to_thread(self._reasoning.keep, client, target, conversation, reply)
+
+    async def refuse_reasoning(self, client: str, target: Target, conversation: Conversation) -> None:
+        """Note that a target refused the reasoning state in a conversation."""
+        if self._reasoning is not None:
+            sent = await self.restored(client, target, conversation)
+            await to_thread(self._reasoning.refuse, client, target, sent)
 
     # --- counts of tokens ---
 

@@ -104,6 +104,8 @@ class Call(msgspec.Struct):
     """Names of the other tools; empty if they are unknown."""
     text: bytes | None = None
     """The body of a client that speaks the provider's protocol: sent as it was written."""
+    reasoning_refused: bool = False
+    """Whether the provider refused the reasoning state in the history, which was then removed."""
 
     @property
     def fields(self) -> dict[str, Json]:

@@ -33,7 +33,7 @@ def without_reasoning(error: BadRequest, body: dict[str, Any]) -> bool:
     """Remove the reasoning state from the history in `body`, of any protocol, if the error says that it is not valid. Returns
     whether there was any.
 
-    This concerns one conversation, not the endpoint, so it is not remembered.
+    This concerns one conversation, not the endpoint: the gateway remembers it in its store of reasoning state.
     """
     if error.code != _CODE and not _REFUSED.search(error.message):
         return False

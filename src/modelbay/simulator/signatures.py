@@ -1,7 +1,8 @@
 """Signatures: reasoning state that only the simulator can create and verify.
 
-A signature depends on the signed text, its position and the conversation before it. It does not depend on parts that clients may
-change: IDs, cache marks, white space, system prompts, the division of texts into parts, and older thinking.
+A signature depends on the signed text or the called tool, its position and the conversation before it. It does not depend on parts
+that clients may change: IDs, the arguments of calls (to which agents add defaults), cache marks, white space, system prompts, the
+division of texts into parts, and older thinking. Providers accept even more: Gemini does not compare the conversation.
 """
 
 import hmac
@@ -9,11 +10,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from hashlib import sha256
 
-import msgspec
-
 from modelbay.conversation import AnyPart, Conversation, Media, Refusal, Text, Thinking, ToolCall, ToolResult, Turn
-from modelbay.errors import MalformedReply
-from modelbay.json_text import decode
 
 SECRET = b"the simulator keeps no secrets"
 _MAGIC = b"sim1"
@@ -47,7 +44,7 @@ class Prefix:
             case Media():
                 self._update(f"{voice} {part.kind}", part.data or part.url or part.file_id or part.text or "")
             case ToolCall():
-                self._update("call", call_text(part))
+                self._update("call", part.name)
             case ToolResult():
                 self._update("result", "")
                 for inner in part.parts:
@@ -83,21 +80,12 @@ def _canonical(signature: str) -> bytes:
         return b""
 
 
-def call_text(call: ToolCall) -> str:
-    """A call in a normalized form, because clients may format its arguments differently."""
-    try:
-        arguments = msgspec.json.encode(decode(call.arguments or "{}"), order="sorted").decode()
-    except (MalformedReply, UnicodeEncodeError):
-        arguments = call.arguments
-    return f"{call.name} {arguments}"
-
-
 def signed_text(part: AnyPart) -> tuple[str, str]:
     """The kind and text that a part's signature signs."""
     match part:
         case Thinking():
             return "thinking", part.text
         case ToolCall():
-            return "call", call_text(part)
+            return "call", part.name
         case _:
             return "text", ""
