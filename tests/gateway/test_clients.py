@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from time import sleep
 
 import aiohttp
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from modelbay.errors import ConfigError, FileError
 from modelbay.gateway.clients import ALPHABET, DIGITS, LOCAL, MARKED, PREFIX, USES, ClientKeys, new_key
 from modelbay.secrecy import KEY, redact
+from modelbay.storage.files import FRESH
 from tests.cli.inside import Inside
 from tests.gateway.running import KEY as RUNNING_KEY
 from tests.gateway.running import running
@@ -39,6 +41,11 @@ def refused(run: Callable[[], object]) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         run()
     return caught.value
+
+
+def wait_until_seen() -> None:
+    """After a change of the file by hand; `remove` waits itself."""
+    sleep(FRESH)
 
 
 # Keys
@@ -143,6 +150,7 @@ def test_a_change_by_another_process_counts_from_the_next_request(keys: ClientKe
     bay.done("client", "add", "me", "--key", "-", stdin=ADOPTED)
     assert running.find(ADOPTED)
     keys.file.unlink()
+    wait_until_seen()
     assert running.find(ADOPTED) is None
 
 
@@ -185,6 +193,7 @@ def test_a_file_that_is_not_valid_gives_access_to_no_client(
     key = keys.add("me")
     assert keys.find(key)
     keys.file.write_text(text.replace("DIGEST", sha256(key.encode()).hexdigest()))
+    wait_until_seen()
     assert keys.find(key) is None
     assert keys.find(key) is None
     (line,) = caplog.messages  # once for each content of the file
@@ -329,6 +338,7 @@ def test_no_repr_no_log_and_no_traceback_shows_a_key(keys: ClientKeys, caplog: p
     assert keys.find(key)
     shown = repr([vars(keys), keys.all(), keys.local_key(), keys.add("me")])
     keys.file.write_text("{")
+    wait_until_seen()
     assert keys.find(key) is None
     shown += caplog.text
     for run in (lambda: keys.add("you", key), keys.local_key):

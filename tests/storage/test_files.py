@@ -42,3 +42,15 @@ def test_a_folder_is_closed_to_others_also_if_it_exists(tmp_path: Path):
 def test_the_home_is_private_although_its_first_file_is_in_a_subfolder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     Inside(tmp_path / "home", monkeypatch).done("client", "add", "editor")
     assert mode(tmp_path / "home") == 0o700
+
+
+def test_a_recent_answer_is_asked_for_again_after_a_moment() -> None:
+    clock, answers = [100.0], iter(["first", "second", "third"])
+    recent = files.Recent(lambda: next(answers), lambda: clock[0])
+    assert recent.get() == "first"
+    clock[0] += files.FRESH / 2
+    assert recent.get() == "first"
+    clock[0] += files.FRESH
+    assert recent.get() == "second"
+    recent.forget()
+    assert recent.get() == "third"

@@ -1,8 +1,8 @@
 """Client keys of the gateway: who may call it.
 
 They are in a file of their own in modelbay's home, not in config.toml: a removed key loses access at once, also while config.toml
-has an error and the gateway keeps the last good one. Each process compares the file's identity on every request, so that a change
-by another process is seen by the next request.
+has an error and the gateway keeps the last good one. Each process compares the file's identity for each request (see
+`files.Recent`), so that a change by another process is seen by the next request.
 
 Only the SHA-256 of a key is stored. A key is found by its digest, so the time of a lookup depends on the digest, from which a key
 cannot be guessed. The client `local` is for programs on this machine: its key is also stored in plain text, for exports to coding
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -78,7 +79,7 @@ class ClientKeys:
     ) -> None:
         folder = home() / "gateway"
         self.file = file or folder / "clients.json"
-        self._place = str(self.file)
+        self._seen = files.Recent(partial(files.identity, str(self.file)))
         self.local_file = self.file.with_name("local-key")
         """The key of the client `local`, readable by its owner only."""
         self._now = now
@@ -101,6 +102,10 @@ class ClientKeys:
         if client is None:
             key = Hidden(key)
             client = self._by_digest.get(_digest(key))
+            if client is None:
+                self._seen.forget()  # it may have been added just now
+                self._refresh()
+                client = self._by_digest.get(_digest(key))
             if client is None:
                 return None
             self._by_key[key] = client
@@ -151,6 +156,7 @@ class ClientKeys:
             self._write(old, kept)
             if name == LOCAL:
                 self.local_file.unlink(missing_ok=True)
+        time.sleep(files.FRESH)
 
     def create_local_once(self) -> None:
         """Creates the client `local` at the first start. If the user removed it, it stays removed.
@@ -215,7 +221,7 @@ class ClientKeys:
 
     def _refresh(self) -> None:
         """Reads the file if it is not the one that was read last."""
-        found = files.identity(self._place)  # for each request: a path would be converted each time
+        found = self._seen.get()
         if found is not None and found == self._identity:
             return
         self._identity, self._by_digest, self._by_key = found, {}, {}

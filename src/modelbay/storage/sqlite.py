@@ -4,7 +4,9 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
+from time import sleep
 
 from modelbay.errors import StoreError
 from modelbay.storage import files
@@ -26,7 +28,7 @@ class Database:
             alternative: What to do if the file cannot be written, for hints.
         """
         self.path = path
-        self._place = str(path)
+        self._missing = files.Recent(partial(_is_missing, str(path)))
         self.wait = WAIT
         """Seconds to wait for another program's write."""
         self._title = title
@@ -37,13 +39,7 @@ class Database:
     @property
     def missing(self) -> bool:
         """Whether there is no file yet."""
-        try:
-            os.stat(self._place)  # for each request of a gateway: a path would be converted each time
-        except (FileNotFoundError, NotADirectoryError):
-            return True
-        except OSError:  # its folder cannot be read
-            return False
-        return False
+        return self._missing.get()
 
     @contextmanager
     def open(self) -> Iterator[sqlite3.Connection]:
@@ -53,7 +49,8 @@ class Database:
             StoreError: the file cannot be used, or a newer version of modelbay wrote it.
         """
         try:
-            if not self.path.exists():
+            created = not self.path.exists()
+            if created:
                 files.make_private(self.path.parent)
                 os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
             with closing(sqlite3.connect(self.path, timeout=self.wait, isolation_level=None)) as connection:
@@ -62,6 +59,8 @@ class Database:
                 self._prepare(connection)
                 with connection:
                     yield connection
+            if created:
+                sleep(files.FRESH)  # until all processes know that it is there
         except (sqlite3.Error, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise StoreError(
@@ -95,3 +94,13 @@ class Database:
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
             return "rename the file to start a new one: this one is damaged"
         return f"check that its folder is writable and has free space, or {self._alternative}"
+
+
+def _is_missing(place: str) -> bool:
+    try:
+        os.stat(place)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # its folder cannot be read
+        return False
+    return False
