@@ -295,7 +295,8 @@ class Tool(Struct, omit_defaults=True, repr_omit_defaults=True):
     cache: Extra | None = None
     """Cache control for the prompt up to this tool, such as `{"type": "ephemeral"}`."""
     native: str | None = None
-    """Type of a vendor's tool, such as "web_search_20250305"."""
+    """Type of a vendor's tool, such as "web_search_20250305". "function": a freeform tool whose client reads its calls as those of
+    a function, with the text as their arguments."""
     raw: Extra | None = None
     """The complete vendor tool, namespace or search."""
     tools: "list[Tool] | None" = None

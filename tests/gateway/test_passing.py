@@ -396,7 +396,11 @@ def test_lessons_about_the_endpoint_apply() -> None:
         ({"tool_choices": ["auto"]}, '{"tool_choice":"auto"}', None),
         ({"parallel_tool_calls": False}, '{"tools":[{"type":"function"}]}', "parallel_tool_calls"),
         ({"parallel_call_history": False}, '{"messages":[{"tool_calls":[{"id":"a"}]}]}', "parallel_call_history"),
-        ({"parallel_call_history": False}, '{"messages":[{"content":[{"type":"tool_use"}]}]}', "parallel_call_history"),
+        (
+            {"parallel_call_history": False},
+            '{"messages":[{"content":[{"type":"function_call"}]}]}',
+            "parallel_call_history",
+        ),
         ({"schema": "typed"}, '{"tools":[{"parameters":{"$ref":"#/a"}}]}', "schema"),
         ({"media_by_url": False}, '{"messages":[{"image_url":{"url":"https://a/b.png"}}]}', "media_by_url"),
         ({"text_only_content": True}, '{"messages":[{"content": []}]}', "text_only_content"),

@@ -87,7 +87,7 @@ class CountCall:
         same, rules = self._passes_to(target), target.codec.PASS
         if (path := count_path(target)) is None:
             return None
-        passed = same and not body.sealed
+        passed = same and body.is_of(request.protocol) and not body.sealed
         conversation = None if passed and counts_all(target) else request.conversation(request.fields())
         if conversation is not None and not counts_all(target, conversation):
             return None

@@ -188,6 +188,7 @@ class Exchange:
         to = target.upstream
         return (
             to.protocol == self._request.protocol
+            and body.is_of(to.protocol)
             and (stream or not to.dialect.stream_only)
             and not body.sealed
             and body.to_repair(target) is None

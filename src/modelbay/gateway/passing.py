@@ -22,6 +22,7 @@ from modelbay.calling.target import Target
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import BadRequest, MalformedReply
 from modelbay.events import Warned
+from modelbay.gateway.client_request import form_of_body
 from modelbay.json_members import ObjectText, RepeatedName, rewritten, with_value
 from modelbay.json_text import decode, encode, members
 from modelbay.protocols.codec import GROUPS, Call, PassRules, spellings
@@ -138,6 +139,10 @@ class ClientBody:
     def threaded(self) -> bool:
         """Anthropic: whether the server must keep the conversation (`thread`)."""
         return "thread" in self._fields and _written(self._fields, "thread") != b"null"
+
+    def is_of(self, protocol: str) -> bool:
+        """Whether it is written in the protocol of its request."""
+        return form_of_body(protocol, self._fields) is None
 
     @property
     def unstored(self) -> bool:
@@ -281,6 +286,8 @@ class _PassPlan:
             self.repairs.append(("compaction", rules.compaction))
         self._in_tools = [("tool_name", _value("name", rf'"(?!(?:{dialect.tool_name or rules.tool_name})")'))]
         """Some agents send the names of MCP tools in full length."""
+        if rules.other_tools is not None:
+            self._in_tools.append(("tools", rules.other_tools))
         if not dialect.hosted_search:  # only translation reads the declaration of a web search
             self._in_tools.append(("hosted_search", _SEARCH))
         self._accepted = b""

@@ -58,7 +58,9 @@ class PassRules(msgspec.Struct, frozen=True):
     named: Callable[[str], str] | None = None
     """The name of a model in a body by its ID, if they differ."""
     damaged: Callable[[bytes], bool] | None = None
-    """Whether a body has a part that providers reject and that only translation leaves out."""
+    """Whether a body has a part that providers reject, and that only translation leaves out or writes in their form."""
+    other_tools: re.Pattern[bytes] | None = None
+    """Finds a tool in the form of another protocol in the tools of a body."""
     betas: dict[str, tuple[str, ...]] = {}
     """Fields that belong to a preview, by the beginning of its name in the header `anthropic-beta`."""
     freeform: re.Pattern[bytes] | None = None

@@ -5,14 +5,19 @@ one string instead. The text is taken out of its calls again while they stream.
 """
 
 import re
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from modelbay.conversation import Extra, Json, Tool, ToolCall
+from modelbay.conversation import AnyPart, Extra, Json, Tool, ToolCall, Turn
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode, encode
 from modelbay.protocols.arguments import is_cut
 
+CALLED_AS_FUNCTION = "function"
+"""The `native` of a freeform tool, and of its calls in a reply, if the client reads them as calls of a function whose arguments are
+the text. Cursor declares its freeform tools in the form of Responses, also in Chat Completions, and fails at a call without a
+function."""
 _NAME = "input"
 """The function's only property, and the key of a call's text."""
 _SCHEMA: Extra = {
@@ -64,6 +69,30 @@ def _grammar(form: Extra | None) -> str | None:
 def as_function_call(call: ToolCall) -> ToolCall:
     """A call of a freeform tool as a call of the function."""
     return replace(call, arguments=encode({_NAME: call.arguments}).decode(), format="json", cut=False)
+
+
+def with_text_calls(turns: list[Turn], tools: Iterable[Tool]) -> list[Turn]:
+    """The turns with the calls of freeform tools that the client writes as those of functions, as what they are."""
+    names = {tool.name for tool in tools if tool.kind == "freeform" and tool.native == CALLED_AS_FUNCTION}
+    return [_with_text_calls(turn, names) for turn in turns] if names else turns
+
+
+def _with_text_calls(turn: Turn, names: set[str]) -> Turn:
+    if not any(_is_text_call(part, names) for part in turn.parts):
+        return turn
+    return replace(turn, parts=[_text_call(part) if _is_text_call(part, names) else part for part in turn.parts])
+
+
+def _is_text_call(part: AnyPart, names: set[str]) -> bool:
+    return type(part) is ToolCall and part.format == "json" and part.name in names
+
+
+def _text_call(call: AnyPart) -> AnyPart:
+    assert type(call) is ToolCall
+    text = CallText()
+    text.feed(call.arguments)
+    text.close()
+    return replace(call, arguments=text.text, format="text", cut=text.cut)
 
 
 class CallText:

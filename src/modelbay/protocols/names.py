@@ -43,6 +43,8 @@ class ToolName(Struct, frozen=True):
     namespace: str | None = None
     kind: Literal["function", "freeform", "search"] = "function"
     """Its kind for the client, if the target gets a function."""
+    native: str | None = None
+    """The `native` of its calls for the client."""
 
 
 def sent_names(
@@ -124,6 +126,8 @@ class Restorer:
         part.name, part.namespace = known.name, known.namespace
         if known.kind == "search":
             part.native = tool_search.CALL
+        elif known.native is not None:
+            part.native = known.native
         if known.kind != "freeform" or part.format == "text":
             return [event]
         part.format = "text"
@@ -212,6 +216,8 @@ class _Names:
             if (tool.kind == "freeform" and not freeform) or (tool.kind == "search" and not namespaces):
                 self._functions.add(self._sent[name])
                 self.meant[self._sent[name]] = replace(name, kind=tool.kind)
+            if tool.kind == "freeform" and tool.native is not None:
+                self.meant[self._sent[name]] = replace(name, kind=tool.kind, native=tool.native)
         self._spaces: dict[str | None, list[str]] = {}
         """The names sent for the tools of each namespace."""
         for name, sent in self._sent.items():

@@ -8,8 +8,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from modelbay.conversation import AnyPart, Json, Media, Text, Tool, ToolChoice, ToolResult, Turn, UnknownPart
+from modelbay.conversation import AnyPart, Json, Media, Text, Tool, ToolCall, ToolChoice, ToolResult, Turn, UnknownPart
 from modelbay.json_text import encode
+from modelbay.protocols.freeform import CALLED_AS_FUNCTION
 from modelbay.protocols.media_types import take_url
 from modelbay.protocols.shapes import items, mapping, word
 
@@ -39,6 +40,20 @@ def function_tool(tool: dict[str, Any]) -> Tool | None:
     )
 
 
+def freeform_tool(tool: dict[str, Any]) -> Tool | None:
+    """A freeform tool of Responses in Chat Completions, or None for other tools. Cursor sends its tool for patches like this."""
+    name = word(tool.get("name"))
+    if tool.get("type") != "custom" or not name:
+        return None
+    return Tool(
+        "freeform",
+        name=name,
+        description=word(tool.get("description")),
+        grammar=mapping(tool.get("format")) or None,
+        native=CALLED_AS_FUNCTION,
+    )
+
+
 def tool_choice(choice: Json, tools: list[Tool] | None) -> ToolChoice | None:
     """A tool choice in the form of any protocol: a mode or the name of a tool, alone or in an object. None for other
     values."""
@@ -55,6 +70,35 @@ def tool_choice(choice: Json, tools: list[Tool] | None) -> ToolChoice | None:
 
 
 # --- parts -------------------------------------------------------------------------------------------------------------
+
+
+def with_calls(turn: Turn) -> Turn:
+    """The turn with tool calls and results that are blocks of Anthropic as what they are. Cursor sends them in Chat Completions to
+    models whose names begin with "claude"."""
+    if not any(type(part) is UnknownPart and part.native in _BLOCKS for part in turn.parts):
+        return turn
+    return replace(turn, parts=[_call_or_result(part) for part in turn.parts])
+
+
+_BLOCKS = ("tool_use", "tool_result")
+
+
+def _call_or_result(part: AnyPart) -> AnyPart:
+    if type(part) is not UnknownPart or part.native not in _BLOCKS:
+        return part
+    raw = mapping(part.raw)
+    if part.native == "tool_use":
+        return ToolCall(
+            name=word(raw.get("name")) or "",
+            arguments=encode(mapping(raw.get("input"))).decode(),
+            id=word(raw.get("id")),
+        )
+    inner: list[AnyPart] = [UnknownPart(raw=item) for item in items(raw.get("content"))]
+    return ToolResult(
+        call_id=word(raw.get("tool_use_id")),
+        parts=[usual for one in inner for usual in _of_result(one)],
+        is_error=True if raw.get("is_error") is True else None,
+    )
 
 
 def with_usual_parts(turn: Turn) -> Turn:

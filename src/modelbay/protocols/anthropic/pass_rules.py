@@ -1,5 +1,7 @@
 """Rules for Messages requests that are passed on."""
 
+import re
+
 from modelbay.protocols.anthropic.usual import is_plain
 from modelbay.protocols.codec import PassRules
 
@@ -8,6 +10,7 @@ PASS = PassRules(
     headers=("anthropic-", "x-claude-code-", "idempotency-key"),
     limits=("max_tokens",),
     tool_name=r"[a-zA-Z0-9_-]{1,128}",
+    other_tools=re.compile(rb'"type"\s*:\s*"function"|"inputSchema"\s*:\s*\{'),
     is_plain=is_plain,
     budgets=("thinking.budget_tokens",),
     counted=(

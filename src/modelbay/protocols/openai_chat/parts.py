@@ -22,6 +22,7 @@ from modelbay.errors import MalformedReply
 from modelbay.file_content import MediaKind
 from modelbay.json_text import decode
 from modelbay.protocols.citations import span
+from modelbay.protocols.freeform import CALLED_AS_FUNCTION
 from modelbay.protocols.media_types import format_of, of_format, take_url
 from modelbay.protocols.shapes import count, mapping, objects, shown, unknown, without, word
 
@@ -366,7 +367,7 @@ def split_signature(extra_content: Json) -> tuple[str | None, Extra | None]:
 
 def render_tool_call(call: ToolCall, id: str | None, with_state: bool = True) -> dict[str, Any]:
     item: dict[str, Any] = {} if id is None else {"id": id}
-    if call.format == "text":
+    if call.format == "text" and call.native != CALLED_AS_FUNCTION:
         item["type"], item["custom"] = "custom", {"name": call.name, "input": call.arguments}
     else:
         item["type"], item["function"] = "function", {"name": call.name, "arguments": call.arguments}

@@ -5,6 +5,18 @@ import re
 from modelbay.protocols.codec import PassRules
 from modelbay.protocols.openai_chat.usual import is_plain
 
+_BLOCK = re.compile(rb'"type"\s*:\s*"tool_(?:use|result)"')
+_NO_CONTENT = re.compile(rb'"content"\s*:\s*\[\s*\]')
+
+
+def is_of_cursor(body: bytes) -> bool:
+    """Whether a body has messages that providers reject, and that Cursor sends: an empty list as the content beside tool calls, and
+    calls and results as blocks of Anthropic."""
+    return ((b'"tool_use"' in body or b'"tool_result"' in body) and _BLOCK.search(body) is not None) or (
+        b'"tool_calls"' in body and _NO_CONTENT.search(body) is not None
+    )
+
+
 PASS = PassRules(
     paths={
         "generate": "/chat/completions",
@@ -20,5 +32,9 @@ PASS = PassRules(
     budgets=("thinking.budget_tokens", "reasoning.max_tokens", "thinking_budget"),
     reasoning="reasoning_content",
     freeform=re.compile(rb'"type"\s*:\s*"custom"'),
+    damaged=is_of_cursor,
+    other_tools=re.compile(
+        rb'"(?:function|custom)"\s*,\s*"(?:name|description|parameters|strict|format)"\s*:|"input_?[sS]chema"\s*:\s*\{'
+    ),
     is_plain=is_plain,
 )

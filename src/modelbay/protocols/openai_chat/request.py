@@ -18,12 +18,14 @@ from modelbay.model import Model
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.efforts import of_budget
+from modelbay.protocols.freeform import with_text_calls
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.openai_chat.body import ChatBody
 from modelbay.protocols.openai_chat.messages import KNOWN_ROLES, parse_message, render_messages
 from modelbay.protocols.openai_chat.parts import NAME
 from modelbay.protocols.openai_chat.pass_rules import PASS
 from modelbay.protocols.openai_chat.tools import parse_tools, render_tools
+from modelbay.protocols.other_forms import with_calls
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
 from modelbay.protocols.survey import Survey
@@ -85,7 +87,8 @@ def parse_request(call: Call) -> Conversation:
     options = body.get("stream_options") or {}
     if rest := without(options, "include_usage"):
         settings.extra["stream_options"] = rest
-    turns = [parse_message(message) for message in body["messages"]]
+    turns = [with_calls(parse_message(message)) for message in body["messages"]]
+    turns = with_text_calls(turns, settings.tools or ())
     for role in {turn.native for turn in turns} - KNOWN_ROLES:
         settings.keep_unknown("role", role, "system", "developer", "user", "assistant", "tool")
     return Conversation(

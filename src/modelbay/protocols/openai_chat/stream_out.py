@@ -21,6 +21,7 @@ from modelbay.events import (
     Started,
     UsageReported,
 )
+from modelbay.protocols.freeform import CALLED_AS_FUNCTION
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
@@ -181,7 +182,8 @@ class StreamRenderer:
             case ToolCall():
                 if not event.text:
                     return b""
-                field = b'"custom":{"input":' if part.format == "text" else b'"function":{"arguments":'
+                custom = part.format == "text" and part.native != CALLED_AS_FUNCTION
+                field = b'"custom":{"input":' if custom else b'"function":{"arguments":'
                 before = b'"tool_calls":[{"index":%d,%b' % (self._calls[event.key], field)
                 return self._framed(event.key, before, event.text, b"}}]")
             case Thinking() if _is_ours(part) and part.native not in ("thinking", "thinking=", DETAILS):
@@ -224,7 +226,7 @@ class StreamRenderer:
                 delta["content"] = [render_part(Thinking(texts=[""], native=part.native, extra=part.extra))]
             elif part.native == REASONING_FIELDS[0] and part.texts and not part.text:
                 delta[REASONING_FIELDS[0]] = ""
-        elif type(part) is ToolCall and part.native is None:
+        elif type(part) is ToolCall and part.native != "function_call":
             if item := self._call_state(key, part):
                 delta["tool_calls"] = [{"index": self._calls[key], **item}]
         elif type(part) is ToolCall and key in self._silent:

@@ -82,7 +82,8 @@ def _parse_tool(tool: Json) -> Tool:
             grammar=custom.get("format"),
             extra=without(custom, "name", "description", "format"),
         )
-    return other_forms.function_tool(tool) or Tool("vendor", name=tool.get("name") or kind, native=kind, raw=tool)
+    found = other_forms.function_tool(tool) or other_forms.freeform_tool(tool)
+    return found or Tool("vendor", name=tool.get("name") or kind, native=kind, raw=tool)
 
 
 def _parse_function(function: dict[str, Any]) -> Tool:

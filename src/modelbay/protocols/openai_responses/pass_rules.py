@@ -57,5 +57,6 @@ PASS = PassRules(
     ),
     damaged=has_lost_reasoning,
     freeform=re.compile(rb'"type"\s*:\s*"custom(?:_tool_call(?:_output)?)?"'),
+    other_tools=re.compile(rb'"function"\s*,\s*"function"\s*:\s*\{|"input_?[sS]chema"\s*:\s*\{'),
     compaction=re.compile(rb'"type"\s*:\s*"compaction_trigger"'),
 )

@@ -30,7 +30,7 @@ from modelbay.protocols.openai_responses.tools import parse_tool
 from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input, render_input
 from modelbay.protocols.other_forms import tool_choice
 from modelbay.protocols.preparation import prepared
-from modelbay.protocols.shapes import as_integer, objects, without, word
+from modelbay.protocols.shapes import as_integer, mapping, objects, without, word
 from modelbay.protocols.shared_tools import copied, derived
 from modelbay.protocols.survey import Survey
 
@@ -101,6 +101,9 @@ def parse_request(call: Call) -> Conversation:
             settings.user, settings.spelling["user"] = body[name], name
         elif body.get(name) is not None:
             settings.extra[name] = body[name]
+    options = mapping(settings.extra.pop("stream_options", None))  # clients of Chat Completions ask for usage there
+    if rest := without(options, "include_usage"):
+        settings.extra["stream_options"] = rest
     turns = parse_input(body.get("input"))
     if body.get("instructions") is not None:
         turns.insert(0, Turn("system", [Text(text=body["instructions"], native=STRING)], native=INSTRUCTIONS))
@@ -115,7 +118,12 @@ def parse_request(call: Call) -> Conversation:
     if isinstance(include := body.get("include"), list) and _LOGPROBS in include:
         settings.logprobs = True
     return Conversation(
-        turns=turns, settings=settings, protocol=NAME, model=body.get("model"), stream=body.get("stream")
+        turns=turns,
+        settings=settings,
+        protocol=NAME,
+        model=body.get("model"),
+        stream=body.get("stream"),
+        include_usage=options.get("include_usage"),
     )
 
 
