@@ -114,6 +114,17 @@ def test_a_docstring_keeps_its_paragraphs_and_loses_its_sections() -> None:
     assert Tool.of(weather).description == "The weather in a city.\n\nOnly for the next days."
 
 
+def test_a_class_is_described_by_its_own_docstring() -> None:
+    @dataclasses.dataclass
+    class Plain:
+        x: int
+
+    class Documented(Point):
+        """A point with a docstring."""
+
+    assert [Tool.of(one).description for one in (Point, Plain, Documented)] == [None, None, "A point with a docstring."]
+
+
 def test_name_and_description_can_be_given() -> None:
     tool = Tool.of(lambda: 1, name="one", description="The number one.")
     assert (tool.name, tool.description, schema(tool)["properties"]) == ("one", "The number one.", {})

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from itertools import count
 from threading import Lock
-from typing import Any, TypeVar, get_args, overload
+from typing import Any, TypeVar, overload
 
 import msgspec
 
@@ -51,13 +51,21 @@ class TypeForm:
         """Raises:
         TypeError: JSON has no form for the type, or for one inside it.
         """
+        from msgspec.inspect import type_info
+
+        from modelbay.type_details import add_details
+
         definitions: dict[str, Any] = {}
         type = readable(type)
         with _lock:
-            (found,), defs = msgspec.json.schema_components(
-                [type], schema_hook=lambda one: _apart(_schema(one), definitions), ref_template="#/$defs/{name}"
-            )
+            try:
+                (found,), defs = msgspec.json.schema_components(
+                    [type], schema_hook=lambda one: _apart(_schema(one), definitions), ref_template="#/$defs/{name}"
+                )
+            except TypeError as error:
+                raise TypeError(f"{error}{_advice(error)}") from None
             self._decode = msgspec.json.Decoder(type, strict=False, dec_hook=_validated).decode
+            add_details(type_info(type), found, defs)
         self.schema: dict[str, Any] = _inlined(found, {**definitions, **defs})
         """A JSON Schema, whose root is not a reference."""
 
@@ -90,10 +98,12 @@ class _AnyValue(type):
 
 
 def readable(type: Any) -> Any:
-    """The type, or a stand-in that pydantic reads: for unions and other types with pydantic's classes inside, whose schemas have
-    definitions in common, and which msgspec refuses or would read one by one."""
+    """The type, or a stand-in that pydantic reads: for unions and other types with pydantic's classes or limits inside. The schemas
+    of such classes have definitions in common, and msgspec refuses the types, reads them one by one, or ignores the limits."""
+    from modelbay.type_details import uses_pydantic
+
     pydantic = sys.modules.get("pydantic")
-    if pydantic is None or hasattr(type, "model_validate_json") or not _has_models(type):
+    if pydantic is None or hasattr(type, "model_validate_json") or not uses_pydantic(type):
         return type
     try:
         adapter = pydantic.TypeAdapter(type)
@@ -104,8 +114,11 @@ def readable(type: Any) -> Any:
     return _AnyValue(str(getattr(type, "__name__", type)), (), {name: staticmethod(one) for name, one in made.items()})
 
 
-def _has_models(type: Any) -> bool:
-    return hasattr(type, "model_validate_json") or any(map(_has_models, get_args(type)))
+def _advice(error: TypeError) -> str:
+    """The fix for a type that msgspec refuses, as the end of its message."""
+    if "unions" in str(error):
+        return ": use pydantic's classes, or msgspec's with `tag=True`"
+    return "" if "has no form in JSON" in str(error) else f": {_FORMS}"
 
 
 def _schema(type: Any) -> dict[str, Any]:
@@ -113,7 +126,10 @@ def _schema(type: Any) -> dict[str, Any]:
         found: dict[str, Any] = type.model_json_schema()
         return found
     name = getattr(type, "__qualname__", type)
-    raise TypeError(f"{name} has no form in JSON: use a dataclass, a TypedDict, or a class of msgspec or pydantic")
+    raise TypeError(f"{name} has no form in JSON: {_FORMS}")
+
+
+_FORMS = "use a dataclass, a TypedDict, or a class of msgspec or pydantic"
 
 
 def _validated(type: Any, value: Any) -> Any:

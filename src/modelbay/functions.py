@@ -28,13 +28,11 @@ class Signature:
     """
 
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
-        from inspect import getdoc
-
         self.function = function
         self.name = name or getattr(function, "__name__", None) or type(function).__name__
         if not _NAME.fullmatch(self.name):
             raise TypeError(f"{self.name} is not a name of a tool; give it one: Tool.of(function, name=…)")
-        said, about = _documented(getdoc(function) or "")
+        said, about = _documented(_docstring(function))
         self.description = said or None
         try:
             fields = msgspec.defstruct("arguments", self._fields(), kw_only=True, forbid_unknown_fields=True)
@@ -86,6 +84,17 @@ class Signature:
             return await self.function(**given)
         found = await to_thread(self.function, **given)
         return await found if isawaitable(found) else found
+
+
+def _docstring(function: Callable[..., Any]) -> str:
+    """The docstring of a function, or of a class itself: those of its bases, and the signature that a dataclass has as one, do not
+    describe it."""
+    from inspect import cleandoc, getdoc, isclass
+
+    if not isclass(function):
+        return getdoc(function) or ""
+    said = cleandoc(function.__dict__.get("__doc__") or "")
+    return "" if said.startswith(f"{function.__name__}(") else said
 
 
 def _default(value: Any) -> Any:

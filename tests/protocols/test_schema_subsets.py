@@ -186,6 +186,39 @@ def test_limits_that_anthropic_cannot_enforce_are_said_in_words():
     ]
 
 
+LOOKAROUND = r"^(?!-)[0-9]+$"
+
+
+@pytest.mark.parametrize("limit", [
+    {"format": "uri-reference"}, {"format": "decimal"}, {"pattern": LOOKAROUND}, {"contentEncoding": "base64"},
+    {"minLength": 1}, {"maxLength": 10},
+])  # fmt: skip
+@pytest.mark.parametrize("target", ["openai_chat", "openai_responses", "anthropic"])
+def test_a_limit_that_strict_does_not_allow_is_said_in_words(target, limit):
+    schema = {"type": "object", "properties": {"a": {**TEXT, **limit}}, "required": ["a"]}
+    [(word, value)] = limit.items()
+    tool, report = fitted(schema, target, strict=True)
+    assert tool.strict is True
+    assert tool.schema["properties"] == {"a": {**TEXT, "description": f"{word}: {value}"}}
+    assert report == ["limits in `f` are sent as part of its descriptions"]
+    assert refusal(target, asked(schema, strict=True)) is None
+    form = OutputFormat("json_schema", schema=schema, name="f", strict=True)
+    assert refusal(target, Conversation([user("Go")], Settings(output_format=form))) is None
+    assert fitted(schema, target)[0].schema is schema, "without `strict`, every keyword is allowed"
+
+
+@pytest.mark.parametrize("limit", [{"format": "date-time"}, {"format": "uuid"}, {"pattern": "^a|(?:b)$"}])
+@pytest.mark.parametrize("target", ["openai_chat", "openai_responses", "anthropic"])
+def test_a_limit_that_strict_allows_stays(target, limit):
+    schema = {
+        "type": "object",
+        "properties": {"a": {**TEXT, **limit}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
+    assert fitted(schema, target, strict=True) == (Tool(name="f", schema=schema, strict=True), [])
+
+
 def test_an_output_format_that_anthropic_cannot_express_is_part_of_the_system_prompt():
     form = OutputFormat("json_schema", schema=MAP, strict=True)
     call = codec("anthropic").render_request(Conversation([user("Go")], Settings(output_format=form)), ABLE, PLAIN)

@@ -100,17 +100,19 @@ def output_type(type: Any) -> OutputType:
     except TypeError:
         if isinstance(type, Hashable):
             raise
-        raise TypeError(f"output must be a type, not a value of {type.__class__.__qualname__}") from None
+        raise TypeError(f"output must be a type, not a value of {type.__class__.__qualname__}{_AS_SCHEMA}") from None
 
 
+_AS_SCHEMA = ': for a JSON Schema, pass output_format=OutputFormat("json_schema", schema={…})'
 _made = lru_cache(maxsize=256)(OutputType)
 
 
 def _closed(schema: Any) -> Any:
-    """The schema with every field of each object required, and no others allowed."""
+    """The schema with every field of each object required, and no others allowed. Sets need no `uniqueItems`, which OpenAI does not
+    guarantee."""
     if not isinstance(schema, dict):
         return schema
-    found = rebuilt({word: value for word, value in schema.items() if word != "default"}, _closed)
+    found = rebuilt({word: value for word, value in schema.items() if word not in ("default", "uniqueItems")}, _closed)
     if "properties" in found:
         found = {**found, "required": list(found["properties"]), "additionalProperties": False}
     return found

@@ -32,6 +32,8 @@ _BOUNDS = frozenset(
     ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "maxItems",
      "uniqueItems")
 )  # fmt: skip
+_CONTENT = frozenset(("contentEncoding", "contentMediaType", "contentSchema"))
+_FORMATS = frozenset(("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"))
 
 
 class Subset(Struct, frozen=True):
@@ -56,14 +58,25 @@ class Subset(Struct, frozen=True):
 _OPENAI = Subset(
     items=True,
     object_output=True,
-    strict=Strictness(all_required=True, typed=True, refused=_UNCOMMON | {"minLength", "maxLength", "uniqueItems"}),
+    strict=Strictness(
+        all_required=True,
+        typed=True,
+        refused=_UNCOMMON,
+        limits=_CONTENT | {"minLength", "maxLength", "uniqueItems"},
+        formats=_FORMATS,
+    ),
 )
 SUBSETS = {
     "openai_chat": replace(_OPENAI, needed=False),
     "openai_responses": _OPENAI,
     "anthropic": Subset(
         properties=False,
-        strict=Strictness(recursive=False, refused=(_UNCOMMON - {"allOf"}) | _BOUNDS),
+        strict=Strictness(
+            recursive=False,
+            refused=_UNCOMMON - {"allOf"},
+            limits=_CONTENT | _BOUNDS,
+            formats=_FORMATS | {"uri"},
+        ),
         strict_output=True,
     ),
     "google": Subset(bare_references=True, needed=False),
@@ -130,7 +143,7 @@ class Fitting(Struct):
             schema = _fitted(schema, subset)
             if strict and self.dialect.strict_tools and subset.strict is not None:
                 try:
-                    schema = closed(schema, subset.strict)
+                    schema = self._relaxed(closed(schema, subset.strict), subset.strict, f"`{tool.name}`", "tools")
                 except NotStrict as why:
                     strict = None
                     self._warn(f"`strict` is not sent for `{tool.name}`: its schema {why}", "tools.strict")
@@ -160,15 +173,20 @@ class Fitting(Struct):
 
     def _strict_format(self, schema: Schema, strict: bool | None, subset: Subset) -> tuple[Schema, bool | None]:
         rules = subset.strict or Strictness()
-        if subset.strict_output and any(word in _BOUNDS for node in schemas(schema) for word in node):
-            schema = relaxed(schema, _BOUNDS)
-            self._warn("limits in the output format are sent as part of its descriptions", "output_format")
         try:
-            return closed(schema, rules), strict
+            return self._relaxed(closed(schema, rules), rules, "the output format", "output_format"), strict
         except NotStrict as why:
             if strict:
                 self._warn(f"`strict` is not sent for the output format: its schema {why}", "output_format")
             return schema, None
+
+    def _relaxed(self, schema: Schema, rules: Strictness, what: str, setting: str) -> Schema:
+        """The schema of something strict, with the limits in its descriptions that are not accepted."""
+        if not any(rules.is_limit(word, value) for node in schemas(schema) for word, value in node.items()):
+            return schema
+        self._warn(f"limits in {what} are sent as part of its descriptions", setting)
+        found: Schema = relaxed(schema, rules)
+        return found
 
     def _root(self, schema: Json, what: str, setting: str) -> Schema:
         if isinstance(schema, dict) and schema.get("type") == "OBJECT":  # a client wrote it for Gemini
@@ -208,7 +226,7 @@ def refused_output(schema: Schema, protocol: str) -> str | None:
     if not subset.strict_output or subset.strict is None:
         return None
     try:
-        closed(relaxed(_fitted(schema, subset), _BOUNDS), subset.strict)
+        closed(_fitted(schema, subset), subset.strict)
     except NotStrict as why:
         return str(why)
     return None

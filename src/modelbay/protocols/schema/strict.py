@@ -4,6 +4,8 @@ Requirements are added only if the schema keeps its meaning: an object that list
 forbids nothing that the caller requested. Open maps and optional properties cannot be made strict.
 """
 
+import re
+
 from msgspec import Struct
 
 from modelbay.conversation import Json
@@ -20,6 +22,23 @@ class Strictness(Struct, frozen=True):
     """Recursive schemas are allowed."""
     refused: frozenset[str] = frozenset()
     """Keywords that make the request fail."""
+    limits: frozenset[str] = frozenset()
+    """Keywords that make the request fail, and limit a value that has the right form without them."""
+    formats: frozenset[str] = frozenset()
+    """The accepted values of `format`."""
+
+    def is_limit(self, word: str, value: Json) -> bool:
+        """Whether a keyword makes the request fail, and its schema can do without it. Patterns with a lookaround fail at all
+        providers of `strict`; pydantic writes one for a `Decimal`."""
+        match word:
+            case "format":
+                return value not in self.formats
+            case "pattern":
+                return isinstance(value, str) and _LOOKAROUND.search(value) is not None
+        return word in self.limits
+
+
+_LOOKAROUND = re.compile(r"\(\?<?[=!]")
 
 
 class NotStrict(Exception):
@@ -89,14 +108,14 @@ def is_recursive(schema: Schema) -> bool:
     return leads_back(schema, frozenset())
 
 
-def relaxed(schema: Json, refused: frozenset[str]) -> Json:
-    """The schema with rejected keywords moved to its descriptions, where the model can read them."""
+def relaxed(schema: Json, rules: Strictness) -> Json:
+    """The schema with rejected limits moved to its descriptions, where the model can read them."""
     if not isinstance(schema, dict):
         return schema
-    found = {word: value for word, value in schema.items() if word in refused}
+    found = {word: value for word, value in schema.items() if rules.is_limit(word, value)}
     if found:
-        kept = {word: value for word, value in schema.items() if word not in refused}
+        kept = {word: value for word, value in schema.items() if word not in found}
         said = ", ".join(f"{word}: {value}" for word, value in found.items())
         kept["description"] = f"{kept['description']} ({said})" if isinstance(kept.get("description"), str) else said
         schema = kept
-    return rebuilt(schema, lambda child: relaxed(child, refused))
+    return rebuilt(schema, lambda child: relaxed(child, rules))

@@ -1,5 +1,6 @@
 """Schemas of tools and output formats that providers refuse."""
 
+import re
 from collections.abc import Iterator
 
 from modelbay.conversation import Json
@@ -8,6 +9,8 @@ from modelbay.simulator.request_rules.request import CheckedRequest, refuse
 
 _UNIONS = ("oneOf", "anyOf", "allOf", "enum", "not")
 _UNSUPPORTED = ("allOf", "oneOf", "not", "if", "patternProperties", "minLength", "maxLength", "uniqueItems")
+_FORMATS = ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid")
+_LOOKAROUND = re.compile(r"\(\?<?[=!]")
 _LIMITS = (
     "minimum",
     "maximum",
@@ -56,6 +59,10 @@ def _strict_faults(node: Schema) -> Iterator[str]:
     for word in _UNSUPPORTED:
         if word in node:
             yield f"In context=(), '{word}' is not permitted."
+    if (form := node.get("format", "date")) not in _FORMATS:
+        yield f"In context=(), '{form}' is not a valid format."
+    if _LOOKAROUND.search(str(node.get("pattern"))):
+        yield "In context=(), regex lookaround is not supported."
     if node.get("type") == "object":
         if node.get("additionalProperties") is not False:
             yield "In context=(), 'additionalProperties' is required to be supplied and to be false."
