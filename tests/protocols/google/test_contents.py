@@ -23,6 +23,7 @@ from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.protocols import google
+from modelbay.protocols.ids import answered_calls
 from modelbay.protocols.opaque import seal
 from tests.protocols.google.bodies import GEMINI, again, parsed, rendered
 
@@ -241,6 +242,15 @@ def test_calls_without_ids_are_matched_by_name_and_order():
     )  # fmt: skip
     answers = [part["functionResponse"] for part in found[2]["parts"]]
     assert [(a["id"], a["response"]["output"]) for a in answers] == [("call_1", "1"), ("call_2", "2")]
+
+
+@pytest.mark.parametrize("name", ["", None])
+def test_results_without_a_name_answer_the_calls_in_their_order(name):
+    calls = [{"functionCall": {"name": "f", "args": {}}}, {"functionCall": {"name": "g", "args": {}}}]
+    answers = [{"functionResponse": {"name": name, "response": {"output": text}}} for text in ("one", "two")]
+    conversation = parsed({"contents": [{"role": "model", "parts": calls}, {"role": "user", "parts": answers}]})
+    answered = answered_calls(conversation.turns)
+    assert [answered[id(part)].name for part in conversation.turns[1].parts] == ["f", "g"]
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,8 @@ def _parse_body(kind: str, body: Fields) -> tuple[AnyPart, Extra | None]:
 def _parse_response(body: Fields) -> tuple[ToolResult, Extra | None]:
     """A function's result. `native` is the form of the text: None for the string `output` or `error`, "json" for their
     value, "response" for the whole object."""
-    result = ToolResult(call_id=body.get("id"), name=body.get("name"))
+    # some programs send an empty name: then the order tells the call, as without a name
+    result = ToolResult(call_id=body.get("id"), name=body.get("name") or None)
     response = body.get("response")
     if response is None:
         result.native = "none"
