@@ -9,10 +9,26 @@ from hypothesis import strategies as st
 from modelbay.dialect import PLAIN
 from modelbay.errors import IncompleteReply
 from modelbay.events import Failed
-from modelbay.gateway.framing import HELD, WholeEvents, before_failure, failure_event
+from modelbay.gateway.framing import HELD, PassedStream, WholeEvents, before_failure, failure_event, is_failure
 from modelbay.protocols.codec import NAMES, codec
 
-EVENTS = [b'data: {"a":1}\n\n', b": keep-alive\n\n", b'event: x\r\ndata: {"b":"\\n\\n"}\r\n\r\n', b"data: [DONE]\n\n"]
+EVENTS = [
+    b'data: {"a":1}\n\n', b": keep-alive\n\n", b'event: x\r\ndata: {"b":"\\n\\n"}\r\n\r\n', b"data: [DONE]\n\n",
+    b"data: 1\r\r", b"data: 2\n\r\n",
+]  # fmt: skip
+BARE = b'{"error":{"message":"exploded","type":"server_error","code":503}}'
+OWN_FAILURES = {
+    "openai_chat": b"data: " + BARE + b"\n\n",
+    "openai_responses": b'data: {"type":"error","code":"server_error","message":"exploded","sequence_number":3}\n\n',
+    "anthropic": b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"exploded"}}\n\n',
+    "google": b'data: {"error":{"code":503,"message":"exploded","status":"UNAVAILABLE"}}\n\n',
+}
+BEGUN = {
+    "openai_chat": b'data: {"choices":[{"index":0,"delta":{"content":"You"}}]}\n\n',
+    "openai_responses": b'event: response.created\ndata: {"type":"response.created","response":{"id":"resp_1"}}\n\n',
+    "anthropic": b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1"}}\n\n',
+    "google": b'data: {"candidates":[{"content":{"role":"model","parts":[{"text":"You"}]}}]}\n\n',
+}
 
 
 @given(st.lists(st.sampled_from(EVENTS), max_size=8), st.data())
@@ -23,7 +39,7 @@ def test_pieces_end_between_two_events_and_nothing_is_lost(events: list[bytes], 
     pieces = [frames.feed(stream[begin:end]) for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     assert b"".join(pieces) + frames.close() == stream
     for piece in pieces:
-        assert not piece or piece.endswith((b"\n\n", b"\r\n\r\n"))
+        assert not piece or piece.endswith((b"\n\n", b"\n\r\n", b"\r\r"))
 
 
 def test_the_end_of_a_stream_may_lack_its_blank_line() -> None:
@@ -53,3 +69,37 @@ def test_the_events_before_a_failure_are_passed_on() -> None:
     assert before_failure("openai_chat", good + good + b'data: {"choices":[{"in\n\n' + good) == good + good
     finish = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"network_error"}]}\n\n'
     assert before_failure("openai_chat", good + finish + b"data: [DONE]\n\n") == good + finish, "without the last event"
+
+
+def passed(protocol: str, *pieces: bytes) -> bytes:
+    """What the client gets of a provider's stream."""
+    parser, stream = codec(protocol).stream_parser(PLAIN), PassedStream(protocol)
+    sent = [stream.feed(piece, parser.feed(piece)) for piece in pieces]
+    return b"".join([*sent, stream.feed(b"", parser.close()), stream.close()])
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+def test_an_error_event_in_the_protocol_s_form_is_passed_on_unchanged(protocol: str) -> None:
+    assert passed(protocol, BEGUN[protocol], OWN_FAILURES[protocol]) == BEGUN[protocol] + OWN_FAILURES[protocol]
+
+
+@pytest.mark.parametrize("protocol", NAMES)
+@pytest.mark.parametrize(
+    "error",
+    [
+        BARE, BARE + b"\n\n", b"data: " + BARE, b"data: " + BARE + b"\n\n", b'data: {"error":"exploded"}\n\n',
+        *OWN_FAILURES.values(),
+    ],
+)  # fmt: skip
+def test_an_error_in_another_form_becomes_an_event_that_the_client_reads(protocol: str, error: bytes) -> None:
+    sent = passed(protocol, BEGUN[protocol], error)
+    assert sent.startswith(BEGUN[protocol])
+    assert is_failure(protocol, sent.removeprefix(BEGUN[protocol]))
+    assert sent.count(b"exploded") == 1
+
+
+def test_a_choice_that_failed_becomes_an_event_that_the_client_reads() -> None:
+    error = b'{"choices":[{"index":0,"delta":{},"finish_reason":"error","error":{"code":502,"message":"exploded"}}]}'
+    sent = passed("openai_chat", BEGUN["openai_chat"], b"data: " + error + b"\n\n", b"data: [DONE]\n\n")
+    assert is_failure("openai_chat", sent[sent.rstrip().rindex(b"data: ") :])
+    assert b"DONE" not in sent

@@ -4,13 +4,15 @@ import re
 
 from modelbay.conversation import Conversation
 from modelbay.dialect import PLAIN
-from modelbay.errors import ModelbayError, ProviderError
+from modelbay.errors import MalformedReply, ModelbayError, ProviderError
 from modelbay.events import Event, Failed, Started
+from modelbay.json_text import decode
+from modelbay.protocols import sse
 from modelbay.protocols.codec import codec
 from modelbay.protocols.google.request import FRAMING
 
-_BLANK = (b"\n\n", b"\r\n\r\n")
-_EVENT = re.compile(rb".+?(?:\r?\n){2}", re.DOTALL)
+_BLANK = (b"\n\n", b"\n\r\n", b"\r\r")
+_EVENT = re.compile(rb".+?(?:\n\r?\n|\r\r)", re.DOTALL)
 HELD = 64 * 1024
 """Longest incomplete event that is held back, in bytes. A longer one, such as an image, is passed on in pieces."""
 
@@ -47,19 +49,26 @@ class PassedStream:
         self._frames = WholeEvents()
         self._started: Started | None = None
         self._broken: ModelbayError | None = None
-        """Why the reply broke off, without an error event of the provider, which would be passed on."""
+        """Why the reply failed, if the provider sent no event about it that the client reads."""
 
     def feed(self, data: bytes, events: list[Event]) -> bytes:
         """The bytes for the client, from the next bytes of the provider and the events in them."""
         if self._broken is not None:
             return b""
+        failed: ModelbayError | None = None
         for event in events:
             if type(event) is Started:
                 self._started = event
-            elif type(event) is Failed and not isinstance(event.error, ProviderError):
-                self._broken = event.error
+            elif type(event) is Failed:
+                failed = event.error
         data = self._frames.feed(data)
-        return data if self._broken is None else before_failure(self._protocol, data)
+        if failed is None:
+            return data
+        kept = before_failure(self._protocol, data)
+        if isinstance(failed, ProviderError) and is_failure(self._protocol, data[len(kept) :]):
+            return data
+        self._broken = failed
+        return kept
 
     def close(self) -> bytes:
         """The end of the stream, or the event that reports its failure."""
@@ -92,6 +101,18 @@ def before_failure(protocol: str, data: bytes) -> bytes:
             break
         kept += event
     return kept
+
+
+def is_failure(protocol: str, data: bytes) -> bool:
+    """Whether clients of a protocol read the first event of a piece of a stream as a failure. Servers with several protocols send
+    an error in the form of another one, which clients ignore."""
+    try:
+        name, text = sse.Decoder().feed(data)[0]
+        fields = decode(text)
+    except (IndexError, MalformedReply):
+        return False
+    framed = not data.lstrip().startswith(b"{")  # a line without `data:` is not an event for clients
+    return framed and isinstance(fields, dict) and codec(protocol).PASS.is_failure(name, fields)
 
 
 def failure_event(protocol: str, error: ModelbayError, begun: Started | None = None) -> bytes:

@@ -32,6 +32,11 @@ GROUPS = frozenset(("generationConfig", "generation_config", "output_config", "t
 """Objects in bodies that only group independent settings. A setting added to one leaves the others."""
 
 
+def has_error(name: str, fields: dict[str, Json]) -> bool:
+    """Whether an event has a member `error`."""
+    return bool(fields.get("error"))
+
+
 class PassRules(msgspec.Struct, frozen=True):
     """Rules of a protocol for requests of clients that speak it, which are passed on without translation.
 
@@ -71,6 +76,9 @@ class PassRules(msgspec.Struct, frozen=True):
     """Regular expression for the names of tools; a dialect may have another one."""
     compaction: re.Pattern[bytes] | None = None
     """Finds the item that asks for a compaction of the conversation; None if the protocol does not have it."""
+    is_failure: Callable[[str, dict[str, Json]], bool] = has_error
+    """Whether clients of the protocol read an event of a stream, by its name and its data, as a failure. They ignore others, and the
+    reply then looks complete."""
 
     is_plain: Callable[[bytes, Dialect], bool] | None = None
     """Whether a reply is complete, has only text, and has the usual form. All others must be parsed: they may have failed, or have

@@ -12,6 +12,7 @@ PASS = PassRules(
     tool_name=r"[a-zA-Z0-9_-]{1,128}",
     other_tools=re.compile(rb'"type"\s*:\s*"function"|"inputSchema"\s*:\s*\{'),
     is_plain=is_plain,
+    is_failure=lambda name, _: name == "error",
     budgets=("thinking.budget_tokens",),
     counted=(
         "anthropic_version",

@@ -56,6 +56,7 @@ PASS = PassRules(
         "truncation",
     ),
     damaged=has_lost_reasoning,
+    is_failure=lambda _, fields: fields.get("type") in ("error", "response.failed"),
     freeform=re.compile(rb'"type"\s*:\s*"custom(?:_tool_call(?:_output)?)?"'),
     other_tools=re.compile(rb'"function"\s*,\s*"function"\s*:\s*\{|"input_?[sS]chema"\s*:\s*\{'),
     compaction=re.compile(rb'"type"\s*:\s*"compaction_trigger"'),
