@@ -26,7 +26,7 @@ from modelbay.errors import (
     Unsupported,
 )
 from modelbay.events import Warned
-from modelbay.protocols.form import form_of, web_page
+from modelbay.protocols.form import form_of, is_json, web_page
 from modelbay.routing.retry import Attempts, Policy
 from modelbay.usage import Usage, sum_of
 
@@ -197,7 +197,7 @@ class EmbeddingCall:
         response = await self._client.response(sending)
         async with response:
             body = await response.read()
-        if form_of(response.headers, sending.endpoint.protocol, stream=False) == "page":
+        if form_of(response.headers, sending.endpoint.protocol, stream=False) == "page" and not is_json(body):
             raise web_page(body)
         reply = self._codec.parse_reply(body, count)
         self._check_lengths(reply.vectors)

@@ -13,7 +13,7 @@ from modelbay.calling.target import Target
 from modelbay.errors import ModelbayError
 from modelbay.events import Event, Failed, Finished, shows
 from modelbay.protocols.codec import Call
-from modelbay.protocols.form import Unasked, form_of, web_page
+from modelbay.protocols.form import Mislabeled, first_byte, form_of, is_event_stream, is_json, web_page
 from modelbay.protocols.names import Restorer
 from modelbay.providers.endpoint import Endpoint
 from modelbay.routing.retry import Attempts
@@ -49,6 +49,8 @@ class Arrival:
 
     data = b""
     """The bytes of the last batch."""
+    _framed: bool | None = None
+    """Whether the reply consists of server-sent events; None until its first byte."""
     _chunks: "AsyncGenerator[bytes, None] | None" = None
     _begun = False
     _ended = False
@@ -58,13 +60,15 @@ class Arrival:
         self._codec = sending.target.codec
         self._dialect = sending.endpoint.dialect
         self._origin = sending.target.provenance
-        self.form = form_of(response.headers, sending.endpoint.protocol, stream=sending.call.stream)
-        self._parser: StreamParser | Unasked
-        if self.form == "stream":
-            if sending.call.stream:
-                self._parser = self._codec.stream_parser(self._dialect, self._origin)
-            else:
-                self._parser = Unasked(self._codec, self._dialect, self._origin)
+        stream = sending.call.stream
+        self._form = form_of(response.headers, sending.endpoint.protocol, stream=stream)
+        self._in_pieces = self._form == "stream" or (stream and self._form == "whole")
+        """Whether the reply is parsed as it arrives."""
+        self._parser: StreamParser | Mislabeled
+        if self._form == "stream" and stream:
+            self._parser = self._codec.stream_parser(self._dialect, self._origin)
+        elif self._in_pieces:
+            self._parser = Mislabeled(self._codec, self._dialect, self._origin)
 
     async def next(self) -> list[Event] | None:
         """The events of the next bytes, which `data` has; None after the end. The last event is `Finished` or `Failed`.
@@ -75,13 +79,21 @@ class Arrival:
         if self._ended:
             self.data = b""
             return None
-        if self.form != "stream":
+        if not self._in_pieces:
             self._ended = True
             self.data = body = await self._response.read()
-            if self.form == "page":
-                return [Failed(web_page(body))]
-            return self._codec.parse_reply(body, self._dialect, self._origin)
+            return self._parsed_whole(body)
         return await self._next_of_stream()
+
+    def _parsed_whole(self, body: bytes) -> list[Event]:
+        if is_event_stream(body):
+            self._framed = True
+            parser = self._codec.stream_parser(self._dialect, self._origin)
+            events = parser.feed(body)
+            return events if events and type(events[-1]) in _ENDS else [*events, *parser.close()]
+        if self._form == "page" and not is_json(body):
+            return [Failed(web_page(body))]
+        return self._codec.parse_reply(body, self._dialect, self._origin)
 
     async def _next_of_stream(self) -> list[Event]:
         if self._chunks is None:
@@ -102,7 +114,7 @@ class Arrival:
     async def push(self, consume: Callable[[list[Event]], None]) -> None:
         """Call `consume` with the results of `next`, from the connection, without a task switch per piece. Returns at the end.
         Bytes that follow the last event come with no events. Raises what `next` and `consume` raise."""
-        if self.form != "stream":
+        if not self._in_pieces:
             consume(await self.next() or [])
             return
         try:
@@ -128,6 +140,8 @@ class Arrival:
 
     def _parsed(self, chunk: bytes) -> list[Event]:
         self._begun = True
+        if self._framed is None and first_byte(chunk):
+            self._framed = not is_json(chunk)
         self.data = chunk
         events = self._parser.feed(chunk)
         if events:
@@ -138,6 +152,11 @@ class Arrival:
         if self._parser.finishing:
             self._response.hurry()
         return events
+
+    @property
+    def framed(self) -> bool:
+        """Whether the reply consists of server-sent events, not of JSON. Some servers always send a stream, others never."""
+        return self._framed is True
 
     def pause(self) -> None:
         """Stop reading: the consumer of the events is behind."""
@@ -205,9 +224,9 @@ class Opened:
         return self.sending.attempts.made
 
     @property
-    def streamed(self) -> bool:
-        """Whether the reply arrives as a stream. Some servers always stream, others never do."""
-        return self._reader.form == "stream"
+    def framed(self) -> bool:
+        """Whether the reply consists of server-sent events."""
+        return self._reader.framed
 
     async def hold(self) -> None:
         """Read until something of the reply shows, or it has ended.

@@ -321,7 +321,7 @@ class Exchange:
             self._begin(prepared, opened)
         self._responder.follow(opened)
         protocol = self._request.protocol
-        if prepared.conversation is None and opened.streamed and not prepared.array:
+        if prepared.conversation is None and opened.framed and not prepared.array:
             return PassedStream(protocol)
         conversation = prepared.conversation or self._request.conversation(self._request.fields())
         stream = RenderedStream(protocol, conversation)
@@ -378,7 +378,7 @@ class Exchange:
             raise self.error
         reply = collect(self._events)
         await self._keep(reply, prepared.conversation)
-        passes = prepared.conversation is None and not opened.streamed
+        passes = prepared.conversation is None and not opened.framed
         body = b"".join(data) if passes else self._request.codec.render_reply(reply)
         if self._request.route.action == "compact":
             body = compacted(body)

@@ -77,8 +77,8 @@ class PassRules(msgspec.Struct, frozen=True):
     compaction: re.Pattern[bytes] | None = None
     """Finds the item that asks for a compaction of the conversation; None if the protocol does not have it."""
     is_failure: Callable[[str, dict[str, Json]], bool] = has_error
-    """Whether clients of the protocol read an event of a stream, by its name and its data, as a failure. They ignore others, and the
-    reply then looks complete."""
+    """Whether clients of the protocol read an event of a stream, by its name and its data, as a failure. They ignore an event in
+    another form, and the reply then looks complete."""
 
     is_plain: Callable[[bytes, Dialect], bool] | None = None
     """Whether a reply is complete, has only text, and has the usual form. All others must be parsed: they may have failed, or have

@@ -31,8 +31,9 @@ def form_of(headers: Mapping[str, str], protocol: str, *, stream: bool) -> Form:
     return "stream" if stream and (kind != "application/json" or protocol == "google") else "whole"
 
 
-class Unasked:
-    """Parses an event stream in response to a request without streaming. It may also be a JSON body with a wrong content type."""
+class Mislabeled:
+    """Parses a reply whose content type does not fit the request: an event stream, or a JSON body. Either may have the content type
+    of the other."""
 
     def __init__(self, codec: Codec, dialect: Dialect, origin: Provenance | None = None) -> None:
         self._codec, self._dialect, self._origin = codec, dialect, origin
@@ -48,7 +49,7 @@ class Unasked:
         if self._is_whole is False:
             return self._parser.feed(data)
         self._body += data
-        if self._is_whole is None and (begin := self._body.lstrip()[:1]):
+        if self._is_whole is None and (begin := first_byte(self._body)):
             self._is_whole = begin == b"{"
             if not self._is_whole:
                 return self._parser.feed(bytes(self._body))
@@ -58,6 +59,21 @@ class Unasked:
         if self._is_whole:
             return self._codec.parse_reply(bytes(self._body), self._dialect, self._origin)
         return self._parser.close()
+
+
+def is_event_stream(body: bytes) -> bool:
+    """Whether a body is a stream of events, whatever its content type."""
+    return body.lstrip().startswith((b"data:", b"event:", b":"))
+
+
+def is_json(body: bytes) -> bool:
+    """Whether a body begins as JSON, whatever its content type."""
+    return first_byte(body) in (b"{", b"[")
+
+
+def first_byte(data: bytes | bytearray) -> bytes:
+    """The first byte that is not white space or a byte order mark; b"" if there is none."""
+    return bytes(data.removeprefix(b"\xef\xbb\xbf").lstrip()[:1])
 
 
 def web_page(body: bytes) -> MalformedReply:
