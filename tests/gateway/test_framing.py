@@ -72,7 +72,7 @@ def test_the_events_before_a_failure_are_passed_on() -> None:
 
 
 def passed(protocol: str, *pieces: bytes) -> bytes:
-    """What the client gets of a provider's stream."""
+    """The bytes that the client gets of a provider's stream."""
     parser, stream = codec(protocol).stream_parser(PLAIN), PassedStream(protocol)
     sent = [stream.feed(piece, parser.feed(piece)) for piece in pieces]
     return b"".join([*sent, stream.feed(b"", parser.close()), stream.close()])

@@ -62,12 +62,12 @@ class Mislabeled:
 
 
 def is_event_stream(body: bytes) -> bool:
-    """Whether a body is a stream of events, whatever its content type."""
+    """Whether a body is a stream of events. Its content type may be wrong."""
     return body.lstrip().startswith((b"data:", b"event:", b":"))
 
 
 def is_json(body: bytes) -> bool:
-    """Whether a body begins as JSON, whatever its content type."""
+    """Whether a body begins as JSON. Its content type may be wrong."""
     return first_byte(body) in (b"{", b"[")
 
 

@@ -15,6 +15,7 @@ from modelbay.protocols.codec import Call, codec
 from tests.protocols import reading
 from tests.protocols.invariants import CHECKS
 from tests.protocols.openai_chat.chunks import DONE, call, chunk, read, stream
+from tests.protocols.openai_chat.test_requests import parsed
 
 TAGS = Dialect(think_tags=True)
 FIELDS = ["reasoning_content", "reasoning", "reasoning_text"]
@@ -112,6 +113,22 @@ def test_details_of_one_index_and_type_are_one_part():
     assert isinstance(thinking, Thinking)
     assert (thinking.texts, thinking.opaque, thinking.native) == (["Let me think."], "sig", "reasoning_details")
     assert thinking.extra == {"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0}
+
+
+def test_details_that_a_client_collected_from_a_stream_are_one_part():
+    pieces = [detail("Let me "), detail("think."), detail(signature="sig"), detail("More.", signature="s2")]
+    collected = [item for piece in pieces for item in piece["reasoning_details"]]
+    message = {"role": "assistant", "content": "Hi", "reasoning_details": collected, "reasoning": "Let me think.More."}
+    found = [part for part in parsed(messages=[message]).turns[0].parts if isinstance(part, Thinking)]
+    assert [(part.texts, part.opaque) for part in found] == [(["Let me think."], "sig"), (["More."], "s2")]
+
+
+@pytest.mark.parametrize("apart", [{"index": 1}, {"type": "reasoning.summary", "summary": "b"}, {"index": None}])
+def test_details_that_a_client_collected_from_several_parts_are_several(apart):
+    collected = [*detail("a")["reasoning_details"], *detail("b", **apart)["reasoning_details"]]
+    message = {"role": "assistant", "content": "Hi", "reasoning_details": collected}
+    parts = parsed(messages=[message]).turns[0].parts
+    assert [part.text for part in parts if isinstance(part, Thinking)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("other", [{"index": 1}, {"type": "reasoning.summary", "summary": "b"}])

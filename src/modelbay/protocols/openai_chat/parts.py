@@ -212,6 +212,23 @@ def parse_detail(item: dict[str, Any]) -> Thinking:
     )
 
 
+def _parse_details(items: list[dict[str, Any]]) -> list[Thinking]:
+    """The parts in `reasoning_details`. Clients that collect the items of a stream in a list send several for a part, with the same
+    index and type; the state is in the last."""
+    parts: list[Thinking] = []
+    place: tuple[Json, Json] | None = None
+    for item in items:
+        part, before = parse_detail(item), place
+        place = None if item.get("index") is None else (item["index"], item.get("type"))
+        if place is None or place != before or parts[-1].opaque is not None:
+            parts.append(part)
+            continue
+        last = parts[-1]
+        last.texts = [last.text + part.text] if last.texts or part.texts else []
+        last.opaque, last.extra = part.opaque, {**(part.extra or {}), **(last.extra or {})}
+    return parts
+
+
 def render_detail(part: Thinking) -> dict[str, Any]:
     extra = part.extra or {"type": "reasoning.summary" if part.summary else "reasoning.text"}
     kind = word(extra.get("type")) or ""
@@ -236,7 +253,7 @@ def parse_reasoning(message: dict[str, Any], field: str | None = None) -> tuple[
     details = message.get(DETAILS)
     if isinstance(details, list) and details and all(isinstance(item, dict) for item in details):
         taken.append(DETAILS)
-        parts = [parse_detail(item) for item in details]
+        parts = _parse_details(details)
     if any(part.text for part in parts):
         return parts, taken
     found = filled(message, (field, *REASONING_FIELDS) if field else REASONING_FIELDS)
