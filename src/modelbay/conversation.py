@@ -434,6 +434,8 @@ class Settings(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Reasoning effort and visibility."""
     modalities: list[str] | None = None
     """Kinds of output, such as `["text", "audio"]`."""
+    verbosity: str | None = None
+    """Length of the answer: "low", "medium" or "high"."""
     service_tier: str | None = None
     """The provider's service tier."""
     metadata: Extra | None = None

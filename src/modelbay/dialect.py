@@ -129,6 +129,8 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """Runs the web search tool of its protocol itself. If false, the search back end of `[gateway.search]` does."""
     prompt_cache_key: bool = False
     """Accepts `prompt_cache_key`."""
+    verbosity: bool = False
+    """Chat Completions: accepts `verbosity`, the length of the answer."""
     adaptive_thinking: bool = True
     """Anthropic: accepts `thinking: {type: "adaptive"}`. If false, a token budget is sent."""
 

@@ -364,7 +364,7 @@ def test_lessons_about_the_endpoint_apply() -> None:
         Adaptation("content:list"),
     ]
     messages = '[{"role":"developer","content":"Hi"}],"logprobs":true'
-    text = f'{{"model":"m", "max_tokens" : 5,"seed":1, "messages": {messages},"top_p":1,"temperature":1.0}}'
+    text = f'{{"model":"m", "max_tokens" : 5,"seed":1, "messages": {messages},"top_p":0.5,"temperature":1.0}}'
     call = passed(text, "openai_chat", lessons, wire_id="m")
     messages = messages.replace("developer", "system")
     assert (

@@ -85,10 +85,11 @@ EXAMPLES: dict[str, Callable[[], Conversation]] = {
     "seed": lambda: with_settings(seed=7),
     "stop": lambda: with_settings(stop=["END"]),
     "logprobs": lambda: with_settings(logprobs=True),
-    "top_logprobs": lambda: with_settings(top_logprobs=2),
+    "top_logprobs": lambda: with_settings(logprobs=True, top_logprobs=2),
     "n": lambda: with_settings(n=2),
     "reasoning": lambda: with_settings(reasoning=Reasoning(effort="low")),
     "modalities": lambda: with_settings(modalities=["text", "image"]),
+    "verbosity": lambda: with_settings(verbosity="low"),
     "service_tier": lambda: with_settings(service_tier="flex"),
     "metadata": lambda: with_settings(metadata={"job": "1"}),
     "user": lambda: with_settings(user="u1"),
@@ -122,6 +123,7 @@ PLAIN_EXAMPLES: dict[str, Callable[[], Conversation]] = {
     "tool_choice.parallel": lambda: with_settings(tools=[F], tool_choice=ToolChoice("auto")),
     "tools.strict": lambda: with_settings(tools=[Tool(name="f", schema=SCHEMA)]),
     "tools.vendor": lambda: with_settings(tools=[F]),
+    "top_logprobs": lambda: with_settings(logprobs=True),
     "name": lambda: with_parts(Text(text="Hi")),
     "cache_marks": lambda: with_parts(Text(text="Hi"), Text(text="there")),
     "tool_result.is_error": with_result,
@@ -137,7 +139,7 @@ STRUCTURAL = {"spelling"}
 SUPPORTED = (Disposition.MAPPED, Disposition.CLAMPED, Disposition.EMULATED)
 
 
-WILLING = Dialect(prompt_cache_key=True)
+WILLING = Dialect(prompt_cache_key=True, verbosity=True)
 """An endpoint that takes all that its protocol has."""
 
 

@@ -28,7 +28,9 @@ from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import Unsupported
 from modelbay.events import Event, PartEnded, PartStarted, Reply, collect
 from modelbay.model import Model
+from modelbay.protocols import defaults
 from modelbay.protocols.codec import Call, codec
+from modelbay.protocols.defaults import changes_nothing
 from modelbay.protocols.dispositions import TABLE, name_in_request
 from tests.protocols.spoken import BUILT, RECORDED
 from tests.protocols.test_corpus import about, events_of, recorded, requests
@@ -84,7 +86,8 @@ def missing(conversation: Conversation, body: dict[str, Any], call: Call, target
     said, kept = conversation.settings, msgspec.structs.asdict(back)
     for name in KEPT:
         value = getattr(said, name)
-        if value is not None and value != [] and kept[name] != value and name not in reported:
+        says = not changes_nothing(name, value, conversation.protocol)
+        if says and kept[name] != value and name not in reported:
             lost.append(f"{name} {value}")
     choice = said.tool_choice
     allowed = choice.names if choice is not None and choice.mode == "allowed" else None
@@ -100,7 +103,9 @@ def missing(conversation: Conversation, body: dict[str, Any], call: Call, target
         wanted = getattr(said, name)
         if wanted is not None and kept[name] is None and name not in reported and not _empty(name, said, everything):
             lost.append(name)
-    return lost + [f"extra {name}" for name in said.extra if name not in reported]
+    return lost + [
+        f"extra {name}" for name in defaults.meant(said.extra, conversation.protocol) if name not in reported
+    ]
 
 
 def _as_text(data: str) -> str:

@@ -9,7 +9,7 @@ from asyncio import sleep
 from collections.abc import Callable
 from functools import partial
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, to_builtins
 
@@ -18,6 +18,7 @@ from modelbay.calling.opened import Consume, Opened, Sending
 from modelbay.calling.provider_client import ProviderClient, adapted
 from modelbay.errors import BadRequest, MalformedReply, ModelbayError
 from modelbay.events import Warned
+from modelbay.protocols.defaults import changes_nothing
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, preview_lessons, stop_thinking
 from modelbay.providers.refused_reasoning import without_reasoning
 from modelbay.providers.unknown_fields import HEADER, previews, previews_of, without_previews
@@ -134,6 +135,14 @@ class _Change(Struct):
     """Set if the change is needed for every call to the endpoint."""
 
 
+def _about(lesson: Adaptation, fields: dict[str, Any]) -> Warned:
+    """The warning about a lesson. Without a default value, the request means the same, so only its next attempt is reported."""
+    warning = adapted(lesson)
+    if lesson.drops and lesson.parameter in fields and changes_nothing(lesson.parameter, fields[lesson.parameter]):
+        warning.retry, warning.dropped = True, False
+    return warning
+
+
 def _change(error: BadRequest, sending: Sending) -> _Change | None:
     """Change a rejected call so that this error does not occur again, if the error says how."""
     call, rules = sending.call, sending.target.codec.PASS
@@ -146,8 +155,9 @@ def _change(error: BadRequest, sending: Sending) -> _Change | None:
             names = previews(call.headers.get(HEADER, ""))
             gone = previews_of(names, [lesson.parameter for lesson in lessons], rules.betas)
             without_previews(call.headers, gone.union(lesson.preview for lesson in lessons))
+            warnings = [_about(lesson, fields) for lesson in lessons]
             call.edit(partial(adapt, lessons=lessons, rules=rules))
-            return _Change([adapted(lesson) for lesson in lessons], lessons)
+            return _Change(warnings, lessons)
         if call.edit(partial(without_reasoning, error)):
             call.reasoning_refused = True
             message = "`reasoning` of earlier replies is not sent: the provider does not accept its signatures"

@@ -26,6 +26,7 @@ from modelbay.gateway.client_request import form_of_body
 from modelbay.json_members import ObjectText, RepeatedName, rewritten, with_value
 from modelbay.json_text import decode, encode, members
 from modelbay.protocols.codec import GROUPS, Call, PassRules, spellings
+from modelbay.protocols.defaults import changes_nothing
 from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.limits import output_clamped, output_limit, reduced_budget
 from modelbay.protocols.shapes import whole_number
@@ -424,7 +425,7 @@ class _Edits:
         group = self._rules.limits[0].rpartition(".")[0]
         for name in self._dialect.unsupported:
             for holder, written in self._places((name, f"{group}.{name}") if group else (name,)):
-                if holder.raw(written) != b"null":
+                if not changes_nothing(name, holder.value(written), self._protocol):
                     self.report.append(dropped(name, self._protocol, f"{self._dialect.vendor} rejects it"))
                 holder.remove(written)
 
@@ -449,15 +450,16 @@ class _Edits:
                     group.set(inner, one)
 
     def learn(self, lesson: Adaptation) -> bool:
-        """Apply a lesson about a parameter. Returns whether it had an effect."""
+        """Apply a lesson about a parameter. Returns whether it changed the meaning of the request."""
         name = lesson.parameter
         if name not in self.fields or (lesson.beside is not None and lesson.beside not in self.fields):
             return False
+        value = self.fields.value(name)
         if lesson.rename is not None and lesson.rename not in self.fields:
             self.fields.rename(name, lesson.rename)
         else:
             self.fields.remove(name)
-        return True
+        return not (lesson.drops and changes_nothing(name, value, self._protocol))
 
     def _places(self, places: Iterable[str]) -> Iterator[tuple[ObjectText, str]]:
         """The members that exist of those at some places: the objects that hold them, and their names as written."""

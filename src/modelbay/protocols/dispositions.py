@@ -27,9 +27,11 @@ from modelbay.conversation import (
     Tool,
     UnknownValue,
 )
+from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.json_text import encode
+from modelbay.protocols.defaults import changes_nothing, meant
 from modelbay.protocols.shapes import as_text
 from modelbay.protocols.shared_tools import derived
 
@@ -72,6 +74,7 @@ TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
     "n":                   (R,   R,   R,   R),  # one choice per conversation
     "reasoning":           (M,   M,   M,   M),
     "modalities":          (M,   R,   R,   M),  # audio or images as output
+    "verbosity":           (M,   M,   D,   D),
     "service_tier":        (M,   M,   D,   M),  # only tiers that the protocol has (_TIERS)
     "metadata":            (M,   M,   D,   D),
     "user":                (M,   M,   M,   D),
@@ -122,13 +125,13 @@ _SAID: dict[str, Callable[[Settings], bool]] = {
     "output_format.json": lambda s: _any_json(s.output_format),
     "n": lambda s: s.n is not None and s.n > 1,
     "modalities": lambda s: any(kind.lower() != "text" for kind in s.modalities or ()),
-    "logprobs": lambda s: bool(s.logprobs),
     "top_logprobs": lambda s: bool(s.top_logprobs),
+    "logprobs": lambda s: bool(s.logprobs),
     "stop": lambda s: bool(s.stop),
 }
 _PLAIN = (
     "top_k", "frequency_penalty", "presence_penalty", "logit_bias", "seed",
-    "service_tier", "metadata", "user", "cache_key", "cache", "state",
+    "verbosity", "service_tier", "metadata", "user", "cache_key", "cache", "state",
 )  # fmt: skip
 _BY_FIELD: dict[str, list[str]] = {}
 """The settings above, by the field of `Settings` that has them."""
@@ -158,7 +161,8 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
         if what not in (R, D) or (setting in _SAID and not _SAID[setting](settings)):
             continue
         if what is D:
-            report.append(dropped(setting, protocol))
+            if setting not in _PLAIN or not changes_nothing(setting, getattr(settings, setting), conversation.protocol):
+                report.append(dropped(setting, protocol))
             if setting in _PLAIN:
                 setattr(settings, setting, None)
         elif setting == "state" and settings.state:
@@ -171,8 +175,7 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
     _narrow(settings, protocol, report)
     if settings.service_tier is not None:
         _narrow_tier(settings, conversation.protocol, protocol, report)
-    for name in settings.extra:
-        report.append(dropped(name, protocol))
+    report += [dropped(name, protocol) for name in meant(settings.extra, conversation.protocol)]
     settings.extra, settings.spelling = {}, {}
     if settings.reasoning is not None:
         _name_unknown(settings.reasoning, protocol, report)
@@ -232,6 +235,10 @@ def _narrow(settings: Settings, protocol: str, report: list[Warned]) -> None:
         settings.temperature = 1.0
     if isinstance(settings.top_k, float):  # Gemini's is a float, all others are integers
         settings.top_k = int(settings.top_k)
+    if settings.top_k is not None and settings.top_k < 1:  # of local servers: any token, which other protocols reject
+        settings.top_k = None
+    if settings.top_logprobs is not None and not settings.logprobs:  # without effect in Responses, an error elsewhere
+        settings.top_logprobs = None
     if _vendor_tools(settings):
         settings.tools = derived(settings.tools or [], _callable)
     if settings.tools and disposition("tools.strict", protocol) is D:
@@ -250,7 +257,8 @@ def _narrow_tier(settings: Settings, own: Protocol | None, protocol: str, report
     """Drop a service tier that the protocol does not have: `standard_only` of Anthropic would be a 400 elsewhere."""
     known = _SHARED_TIERS if own in _FOREIGN_TIERS else _TIERS.get(protocol)
     if known is not None and settings.service_tier not in known:
-        report.append(dropped("service_tier", protocol, f"{protocol} has no tier `{settings.service_tier}`"))
+        if not changes_nothing("service_tier", settings.service_tier, own):
+            report.append(dropped("service_tier", protocol, f"{protocol} has no tier `{settings.service_tier}`"))
         settings.service_tier = None
 
 
@@ -274,6 +282,13 @@ def _any_json(form: OutputFormat | None) -> bool:
 def dropped(setting: str, protocol: str, why: str = "") -> Warned:
     """The warning about a dropped setting."""
     return Warned(f"`{setting}` is not sent: {why or f'{protocol} has no field for it'}", setting, dropped=True)
+
+
+def omit_unsupported(body: dict[str, Json], protocol: str, dialect: Dialect, report: list[Warned]) -> None:
+    """Remove the parameters from a provider's body that it rejects."""
+    for name in dialect.unsupported:
+        if not changes_nothing(name, body.pop(name, None), protocol):
+            report.append(dropped(name, protocol, f"{dialect.vendor} rejects it"))
 
 
 def refused(setting: str, protocol: str, why: str = "") -> Unsupported:

@@ -12,6 +12,7 @@ from modelbay.conversation import AnyPart, Conversation, Extra, Settings, Text, 
 from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.model import Model
+from modelbay.protocols.defaults import changes_nothing
 from modelbay.protocols.dispositions import dropped, name_in_request, refused
 from modelbay.protocols.shapes import as_text
 
@@ -84,7 +85,7 @@ def _sampling(
 ) -> Settings:
     if model.can("temperature") is False and not same:
         for name in ("temperature", "top_p"):
-            if getattr(settings, name) not in (None, 1):
+            if getattr(settings, name) not in (None, 1):  # the default of models that accept no other value
                 report.append(dropped(name, protocol, f"{model.id} does not accept it"))
                 settings = replace(settings, **{name: None})
     both = dialect.temperature_with_top_p
@@ -94,7 +95,8 @@ def _sampling(
     if wanted is None:
         return settings
     if settings.top_p is not None and not both:
-        report.append(dropped("top_p", protocol, "it cannot be set together with `temperature`"))
+        if not changes_nothing("top_p", settings.top_p):
+            report.append(dropped("top_p", protocol, "it cannot be set together with `temperature`"))
         settings = replace(settings, top_p=None)
     within = wanted
     if dialect.most_temperature is not None:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from modelbay.errors import BadRequest, MalformedReply
 from modelbay.json_text import decode
 from modelbay.protocols.codec import PassRules
+from modelbay.protocols.defaults import changes_nothing
 from modelbay.providers import message_lessons, output_limits, unknown_fields
 
 
@@ -136,7 +137,7 @@ def _names(error: BadRequest) -> list[str]:
 
 
 def adapt(body: dict[str, Any], lessons: list[Adaptation], rules: PassRules) -> list[Adaptation]:
-    """Change `body` by the given lessons. Returns those that had an effect. `rules`: those of the body's protocol."""
+    """Change `body` by the given lessons. Returns those that changed its meaning. `rules`: those of the body's protocol."""
     applied = []
     for lesson in lessons:
         if lesson.most is not None:
@@ -152,7 +153,8 @@ def adapt(body: dict[str, Any], lessons: list[Adaptation], rules: PassRules) -> 
             value = body.pop(lesson.parameter)
             if lesson.rename:
                 body.setdefault(lesson.rename, value)
-            applied.append(lesson)
+            if not (lesson.drops and changes_nothing(lesson.parameter, value)):
+                applied.append(lesson)
     return applied
 
 

@@ -249,8 +249,10 @@ def test_settings_of_other_protocols_get_their_gemini_names():
 
 def test_a_setting_that_an_endpoint_refuses_is_left_out_and_reported():
     call = google.render_request(
-        foreign(seed=1, temperature=1), GEMINI, Dialect(vendor="v", unsupported=["seed", "labels"], body={"labels": {}})
+        foreign(seed=1, temperature=1),
+        GEMINI,
+        Dialect(vendor="v", unsupported=["seed", "labels"], body={"labels": {"a": "b"}}),
     )
     assert call.body["generationConfig"] == {"temperature": 1}
     assert "labels" not in call.body
-    assert [warning.setting for warning in call.warnings] == ["seed", "labels"]
+    assert [warning.setting for warning in call.warnings] == ["labels", "seed"]

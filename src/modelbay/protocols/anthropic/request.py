@@ -22,7 +22,7 @@ from modelbay.protocols.anthropic.messages import parse_message, parse_system, r
 from modelbay.protocols.anthropic.parts import NAME
 from modelbay.protocols.anthropic.pass_rules import PASS
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import dropped, name_in_request, refused
+from modelbay.protocols.dispositions import dropped, name_in_request, omit_unsupported, refused
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.other_forms import function_tool, tool_choice
 from modelbay.protocols.preparation import prepared
@@ -228,9 +228,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     for name, value in extra.items():
         body[name] = {**body[name], **value} if name == "output_config" and name in body else value
     body |= dialect.body
-    for name in dialect.unsupported:
-        if body.pop(name, None) is not None:
-            report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
+    omit_unsupported(body, NAME, dialect, report)
     _place_marks(body, dialect, report, same, few=not (same or seen.may_have_marks))
     return Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
 

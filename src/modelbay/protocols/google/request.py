@@ -8,7 +8,7 @@ from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import dropped
+from modelbay.protocols.dispositions import omit_unsupported
 from modelbay.protocols.google.case import camel, written
 from modelbay.protocols.google.contents import KNOWN_ROLES, SYSTEM, parse_contents, parse_system, render_contents
 from modelbay.protocols.google.generation import parse_generation, render_generation
@@ -104,9 +104,8 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     body |= settings.state or {}
     body |= {name: value for name, value in settings.extra.items() if "." not in name}
     body |= dialect.body
-    for name in dialect.unsupported:
-        if body.pop(name, None) is not None or body.get("generationConfig", {}).pop(name, None) is not None:
-            report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
+    for fields in (body, body.get("generationConfig", {})):
+        omit_unsupported(fields, NAME, dialect, report)
     stream = bool(conversation.stream)
     path = PASS.path("stream" if stream else "generate", model.id)
     body = written(body, settings.spelling.get(_TOP, "").split())

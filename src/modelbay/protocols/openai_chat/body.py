@@ -95,6 +95,7 @@ class ChatBody(TypedDict, total=False):
     top_logprobs: int | None
     n: int | None
     modalities: list[str] | None
+    verbosity: str | None
     service_tier: str | None
     metadata: _Object
     prompt_cache_key: str | None

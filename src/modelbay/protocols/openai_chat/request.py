@@ -16,7 +16,8 @@ from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import dropped
+from modelbay.protocols.defaults import changes_nothing
+from modelbay.protocols.dispositions import dropped, omit_unsupported
 from modelbay.protocols.efforts import of_budget
 from modelbay.protocols.freeform import with_text_calls
 from modelbay.protocols.names import sent_names
@@ -41,6 +42,7 @@ _SAME = {
     "top_logprobs": "top_logprobs",
     "n": "n",
     "modalities": "modalities",
+    "verbosity": "verbosity",
     "service_tier": "service_tier",
     "metadata": "metadata",
     "cache_key": "prompt_cache_key",
@@ -185,6 +187,10 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     for setting, names in _SPELLED.items():
         if (value := getattr(settings, setting)) is not None:
             body[settings.spelling.get(setting, names[0])] = value
+    if not same and settings.verbosity is not None and not dialect.verbosity:
+        del body["verbosity"]
+        if not changes_nothing("verbosity", settings.verbosity):
+            report.append(dropped("verbosity", NAME, "unknown whether this endpoint accepts it"))
     if not same and settings.cache_key is not None and not dialect.prompt_cache_key:
         del body["prompt_cache_key"]
         report.append(dropped("cache_key", NAME, "unknown whether this endpoint accepts it"))
@@ -204,9 +210,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         body |= _render_reasoning(settings.reasoning, settings.spelling.get("reasoning"), dialect, model, report)
     body |= {name: value for name, value in settings.extra.items() if name != "stream_options"}
     body |= dialect.body
-    for name in dialect.unsupported:
-        if body.pop(name, None) is not None:
-            report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
+    omit_unsupported(body, NAME, dialect, report)
     return Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
 
 

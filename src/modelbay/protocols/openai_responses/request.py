@@ -19,7 +19,7 @@ from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import dropped, refused_state
+from modelbay.protocols.dispositions import omit_unsupported, refused_state
 from modelbay.protocols.efforts import of_budget
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.openai_responses.items import REFERENCE
@@ -184,6 +184,8 @@ def _parse_text(text: Json, settings: Settings) -> None:
     if not isinstance(text, dict):
         return
     rest = without(text, "format") or {}
+    if isinstance(rest.get("verbosity"), str):
+        settings.verbosity = rest.pop("verbosity")
     form = text.get("format")
     kind = form.get("type") if isinstance(form, dict) else None
     if isinstance(form, dict) and kind == "json_schema":
@@ -248,6 +250,8 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     _render_tools(body, settings, dialect, same)
     if settings.output_format is not None:
         body["text"] = {"format": _render_format(settings.output_format, same)}
+    if settings.verbosity is not None:
+        body["text"] = {**body.get("text", {}), "verbosity": settings.verbosity}
     if same:
         if settings.reasoning is not None:
             body["reasoning"] = _said(effort=settings.reasoning.effort, summary=settings.reasoning.visibility)
@@ -259,9 +263,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     else:
         _render_stateless(body, settings, model, dialect, report)
     body |= dialect.body
-    for name in dialect.unsupported:
-        if body.pop(name, None) is not None:
-            report.append(dropped(name, NAME, f"{dialect.vendor} rejects it"))
+    omit_unsupported(body, NAME, dialect, report)
     return Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
 
 
