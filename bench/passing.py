@@ -13,7 +13,8 @@ from modelbay.config.load import parse
 from modelbay.dialect import PLAIN
 from modelbay.gateway.passing import ClientBody
 from modelbay.protocols.codec import codec
-from modelbay.secrecy import StreamRedactor, register
+from modelbay.reply_secrecy import StreamRedactor
+from modelbay.secrecy import register
 
 CONFIG = """
 [providers.acme]

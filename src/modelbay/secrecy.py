@@ -11,7 +11,6 @@ import os
 import re
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from bisect import bisect_right
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import lru_cache
@@ -319,7 +318,7 @@ def register_url(url: str) -> None:
 
 def redact(text: str) -> str:
     """The text with all registered values masked."""
-    for form in _values():
+    for form in spellings():
         if form in text:
             text = text.replace(form, MASK)
     return _without_escaped(text) if _ESCAPE.search(text) else text
@@ -337,7 +336,7 @@ def shown(text: str) -> str:
 
 def stored(text: str) -> str:
     """A text for storage: masked are only registered values that are too long to be ordinary words."""
-    for form in _values():
+    for form in spellings():
         if len(form) >= STORED and form in text:
             text = text.replace(form, MASK)
     return text
@@ -378,8 +377,9 @@ def _escaped_spelling(value: str) -> re.Pattern[str]:
     return re.compile("".join(map(spelled, value)))
 
 
-def _values() -> list[str]:
-    """All spellings, longest first: a secret may begin with another one, whose rest would remain."""
+def spellings() -> list[str]:
+    """All spellings of all registered values, longest first: a secret may begin with another one, whose rest would remain. The same
+    list until another value is registered."""
     global _forms  # noqa: PLW0603
     forms = _forms
     if forms is None:
@@ -387,6 +387,11 @@ def _values() -> list[str]:
             spelled = {form for value in _known for form in _spellings(value)}
             forms = _forms = sorted(spelled, key=len, reverse=True)
     return forms
+
+
+def spellings_in_replies() -> set[str]:
+    """The spellings that are masked in replies: those of values that are not ordinary words."""
+    return {form for value in list(_known) if not guessable("", value) for form in _spellings(value)}
 
 
 @lru_cache(maxsize=MOST)
@@ -424,128 +429,6 @@ def _within_base64(data: bytes) -> Iterator[str]:
             core = encode(padded).decode()[first:last]
             if len(core) >= 8:
                 yield core
-
-
-_FEW = 1000
-"""Marks of values up to which one pattern for all is faster than a look at each place of a text."""
-_RAREST = "QXZJqzjxKVYWUGHFBPONMLRDSITECA9876543_+-/210kvwybgfpmcuhldrsinoate"
-"""Characters of keys, the rarest in prose, code and JSON first."""
-
-
-class _Search:
-    """The registered values, prepared for the search in streams."""
-
-    def __init__(self) -> None:
-        found = {form for value in list(_known) if not guessable("", value) for form in _spellings(value)}
-        self.sorted = sorted(form.encode("utf-8", "surrogatepass").decode("latin-1") for form in found)
-        self.marks = {_mark(form) for form in self.sorted}
-        self.marked: re.Pattern[str] | None = None
-        self.marked_bytes: re.Pattern[bytes] | None = None
-        if len(self.marks) <= _FEW:
-            pattern = _any_of(sorted(self.marks))
-            self.marked, self.marked_bytes = re.compile(pattern), re.compile(pattern.encode("latin-1"))
-        self.characters = "".join(set("".join(self.sorted)))
-        self.last_bytes = frozenset(self.characters.encode("latin-1"))
-        self.longest = max(map(len, self.sorted), default=0)
-
-
-def _mark(form: str) -> str:
-    """A part of a spelling. No text contains the spelling without it, and few texts contain its first character, at which a search
-    must stop and compare."""
-    begins = range(len(form) - SHORTEST + 1)
-    begin = min(
-        begins, key=lambda at: _RAREST.find(form[at]) % (len(_RAREST) + 1)
-    )  # any other character is the last choice
-    return form[begin : begin + SHORTEST]
-
-
-def _any_of(words: list[str]) -> str:
-    """A pattern for sorted words of one length. Characters that they share are compared once: a list of whole words would be
-    tried at each place of a text, word by word."""
-    begins: dict[str, list[str]] = {}
-    for word in words:
-        begins.setdefault(word[:1], []).append(word[1:])
-    found = [re.escape(first) + (_any_of(rests) if rests[0] else "") for first, rests in begins.items()]
-    return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
-
-
-_search: tuple[list[str], _Search] | None = None
-"""The search for the current values, and their spellings. Making it takes longer than reading a short reply."""
-
-
-def _current_search() -> _Search:
-    global _search  # noqa: PLW0603
-    if _search is not None and _search[0] is _forms:
-        return _search[1]
-    _search = found = _values(), _Search()
-    return found[1]
-
-
-class StreamRedactor:
-    """Masks registered values in a stream of bytes, even if one is split between two pieces.
-
-    Only an end that may be the beginning of a value is held back. For replies, which must not lose ordinary words: unlike
-    `redact`, it leaves values that are short or plain words, such as the key "not-needed", and unusual mixtures of escapes.
-    """
-
-    def __init__(self) -> None:
-        self._search = _current_search()
-        self._held = ""
-        self.known = b""
-        """Text of the receiver. Values in it are not masked: the receiver knows them, and may need them unchanged."""
-
-    def feed(self, data: bytes) -> bytes:
-        """The next bytes that can be passed on."""
-        self._search = search = _current_search()
-        if not search.sorted or not data:
-            return data
-        marked = search.marked_bytes
-        if marked is not None and not self._held and data[-1] not in search.last_bytes and marked.search(data) is None:
-            return data  # most pieces: no value is in them, and none can begin at their end
-        text = self._held + data.decode("latin-1")
-        cut = len(text) - self._open_end(text, 0)
-        if self._occurs(text):
-            return self._masked(text, cut)
-        unchanged = not self._held and cut == len(text)
-        self._held = text[cut:]
-        return data if unchanged else text[:cut].encode("latin-1")
-
-    def close(self) -> bytes:
-        """The bytes that were held back."""
-        rest, self._held = self._held.encode("latin-1"), ""
-        return redact_bytes(rest) if rest and rest not in self.known else rest
-
-    def _occurs(self, text: str) -> bool:
-        """Whether a value may be in the text: whether the mark of one is."""
-        if self._search.marked is not None:
-            return self._search.marked.search(text) is not None
-        return not self._search.marks.isdisjoint([text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)])
-
-    def _open_end(self, text: str, start: int) -> int:
-        """The length of the end of the text that may be the beginning of a value."""
-        # an image in base64 has only characters of keys: without the limit, each end of it would be looked up
-        first = max(len(text.rstrip(self._search.characters)), len(text) - self._search.longest, start)
-        for at in range(first, len(text)):
-            end = text[at:]
-            near = bisect_right(self._search.sorted, end)
-            if near < len(self._search.sorted) and self._search.sorted[near].startswith(end):
-                return len(end)
-        return 0
-
-    def _masked(self, text: str, cut: int) -> bytes:
-        out, at = [], 0
-        there = [form for form in self._search.sorted if form in text and form.encode("latin-1") not in self.known]
-        while True:
-            found = [(begin, -len(form)) for form in there if (begin := text.find(form, at)) >= 0]
-            begin, length = min(found, default=(cut, 0))
-            if begin >= cut:
-                break
-            out += [text[at:begin].encode("latin-1"), MASK.encode()]
-            at = begin - length
-            if at > cut:  # the value includes the beginning of the end that was to be held back
-                cut = len(text) - self._open_end(text, at)
-        self._held = text[cut:]
-        return b"".join([*out, text[at:cut].encode("latin-1")])
 
 
 # By type

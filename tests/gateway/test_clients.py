@@ -214,6 +214,7 @@ async def test_a_caller_does_not_learn_why_the_file_cannot_be_read(bay: Inside) 
             async with session.post(url, json=body) as response:
                 assert response.status == 200
             gateway.clients.file.write_text("{")
+            wait_until_seen()
             async with session.post(url, json=body) as response:
                 assert response.status == 401
                 assert str(bay.home) not in await response.text()

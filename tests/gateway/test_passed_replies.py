@@ -59,8 +59,9 @@ async def test_a_reply_on_a_kept_connection_is_answered_like_one_on_a_new_connec
     with running(tmp_path) as (other, _):
         status, fields, body = await answered(other.url, protocol, model)
     at = gateway[0].url
-    assert (await answered(at, protocol, protocol))[0] == 200
-    kept_status, kept_fields, kept_body = await answered(at, protocol, model)
+    for _ in range(2):  # the head of the second request is known
+        assert (await answered(at, protocol, protocol))[0] == 200
+        kept_status, kept_fields, kept_body = await answered(at, protocol, model)
     assert kept_status == status
     assert kept_fields.keys() == fields.keys()
     own = ("x-modelbay-request-id", "x-modelbay-overhead-ms")

@@ -161,11 +161,10 @@ class ProviderClient:
         """The endpoint for a call of `path`, with its credential. It is kept until a variable or file changes that the
         entry refers to; with `again`, keyrings and commands are asked again. Raises what `endpoint_at` raises."""
         to = target.upstream
+        if not again and (known := self.known_endpoint(target, path, stream=stream)) is not None:
+            return known
         key, references = (path, stream), target.references
         seen = witness(references, self.config)
-        known = target.endpoints.get(key)
-        if known is not None and known[0] == seen and not again:
-            return known[1]
         if again:
             forget_outputs(references)
         try:
@@ -180,6 +179,11 @@ class ProviderClient:
                 target.endpoints.clear()  # a client may send any query
             target.endpoints[key] = seen, found
         return found
+
+    def known_endpoint(self, target: Target, path: str, *, stream: bool) -> Endpoint | None:
+        """The result of `endpoint`, if it need not be worked out again."""
+        known = target.endpoints.get((path, stream))
+        return known[1] if known is not None and known[0] == witness(target.references, self.config) else None
 
     def adaptations(self, target: Target) -> list[Adaptation]:
         """The stored adaptations for a target."""

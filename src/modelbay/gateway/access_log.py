@@ -5,15 +5,15 @@ import logging
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from time import localtime, perf_counter, strftime, time
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from time import localtime, strftime, time
+from typing import Any, Literal, TextIO
 
+from msgspec import Struct, field
+
+from modelbay.calling.target import Target
 from modelbay.json_text import encode
 from modelbay.logs import REQUEST, escaped
 from modelbay.secrecy import shown
-
-if TYPE_CHECKING:
-    from modelbay.gateway.visit import Visit
 
 LOG = logging.getLogger("modelbay.access")
 
@@ -22,6 +22,50 @@ LAG = 0.1
 """Seconds after which a line for a stream is written."""
 FIELDS = "modelbay_fields"
 """The attribute of a record that has the fields of a request."""
+
+
+class EndedRequest(Struct, gc=False):
+    """A request that has ended."""
+
+    id: str
+    method: str
+    path: str
+    seconds: float
+    """How long it took."""
+    client: str = ""
+    """The name of the client; "" if no key was accepted."""
+    status: int = 0
+    """0 if the client got no response."""
+    disconnected: bool = False
+    """Whether the client left before the end."""
+    sent: int = 0
+    """Bytes of the body of the response."""
+    target: Target | None = None
+    attempts: int | None = None
+    """Attempts of the call; None if it is not a call of a model."""
+    error: BaseException | None = None
+    at: float = field(default_factory=time)
+    """Unix time of the end."""
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of its line, apart from the ID."""
+        failed = self.error is not None or self.status >= 400
+        found: dict[str, Any] = {"client": self.client} if self.client else {}
+        found["method"] = self.method
+        found["path"] = self.path
+        if self.status:
+            found["status"] = self.status
+        found["outcome"] = "disconnected" if self.disconnected else "failed" if failed else "ok"
+        found["milliseconds"] = round(self.seconds * 1000)
+        found["bytes"] = self.sent
+        if self.target is not None:
+            found["model"] = self.target.model.alias or self.target.model.id
+            found["provider"] = self.target.upstream.provider.id
+            if self.attempts is not None:
+                found["attempts"] = self.attempts
+        if self.error is not None:
+            found["error"] = shown(f"{type(self.error).__name__}: {self.error}")
+        return found
 
 
 class TextLines(logging.Formatter):
@@ -55,78 +99,47 @@ def _json_line(when: float, level: str, fields: dict[str, Any]) -> str:
 class AccessLog:
     """Lines about requests that have ended, for a stream or for Python's logging, whose cost is that of a small request.
 
-    Lines for a stream are written together, a moment later: each write of one costs more than the line.
+    Lines for a stream are made and written together, a moment later: one by one, they would cost a multiple.
     """
 
     def __init__(self, stream: TextIO | None = None, form: Literal["text", "json"] = "text") -> None:
         self._stream = stream
         self._json = form == "json"
-        self._lines: list[str] = []
+        self._waiting: list[EndedRequest] = []
         self._second = 0
         self._clock = ""
 
-    def write(self, visit: "Visit") -> None:
-        """Log a request that has ended."""
+    def write(self, ended: EndedRequest) -> None:
         if self._stream is not None:
-            if not self._lines:
+            if not self._waiting:
                 asyncio.get_running_loop().call_later(LAG, self.flush)
-            self._lines.append(self._line(_fields(visit)))
+            self._waiting.append(ended)
         elif LOG.isEnabledFor(logging.INFO):
-            fields = _fields(visit)
-            LOG.info("%s", _words(fields), extra={FIELDS: fields})
+            fields = ended.fields()
+            LOG.info("%s", _words(ended.id, fields), extra={FIELDS: {"request_id": ended.id, **fields}})
 
     def flush(self) -> None:
         """Write the lines that wait."""
-        lines, self._lines = self._lines, []
-        if lines and self._stream is not None:
+        waiting, self._waiting = self._waiting, []
+        if waiting and self._stream is not None:
+            lines = "".join(map(self._line, waiting))
             with suppress(OSError, ValueError):  # the reader of the log is gone
-                self._stream.write("".join(lines))
+                self._stream.write(lines)
                 self._stream.flush()
 
-    def _line(self, fields: dict[str, Any]) -> str:
-        now = time()
+    def _line(self, ended: EndedRequest) -> str:
+        at, fields = ended.at, ended.fields()
         if self._json:
-            return _json_line(now, "info", fields) + "\n"
-        if int(now) != self._second:
-            self._second, self._clock = int(now), strftime("%Y-%m-%d %H:%M:%S", localtime(now))
-        return f"{self._clock},{int(now * 1000) % 1000:03} INFO {_words(fields)}\n"
+            return _json_line(at, "info", {"request_id": ended.id, **fields}) + "\n"
+        if int(at) != self._second:
+            self._second, self._clock = int(at), strftime("%Y-%m-%d %H:%M:%S", localtime(at))
+        return f"{self._clock},{int(at * 1000) % 1000:03} INFO {_words(ended.id, fields)}\n"
 
 
-def _fields(visit: "Visit") -> dict[str, Any]:
-    exchange = visit.exchange
-    target = visit.target
-    error = visit.error or (exchange.error if exchange is not None else None)
-    outcome = "failed" if error or visit.responder.status >= 400 else "ok"
-    if visit.disconnected and not (exchange is not None and exchange.finished):
-        outcome = "disconnected"
-    fields: dict[str, Any] = {"request_id": visit.id}
-    if visit.client:
-        fields["client"] = visit.client
-    fields["method"] = visit.http.head.method
-    fields["path"] = visit.http.head.path
-    if visit.responder.status:
-        fields["status"] = visit.responder.status
-    fields["outcome"] = outcome
-    fields["milliseconds"] = round((perf_counter() - visit.began) * 1000)
-    fields["bytes"] = visit.responder.sent
-    if target is not None:
-        fields["model"] = target.model.alias or target.model.id
-        fields["provider"] = target.upstream.provider.id
-        if exchange is not None:
-            fields["attempts"] = exchange.attempts
-    if error is not None:
-        fields["error"] = shown(f"{type(error).__name__}: {error}")
-    return fields
-
-
-def _words(fields: dict[str, Any]) -> str:
-    """The ID of the request, which is a word that never occurs again, and the others."""
-    words = [
-        f"{name}={value}" if type(value) is int else _pair(name, value)
-        for name, value in fields.items()
-        if name != "request_id"
-    ]
-    return f"request_id={fields['request_id']} {' '.join(words)}"
+def _words(id: str, fields: dict[str, Any]) -> str:
+    """The ID, which is a word that never occurs again, and the others."""
+    words = [f"{name}={value}" if type(value) is int else _pair(name, value) for name, value in fields.items()]
+    return f"request_id={id} {' '.join(words)}"
 
 
 @lru_cache(maxsize=1024)

@@ -87,7 +87,16 @@ class Exchange:
     _rest = b""
     """The end of a stream, which is sent last."""
 
-    def __init__(self, revision: Revision, stores: Stores, request: ClientRequest, responder: Responder) -> None:
+    def __init__(
+        self,
+        revision: Revision,
+        stores: Stores,
+        request: ClientRequest,
+        responder: Responder,
+        begun: DirectResponse | None = None,
+    ) -> None:
+        """`begun`: the reply, if the request was passed on already."""
+        self._passed_on = begun
         self._revision = revision
         self._stores = stores
         self._request = request
@@ -185,14 +194,10 @@ class Exchange:
 
     async def _passes(self, target: Target, body: ClientBody, stream: bool) -> bool:
         """Whether request and reply can be passed on as bytes."""
-        to = target.upstream
-        return (
-            to.protocol == self._request.protocol
-            and body.is_of(to.protocol)
-            and (stream or not to.dialect.stream_only)
-            and not body.sealed
-            and body.to_repair(target) is None
-            and not (self._stores.has_state and await self._needs_state(target))
+        if self._passed_on is not None:
+            return True
+        return body.may_pass(target, self._request.protocol, stream=stream) and not (
+            self._stores.has_state and await self._needs_state(target)
         )
 
     async def _needs_state(self, target: Target) -> bool:
@@ -292,7 +297,7 @@ class Exchange:
         expected = await self._expected
         return None if expected is None else expected.tokens
 
-    async def _relay(self, prepared: Prepared, consume: Consume, begun: DirectResponse | None = None) -> None:
+    async def _relay(self, prepared: Prepared, consume: Consume) -> None:
         providers = self._revision.providers
         if self._compaction is not None:
             consume = self._compaction.of(consume)
@@ -300,7 +305,7 @@ class Exchange:
             if self._search is not None:
                 await self._search.relay(providers, prepared.sending, consume, self._warned, POLICY)
             else:
-                await Opening(providers, prepared.sending, POLICY, consume, begun).opened(self._warned)
+                await Opening(providers, prepared.sending, POLICY, consume, self._passed_on).opened(self._warned)
         except ModelbayError as error:
             self.attempts = error.attempts
             raise
@@ -339,30 +344,6 @@ class Exchange:
         self._responder.start(200, [*returned, (b"content-type", kind), (b"cache-control", b"no-cache"), *own], ping)
 
     async def _whole(self, prepared: Prepared) -> None:
-        begun = None
-        if prepared.conversation is None and (begun := self._revision.providers.begin(prepared.sending)) is not None:
-            await begun.arrival()
-            if self._passed_unread(begun):
-                return
-        await self._read(prepared, begun)
-
-    def _passed_unread(self, begun: DirectResponse) -> bool:
-        """Respond with a reply that has arrived and need not be parsed, as most replies that are passed on. Returns whether it is
-        one."""
-        assert self.target is not None
-        is_plain, body = self._request.codec.PASS.is_plain, begun.whole
-        if is_plain is None or body is None or self._expected is not None or self._resolution is not None:
-            return False
-        if begun.status != 200 or not begun.headers.get("content-type", "").startswith("application/json"):
-            return False
-        if not is_plain(body, self.target.upstream.dialect):
-            return False
-        self.attempts = 1
-        self.finished = True
-        self._responder.whole(200, body, [JSON, *headers.returned(begun.headers, passed=False), *self.fields()])
-        return True
-
-    async def _read(self, prepared: Prepared, begun: DirectResponse | None) -> None:
         data: list[bytes] = []
         call: list[Opened] = []
 
@@ -371,7 +352,7 @@ class Exchange:
             data.append(opened.data)
             self._note(events, prepared.conversation)
 
-        await self._relay(prepared, consume, begun)
+        await self._relay(prepared, consume)
         opened = call.pop()  # `consume` must not refer to it any more
         self.attempts = opened.attempts
         if self.error is not None:
@@ -457,9 +438,7 @@ class Exchange:
     def fields(self) -> list[headers.Field]:
         """The headers that describe the call."""
         assert self.target is not None
-        tag = self._revision.list_tag if self._request.protocol == "openai_responses" else b""
-        tagged = [(b"x-models-etag", tag)] if tag else []
-        return tagged + headers.own(
+        return self._revision.tag_for(self._request.protocol) + headers.own(
             provider=self.target.upstream.provider.id,
             model=self.target.model.id,
             attempts=self.attempts or None,

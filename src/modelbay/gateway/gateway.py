@@ -13,12 +13,13 @@ from modelbay.config.load import load
 from modelbay.config.schema import Config, GatewaySettings
 from modelbay.credentials.network import transport_of
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.gateway.clients import ClientKeys
+from modelbay.gateway.clients import ClientKeys, GatewayClient
 from modelbay.gateway.proof import proof_of
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
 from modelbay.logs import LOG
 from modelbay.origin import is_loopback
+from modelbay.secrecy import Hidden
 from modelbay.serving.callers import Callers
 from modelbay.storage.files import identity
 from modelbay.transport import Transport
@@ -84,6 +85,13 @@ class Gateway:
         """The current state of the configuration, for one request. `leave` it."""
         self.revision.requests += 1
         return self.revision
+
+    def client_of(self, keys: Iterable[Hidden]) -> GatewayClient | None:
+        """The client that has one of these keys."""
+        for key in keys:
+            if (client := self.clients.find(key)) is not None:
+                return client
+        return None
 
     def leave(self, revision: Revision) -> None:
         """End a request. If it was the last one of an earlier state, what only that state used is closed."""

@@ -161,6 +161,18 @@ class ClientBody:
         turns = (self._members or {}).get(self._rules.turns)
         return self._rules.envelope in (self._text if turns is None else bytes(turns))
 
+    def may_pass(self, target: Target, protocol: str, *, stream: bool) -> bool:
+        """Whether it can be passed on to a target as it is, but for changes in place, and the reply to its client. `protocol`: that
+        of the client."""
+        to = target.upstream
+        return (
+            to.protocol == protocol
+            and self.is_of(protocol)
+            and (stream or not to.dialect.stream_only)
+            and not self.sealed
+            and self.to_repair(target) is None
+        )
+
     def to_repair(self, target: Target) -> str | None:
         """A field of a target's dialect that requires a change inside messages or tools, which only translation makes; None if all
         required changes can be made in place."""

@@ -6,7 +6,8 @@ from time import perf_counter
 
 from msgspec import Struct
 
-from modelbay.secrecy import StreamRedactor, redact_bytes
+from modelbay.reply_secrecy import StreamRedactor
+from modelbay.secrecy import redact_bytes
 from modelbay.serving.http_request import HttpRequest, PieceSource
 from modelbay.serving.request_head import Fields
 

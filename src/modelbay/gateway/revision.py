@@ -13,6 +13,7 @@ from modelbay.catalog.lookup import Catalog
 from modelbay.config.schema import Config, GatewaySettings
 from modelbay.errors import ConfigError
 from modelbay.gateway.client_request import ClientRequest
+from modelbay.gateway.headers import Field
 from modelbay.gateway.names import ModelNames
 from modelbay.gateway.search.engine import SearchEngine
 from modelbay.serving.codex_models import list_tag
@@ -42,10 +43,15 @@ class Revision:
             UnknownModel: no model has that name.
             ConfigError: its provider's entry is invalid.
         """
+        known = self.known_target(name)
+        if known is None:
+            return await asyncio.to_thread(self.targets.of, self._names.find(name))  # may read model lists from disk
+        return known
+
+    def known_target(self, name: str | None) -> Target | None:
+        """The result of `target`, if it need not be worked out. Raises what `target` raises."""
         entry = self._names.find(name)
-        if not self.targets.knows(entry):
-            return await asyncio.to_thread(self.targets.of, entry)  # may read model lists from disk
-        return self.targets.of(entry)
+        return self.targets.of(entry) if self.targets.knows(entry) else None
 
     async def keeper(self, target: Target, request: ClientRequest) -> str:
         """The account at which a request's response is kept; "" if the target keeps none. Raises what
@@ -66,6 +72,10 @@ class Revision:
         if not self.list_tag:
             self.list_tag = (await asyncio.to_thread(list_tag, listed.models)).encode()
         return self.list_tag
+
+    def tag_for(self, protocol: str) -> list[Field]:
+        """The header with `list_tag`, in replies of the protocol of Codex."""
+        return [(b"x-models-etag", self.list_tag)] if self.list_tag and protocol == "openai_responses" else []
 
     def _models(self, url: str) -> ModelList:
         found = {target.entry.alias: target for target in self.targets.all()}

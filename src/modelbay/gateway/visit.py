@@ -7,11 +7,11 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qsl
 
-from msgspec import Struct
-
 from modelbay.calling.target import Target
 from modelbay.errors import ModelbayError, ProviderError
 from modelbay.gateway import client_login, headers
+from modelbay.gateway.access_log import EndedRequest
+from modelbay.gateway.asked import Asked
 from modelbay.gateway.catalogs import catalog
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.compaction import as_reply
@@ -19,6 +19,7 @@ from modelbay.gateway.count_call import CountCall
 from modelbay.gateway.exchange import Exchange
 from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import InProgress
+from modelbay.gateway.passage import Passage
 from modelbay.gateway.responder import Responder
 from modelbay.gateway.side_call import SideCall
 from modelbay.json_text import encode
@@ -26,7 +27,6 @@ from modelbay.logs import LOG
 from modelbay.protocols.codec import codec
 from modelbay.secrecy import Hidden, without_frames
 from modelbay.serving import refusals
-from modelbay.serving.callers import Callers
 from modelbay.serving.http_request import ClientLeft, HttpRequest
 from modelbay.serving.keys import keys_of, query_without_key
 from modelbay.serving.paths import is_plain
@@ -40,24 +40,6 @@ BUSY = 1.0
 """Seconds after which a client may try again that has too many requests in progress."""
 
 
-class Asked(Struct, frozen=True):
-    """The question in the head of a request. It is worked out once for all requests with the same head."""
-
-    callers: Callers
-    """The rules that the head was checked by. After a change of the configuration it is checked again."""
-    route: Route
-    protocol: str
-    """The protocol of the response."""
-    query: str
-    """The query without a key."""
-    keys: list[Hidden]
-    """The keys in it. One of them must be a client's."""
-    beside: Hidden | None
-    """A key beside a login: see `client_login`."""
-    cors: list[headers.Field]
-    """The headers of the response that let a page of an allowed origin read it."""
-
-
 class Visit:
     """One request, from its head to the end of its response."""
 
@@ -68,9 +50,12 @@ class Visit:
     _protocol = ""
     """The protocol of the response, if the route decides."""
 
-    def __init__(self, gateway: Gateway, http: HttpRequest, in_progress: InProgress) -> None:
-        self.id = f"req_{getrandbits(128):032x}"  # unique; it gives no access
-        self.began = perf_counter()
+    def __init__(
+        self, gateway: Gateway, http: HttpRequest, in_progress: InProgress, passage: Passage | None = None
+    ) -> None:
+        """`passage`: what has begun without it."""
+        self.id = f"req_{getrandbits(128):032x}" if passage is None else passage.id  # unique; it gives no access
+        self.began = perf_counter() if passage is None else passage.began
         self.responder = Responder(http, [headers.request_id(self.id)])
         self.exchange: Exchange | SideCall | None = None
         self._count: CountCall | None = None
@@ -78,7 +63,8 @@ class Visit:
         self.http = http
         self._head = http.head
         self._gateway = gateway
-        self._revision = gateway.revision
+        self._revision = gateway.revision if passage is None else passage.revision
+        self._passage = passage
         self._in_progress = in_progress
 
     @property
@@ -90,6 +76,8 @@ class Visit:
     async def answer(self) -> None:
         self.http.on_left = self._left
         try:
+            if self.http.disconnected:  # before it began
+                raise ClientLeft
             await self._answer()
         except ModelbayError as error:
             self.error = error
@@ -108,6 +96,24 @@ class Visit:
             said = Exception("internal error of the gateway; its log has the details")
             status, body = codec(self._spoken()).render_error(said)
             self._refuse(ErrorResponse(status, body, [JSON]))
+
+    @property
+    def record(self) -> EndedRequest:
+        """The request for the log, when it has ended."""
+        exchange, responder = self.exchange, self.responder
+        return EndedRequest(
+            self.id,
+            self._head.method,
+            self._head.path,
+            perf_counter() - self.began,
+            client=self.client,
+            status=responder.status,
+            disconnected=self.disconnected and not (exchange is not None and exchange.finished),
+            sent=responder.sent,
+            target=self.target,
+            attempts=None if exchange is None else exchange.attempts,
+            error=self.error or (None if exchange is None else exchange.error),
+        )
 
     def drop_frames(self) -> None:
         """Remove the tracebacks of errors. Their frames refer to this request, which would wait for the garbage collector."""
@@ -153,14 +159,17 @@ class Visit:
             await self._prove()
             return
         digest, login = self._admitted(known)
+        request = ClientRequest(
+            self.id, digest, known.route, known.protocol, self._head.path, known.query, self._head.headers
+        )
+        request.login = login
+        if self._passage is not None:  # it is counted
+            await self._act(request)
+            return
         limit = self._revision.settings.concurrent
         if not self._in_progress.enter(digest, limit):
             raise refusals.too_many(limit, BUSY)
         try:
-            request = ClientRequest(
-                self.id, digest, known.route, known.protocol, self._head.path, known.query, self._head.headers
-            )
-            request.login = login
             await self._act(request)
         finally:
             self._in_progress.leave(digest)
@@ -191,7 +200,10 @@ class Visit:
         keys = [Hidden(key) for key in keys_of(head.headers, head.query if protocol == "google" else "")]
         beside = head.headers.get(client_login.KEY)
         query = query_without_key(head.query)
-        return Asked(callers, route, protocol, query, keys, None if beside is None else Hidden(beside), cors)
+        hidden = None if beside is None else Hidden(beside)
+        usual = hidden is None and route.action == "generate" and "content-encoding" not in head.headers
+        sent_on = headers.sent_on(head.headers, codec(protocol).PASS) if usual else None
+        return Asked(callers, route, protocol, query, keys, hidden, cors, sent_on)
 
     def _admitted(self, asked: Asked) -> tuple[str, Hidden | None]:
         """The digest of the client's key; "" if no key is required. And the login beside it.
@@ -204,10 +216,9 @@ class Visit:
         if asked.beside is not None and (client := self._gateway.clients.find(asked.beside)) is not None:
             self.client = client.name
             return client.sha256, client_login.brought(self._head.headers)
-        for key in asked.keys:
-            if (client := self._gateway.clients.find(key)) is not None:
-                self.client = client.name
-                return client.sha256, None
+        if (client := self._gateway.client_of(asked.keys)) is not None:
+            self.client = client.name
+            return client.sha256, None
         if asked.beside is not None:
             raise refusals.wrong_key_beside(client_login.KEY)
         raise refusals.wrong_key() if asked.keys else refusals.missing_key()
@@ -227,7 +238,9 @@ class Visit:
     async def _answer_to(self, request: ClientRequest) -> None:
         match request.route.action:
             case "generate":
-                self.exchange = exchange = Exchange(self._revision, self._gateway.stores, request, self.responder)
+                begun = None if self._passage is None else self._passage.begun
+                stores = self._gateway.stores
+                self.exchange = exchange = Exchange(self._revision, stores, request, self.responder, begun)
                 await exchange.run()
             case "compact" if (reply := await as_reply(self._revision, request)) is not None:
                 self.exchange = exchange = Exchange(self._revision, self._gateway.stores, reply, self.responder)

@@ -2,9 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import httptools
 from uvicorn._types import ASGI3Application
@@ -12,10 +11,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from modelbay.serving.asgi import TRANSPORT
-from modelbay.serving.http_request import LINGER, HttpRequest
+from modelbay.serving.http_request import LINGER, Answer, HttpRequest
 from modelbay.serving.request_head import KnownHeads, RequestHead, split
-
-Answer: TypeAlias = Callable[[HttpRequest], Awaitable[None]]
 
 HEAD_BYTES = 64 * 2**10
 """Maximum size of a request's URL and headers."""
@@ -268,6 +265,17 @@ class _HeadTooLarge(_InvalidHead):
         super().__init__(431, f"the URL and headers of a request must not exceed {HEAD_BYTES:,} bytes")
 
 
+class Handler(Protocol):
+    """Answers the requests of a `DirectConnection`."""
+
+    def begin(self, request: HttpRequest) -> bool:
+        """Answer a request that has arrived as a whole, now or later, without a task. Returns whether it does; nothing has happened
+        otherwise, and `answer` is called."""
+
+    async def answer(self, request: HttpRequest) -> None:
+        """Answer a request. It is cancelled when the server stops."""
+
+
 class DirectConnection(ClientConnection):
     """A connection whose requests a handler answers: uvicorn reads HTTP and queues pipelined requests; its scope, messages,
     responses and timers are not used."""
@@ -276,10 +284,10 @@ class DirectConnection(ClientConnection):
     server_state: ConnectionState
     _running: HttpRequest | None = None  # type: ignore[assignment]
 
-    def __init__(self, answer: Answer, heads: KnownHeads, **options: Any) -> None:
+    def __init__(self, handler: Handler, heads: KnownHeads, **options: Any) -> None:
         """`heads`: those that all connections of the server know."""
         super().__init__(**options)
-        self._answer = answer
+        self._handler = handler
         self._heads = heads
 
     # --- a request ---
@@ -292,9 +300,10 @@ class DirectConnection(ClientConnection):
         key, begin = found
         head = self._heads.find(key)
         if head is not None:
-            self.cycle = request = HttpRequest(head, self)
+            self.cycle = self._running = request = HttpRequest(head, self)
             request.feed_whole(data[begin:])
-            self._start_asgi_task(request, self._answer)
+            if not self._handler.begin(request):
+                self.run(request, self._handler.answer)
             return
         before = self.cycle
         super().data_received(data)
@@ -333,15 +342,15 @@ class DirectConnection(ClientConnection):
         request.length = int(length) if length.isdigit() else None
         request.waiting_for_100_continue = self.expect_100_continue
         if before is None or before.response_complete:
-            self._start_asgi_task(request, self._answer)
+            self.run(request, self._handler.answer)
             return
-        self.pipeline.appendleft((request, self._answer))  # type: ignore[arg-type]
+        self.pipeline.appendleft((request, self._handler.answer))  # type: ignore[arg-type]
         if len(self.pipeline) > _PIPELINED:
             self.flow.pause_reading()
 
-    def _start_asgi_task(self, cycle: HttpRequest, app: Answer) -> None:  # type: ignore[override]
-        self._running = cycle
-        cycle.task = task = self.loop.create_task(cycle.run_asgi(app))
+    def run(self, request: HttpRequest, answer: Answer) -> None:
+        self._running = request
+        request.task = task = self.loop.create_task(request.run_asgi(answer))
         self.tasks.add(task)
 
     def on_body(self, body: bytes) -> None:
@@ -381,7 +390,7 @@ class DirectConnection(ClientConnection):
         self._since = self.server_state.now
         if self.pipeline:
             request, answer = self.pipeline.pop()
-            self._start_asgi_task(request, answer)  # type: ignore[arg-type]
+            self.run(request, answer)  # type: ignore[arg-type]
         if self._refusal is not None and (self._running is None or self._running.response_complete):
             self._end(self._refusal)
 

@@ -5,15 +5,17 @@ has millions of pieces, so its requests are handled without ASGI: see `RequestHa
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from modelbay.logs import LOG
 from modelbay.serving.asgi import too_large
 from modelbay.serving.request_head import Fields, RequestHead
+
+Answer: TypeAlias = Callable[["HttpRequest"], Awaitable[None]]
 
 LINGER = 5.0
 """Maximum seconds to read the rest of a refused request."""
@@ -50,6 +52,9 @@ class ServerConnection(Protocol):
 
     def on_response_complete(self) -> None:
         """The response has ended. The connection is closed then, unless `keep_alive` of the request."""
+
+    def run(self, request: "HttpRequest", answer: "Answer") -> None:
+        """Let a task answer a request."""
 
     def ended(self, task: asyncio.Task[None]) -> None:
         """The handler has ended."""
@@ -136,6 +141,11 @@ class HttpRequest:
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
+
+    @property
+    def whole(self) -> bytes | None:
+        """The body, if all of it has arrived in one piece; it can still be read. None otherwise."""
+        return self._pieces[0] if len(self._pieces) == 1 and not self.more_body else None
 
     async def read(self, limit: int) -> bytes:
         """The body.
@@ -256,10 +266,14 @@ class HttpRequest:
 
     # --- running ---
 
-    async def run_asgi(self, app: Callable[["HttpRequest"], object]) -> None:
+    def run(self, answer: Answer) -> None:
+        """Let a task answer."""
+        self._connection.run(self, answer)
+
+    async def run_asgi(self, app: Answer) -> None:
         """Let a handler answer. The name is that of uvicorn's own cycle."""
         try:
-            await app(self)  # type: ignore[misc]
+            await app(self)
             if self._written and not self.response_complete:
                 await self._discard()
         except Exception:  # noqa: BLE001 the edge: other requests must be answered

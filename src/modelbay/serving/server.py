@@ -61,6 +61,10 @@ class RequestHandler(ABC):
     async def start(self) -> None:
         """Prepare for requests, in the event loop of the server."""
 
+    def begin(self, request: HttpRequest) -> bool:
+        """See `client_connection.Handler`."""
+        return False
+
     @abstractmethod
     async def answer(self, request: HttpRequest) -> None:
         """Answer a request. It is cancelled when the server stops."""
@@ -79,7 +83,7 @@ class HttpServer:
         direct = isinstance(app, RequestHandler)
         connection: Callable[..., ClientConnection] = ClientConnection
         if isinstance(app, RequestHandler):
-            connection = partial(DirectConnection, app.answer, KnownHeads())
+            connection = partial(DirectConnection, app, KnownHeads())
         config = uvicorn.Config(
             self._call,
             interface="asgi3",

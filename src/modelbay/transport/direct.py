@@ -93,6 +93,9 @@ class DirectResponse(Response):
     """The sink of a connection. What arrives is pushed to a consumer, also where it is read or streamed."""
 
     status = 0
+    on_arrival: Callable[[], None] | None = None
+    """Called once, by the connection: when the reply has arrived as a whole, when it must be awaited longer, or when the call has
+    failed. For callers without a task."""
     _waiter: asyncio.Future[None] | None = None
     # the body
     _consume: Callable[[bytes], None] | None = None
@@ -235,6 +238,11 @@ class DirectResponse(Response):
         if not self._over:
             self._fail(cut_off(self._request, self._size))  # for a task that is reading
 
+    def leave(self) -> None:
+        """Close the connection, unless the reply has ended. Nothing is reported."""
+        self.on_arrival = None
+        self._abort()
+
     # --- the body ---
 
     async def _consumed(self, consume: Callable[[bytes], None], limited: Limited) -> None:
@@ -320,7 +328,8 @@ class DirectResponse(Response):
 
     def on_head(self, status: int, headers: dict[str, str]) -> None:
         self.status, self.headers = status, headers
-        self._stop_waiting()
+        if self.on_arrival is None:  # else the body is awaited, too
+            self._stop_waiting()
         self._wake()
 
     def on_data(self, data: bytes) -> None:
@@ -335,6 +344,8 @@ class DirectResponse(Response):
             self._backlog.append(data)
             if self._size > AHEAD:
                 self._connection.pause_reading()
+            if not self._connection.ended:
+                self._report()
         elif self._unpacker is not None:
             self._backlog.append(data)
             self._push()
@@ -347,6 +358,7 @@ class DirectResponse(Response):
     def on_end(self) -> None:
         self._release()
         self._push()
+        self._report()
 
     def on_lost(self, error: BaseException | None) -> None:
         self._release()
@@ -358,6 +370,12 @@ class DirectResponse(Response):
             self._error = cut_off(self._request, self._size)
         self._push()
         self._wake()
+        self._report()
+
+    def _report(self) -> None:
+        call, self.on_arrival = self.on_arrival, None
+        if call is not None:
+            call()
 
     def _release(self) -> None:
         self._over = True
@@ -376,6 +394,7 @@ class DirectResponse(Response):
         self._backlog.clear()
         self._unpacking = iter(())
         self._wake()
+        self._report()
 
     # --- time ---
 
@@ -422,3 +441,4 @@ class DirectResponse(Response):
             self._error = timed_out(stage, self._request)
         self._push()
         self._wake()
+        self._report()

@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modelbay import secrecy
-from modelbay.secrecy import MASK, StreamRedactor, redact_bytes, register
+from modelbay.reply_secrecy import StreamRedactor, redacted_reply
+from modelbay.secrecy import MASK, redact_bytes, register
 from tests.processor_time import check_growth
 
 KEYS = ("sk-first-123", "sk-first-123-longer", "first-123456", "größe-漢字-12345", "a1 a1 a1 a1 c", "(.*[^é]\\d|$)")
@@ -118,3 +119,12 @@ def test_values_that_the_receiver_knows_are_not_masked() -> None:
         data = b"sk-first-123-longer, first-123456, sk-first-123-longer"
         parts = [redactor.feed(data[:cut]), redactor.feed(data[cut:]), redactor.close()]
         assert b"".join(parts).decode() == f"sk-first-123-longer, {MASK}, sk-first-123-longer"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no secret", b"key sk-first-123, sk-first-123-longer", "größe-漢字-12345 sk-f".encode()]
+)
+def test_a_whole_reply_is_masked_like_a_stream(data: bytes) -> None:
+    redactor = StreamRedactor()
+    redactor.known = b"sk-first-123-longer"
+    assert redacted_reply(data, redactor.known) == redactor.feed(data) + redactor.close()

@@ -1,0 +1,28 @@
+"""The question in the head of a client's request."""
+
+from msgspec import Struct
+
+from modelbay.gateway.headers import Field
+from modelbay.secrecy import Hidden
+from modelbay.serving.callers import Callers
+from modelbay.serving.routes import Route
+
+
+class Asked(Struct, frozen=True):
+    """The question in the head of a request. It is worked out once for all requests with the same head."""
+
+    callers: Callers
+    """The rules that the head was checked by. After a change of the configuration it is checked again."""
+    route: Route
+    protocol: str
+    """The protocol of the response."""
+    query: str
+    """The query without a key."""
+    keys: list[Hidden]
+    """The keys in it. One of them must be a client's."""
+    beside: Hidden | None
+    """A key beside a login: see `client_login`."""
+    cors: list[Field]
+    """The headers of the response that let a page of an allowed origin read it."""
+    sent_on: dict[str, str] | None
+    """The headers that a request which is passed on without a change takes with it; None if it may not be a `Passage`."""

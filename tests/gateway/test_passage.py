@@ -1,0 +1,241 @@
+"""The usual request without a stream is answered by callbacks, without a task and a visit; the second one with the same head."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbay.gateway import app
+from modelbay.gateway.access_log import LOG
+from modelbay.gateway.visit import Visit
+from tests.fault_config import LONG
+from tests.faults.raw_server import Client, RawServer, head, reply
+from tests.gateway.raw import RawClient, post
+from tests.gateway.running import RunningGateway, config_text
+from tests.gateway.test_app import request
+from tests.gateway.test_passed_replies import USUAL
+
+ASKED = post(*request("openai_chat", "openai_chat"))
+JSON = "Content-Type: application/json"
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LONG):
+        while not reached():
+            await asyncio.sleep(0.01)
+
+
+class Provider:
+    """Answers usually until it gets another answer."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[Client], Awaitable[None]] = usual
+        self.asked = asyncio.Event()
+        self.server = RawServer(self._serve)
+
+    async def _serve(self, client: Client) -> None:
+        while True:
+            await client.request()
+            self.asked.set()
+            await self.answer(client)
+
+
+async def usual(client: Client) -> None:
+    await client.send(reply(json.dumps(USUAL).encode(), 200, JSON))
+
+
+async def silent(client: Client) -> None:
+    await client.hangup()
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[Provider]:
+    provider = Provider()
+    async with provider.server:
+        yield provider
+
+
+@pytest.fixture
+def visits(monkeypatch: pytest.MonkeyPatch) -> list[Visit]:
+    found: list[Visit] = []
+
+    class Counted(Visit):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            found.append(self)
+
+    monkeypatch.setattr(app, "Visit", Counted)
+    return found
+
+
+def gateway(folder: Path, provider: Provider, settings: str = "", more: str = "") -> RunningGateway:
+    config = folder / "config.toml"
+    text = config_text(provider.server.url, settings=settings)
+    config.write_text(text.replace("[models.openai_chat]", f"{more}\n[models.openai_chat]"))
+    return RunningGateway(config)
+
+
+async def warm(client: RawClient) -> None:
+    """From now on, the head is known, and a connection to the provider is kept."""
+    await client.send(ASKED)
+    assert (await client.response()).status == 200
+
+
+async def test_the_usual_request_needs_no_visit(
+    tmp_path: Path, provider: Provider, visits: list[Visit], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, LOG.name)
+    with gateway(tmp_path, provider) as at:
+        async with RawClient(at.url) as client:
+            await warm(client)
+            assert len(visits) == 1
+            await client.send(ASKED)
+            found = await client.response()
+            await until(lambda: len(caplog.messages) == 2)
+        assert not at.gateway.revision.requests
+    assert (found.status, json.loads(found.body)) == (200, USUAL)
+    assert len(visits) == 1
+    first, second = (line.partition(" client=")[2].split(" ") for line in caplog.messages)
+    assert [word for word in first if "milli" not in word] == [word for word in second if "milli" not in word]
+
+
+async def test_the_reply_to_a_client_that_left_is_not_awaited(
+    tmp_path: Path, provider: Provider, visits: list[Visit], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, LOG.name)
+    with gateway(tmp_path, provider, "concurrent = 1") as at:
+        async with RawClient(at.url) as client:
+            await warm(client)
+            provider.answer = silent
+            provider.asked.clear()
+            await client.send(ASKED)
+            await provider.asked.wait()
+        await provider.server.all_gone()
+        await until(lambda: len(caplog.messages) == 2)
+        assert " outcome=disconnected " in caplog.messages[1]
+        assert not at.gateway.revision.requests
+        provider.answer = usual
+        async with RawClient(at.url) as client:
+            await client.send(ASKED)
+            assert (await client.response()).status == 200, "its place is free again"
+    assert len(visits) == 2, "the connection of the second request was closed, and the third one opens another"
+
+
+async def test_it_counts_as_a_request_in_progress(tmp_path: Path, provider: Provider) -> None:
+    with gateway(tmp_path, provider, "concurrent = 1") as at:
+        async with RawClient(at.url) as client, RawClient(at.url) as other:
+            await warm(client)
+            go_on = asyncio.Event()
+
+            async def later(asking: Client) -> None:
+                await go_on.wait()
+                await usual(asking)
+
+            provider.answer = later
+            provider.asked.clear()
+            await client.send(ASKED)
+            await provider.asked.wait()
+            await other.send(ASKED)
+            assert (await other.response()).status == 429
+            go_on.set()
+            assert (await client.response()).status == 200
+            await other.send(ASKED)
+            assert (await other.response()).status == 200
+
+
+@pytest.mark.parametrize("sent", [b"", head(200, JSON, length=100), head(200, JSON, length=100) + b"{"])
+async def test_a_silent_provider_is_not_awaited_for_ever(
+    tmp_path: Path, provider: Provider, visits: list[Visit], sent: bytes
+) -> None:
+    with gateway(tmp_path, provider, more="timeout = {first_byte = 0.2, idle = 0.2}") as at:
+        async with RawClient(at.url) as client:
+            await warm(client)
+
+            async def stops(asking: Client) -> None:
+                await asking.send(sent)
+                await asking.hangup()
+
+            provider.answer = stops
+            await client.send(ASKED)
+            found = await client.response()
+            assert found.status == 504
+            assert b"0.2 s" in found.body
+        assert not at.gateway.revision.requests
+    assert len(visits) == 2
+
+
+async def test_requests_behind_it_are_answered_in_order(tmp_path: Path, provider: Provider) -> None:
+    with gateway(tmp_path, provider) as at:
+        async with RawClient(at.url) as client:
+            await warm(client)
+            provider.asked.clear()
+            go_on = asyncio.Event()
+
+            async def later(asking: Client) -> None:
+                await go_on.wait()
+                await usual(asking)
+
+            provider.answer = later
+            await client.send(ASKED)
+            await provider.asked.wait()
+            await client.send(post("/v1/chat/completions", b"{"))
+            await client.send(ASKED)
+            go_on.set()
+            assert [(await client.response()).status for _ in range(3)] == [200, 400, 200]
+
+
+async def test_a_server_that_stops_does_not_wait_for_it(tmp_path: Path, provider: Provider) -> None:
+    with gateway(tmp_path, provider) as at:
+        async with RawClient(at.url) as client:
+            await warm(client)
+            provider.answer = silent
+            provider.asked.clear()
+            await client.send(ASKED)
+            await provider.asked.wait()
+            await asyncio.to_thread(at.server.stop)
+            await provider.server.all_gone()
+            assert await client.rest() == b""
+
+
+async def test_a_reload_does_not_end_it(tmp_path: Path, provider: Provider, visits: list[Visit]) -> None:
+    with gateway(tmp_path, provider) as at:
+        async with RawClient(at.url) as client:
+            await warm(client)
+            go_on = asyncio.Event()
+
+            async def later(asking: Client) -> None:
+                await go_on.wait()
+                await usual(asking)
+
+            provider.answer = later
+            provider.asked.clear()
+            await client.send(ASKED)
+            await provider.asked.wait()
+            before = at.gateway.revision
+            at.config.write_text(at.config.read_text() + "\n# changed\n")
+            await until(lambda: at.gateway.revision is not before)
+            assert before.requests == 1
+            go_on.set()
+            assert (await client.response()).status == 200
+            await until(lambda: before.requests == 0)
+    assert len(visits) == 1
+
+
+async def test_a_secret_in_the_reply_is_masked_unless_the_client_sent_it(tmp_path: Path, provider: Provider) -> None:
+    async def telling(asking: Client) -> None:
+        text = json.dumps(USUAL).replace("Hello", "the key is sk-provider-0123456789")
+        await asking.send(reply(text.encode(), 200, JSON))
+
+    with gateway(tmp_path, provider, more='custom_headers = {X-Key = "sk-provider-0123456789"}') as at:
+        async with RawClient(at.url) as client:
+            await warm(client)
+            provider.answer = telling
+            await client.send(ASKED)
+            assert "the key is …" in (await client.response()).body.decode()
+            known = ASKED.partition(b"\r\n\r\n")[2].replace(b"Hello", b"sk-provider-0123456789")
+            await client.send(post("/v1/chat/completions", known))
+            assert b"the key is sk-provider-0123456789" in (await client.response()).body
