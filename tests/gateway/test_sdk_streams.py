@@ -13,7 +13,7 @@ from modelbay.gateway import exchange, responder
 from modelbay.simulator import Simulator
 from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, config_text
 
-FAILURES = ("cut-after-first", "malformed-chunk", "error-in-200", "missing-end", "odd-finish=network_error")
+FAILURES = ("cut-after-first", "malformed-chunk", "error-in-200", "missing-end", "odd-finish=network_error", "500")
 FAULTS = {"silent-first": "slow-headers=0.4", "silent-later": "stall=0.4"}
 
 

@@ -16,6 +16,7 @@ from modelbay.dialect import PLAIN
 from modelbay.events import Reply, collect
 from modelbay.gateway import exchange, responder
 from modelbay.gateway.access_log import LOG
+from modelbay.gateway.framing import is_failure
 from modelbay.protocols.codec import codec
 from modelbay.simulator import Simulator
 from tests.fault_config import LONG
@@ -146,8 +147,9 @@ async def test_a_failure_after_signs_of_life_is_an_event(gateway: Running, clien
     assert pieces[0] == SIGNS.get(client, COMMENT)
     reply = read(client, found.body)
     assert reply.error is not None
-    [last] = [event for event in found.body.split(b"\n\n") if b"error" in event]
-    json.loads(last.partition(b"data: ")[2])
+    *before, last = found.body.removesuffix(b"\n\n").split(b"\n\n")
+    assert is_failure(client, last + b"\n\n")
+    assert not any(is_failure(client, event + b"\n\n") for event in before)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -18,7 +18,7 @@ from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, 
 from modelbay.gateway import cache_ttl, client_login, headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.compaction import Compaction, compacted, compaction, may_compact, with_summaries
-from modelbay.gateway.framing import PassedStream, RenderedStream, failure_array, failure_event
+from modelbay.gateway.framing import PassedStream, RenderedStream, failed_stream, failure_array, failure_event
 from modelbay.gateway.passing import ClientBody, changed_text, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
 from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, may_refer, with_reasoning
@@ -280,8 +280,8 @@ class Exchange:
             if not self._responder.started:
                 raise
             self.error = error
-            failure = failure_array if prepared.array else failure_event
-            self._responder.end(failure(self._request.protocol, error))
+            begun = failed_stream if stream is None else failure_event
+            self._responder.end((failure_array if prepared.array else begun)(self._request.protocol, error))
             return
         finally:
             begin.cancel()

@@ -125,6 +125,12 @@ def failure_event(protocol: str, error: ModelbayError, begun: Started | None = N
     return feed(Failed(error)).rstrip(b"\n").rpartition(b"\n\n")[2] + b"\n\n"
 
 
+def failed_stream(protocol: str, error: ModelbayError) -> bytes:
+    """The stream of a reply that failed before anything of it was sent. Its beginning is in it: OpenAI's SDK accepts no other event
+    first."""
+    return codec(protocol).stream_renderer(Conversation()).feed(Failed(error))
+
+
 def failure_array(protocol: str, error: ModelbayError) -> bytes:
     """The JSON array that reports a failure to a client whose stream is an array, of which nothing was sent."""
     conversation = Conversation()
