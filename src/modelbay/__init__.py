@@ -155,8 +155,12 @@ def _meant(name: str) -> str:
     """The most similar name, for an unknown one."""
     from difflib import get_close_matches
 
+    from modelbay.other_names import ERRORS, MODULE
+
     if name.startswith("__"):
         return ""  # Python and its tools look for such names in every module
+    if name in MODULE or name in ERRORS:
+        return f": did you mean modelbay.{MODULE.get(name) or f'errors.{ERRORS[name]}'}?"
     known = [*__all__, *_MODULES, *(f"errors.{one}" for one in import_module("modelbay.errors").__all__)]
     folded = {one.rpartition(".")[2].lower(): one for one in reversed(known)}
     near = get_close_matches(name.lower(), folded, 1, 0.7)

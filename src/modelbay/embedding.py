@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from msgspec import Struct, field
 
 from modelbay.conversation import Extra
 from modelbay.errors import MalformedReply
 from modelbay.events import Warned
-from modelbay.usage import Usage
+from modelbay.other_names import EMBEDDINGS, unknown
+from modelbay.usage import Priced, Usage
 
 
 class EmbeddingRequest(Struct, kw_only=True):
@@ -31,7 +32,7 @@ class EmbeddingRequest(Struct, kw_only=True):
     """Fields of the provider's own API."""
 
 
-class Embeddings(Struct, dict=True):
+class Embeddings(Priced):
     """The vectors of some texts, in the order of the texts. The result of `Hub.embed`."""
 
     vectors: list[list[float]]
@@ -56,6 +57,11 @@ class Embeddings(Struct, dict=True):
     def dimensions(self) -> int | None:
         """Length of the vectors; None if there are none."""
         return len(self.vectors[0]) if self.vectors else None
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, EMBEDDINGS)
 
     def __repr__(self) -> str:
         count = len(self.vectors)

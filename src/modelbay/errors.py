@@ -42,7 +42,9 @@ ModelbayError
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+
+from modelbay.other_names import ERROR, ERRORS, unknown
 
 __all__ = [
     "AuthenticationFailed",
@@ -160,6 +162,11 @@ class ModelbayError(Exception):
     def __notes__(self, notes: list[str]) -> None:
         self._notes = notes
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, ERROR)
+
     def __reduce__(self) -> Any:
         # Python would restore an error from its message alone. Classes with more arguments do not accept that, and a process
         # pool, which pickles the errors of its workers, would break.
@@ -173,7 +180,7 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     from difflib import get_close_matches
 
-    near = [] if name.startswith("__") else get_close_matches(name, __all__, 1)
+    near = [] if name.startswith("__") else [ERRORS[name]] if name in ERRORS else get_close_matches(name, __all__, 1)
     meant = f": did you mean modelbay.errors.{near[0]}?" if near else ""
     raise AttributeError(f"module 'modelbay.errors' has no attribute {name!r}{meant}")
 

@@ -5,14 +5,14 @@ may interleave; the order of `PartStarted` is the order of the reply.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from modelbay.conversation import Annotation, AnyPart, Extra, Json, Refusal, Text, Thinking, ToolCall, Turn
 from modelbay.errors import IncompleteReply, ModelbayError
-from modelbay.usage import Usage
+from modelbay.other_names import REPLY, unknown
+from modelbay.usage import Priced, Usage, changed
 
 PartKind: TypeAlias = Literal["text", "thinking", "refusal", "arguments", "media"]
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "other"]
@@ -138,7 +138,7 @@ _SHOWN = 80
 """Maximum characters of a text in a repr."""
 
 
-class Reply(Struct, dict=True, repr_omit_defaults=True):
+class Reply(Priced, repr_omit_defaults=True):
     """A complete reply. If it failed, `error` is set and `finish` is not."""
 
     id: str | None = None
@@ -192,6 +192,11 @@ class Reply(Struct, dict=True, repr_omit_defaults=True):
         """Tool calls for the client to run."""
         return [p for p in self.parts if type(p) is ToolCall]
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, REPLY)
+
     def __repr__(self) -> str:
         text = self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}…"
         calls = f", tool_calls={[call.name for call in self.tool_calls]!r}" if self.tool_calls else ""
@@ -206,13 +211,6 @@ class Reply(Struct, dict=True, repr_omit_defaults=True):
 def silent(parts: Iterable[AnyPart]) -> bool:
     """Whether an answer has nothing for its reader: no part, or only thinking and blank text."""
     return all(isinstance(part, Thinking) or (isinstance(part, Text) and not part.text.strip()) for part in parts)
-
-
-def changed(reply: Reply, **changes: Any) -> Reply:
-    """A copy of a reply with other fields. It keeps its price and its value."""
-    found = replace(reply, **changes)
-    found.__dict__.update(reply.__dict__)
-    return found
 
 
 def failure(reply: Reply) -> ModelbayError | None:

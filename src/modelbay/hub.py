@@ -9,7 +9,7 @@ transport sends it once, and the response becomes events.
 """
 
 from asyncio import TaskGroup, to_thread
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from modelbay.conversation import Conversation, Protocol, Turn
 from modelbay.dialect import Dialect
 from modelbay.embedding import EmbeddingRequest, Embeddings
 from modelbay.errors import ConfigError, ModelbayError, Unsupported
-from modelbay.events import Event, PartDelta, Reply, Warned, changed, collect, failure
+from modelbay.events import Event, PartDelta, Reply, Warned, collect, failure
 from modelbay.hints import explaining
 from modelbay.library import prompt as prompts
 from modelbay.library.chat import Chat, loaded_chat, new_chat
@@ -41,13 +41,14 @@ from modelbay.library.tool_run import ToolRun, Work
 from modelbay.library.typed_output import output_type
 from modelbay.logs import LOG
 from modelbay.model import Model
+from modelbay.other_names import HUB, unknown
 from modelbay.protocols.codec import add_settings, codec
 from modelbay.providers import presets
 from modelbay.providers.upstream import upstream
 from modelbay.routing.retry import Policy
 from modelbay.storage.paths import config_file
 from modelbay.typed import Name
-from modelbay.usage import Usage
+from modelbay.usage import Usage, changed
 
 if TYPE_CHECKING:
     from modelbay.calling.recording import Recorder
@@ -84,6 +85,11 @@ class Hub:
                     "intercepted; set tls.ca to a CA bundle instead",
                     key_text(provider.id),
                 )
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, {**HUB, "close": "aclose"})
 
     def __repr__(self) -> str:
         return hub_words(self.config)
@@ -587,4 +593,8 @@ class Hub:
 
 def hub_words(config: Config) -> str:
     """The repr of a hub. A configuration may have hundreds of models."""
-    return f"<Hub of {config.path}: {len(config.providers)} providers, {len(config.models)} models>"
+    return f"<Hub of {config.path}: {_count(config.providers, 'provider')}, {_count(config.models, 'model')}>"
+
+
+def _count(entries: Sized, name: str) -> str:
+    return f"{len(entries)} {name}{'' if len(entries) == 1 else 's'}"

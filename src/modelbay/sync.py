@@ -23,6 +23,7 @@ from modelbay.library.blocking import Chat, ReplyStream, ToolRun
 from modelbay.library.embedding_settings import EmbeddingSettings
 from modelbay.library.prompt import Ask, Prompt
 from modelbay.model import Model
+from modelbay.other_names import HUB, unknown
 from modelbay.threads import Threads
 from modelbay.usage import Usage
 
@@ -205,6 +206,11 @@ class Hub:
         self._of_parents: list[_Runner] = []
         """Loops of parent processes. They are kept, as deleting a loop would disturb its process."""
         _hubs.add(self)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, {**HUB, "aclose": "close"})
 
     def __repr__(self) -> str:
         return hub.hub_words(self.config)

@@ -13,13 +13,14 @@ scripted reply are answered by the simulator's own model, which repeats the prom
 
 from collections.abc import Collection, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Self
 
 from msgspec import Meta
 
 from modelbay.config.provider_types import TYPE_OF, TYPES
 from modelbay.conversation import Protocol
 from modelbay.library.prompt import check_type
+from modelbay.other_names import SIMULATOR, unknown
 from modelbay.simulator import server
 from modelbay.simulator.config_entries import BASES
 from modelbay.simulator.journal import ReceivedRequest
@@ -64,6 +65,11 @@ class Simulator(server.Simulator):
         super().__init__(key=key, pace=pace, without=without, strict=strict, any_model=True)
         self.api_key = key or _ANY_KEY
         """A key that the simulator accepts."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, SIMULATOR)
 
     def start(self) -> Self:
         """Start the server, as `with` does.

@@ -1,8 +1,10 @@
 """Token usage in disjoint counts, so that no sum counts a token twice."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, Self, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import astuple, replace
 
 from modelbay.conversation import Extra
 
@@ -49,6 +51,46 @@ class Usage(Struct, omit_defaults=True):
     def total(self) -> int:
         """All tokens."""
         return self.input_total + self.output_total
+
+
+class Priced(Struct, dict=True):
+    """Something that a Hub prices. It is copied with its price and the other values in `__dict__`, which msgspec does not copy."""
+
+    def __copy__(self) -> Self:
+        return changed(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        price: Callable[[Usage], float | None] | None = self.__dict__.get("priced")
+        kept = self.__dict__
+        usage: Usage | None = getattr(self, "usage", None)
+        if price is not None:  # it has a Hub, which cannot be pickled
+            kept = {**kept, "priced": _KnownCost(None if usage is None else price(usage))}
+        return _restored, (type(self), astuple(self), kept)
+
+
+T = TypeVar("T", bound=Priced)
+
+
+class _KnownCost(Struct, frozen=True):
+    """The price of a copy."""
+
+    dollars: float | None
+
+    def __call__(self, usage: Usage) -> float | None:
+        return self.dollars
+
+
+def changed(value: T, **changes: Any) -> T:
+    """A copy with other fields, the same price, and the same other values in `__dict__`."""
+    found = replace(value, **changes)
+    found.__dict__.update(value.__dict__)
+    return found
+
+
+def _restored(kind: type[T], fields: tuple[Any, ...], kept: dict[str, Any]) -> T:
+    found = kind(*fields)
+    found.__dict__.update(kept)
+    return found
 
 
 def sum_of(counts: Iterable[Usage]) -> Usage:

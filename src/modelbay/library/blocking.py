@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar, Unpack
 
 from modelbay.conversation import Conversation, Turn
 from modelbay.errors import HubClosed
@@ -13,6 +13,7 @@ from modelbay.library import reply_stream, tool_run
 from modelbay.library.chat import Question
 from modelbay.library.one_reader import SecondReader
 from modelbay.library.prompt import Ask
+from modelbay.other_names import CHAT, RUN, STREAM, unknown
 from modelbay.usage import Usage
 
 T = TypeVar("T")
@@ -42,6 +43,11 @@ class ReplyStream:
         self._runner = runner
         self._events: Generator[Event, None, None] | None = None
         """The iterator of `next`."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, {**STREAM, "aclose": "close"})
 
     def __repr__(self) -> str:
         return repr(self._stream)
@@ -118,6 +124,11 @@ class ToolRun:
         self._runner = runner
         self._events: Generator[tool_run.RunEvent, None, None] | None = None
         """The iterator of `next`."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, {**RUN, "aclose": "close"})
 
     def __repr__(self) -> str:
         return repr(self._run)
@@ -197,8 +208,16 @@ class Chat:
         self._chat = chat
         self._runner = runner
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, CHAT)
+
     def __repr__(self) -> str:
         return repr(self._chat)
+
+    def __reduce__(self) -> Any:
+        return self._chat.__reduce__()
 
     @property
     def model(self) -> str | Sequence[str] | None:
@@ -211,6 +230,10 @@ class Chat:
     @property
     def settings(self) -> Ask:
         return self._chat.settings
+
+    @settings.setter
+    def settings(self, settings: Ask) -> None:
+        self._chat.settings = settings
 
     @property
     def turns(self) -> list[Turn]:

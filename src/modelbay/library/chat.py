@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from threading import Lock
-from typing import Protocol, TypeAlias, Unpack, cast
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeAlias, Unpack, cast
 
 from modelbay.conversation import Conversation, Text, Turn
 from modelbay.errors import ChatBusy, ModelbayError
@@ -15,6 +15,7 @@ from modelbay.library.history import History, StoredHistory, unfinished
 from modelbay.library.prompt import Ask, Prompt, check_type, checked
 from modelbay.library.reply_stream import ReplyStream
 from modelbay.library.tool_run import RunEvent, ToolRan, ToolRun
+from modelbay.other_names import CHAT, unknown
 from modelbay.usage import Usage
 
 Question: TypeAlias = str | Sequence[Turn]
@@ -67,8 +68,18 @@ class Chat:
         self.settings = settings
         """The settings of all questions. A setting of a call replaces one of these."""
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, CHAT)
+
     def __repr__(self) -> str:
         return f"<Chat: {len(self.turns)} turns>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a chat is of a hub, so it cannot be pickled: pickle chat.dumps(); for a copy, call chat.copy()"
+        )
 
     @property
     def turns(self) -> list[Turn]:

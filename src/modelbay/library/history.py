@@ -11,10 +11,10 @@ from msgspec.structs import replace
 from modelbay.conversation import Text, Turn
 from modelbay.conversion import convert
 from modelbay.errors import MalformedReply, UnreadableChat
-from modelbay.events import Reply, changed
+from modelbay.events import Reply
 from modelbay.json_text import decode, decode_as, encode
 from modelbay.secrecy import stored
-from modelbay.usage import Usage, sum_of
+from modelbay.usage import Usage, changed, sum_of
 
 VERSION = 1
 """Version of the format of stored chats. A new field of a part needs a new version: older programs would lose the field."""

@@ -116,11 +116,28 @@ SEVERAL = "a call has one reply; for several replies, call hub.map([prompt] * 3)
 _OF_HUBS = "pass it to Hub.of"
 _ELSEWHERE = {
     "stream": "call hub.stream",
-    "messages": "pass turns as the prompt",
     "functions": "pass them as tools",
-    "response_model": 'did you mean "output"?',
-    "thinking": 'did you mean "effort" or "thinking_budget"?',
-    "reasoning": 'did you mean "effort" or "thinking_budget"?',
+    "parallel_tool_calls": "pass tool_choice=ToolChoice(parallel=False)",
+    "web_search": 'pass extra_body={"tools": […]}, in the form of the provider',
+    "extra_query": "pass a base_url with the query",
+    "provider": 'pass model="PROVIDER/MODEL-ID"',
+    "verbosity": "pass extra_body={…}, in the form of the provider",
+    **dict.fromkeys(
+        ("messages", "history", "message_history", "turns", "context", "input"), "pass turns as the prompt"
+    ),
+    **dict.fromkeys(
+        ("response_model", "response_schema", "result_type", "output_schema", "schema", "format"),
+        'did you mean "output"?',
+    ),
+    **dict.fromkeys(("response_format", "text_format"), 'did you mean "output" or "output_format"?'),
+    **dict.fromkeys(("thinking", "reasoning", "think"), 'did you mean "effort" or "thinking_budget"?'),
+    **dict.fromkeys(("instructions", "developer", "preamble"), 'did you mean "system"?'),
+    **dict.fromkeys(
+        ("images", "image", "attachments", "documents", "audio", "media", "fragments"), 'did you mean "files"?'
+    ),
+    **dict.fromkeys(("fallbacks", "fallback", "models"), 'pass several: model=["a", "b"]'),
+    **dict.fromkeys(("concurrency", "max_concurrency", "max_workers", "n_jobs"), "hub.map has `limit`"),
+    **dict.fromkeys(("max_turns", "max_iterations", "max_rounds", "recursion_limit"), "hub.run has `max_steps`"),
     **dict.fromkeys(("api_key", "base_url", "api_base", "protocol"), _OF_HUBS),
 }
 """Settings of other libraries, and what to use instead."""

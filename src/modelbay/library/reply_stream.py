@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from modelbay.calling.fallback import ModelCall
 from modelbay.calling.target import Target
@@ -13,6 +13,7 @@ from modelbay.events import Event, Failed, PartDelta, PartKind, PartStarted, Rep
 from modelbay.library.deadline import Deadline
 from modelbay.library.one_reader import OneReader
 from modelbay.library.partial_json import begun
+from modelbay.other_names import STREAM, unknown
 
 KINDS: dict[type, PartKind] = {
     Text: "text",
@@ -41,6 +42,11 @@ class ReplyStream:
         loop that is left then drops them, and with them the connection, at once."""
         self._events = OneReader(events)
         self._reply = reply
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, {**STREAM, "close": "aclose"})
 
     def __repr__(self) -> str:
         return f"<ReplyStream: {'ended' if self._events.ended else 'open'}>"

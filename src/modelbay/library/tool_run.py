@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
 from itertools import zip_longest
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias
 
 from msgspec import Struct
 
@@ -15,6 +15,7 @@ from modelbay.events import Event, Reply, Warned
 from modelbay.json_text import encode
 from modelbay.library.one_reader import OneReader
 from modelbay.library.reply_stream import ReplyStream
+from modelbay.other_names import RUN, unknown
 from modelbay.protocols.repair import INTERRUPTED
 from modelbay.usage import Usage, sum_of
 
@@ -45,6 +46,11 @@ class ToolRun:
         self.work = work
         # it does not refer to this run: a loop that is left drops it, and with it the connection, at once
         self._events = OneReader(work.events() if events is None else events)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, {**RUN, "close": "aclose"})
 
     def __repr__(self) -> str:
         return f"<ToolRun: {len(self.steps)} replies so far>"

@@ -6,11 +6,13 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
 from modelbay.conversation import Conversation, Json
 from modelbay.json_text import decode
+from modelbay.other_names import RECEIVED, unknown
 from modelbay.serving.keys import HEADERS, query_without_key
 from modelbay.simulator.reading import read
 
@@ -54,6 +56,11 @@ class ReceivedRequest:
         self.disconnected: float | None = None
         """Time at which the client disconnected before the end."""
         self._over: Future[None] = Future()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, RECEIVED)
 
     def __repr__(self) -> str:
         state = "disconnected" if self.disconnected else "ended" if self.ended else "running"
