@@ -343,6 +343,20 @@ def test_an_edited_history_has_no_state_from_the_edit_on(file: Path, targets: Ta
     assert restored(turns[0], *turns[3:]) == ["tide"]
 
 
+@pytest.mark.parametrize(("protocol", "first"), [("anthropic", ["Calm."]), ("openai_chat", ["sig-1", "Calm."])])
+def test_replies_before_the_first_call_keep_the_form_in_which_prompt_caches_have_them(
+    file: Path, targets: Targets, protocol: Any, first: list[str]
+) -> None:
+    """In the provider's own protocol, they were passed on without their state."""
+    target, kept = targets.find("one"), store(file)
+    turns = [QUESTION, Turn("assistant", [Text(text="Calm.")]), user("And the tide?")]
+    kept.keep("ann", target, Conversation(turns[:1]), Reply(parts=[thought("1"), Text(text="Calm.")]))
+    kept.keep("ann", target, Conversation(turns), Reply(parts=[thought("2"), call("tide")]))
+    result = Turn("tool", [ToolResult(call_id="id-tide", parts=[Text(text="high")])])
+    sent = Conversation([*turns, Turn("assistant", [call("tide")]), result], protocol=protocol)
+    assert opaques(kept.restore("ann", target, sent)) == [*first, "sig-2", "tide"]
+
+
 def test_state_is_for_its_client_and_its_provider_only(file: Path, targets: Targets) -> None:
     target, kept, sent = targets.find("one"), store(file), asks(call("wind"))
     keep(kept, target, thought("1"), call("wind"))

@@ -14,7 +14,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
-from itertools import groupby
+from itertools import dropwhile, groupby
 from operator import is_
 from typing import NamedTuple
 
@@ -164,6 +164,9 @@ class ReasoningStore:
             turns = self._without_foreign(client, maker, conversation)
             runs = runs if turns is conversation.turns else list(_runs(turns))
             if not conversation.settings.state:
+                if conversation.protocol == maker.protocol:
+                    # until then, the conversation was passed on as it is, and prompt caches have it in this form
+                    runs = list(dropwhile(lambda run: not any(type(part) is ToolCall for part in run.parts), runs))
                 turns = self._with_kept(client, maker, turns, runs, conversation.protocol)
         except StoreError as error:
             self._table.report(error)
