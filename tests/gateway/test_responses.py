@@ -50,6 +50,17 @@ async def test_a_response_is_continued_by_its_id(gateway: Running, model: str, s
     assert "previous_response_id" not in sent
 
 
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("model", [protocol for protocol in PROTOCOLS if protocol != "openai_responses"])
+async def test_a_translated_response_repeats_what_was_asked(gateway: Running, model: str, stream: bool) -> None:
+    asked = {"metadata": {"task": "7"}, "temperature": 0.5, "max_output_tokens": 900}
+    first = await ask(gateway, model, "Hello", stream=stream, **asked)
+    second = await ask(gateway, model, "And now?", stream=stream, store=False, previous_response_id=first["id"])
+    assert asked.items() <= first.items()
+    assert (first["store"], first["previous_response_id"]) == (True, None)
+    assert (second["store"], second["previous_response_id"]) == (False, first["id"])
+
+
 @pytest.mark.parametrize("model", PROTOCOLS)
 async def test_a_response_is_read_and_deleted_by_its_id(gateway: Running, model: str) -> None:
     url = gateway[0].url

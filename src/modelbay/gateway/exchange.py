@@ -21,12 +21,13 @@ from modelbay.gateway.compaction import Compaction, compacted, compaction, may_c
 from modelbay.gateway.framing import PassedStream, RenderedStream, failed_stream, failure_array, failure_event
 from modelbay.gateway.passing import ClientBody, changed_text, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
-from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, may_refer, with_reasoning
+from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, may_refer, repeated, with_reasoning
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.search.search_loop import SearchLoop, made_by_model, with_searches
 from modelbay.gateway.stores import Stores
 from modelbay.json_text import decode
 from modelbay.protocols.limits import within_output_limit
+from modelbay.protocols.openai_responses.stream_out import REPEATED
 from modelbay.providers.unknown_fields import HEADER
 from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
@@ -372,7 +373,7 @@ class Exchange:
             if type(event) is PartDelta:
                 continue
             if type(event) is Started and conversation is not None:
-                self._complete(event)
+                self._complete(event, conversation)
             self._events.append(event)
         last = events[-1] if events else None
         if isinstance(last, Failed):
@@ -426,14 +427,16 @@ class Exchange:
         if expected is not None and self.target is not None and plain and reply.usage and reply.usage.input_total:
             await self._stores.learn_count(self.target, expected, reply.usage.input_total)
 
-    def _complete(self, started: Started) -> None:
-        """Add what a translated reply needs and its provider may not send: an ID and the time, which clients show as 1970 if
-        it is missing."""
+    def _complete(self, started: Started, conversation: Conversation) -> None:
+        """Add what a translated reply needs and its provider may not send: an ID, the time, which clients show as 1970 if it is
+        missing, and fields of the request."""
         protocol = self._request.protocol
         if not started.id or protocol == "openai_responses":  # clients continue a response by its ID: it must be unique
             # it gives no access: a stored response belongs to its client
             started.id = f"{REPLY_IDS.get(protocol, '')}{getrandbits(128):032x}"
         started.extra = {"created": int(time()), **(started.extra or {})}
+        if protocol == "openai_responses":
+            started.extra[REPEATED] = repeated(conversation.settings, self._resolution)
 
     def fields(self) -> list[headers.Field]:
         """The headers that describe the call."""

@@ -12,7 +12,7 @@ from secrets import token_hex
 
 from msgspec import Struct, field
 
-from modelbay.conversation import Extra, Json
+from modelbay.conversation import Extra, Json, Settings
 from modelbay.errors import BadRequest, NotFound, ProviderError, StoreError
 from modelbay.json_text import decode, decode_as, encode
 from modelbay.protocols.openai_responses.references import is_own, is_own_reasoning
@@ -290,6 +290,20 @@ def refers(body: Extra) -> bool:
         or _conversation_id(body.get("conversation")) is not None
         or any(map(_is_reference, items_of(body.get("input")) or ()))
     )
+
+
+def repeated(settings: Settings, resolution: ResolvedRequest | None) -> Extra:
+    """The fields of a request that its response repeats. The long ones are left out: the client has its instructions and tools.
+    `resolution`: None if the response is not stored here."""
+    stored = resolution is not None and resolution.body.get("store") is not False
+    return {
+        "previous_response_id": None if resolution is None else resolution.previous,
+        "store": stored,
+        "metadata": settings.metadata or {},
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "max_output_tokens": settings.max_output_tokens,
+    }
 
 
 def with_reasoning(body: Extra) -> Extra:

@@ -70,6 +70,8 @@ _BLANK: Extra = {
     "top_p": None, "truncation": "disabled", "usage": None, "user": None,
 }  # fmt: skip
 """Fields that every response has; the official types require them."""
+REPEATED = "repeated"
+"""The member of `Started.extra` that has fields of the request, which the response repeats."""
 
 
 def stream_renderer(conversation: Conversation) -> "StreamRenderer":
@@ -145,16 +147,17 @@ class StreamRenderer:
     # --- the response ---
 
     def _started(self, event: Started) -> bytes:
-        id = event.id or f"resp_{uuid4().hex}"
+        id, extra = event.id or f"resp_{uuid4().hex}", event.extra or {}
         self._names = sha256(id.encode()).hexdigest()[:24]
         self.response = {
             "id": id,
             "object": "response",
-            "created_at": (event.extra or {}).get("created", 0),
+            "created_at": extra.get("created", 0),
             "status": "in_progress",
             "model": event.model or self._model,
             "output": [],
             **_BLANK,
+            **(repeated if isinstance(repeated := extra.get(REPEATED), dict) else {}),
         }
         response = self.response
         return self._emit("response.created", response=response) + self._emit("response.in_progress", response=response)
