@@ -58,7 +58,7 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     user_length: int | None = None
     """Maximum length of `user` in characters. A longer value is sent as its hash. Default: the limit of the protocol's vendor."""
     most_stops: int | None = None
-    """Maximum number of stop sequences. A request with more is refused."""
+    """Maximum number of stop sequences. For a request with more, modelbay cuts the answer itself."""
     unsupported: list[str] = field(default_factory=list)
     """Body parameters that the vendor rejects. They are left out with a warning."""
     tool_choices: list[str] = field(default_factory=lambda: ["auto", "none", "required", "tool"])

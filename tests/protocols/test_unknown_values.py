@@ -121,10 +121,8 @@ def test_a_value_that_means_the_default_is_not_refused(fields):
 @pytest.mark.parametrize(
     ("client", "fields", "target", "name"),
     [
-        (ANTHROPIC, {"stop_sequences": ["END"]}, RESPONSES, "stop_sequences"),
-        (GOOGLE, {"generationConfig": {"stopSequences": ["END"]}}, RESPONSES, "generationConfig.stopSequences"),
         (GOOGLE, {"generationConfig": {"candidateCount": 2}}, CHAT, "generationConfig.candidateCount"),
-        (CHAT, {"stop": ["\n"]}, ANTHROPIC, "stop"),
+        (CHAT, {"logprobs": True}, ANTHROPIC, "logprobs"),
     ],
 )  # fmt: skip
 def test_a_refused_setting_has_the_name_of_the_client_s_request(client, fields, target, name):

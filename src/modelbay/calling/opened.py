@@ -15,6 +15,7 @@ from modelbay.events import Event, Failed, Finished, shows
 from modelbay.protocols.codec import Call
 from modelbay.protocols.form import Mislabeled, first_byte, form_of, is_event_stream, is_json, web_page
 from modelbay.protocols.names import Restorer
+from modelbay.protocols.stopping import StopCut
 from modelbay.providers.endpoint import Endpoint
 from modelbay.routing.retry import Attempts
 
@@ -188,6 +189,10 @@ class _FailedBefore(Exception):
         self.error = error
 
 
+class _CutOff(Exception):
+    """The rest of a reply is not needed: it was cut at a stop sequence."""
+
+
 class Opened:
     """A call whose reply has begun: its first content has arrived, or all of it. Close it, or use it as an async context
     manager: closing it before its end closes the connection to the provider at once.
@@ -215,6 +220,7 @@ class Opened:
         self._reader = Arrival(sending, response)
         call = sending.call
         self._restorer = Restorer(call.names, call.offered) if call.names or call.offered else None
+        self._stops = StopCut(call.stops) if call.stops else None
         self._explained = explained
         self._held: list[tuple[bytes, list[Event]]] = []
 
@@ -251,6 +257,8 @@ class Opened:
             await self._reader.push(self._pass_on)
         except _FailedBefore as failure:
             failed = failure.error
+        except _CutOff:
+            pass
         finally:
             self._log_end()
             del self._consume  # it may refer to this call: the memory of both would wait for the garbage collector
@@ -260,8 +268,7 @@ class Opened:
     def _pass_on(self, events: list[Event]) -> None:
         """Give events to the consumer; keep them until one shows something, or the reply ends."""
         if self._shown:
-            self.data = self._reader.data
-            self._consume(self, self._restored(events) if events else events)
+            self._give(self._reader.data, events)
             return
         try:
             self._shown = self._holds(events)
@@ -269,8 +276,15 @@ class Opened:
             raise _FailedBefore(error) from None
         if self._shown:
             held, self._held = self._held, []
-            for self.data, one in held:
-                self._consume(self, self._restored(one) if one else one)
+            for data, one in held:
+                self._give(data, one)
+
+    def _give(self, data: bytes, events: list[Event]) -> None:
+        """Give events to the consumer. Raises `_CutOff` if the rest of the reply is not needed."""
+        self.data = data
+        self._consume(self, self._restored(events) if events else events)
+        if self._stops is not None and self._stops.done:
+            raise _CutOff
 
     def _holds(self, events: list[Event]) -> bool:
         """Keep the events of the last bytes. Returns whether the reply has begun. Raises the error of a reply that failed
@@ -295,6 +309,9 @@ class Opened:
     async def events(self) -> list[Event] | None:
         """The events of the next bytes, which may be none; None after the end of the reply, which is one `Finished` or
         `Failed`. `data` has the bytes."""
+        if self._stops is not None and self._stops.done:
+            self._log_end()
+            return None
         if self._held:
             self.data, events = self._held.pop(0)
         else:
@@ -307,7 +324,9 @@ class Opened:
         return self._restored(events) if events else events
 
     def _restored(self, events: list[Event]) -> list[Event]:
-        """The events with the caller's own names of tools."""
+        """The events with the caller's own names of tools, cut at stop sequences."""
+        if self._stops is not None and not (events := self._stops.feed(events)):
+            return events
         last = events[-1]
         if isinstance(last, _ENDS):
             if isinstance(last, Failed):

@@ -151,6 +151,9 @@ class ProviderClient:
         if media:
             conversation = await self.with_media(conversation, target)
         call = target.codec.render_request(conversation, model, dialect)
+        if call.stops and not call.stream:  # a stream ends at the sequence, before the rest is generated
+            conversation.stream = conversation.include_usage = True
+            call = target.codec.render_request(conversation, model, dialect)
         call.warnings = warnings + call.warnings
         call.offered = frozenset([tool.name for tool in conversation.settings.tools or () if tool.kind != "vendor"])
         add_settings(call.body, target.entry.settings)

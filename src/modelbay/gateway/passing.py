@@ -180,6 +180,8 @@ class ClientBody:
         for field, pattern in plan.repairs:
             if pattern.search(self._text):
                 return field
+        if plan.most_stops is not None and self._count("stop") > plan.most_stops:
+            return "most_stops"
         if "web_search_options" in self._fields and not target.upstream.dialect.hosted_search:
             return "hosted_search"
         if "tools" in self._fields and (found := plan.to_repair_in(_written(self._fields, "tools"))):
@@ -189,6 +191,11 @@ class ClientBody:
         if self._rules.damaged is not None and self._rules.damaged(self._text):
             return "thinking"
         return None
+
+    def _count(self, name: str) -> int:
+        """The number of items in a list; 0 if it is not one."""
+        written = _written(self._fields, name)
+        return len(decode(written)) if written.startswith(b"[") else 0
 
     def call(
         self, target: Target, path: str, *, generates: bool, stream: bool = False, lessons: Iterable[Adaptation] = ()
@@ -305,6 +312,7 @@ class _PassPlan:
             self._in_tools.append(("hosted_search", _SEARCH))
         self._accepted = b""
         """The last tools that need no change."""
+        self.most_stops = dialect.most_stops if target.upstream.protocol == "openai_chat" else None
         self.echoes_reasoning = dialect.reasoning_echo == "always"
         names_model = rules.named is None and dialect.model_in_body and bool(model.id)
         self.model = encode(model.id) if names_model else b""

@@ -114,6 +114,8 @@ class Call(msgspec.Struct):
     """Names of the other tools; empty if they are unknown."""
     text: bytes | None = None
     """The body of a client that speaks the provider's protocol: sent as it was written."""
+    stops: list[str] = msgspec.field(default_factory=list)
+    """Stop sequences that the body does not have, because the provider does not accept them: the reply is cut at them."""
     reasoning_refused: bool = False
     """Whether the provider refused the reasoning state in the history, which was then removed."""
 

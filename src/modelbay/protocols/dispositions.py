@@ -68,7 +68,7 @@ TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
     "presence_penalty":    (M,   D,   D,   M),
     "logit_bias":          (M,   D,   D,   D),
     "seed":                (M,   D,   D,   M),
-    "stop":                (M,   R,   M,   M),
+    "stop":                (M,   E,   M,   M),  # the answer is cut (stopping.py), also if there are more than a target accepts
     "logprobs":            (M,   M,   R,   M),
     "top_logprobs":        (M,   M,   R,   M),
     "n":                   (R,   R,   R,   R),  # one choice per conversation
@@ -185,7 +185,6 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
 
 
 _NAMES: dict[str, tuple[str, str, str, str]] = {
-    "stop": ("stop", "stop", "stop_sequences", "generationConfig.stopSequences"),
     "logprobs": ("logprobs", "include", "", "generationConfig.responseLogprobs"),
     "top_logprobs": ("top_logprobs", "top_logprobs", "", "generationConfig.logprobs"),
     "n": ("n", "", "", "generationConfig.candidateCount"),

@@ -13,7 +13,7 @@ from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.defaults import changes_nothing
-from modelbay.protocols.dispositions import dropped, name_in_request, refused
+from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.shapes import as_text
 
 _USER_LENGTH = {"openai_chat": 64, "openai_responses": 64, "anthropic": 256}
@@ -59,18 +59,11 @@ def output_clamped(name: str, asked: float, limit: int, model: Model) -> Warned:
 def limited(
     conversation: Conversation, settings: Settings, protocol: str, model: Model, dialect: Dialect, report: list[Warned]
 ) -> Settings:
-    """The settings within the limits of the target.
-
-    Raises:
-        Unsupported: there are too many stop sequences.
-    """
+    """The settings within the limits of the target."""
     same = conversation.protocol == protocol
     if not same and (settings.max_output_tokens or 0) < 0:  # of llama.cpp and LM Studio: no limit
         settings = replace(settings, max_output_tokens=None)
     settings = _sampling(settings, protocol, model, dialect, report, same=same)
-    most = dialect.most_stops
-    if most is not None and len(settings.stop or ()) > most:
-        raise refused(name_in_request("stop", conversation.protocol), protocol, f"at most {most} are accepted")
     length = dialect.user_length or (None if same else _USER_LENGTH.get(protocol))
     if length is not None and settings.user is not None and len(settings.user) > length:
         report.append(Warned(f"`user` is sent as a hash: {protocol} accepts {length} characters", "user"))

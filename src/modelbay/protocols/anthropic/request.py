@@ -22,12 +22,13 @@ from modelbay.protocols.anthropic.messages import parse_message, parse_system, r
 from modelbay.protocols.anthropic.parts import NAME
 from modelbay.protocols.anthropic.pass_rules import PASS
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import dropped, name_in_request, omit_unsupported, refused
+from modelbay.protocols.dispositions import dropped, omit_unsupported
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.other_forms import function_tool, tool_choice
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
 from modelbay.protocols.shared_tools import copied, derived
+from modelbay.protocols.stopping import accepted_stops
 from modelbay.protocols.survey import Survey
 
 MAX_TOKENS = 32_000
@@ -195,10 +196,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     conversation, meant = sent_names(conversation, dialect.tool_name or PASS.tool_name, seen)
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
-    if not same and any(not stop.strip() for stop in settings.stop or ()):
-        raise refused(
-            name_in_request("stop", conversation.protocol), NAME, "a stop sequence must contain more than white space"
-        )
+    settings, stops = accepted_stops(settings, NAME, dialect, same=same)
     system, messages = render_messages(conversation, model, dialect, report, answers)
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     if system:
@@ -230,7 +228,9 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     body |= dialect.body
     omit_unsupported(body, NAME, dialect, report)
     _place_marks(body, dialect, report, same, few=not (same or seen.may_have_marks))
-    return Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
+    return Call(
+        PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant, stops=stops
+    )
 
 
 def _max_tokens(model: Model) -> int:

@@ -7,10 +7,8 @@ from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
-from modelbay.protocols.dispositions import refused
 from modelbay.protocols.efforts import LEVELS, nearest
 from modelbay.protocols.google.case import Fields, camel, written
-from modelbay.protocols.google.parts import NAME
 from modelbay.protocols.schema import json_schema
 from modelbay.protocols.shapes import as_integer
 
@@ -35,7 +33,6 @@ _SAME: dict[str, tuple[str, type | UnionType]] = {
 }
 """Settings that are a field with the same value, and its type. Other values are passed on, for Google to reject."""
 _SCHEMAS = ("responseJsonSchema", "responseSchema")
-_STOPS = 5
 _DEFAULT_LEVEL = "THINKING_LEVEL_UNSPECIFIED"
 _DEFAULT_KIND = "MODALITY_UNSPECIFIED"
 _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576}
@@ -130,8 +127,6 @@ def _parse_thinking(value: Fields, settings: Settings) -> None:
 
 def render_generation(settings: Settings, model: Model, dialect: Dialect, report: list[Warned], same: bool) -> Fields:
     config: Fields = {}
-    if not same and dialect.most_stops is None and len(settings.stop or ()) > _STOPS:
-        raise refused("stop", NAME, f"at most {_STOPS} are accepted")
     for setting, (name, _) in _SAME.items():
         if (value := getattr(settings, setting)) is not None:
             config[name] = value

@@ -17,6 +17,7 @@ from modelbay.protocols.google.pass_rules import PASS
 from modelbay.protocols.google.tools import parse_tool_config, parse_tools, render_tool_config, render_tools
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.preparation import prepared
+from modelbay.protocols.stopping import accepted_stops
 from modelbay.protocols.survey import Survey
 
 FRAMING = "stream"
@@ -85,6 +86,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     conversation, meant = sent_names(conversation, dialect.tool_name or PASS.tool_name, seen)
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
+    settings, stops = accepted_stops(settings, NAME, dialect, same=same)
     system, contents = render_contents(conversation, model, dialect, report, answers)
     body: dict[str, Any] = {} if system is None else {SYSTEM: system}
     body["contents"] = contents
@@ -109,4 +111,4 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     stream = bool(conversation.stream)
     path = PASS.path("stream" if stream else "generate", model.id)
     body = written(body, settings.spelling.get(_TOP, "").split())
-    return Call(path, body, stream=stream, warnings=report, names=meant)
+    return Call(path, body, stream=stream, warnings=report, names=meant, stops=stops)

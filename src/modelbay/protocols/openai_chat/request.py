@@ -29,6 +29,7 @@ from modelbay.protocols.openai_chat.tools import parse_tools, render_tools
 from modelbay.protocols.other_forms import with_calls
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
+from modelbay.protocols.stopping import accepted_stops
 from modelbay.protocols.survey import Survey
 
 _SAME = {
@@ -172,6 +173,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     )
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
+    settings, stops = accepted_stops(settings, NAME, dialect, same=same)
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     body["messages"] = render_messages(conversation, model, dialect, report, answers)
     if conversation.stream is not None:
@@ -211,7 +213,9 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     body |= {name: value for name, value in settings.extra.items() if name != "stream_options"}
     body |= dialect.body
     omit_unsupported(body, NAME, dialect, report)
-    return Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
+    return Call(
+        PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant, stops=stops
+    )
 
 
 def _render_format(form: OutputFormat, same: bool) -> Json:

@@ -32,6 +32,7 @@ from modelbay.protocols.other_forms import tool_choice
 from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import as_integer, mapping, objects, without, word
 from modelbay.protocols.shared_tools import copied, derived
+from modelbay.protocols.stopping import accepted_stops
 from modelbay.protocols.survey import Survey
 
 _SAME = {
@@ -233,6 +234,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     conversation, meant = sent_names(conversation, pattern, seen, namespaces=grouped, freeform=dialect.freeform_tools)
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
+    settings, stops = accepted_stops(settings, NAME, dialect, same=same)
     _check_references(settings)
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     instructions, given = render_input(conversation, model, dialect, report, answers)
@@ -264,7 +266,9 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         _render_stateless(body, settings, model, dialect, report)
     body |= dialect.body
     omit_unsupported(body, NAME, dialect, report)
-    return Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
+    return Call(
+        PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant, stops=stops
+    )
 
 
 def _check_references(settings: Settings) -> None:
