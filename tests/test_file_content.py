@@ -1,6 +1,8 @@
 """Files from bytes and URLs, as programs that have no path pass them."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,3 +67,28 @@ def test_the_error_for_a_content_that_was_passed_as_a_path_is_short():
         Media.open("iVBORw0KGgo" * 10_000)
     assert len(str(caught.value)) < 400
     assert caught.value.hint == "pass a path, a URL, or Media.of(BYTES)"
+
+
+def test_a_file_url_is_a_path(tmp_path: Path):
+    (tmp_path / "a b.png").write_bytes(PNG)
+    url = (tmp_path / "a b.png").as_uri()
+    assert Media.open(url) == Media.open(tmp_path / "a b.png")
+
+
+@pytest.mark.parametrize("url", ["ftp://x.example/a.png", "s3://bucket/a.png"])
+def test_the_error_for_another_url_names_those_that_can_be_read(url: str):
+    with pytest.raises(UnreadableFile) as raised:
+        Media.open(url)
+    assert raised.value.hint == "pass a path, Media.of(BYTES), or an http, https, file or data URL"
+
+
+@pytest.mark.parametrize("source", [io.BytesIO(PNG), Path("a.png"), ["a.png"], None])
+def test_the_error_for_something_else_than_bytes_says_where_to_pass_it(source: Any):
+    with pytest.raises(TypeError, match=r"must be bytes or a URL, not \w+: pass a path to Media.open, or the bytes of"):
+        Media.of(source)
+
+
+@pytest.mark.parametrize("source", [PNG, io.BytesIO(PNG), None])
+def test_the_error_for_bytes_in_place_of_a_path_says_where_to_pass_them(source: Any):
+    with pytest.raises(TypeError, match=r"must be a path or a URL, not \w+: pass its bytes to Media.of"):
+        Media.open(source)

@@ -5,7 +5,7 @@ an incomplete description, and the process ends with a segmentation fault (msgsp
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from itertools import count
 from threading import Lock
@@ -87,6 +87,22 @@ def plain(value: Any) -> Any:
     return msgspec.to_builtins(value, enc_hook=_dumped, str_keys=True)
 
 
+def exact(value: Any) -> Any:
+    """A text or number of a subclass as one that msgspec encodes: of a template engine, an enumeration or numpy.
+
+    Raises:
+        NotImplementedError: it is something else; msgspec then raises TypeError, with its type.
+    """
+    for kind, plain_value in _EXACT.items():
+        if isinstance(value, kind):
+            return plain_value(value)
+    raise NotImplementedError
+
+
+_EXACT: dict[type, Callable[[Any], Any]] = {str: str.__str__, int: int.__int__, float: float.__float__}
+"""How a class makes an exact value of one of its subclasses, whose own methods may return something else."""
+
+
 # pydantic is not a dependency: its classes are known by their methods
 
 
@@ -143,7 +159,10 @@ def _validated(type: Any, value: Any) -> Any:
 def _dumped(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
-    raise TypeError(f"{type(value).__qualname__} has no form in JSON")
+    try:
+        return exact(value)
+    except NotImplementedError:
+        raise TypeError(f"{type(value).__qualname__} has no form in JSON") from None
 
 
 def _apart(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ _SIGNATURES = [(re.compile(start, re.DOTALL), media_type) for start, media_type 
 
 
 _DATA_URL = re.compile(r"data:[\w/.+-]*(?:;[^,]*)?,", re.IGNORECASE)
+_FILE_URL = "file://"
 _LONG_PATH = 300
 """Maximum characters of a path in messages: programs also pass the base64 of a file."""
 OFFICE = re.compile(
@@ -55,12 +56,15 @@ class FileContent(Struct, kw_only=True):
 
 
 def content_at(source: str | Path) -> FileContent:
-    """The file at a path, in which `~` is the home folder, in a data URL, or at an http(s) URL, which is not fetched. Reads at most
-    `MOST_BYTES`.
+    """The file at a path, in which `~` is the home folder, in a file or data URL, or at an http(s) URL, which is not fetched. Reads
+    at most `MOST_BYTES`.
 
     Raises:
+        TypeError: `source` is not a path or a URL.
         UnreadableFile: it does not exist, is empty or too large, or is not of a kind that models accept.
     """
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(f"a file must be a path or a URL, not {type(source).__qualname__}: pass its bytes to Media.of")
     if isinstance(source, str) and re.match(r"https?://", source, re.IGNORECASE):
         # a URL without a known suffix counts as an image
         name = unquote(urlsplit(source).path.rpartition("/")[2])
@@ -70,6 +74,10 @@ def content_at(source: str | Path) -> FileContent:
         )
     if isinstance(source, str) and _DATA_URL.match(source):
         return content_from(source, None, None)
+    if isinstance(source, str) and source.lower().startswith(_FILE_URL):
+        from urllib.request import url2pathname
+
+        source = url2pathname(source[len(_FILE_URL) :])
     where = _shown(str(source)) if len(str(source)) <= _LONG_PATH else f"{str(source)[:_LONG_PATH]}…"
     try:
         path = Path(source).expanduser()
@@ -89,6 +97,8 @@ def content_at(source: str | Path) -> FileContent:
             data = head + file.read(most)
     except OSError as error:
         hint = "pass a path, a URL, or Media.of(BYTES)" if error.errno == ENAMETOOLONG else None
+        if "://" in where:
+            hint = "pass a path, Media.of(BYTES), or an http, https, file or data URL"
         raise UnreadableFile(f"{where} cannot be read: {error.strerror}", hint=hint) from None
     except RuntimeError:
         raise UnreadableFile(f"{where} cannot be resolved: unknown home folder", hint="write the whole path") from None
@@ -117,6 +127,7 @@ def content_from(source: bytes | str, media_type: str | None, name: str | None) 
     that the caller knows.
 
     Raises:
+        TypeError: `source` is not bytes or a URL.
         UnreadableFile: it is empty, not such a URL, not of a kind that models accept, or a text that is not UTF-8.
     """
     if isinstance(source, str):
@@ -132,8 +143,15 @@ def content_from(source: bytes | str, media_type: str | None, name: str | None) 
             is_base64 = parameters[-1].strip().lower() == "base64"
             data = b64decode(body, validate=True) if is_base64 else unquote_to_bytes(body)
         except ValueError:
-            raise UnreadableFile("a file must be bytes, or have an http(s) or data URL") from None
+            raise UnreadableFile(
+                "a file must be bytes, or have an http(s) or data URL", hint="pass a path to Media.open"
+            ) from None
         return content_from(data, media_type or parameters[0].strip() or "text/plain", name)
+    if not isinstance(source, bytes | bytearray | memoryview):
+        raise TypeError(
+            f"a file must be bytes or a URL, not {type(source).__qualname__}: pass a path to Media.open, or the bytes of an open "
+            "file or a buffer"
+        )
     if not source:
         raise UnreadableFile(f"{name or 'the file'} is empty")
     if not media_type or media_type.startswith("text/"):

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from modelbay.conversion import decoder
+from modelbay.conversion import decoder, exact
 from modelbay.errors import MalformedReply, Unsupported
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ _FLAT = 2 * DEPTH
 """Texts up to this length cannot exceed the maximum depth."""
 _COUNTED = 4096
 """Up to this length, counting the brackets of a text is faster than visiting its values."""
+_encode = msgspec.json.Encoder(enc_hook=exact).encode
 _decode = msgspec.json.Decoder().decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 BOM = b"\xef\xbb\xbf"
@@ -96,9 +97,9 @@ def encode(value: Any) -> bytes:
         Unsupported: the value is nested too deeply.
     """
     try:
-        return msgspec.json.encode(value)
+        return _encode(value)
     except UnicodeEncodeError:
-        return msgspec.json.encode(_whole(msgspec.to_builtins(value)))
+        return _encode(_whole(msgspec.to_builtins(value, enc_hook=exact)))
     except RecursionError:
         raise Unsupported("the request is nested too deeply for JSON", setting="messages") from None
 

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.conversation import Text, Turn
-from modelbay.conversion import convert
+from modelbay.conversion import convert, exact
 from modelbay.errors import MalformedReply, UnreadableChat
 from modelbay.events import Reply
 from modelbay.json_text import decode, decode_as, encode
@@ -143,7 +143,7 @@ class StoredHistory(Struct, omit_defaults=True):
         if len(text) > LARGEST:
             raise UnreadableChat(f"the text is not a chat: it has {_size(len(text))}, more than {_size(LARGEST)}")
         try:
-            found = decode(text)
+            found = decode(exact(text))
             _check_version(found)
             return convert(found, cls)
         except (MalformedReply, msgspec.ValidationError) as error:

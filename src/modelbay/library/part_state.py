@@ -6,7 +6,7 @@ import msgspec
 from msgspec.structs import replace
 
 from modelbay.conversation import AnyPart, Extra, Refusal, Text, Thinking, ToolCall
-from modelbay.conversion import convert
+from modelbay.conversion import convert, exact
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode, encode
 
@@ -30,7 +30,7 @@ def state_of(part: AnyPart) -> Extra | None:
     signature, origin, IDs, citations, log probabilities, and arguments that another JSON encoder would write differently, which
     breaks prompt caches. Parts of other types have no content, and their state is the whole part.
     """
-    fields: Extra = msgspec.to_builtins(part)
+    fields: Extra = msgspec.to_builtins(part, enc_hook=exact)
     kind = fields[TAG]
     shown = SHOWN.get(kind, ())
     state = {name: value for name, value in fields.items() if name not in shown}
