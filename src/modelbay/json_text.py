@@ -104,6 +104,11 @@ def encode(value: Any) -> bytes:
         raise Unsupported("the request is nested too deeply for JSON", setting="messages") from None
 
 
+def spaced(text: str) -> str:
+    """JSON in one line, with a space after each comma and colon."""
+    return msgspec.json.format(text, indent=0)
+
+
 def whole_text(text: str) -> str:
     """The text with U+FFFD for each lone surrogate.
 

@@ -85,7 +85,10 @@ def by_language() -> list[dict[str, Any]]:
 def test_a_question_in_any_language_is_estimated_by_the_tokenizer_of_the_model(tokenizer: str) -> None:
     texts = {each["text"]: each["tokens"][tokenizer] for each in by_language()}
     found = {text: text_tokens(text, tokenizer) for text in texts}
-    assert found == {text: pytest.approx(tokens, rel=0.3) for text, tokens in texts.items()}
+    near = {text: pytest.approx(tokens, rel=0.3) for text, tokens in texts.items()}
+    for text in (each["text"] for each in by_language() if tokenizer in each.get("phrases", ())):
+        near[text] = pytest.approx(texts[text], rel=0.35)
+    assert found == near
     assert mean(abs(found[text] / tokens - 1) for text, tokens in texts.items()) < 0.09
     assert sum(found.values()) == pytest.approx(sum(texts.values()), rel=0.03)
 

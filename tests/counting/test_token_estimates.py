@@ -12,6 +12,7 @@ from modelbay.conversation import (
     Media,
     OutputFormat,
     Reasoning,
+    ServerToolResult,
     Settings,
     Text,
     Thinking,
@@ -28,6 +29,7 @@ from modelbay.counting.text_tokens import text_tokens
 from modelbay.counting.token_estimates import estimate
 from modelbay.counting.tool_tokens import described_tool
 from modelbay.dialect import Dialect
+from modelbay.json_text import encode
 from modelbay.model import Model
 from tests.processor_time import check_growth
 
@@ -72,6 +74,11 @@ def test_many_short_texts_count_as_one_long_one() -> None:
         ("deepseek-chat", "deepseek", "deepseek"),
         ("llama-3.3-70b-versatile", "llama", "llama"),
         ("qwen3-coder", "qwen", "qwen"),
+        ("qwen3.6-plus", "qwen", "qwen35"),
+        ("claude-opus-4-6", "claude", "claude"),
+        ("claude-opus-4-8", "claude", "claude47"),
+        ("glm-5.2", "glm", "glm"),
+        ("MiniMax-M3", "minimax", "minimax"),
         ("grok-4-fast", "grok", "o200k"),
         ("some-model", "", "o200k"),
     ],
@@ -123,6 +130,44 @@ def test_a_tool_choice_changes_the_count() -> None:
         assert added(model, tools=[tool], tool_choice=ToolChoice("none")) == added(model, tools=[tool])
     assert added(MISTRAL, tools=[tool], tool_choice=ToolChoice("none")) == 0, "its template leaves the tools out"
     assert added(CLAUDE, tools=[tool], tool_choice=ToolChoice("required")) > added(CLAUDE, tools=[tool]) + 50
+
+
+def test_a_choice_of_one_call_at_most_leaves_out_the_instructions_for_several() -> None:
+    tool = Tool(name="tide", description="The tide.", schema={"type": "object", "properties": {"city": {}}})
+    single = ToolChoice("auto", parallel=False)
+    assert added(CLAUDE, tools=[tool], tool_choice=single) < added(CLAUDE, tools=[tool]) - 150
+    assert added(GPT, tools=[tool], tool_choice=single) == added(GPT, tools=[tool])
+
+
+def test_a_tool_that_the_model_does_not_see_yet_does_not_count() -> None:
+    tide, sea = (Tool(name=name, description="The level of the water. " * 20) for name in ("tide", "sea"))
+    hidden = replace(sea, loaded=False, extra={"defer_loading": True})
+    for model in (CLAUDE, GPT, GEMINI):
+        assert added(model, tools=[tide, hidden]) == added(model, tools=[tide])
+
+
+def test_a_tool_that_the_provider_searches_counts_when_it_was_found() -> None:
+    search = Tool("vendor", name="tool_search", native="tool_search_tool_regex_20251119", raw={"name": "tool_search"})
+    sea = Tool(name="sea", description="The level of the water. " * 20, extra={"defer_loading": True})
+    found = ServerToolResult(content={"tool_references": [{"type": "tool_reference", "tool_name": "sea"}]})
+    without, searched = added(CLAUDE, tools=[search]), added(CLAUDE, tools=[search, sea])
+    assert searched == without
+    assert added(CLAUDE, found, tools=[search, sea]) > added(CLAUDE, found, tools=[search]) + 50
+    assert added(CLAUDE, ToolCall(id="1", name="sea"), tools=[search, sea]) > without + 100
+
+
+def test_code_in_the_arguments_of_a_call_counts_as_the_model_reads_it() -> None:
+    code = 'if tide["high"]:\n\t\tprint("\\n")\n' * 200
+    call = ToolCall(id="1", name="write", arguments=encode({"path": "a.py", "text": code}).decode())
+    plain, escaped = text_tokens(code, "claude"), text_tokens(call.arguments, "claude")
+    assert escaped > plain * 1.3
+    assert added(CLAUDE, call) == pytest.approx(plain, rel=0.1)
+    assert added(GPT, call) == pytest.approx(text_tokens(call.arguments), rel=0.1), "it reads JSON"
+
+
+@pytest.mark.parametrize("arguments", ["", "{", "[1]", "null", '{"a": [1, {"b": null}], "c": ""}', "[" * 500])
+def test_arguments_of_any_form_are_counted(arguments: str) -> None:
+    assert 1 <= added(CLAUDE, ToolCall(id="1", name="tide", arguments=arguments)) < 60 + len(arguments)
 
 
 def test_a_tool_by_name_and_any_tool_are_different_choices() -> None:

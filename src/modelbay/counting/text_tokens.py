@@ -2,8 +2,8 @@
 
 A pair that is frequent in the texts that a tokenizer was made from is mostly inside a token, and a rare one mostly at the border of
 two. So the pairs show the language, too: German has more tokens for its letters than English. Each tokenizer has its own weights, a
-file of `tokenizers/`. They were fitted to the tokens of 10,000 short texts, in English, code, JSON and 90 other languages. Half of
-the estimates of other texts are within 4 % in English and code, and within 6 % in other languages.
+file of `tokenizers/`. They were fitted to the tokens of 10,000 short texts, in English, code, JSON, logs and 90 other languages.
+Half of the estimates of other texts are within 4 % in English and code, and within 6 % in other languages.
 """
 
 import sys

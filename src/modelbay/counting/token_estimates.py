@@ -38,7 +38,7 @@ from modelbay.counting.media_lengths import seconds
 from modelbay.counting.office_text import office_text
 from modelbay.counting.pdf_contents import pdf_contents
 from modelbay.counting.text_tokens import text_tokens
-from modelbay.counting.tool_tokens import ToolForm, described_tool
+from modelbay.counting.tool_tokens import CallForm, ToolForm, called, described_tool
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.json_text import encode
 from modelbay.model import Model
@@ -57,6 +57,8 @@ _MOST_DOCUMENTS = 256
 _BYTES_PER_PAGE = 50_000
 _BYTES_PER_SECOND = {"audio": 16_000, "video": 80_000}
 """Assumed sizes of media whose length is not in their header."""
+_SEARCH = "tool_search"
+"""The beginning of the type of a provider's tool that searches the others."""
 _SOUND = b"soun"
 """The handler of a track with sound, in the header of MP4 and MOV."""
 _TAIL = 65_536
@@ -116,6 +118,8 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
     tools: float = 0
     """For any number of tools: the instructions for calling them."""
     tool: float = 0
+    defers: bool = False
+    """Whether tools that the provider searches for the model count only after it has found them."""
     property: float = 0
     """For each property in the schemas of tools."""
     tokenizer: str = "o200k"
@@ -128,6 +132,9 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
     document: float = 0
     """For a document that the model reads as text, besides its text."""
     call: float = 0
+    argument: float = 0
+    """For each argument of a call, besides its name and value."""
+    calls_as: CallForm = "json"
     result: float = 0
     thinking: float = 1
     """Factor for thinking that counts."""
@@ -144,6 +151,8 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
     """For tools of which the model must call any."""
     named: float = 0
     """For a tool that the model must call."""
+    parallel: float = 0
+    """For tools of which the model may call several at once, besides `tools`."""
     added: float = 0
     """For a list of tools in the middle of a conversation."""
     cited: float = 0
@@ -207,7 +216,8 @@ def _row(rows: list[_Row], model: Model, protocol: Protocol | None, bare: bool) 
 
 FACTORS = (
     "base", "system", "turn", "tools", "tool", "property", "text", "schema", "document", "call", "result",
-    "thinking", "opaque", "format", "has_format", "forced", "named", "added", "cited", "reasons", "media",
+    "thinking", "opaque", "format", "has_format", "forced", "named", "added", "cited", "reasons", "media", "argument",
+    "parallel",
 )  # fmt: skip
 """The factors of `TextFactors` that are multiplied by an amount."""
 
@@ -249,10 +259,13 @@ class Contents(Struct):
     turns: int = 0
     tools: list[Tool] = field(default_factory=list)
     text: str = ""
-    """All texts, arguments and results: one text is counted faster than many."""
+    """All texts and results: one text is counted faster than many."""
+    found: str = ""
+    """Results of the provider's own tools."""
     documents: int = 0
     """Documents that are read as text."""
-    calls: int = 0
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    """The name and the arguments of each call of a tool."""
     results: int = 0
     thoughts: list[tuple[int, str]] = field(default_factory=list)
     """Texts of thinking, each with the index of its turn."""
@@ -274,6 +287,8 @@ class Contents(Struct):
     """Whether the model can cite contents."""
     unused: bool = False
     """Whether the model must not call a tool."""
+    single: bool = False
+    """Whether the model must not call several tools at once."""
     reasons: bool = False
     """Whether the request turns reasoning on."""
     media: list[Media] = field(default_factory=list)
@@ -303,8 +318,9 @@ class Contents(Struct):
 
     def amounts(self, row: TextFactors) -> dict[str, float]:
         """The amounts that the factors of a row are multiplied by, by the name of the factor."""
-        tools = self.tools if row.unused or not self.unused else []
+        tools = self._seen_tools(row)
         described = [described_tool(tool, row.tools_as, row.tokenizer) for tool in tools]
+        calls, arguments = called(self.calls, row.calls_as)
         start = 0 if row.keeps_thinking else self.loop
         thinking = "".join([text for index, text in self.thoughts if index >= start])
         opaque = sum(max(0, length - row.sealed) for index, length in self.opaque if index >= start)
@@ -317,10 +333,11 @@ class Contents(Struct):
             "tools": bool(tools),
             "tool": len(tools),
             "property": sum(one.properties for one in described),
-            "text": text_tokens(self.text, row.tokenizer),
+            "text": text_tokens(self.text, row.tokenizer) + text_tokens(calls, row.tokenizer),
             "schema": sum(one.tokens for one in described),
             "document": self.documents,
-            "call": self.calls,
+            "call": len(self.calls),
+            "argument": arguments,
             "result": self.results,
             "thinking": text_tokens(thinking, row.tokenizer),
             "opaque": opaque / 1000,
@@ -331,15 +348,27 @@ class Contents(Struct):
             "added": self.added,
             "cited": self.cited,
             "reasons": self.reasons,
+            "parallel": bool(tools) and not self.single,
         }
+
+    def _seen_tools(self, row: TextFactors) -> list[Tool]:
+        """The tools that the model sees."""
+        if self.unused and not row.unused:
+            return []
+        loaded = [tool for tool in self.tools if tool.loaded]
+        if not row.defers or not any((tool.native or "").startswith(_SEARCH) for tool in loaded):
+            return loaded
+        known = {name for name, _ in self.calls}
+        return [
+            tool for tool in loaded if not _is_deferred(tool) or tool.name in known or f'"{tool.name}"' in self.found
+        ]
 
     def _add(self, part: AnyPart, texts: list[str]) -> None:
         match part:
             case Text() | Refusal():
                 texts.append(part.text)
             case ToolCall():
-                self.calls += 1
-                texts += [part.name, " ", part.arguments]
+                self.calls.append((part.name, part.arguments))
             case ToolResult():
                 self.results += 1
                 for inner in part.parts:
@@ -360,6 +389,7 @@ class Contents(Struct):
             case ServerToolResult():
                 self.hidden = True
                 texts.append(encode(part.content).decode())
+                self.found += texts[-1]
             case UnknownPart():
                 raw = part.raw if isinstance(part.raw, dict) else {}
                 self.cited |= _are_cited(raw)
@@ -375,6 +405,7 @@ class Contents(Struct):
         self.hidden |= bool(settings.state) or any(tool.kind == "vendor" for tool in self.tools)
         choice, reasoning = settings.tool_choice, settings.reasoning
         self.unused = choice is not None and choice.mode == "none"
+        self.single = choice is not None and choice.parallel is False
         self.named = choice is not None and choice.mode == "tool"
         self.forced = choice is not None and (choice.mode == "required" or choice.required)
         # Anthropic's effort alone turns nothing on; those of other clients are translated to thinking
@@ -406,6 +437,10 @@ def _each(tools: Iterable[Tool]) -> Iterator[Tool]:
             yield from _each(tool.tools)
         else:
             yield as_function(tool) if tool.kind == "freeform" else tool
+
+
+def _is_deferred(tool: Tool) -> bool:
+    return tool.extra is not None and tool.extra.get("defer_loading") is True
 
 
 def _read_tools(listed: Json) -> Iterator[Tool]:

@@ -6,7 +6,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from modelbay.conversation import Tool
 from modelbay.counting.text_tokens import text_tokens
 from modelbay.counting.tool_forms import declaration, python, typescript
-from modelbay.json_text import encode
+from modelbay.errors import MalformedReply
+from modelbay.json_text import decode, encode, spaced
 
 _INNER = ("items", "additionalProperties", "anyOf", "oneOf", "allOf", "prefixItems")
 """Words of a schema that have another schema, or several."""
@@ -14,10 +15,12 @@ _MOST_KNOWN = 1_024
 """Maximum number of tools whose tokens are kept. An agent sends the same tools with each request."""
 
 
-ToolForm: TypeAlias = Literal["names", "json", "typescript", "python", "declaration"]
-"""The form in which a model reads tools: JSON as in most chat templates, a type in TypeScript as for OpenAI's models, a function in
+ToolForm: TypeAlias = Literal["names", "json", "spaced", "typescript", "python", "declaration"]
+"""The form in which a model reads tools: JSON, with or without spaces, a type in TypeScript as for OpenAI's models, a function in
 Python as for Gemini 2.5, or a declaration as for Gemini 3. For `names` it is unknown, so that only names, descriptions and values
 count."""
+CallForm: TypeAlias = Literal["json", "values"]
+"""The form in which a model reads the arguments of a call: JSON, or each value as it is, so that code has no escaped signs."""
 _FORMS: dict[ToolForm, Callable[[Tool], str]] = {
     "typescript": typescript, "python": python, "declaration": declaration,
 }  # fmt: skip
@@ -48,8 +51,36 @@ def described_tool(tool: Tool, form: ToolForm, tokenizer: str) -> ToolTokens:
             text = _FORMS[form](tool)
         elif form == "names":
             text = " ".join(names)
+        elif form == "spaced":
+            text = spaced(text)
         found = _known[key] = ToolTokens(properties, text_tokens(text, tokenizer))
     return found
+
+
+def called(calls: list[tuple[str, str]], form: CallForm) -> tuple[str, int]:
+    """A text with the names and arguments of calls, and the number of arguments in the form `values`."""
+    texts: list[str] = []
+    count = 0
+    for name, arguments in calls:
+        found = _members(arguments) if form == "values" else None
+        if found is None:
+            texts.append(f"{name} {arguments}\n")
+        else:
+            count += len(found)
+            texts.append(name + "".join([f"\n{key}\n{_value(value)}" for key, value in found.items()]) + "\n")
+    return "".join(texts), count
+
+
+def _members(arguments: str) -> dict[str, Any] | None:
+    try:
+        found = decode(arguments)
+    except MalformedReply:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else encode(value).decode()
 
 
 def _read_schema(schema: Any, names: list[str]) -> int:
