@@ -87,7 +87,8 @@ def missing(conversation: Conversation, body: dict[str, Any], call: Call, target
     for name in KEPT:
         value = getattr(said, name)
         says = not changes_nothing(name, value, conversation.protocol)
-        if says and kept[name] != value and name not in reported:
+        cut = name == "stop" and call.stops == value  # the answer is cut instead
+        if says and kept[name] != value and name not in reported and not cut:
             lost.append(f"{name} {value}")
     choice = said.tool_choice
     allowed = choice.names if choice is not None and choice.mode == "allowed" else None

@@ -38,6 +38,7 @@ from modelbay.errors import (
 from modelbay.events import Warned
 from modelbay.hints import About, Face, explain
 from modelbay.origin import origin as origin_of
+from modelbay.protocols.client_tools import is_for_client
 from modelbay.protocols.codec import Codec, add_settings, codec
 from modelbay.providers import presets
 from modelbay.providers.adaptation import Adaptation, adapt
@@ -155,7 +156,8 @@ class ProviderClient:
             conversation.stream = conversation.include_usage = True
             call = target.codec.render_request(conversation, model, dialect)
         call.warnings = warnings + call.warnings
-        call.offered = frozenset([tool.name for tool in conversation.settings.tools or () if tool.kind != "vendor"])
+        tools = conversation.settings.tools or ()
+        call.offered = frozenset([tool.name for tool in tools if tool.kind != "vendor" or is_for_client(tool)])
         add_settings(call.body, target.entry.settings)
         call.warnings += [adapted(lesson) for lesson in adapt(call.body, self.adaptations(target), target.codec.PASS)]
         return Sending(target, call, await self.endpoint(target, call.path, stream=call.stream))

@@ -31,6 +31,7 @@ from modelbay.dialect import Dialect
 from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.json_text import encode
+from modelbay.protocols.client_tools import as_function, is_for_client
 from modelbay.protocols.defaults import changes_nothing, meant
 from modelbay.protocols.shapes import as_text
 from modelbay.protocols.shared_tools import derived
@@ -51,7 +52,7 @@ PROTOCOLS = ("openai_chat", "openai_responses", "anthropic", "google")
 TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
     # setting              chat resp anth goog
     "tools":               (M,   M,   M,   M),
-    "tools.vendor":        (D,   D,   D,   D),  # run by the vendor; the gateway searches in its place
+    "tools.vendor":        (D,   D,   D,   D),  # run by the vendor; others are in client_tools.py
     "tools.freeform":      (M,   M,   E,   E),  # a function with one string, also at providers that have none (freeform.py)
     "tools.strict":        (M,   M,   M,   D),
     "tool_choice":         (M,   M,   M,   M),
@@ -105,7 +106,17 @@ def disposition(setting: str, protocol: str) -> Disposition:
 
 
 def _vendor_tools(settings: Settings) -> bool:
+    return _has_others(settings) and any(map(_is_vendors, settings.tools or ()))
+
+
+def _has_others(settings: Settings) -> bool:
+    """Whether there are tools of a vendor, as in few requests."""
     return bool(settings.tools) and not {"vendor", "namespace"}.isdisjoint([tool.kind for tool in settings.tools or ()])
+
+
+def _is_vendors(tool: Tool) -> bool:
+    """Whether a tool is one that only its vendor, or its protocol, has."""
+    return tool.kind in ("vendor", "namespace") and not is_for_client(tool)
 
 
 def _native_choice(settings: Settings) -> bool:
@@ -215,8 +226,9 @@ def _portable(tools: list[Tool]) -> list[Tool]:
     return [tool if tool.extra is None else replace(tool, extra=None) for tool in tools if tool.loaded]
 
 
-def _callable(tools: list[Tool]) -> list[Tool]:
-    return [tool for tool in tools if tool.kind in ("function", "freeform")]
+def _callable(tools: list[Tool], known: bool) -> list[Tool]:
+    """The tools that a model can call. `known`: whether the target has the tools of Anthropic that the client runs."""
+    return [tool if known else as_function(tool) for tool in tools if not _is_vendors(tool) and tool.kind != "search"]
 
 
 def _without_strict(tools: list[Tool]) -> list[Tool]:
@@ -238,8 +250,8 @@ def _narrow(settings: Settings, protocol: str, report: list[Warned]) -> None:
         settings.top_k = None
     if settings.top_logprobs is not None and not settings.logprobs:  # without effect in Responses, an error elsewhere
         settings.top_logprobs = None
-    if _vendor_tools(settings):
-        settings.tools = derived(settings.tools or [], _callable)
+    if _has_others(settings):
+        settings.tools = derived(settings.tools or [], _callable, protocol == "anthropic")
     if settings.tools and disposition("tools.strict", protocol) is D:
         settings.tools = derived(settings.tools, _without_strict)
 

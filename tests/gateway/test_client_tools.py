@@ -1,0 +1,69 @@
+"""Anthropic's tools that the client runs, with models of all protocols: calls have the form that Anthropic's models write."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from modelbay.simulator import Simulator
+from tests.gateway.running import PROTOCOLS, RunningGateway, running
+from tests.gateway.test_app import call
+
+TOOLS = [
+    {"type": "bash_20250124", "name": "bash"},
+    {"type": "text_editor_20250728", "name": "str_replace_based_edit_tool"},
+    {"type": "memory_20250818", "name": "memory"},
+]
+Running = tuple[RunningGateway, Simulator]
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("gateway"), key="sk-provider", settings="strict = true") as found:
+        yield found
+
+
+async def ask(gateway: Running, model: str, messages: list[Any], *, stream: bool) -> list[dict[str, Any]]:
+    """The blocks of the answer."""
+    body = {"model": model, "max_tokens": 1000, "messages": messages, "tools": TOOLS, "stream": stream}
+    status, _, data = await call(gateway[0].url, "/v1/messages", body, **{"anthropic-version": "2023-06-01"})
+    assert status == 200, data
+    if not stream:
+        found: list[dict[str, Any]] = json.loads(data)["content"]
+        return found
+    blocks: list[dict[str, Any]] = []
+    for event in (json.loads(line[6:]) for line in data.splitlines() if line.startswith(b"data: {")):
+        if event["type"] == "content_block_start":
+            blocks.append({**event["content_block"], "pieces": ""})
+        elif event["type"] == "content_block_delta":
+            blocks[-1]["pieces"] += event["delta"].get("partial_json", "")
+            blocks[-1]["text"] = blocks[-1].get("text", "") + event["delta"].get("text", "")
+    for block in blocks:
+        if (pieces := block.pop("pieces")) and block["type"] == "tool_use":
+            block["input"] = json.loads(pieces)
+    return blocks
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("model", PROTOCOLS)
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("bash", {"command": "ls"}),
+        ("str_replace_based_edit_tool", {"command": "view", "path": "/a.py"}),
+        ("memory", {"command": "view", "path": "/memories"}),
+    ],
+)
+async def test_a_client_runs_its_tools_for_every_model(
+    gateway: Running, model: str, name: str, arguments: dict[str, Any], stream: bool
+) -> None:
+    messages: list[Any] = [{"role": "user", "content": "Look"}]
+    gateway[1].provider.script.add().call(name, arguments)
+    [used] = [block for block in await ask(gateway, model, messages, stream=stream) if block["type"] == "tool_use"]
+    assert (used["name"], used["input"]) == (name, arguments)
+    used = {key: used[key] for key in ("type", "id", "name", "input")}
+    result = {"type": "tool_result", "tool_use_id": used["id"], "content": "a.py"}
+    messages += [{"role": "assistant", "content": [used]}, {"role": "user", "content": [result]}]
+    answer = await ask(gateway, model, messages, stream=stream)
+    assert f"The tool {name} answered: a.py." in json.dumps(answer)
