@@ -1,21 +1,38 @@
 """A paste is always text, even with escape sequences in it."""
 
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from textual import events
 from textual._xterm_parser import XTermParser
+from textual.message import Message
 
-from modelbay.tui.bracketed_paste import BEGIN, END, PasteFilter, install
+from modelbay.tui import bracketed_paste
+from modelbay.tui.bracketed_paste import BEGIN, END, QUIET, PasteFilter, install
 
 
-def seen(*pieces: str) -> list[str]:
-    """The pastes and key names that Textual reads from the pieces."""
+def seen(*pieces: str | None) -> list[str]:
+    """The pastes and key names that Textual reads from the pieces, which arrive at once. None: a pause."""
     install()
-    parser = XTermParser()
-    found = [event for piece in pieces if piece for event in parser.feed(piece)]
+    clock, parser = Clock(), XTermParser()
+    with patch.object(bracketed_paste, "monotonic", clock):
+        found: list[Message] = []
+        for piece in (*pieces, None):
+            clock.now += QUIET * (piece is None)
+            found += [*(parser.feed(piece) if piece else ()), *parser.tick()]
     return [event.text if isinstance(event, events.Paste) else event.key for event in found if hasattr(event, "key") or
             isinstance(event, events.Paste)]  # fmt: skip
+
+
+class Clock:
+    """A clock that stands still."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @pytest.mark.parametrize(
@@ -38,14 +55,37 @@ def test_a_paste_is_the_same_in_any_pieces(pasted: str, data: st.DataObject):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=6)))
     pieces = [sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
     whole, parts = PasteFilter(), PasteFilter()
-    assert "".join(parts.feed(piece) for piece in pieces) == whole.feed(sent) == f"k{BEGIN}{BEGIN}{END}k"
+    with patch.object(bracketed_paste, "monotonic", clock := Clock()):
+        at_once, in_parts = whole.feed(sent), "".join([parts.feed(piece) for piece in pieces])
+        clock.now = QUIET
+        assert at_once + whole.settled() == in_parts + parts.settled() == f"k{BEGIN}{BEGIN}{END}k"
     assert parts.texts == whole.texts
     assert seen(*pieces) == ["k", whole.texts[0], "k"]
 
 
-def test_a_closing_sequence_in_a_paste_does_not_end_it():
-    assert seen(f"{BEGIN}ls{END}\r/quit\r{END}x{END}", "y") == ["ls\r/quit\rx", "y"]
+@given(st.data())
+def test_a_closing_sequence_in_a_paste_does_not_end_it(data: st.DataObject):
+    filler = "a" * data.draw(st.sampled_from([0, 3, 9000]))
+    sent = f"{BEGIN}ls{END}\r/quit\r{filler}{END}x{END}"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=6)))
+    pieces = [sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
+    *pasted, key = seen(*pieces, None, "y")
+    assert ("".join(pasted), key) == (f"ls\r/quit\r{filler}x", "y")
+
+
+def test_a_key_between_two_pastes_is_a_key():
     assert seen(f"{BEGIN}one{END}x{BEGIN}two{END}y") == ["one", "x", "two", "y"]
+    assert seen(f"{BEGIN}one{END}", "x", f"y{BEGIN}two{END}") == ["one", "x", "y", "two"]
+
+
+def test_a_key_after_a_paste_waits_only_until_the_next_pause():
+    pastes, clock = PasteFilter(), Clock()
+    with patch.object(bracketed_paste, "monotonic", clock):
+        assert pastes.feed(f"{BEGIN}one{END}\r") == BEGIN + BEGIN + END
+        assert pastes.settled() == ""
+        clock.now = QUIET
+        assert pastes.settled() == "\r"
+        assert pastes.feed("x") == "x"
 
 
 def test_a_paste_of_ten_megabytes_is_not_read_letter_by_letter():

@@ -109,10 +109,12 @@ async def test_esc_empties_the_search_and_then_closes(home: Path, configured: st
     async with sitting(configured, home=home) as person:
         await person.says("/model")
         await person.sees("← current")
+        await person.sees("Esc cancel")
         await person.types("son")
         await person.sees_no("plain")
+        await person.sees("Esc clear search")
         await person.presses("escape")
-        await person.sees("plain")
+        await person.sees("plain", "Esc cancel")
         await person.presses("escape")
         await person.sees_no("Select a model")
 

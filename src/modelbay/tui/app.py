@@ -59,7 +59,7 @@ class ModelbayApp(ConversationCommands):
     TITLE = "modelbay"
     CSS_PATH = "style.tcss"
     ENABLE_COMMAND_PALETTE = False
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (18, "-high")]  # noqa: RUF012 the name and type are Textual's
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (10, "-low"), (18, "-high")]  # noqa: RUF012 the name and type are Textual's
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "stop", show=False, priority=True),
         Binding("ctrl+q", "quit", show=False, priority=True),

@@ -10,6 +10,7 @@ from codecs import IncrementalDecoder, getincrementaldecoder
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
+from time import monotonic
 from weakref import WeakKeyDictionary
 
 from textual import events
@@ -21,49 +22,89 @@ STEERING = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]?|[\x00-\x08\x0b\x0c\
 """Escape sequences and control characters, except tab and line breaks."""
 
 
+QUIET = 0.05
+"""Seconds without input after which a paste has ended. Its text may contain the closing sequence, which tmux does not remove."""
+
+
 class PasteFilter:
-    """Separates pastes from other terminal input. The input may be split at any place."""
+    """Separates pastes from other terminal input. The input may be split at any place.
+
+    Input that follows a closing sequence at once is held: it belongs to the paste if another closing sequence follows, and is keys
+    otherwise.
+    """
 
     def __init__(self) -> None:
         self.texts: deque[str] = deque()
         """Complete pastes, oldest first."""
-        self._inside = False
+        self._inside = self._after = False
+        """Whether the input is in a paste, or directly after one."""
+        self._last = 0.0
+        """Time of the last input."""
         self._passed = ""
         """The end of the forwarded input; it may be the start of an opening sequence."""
         self._held = ""
-        """The end of the current paste; it may be the start of the closing sequence or of another escape sequence."""
+        """The end of the current paste, or of the input after it; it may be the start of a sequence."""
         self._text: list[str] = []
-        """The pieces of the current paste."""
+        """The pieces of the current paste, or of the input after it."""
 
     def feed(self, data: str) -> str:
         """Reads the next piece of input. Returns the part for Textual: keys, and the opening and closing sequences of pastes."""
+        if self._after and self._is_quiet():
+            self._after, self._held, self._text = False, "".join([*self._text, self._held]), []
+        self._last = monotonic()
         out: list[str] = []
         rest = self._held + data
         self._held = ""
         while rest:
-            if not self._inside:
+            if self._inside:
+                rest = self._in_paste(rest, out)
+            elif self._after:
+                rest = self._after_paste(rest, out)
+            else:
                 at = (self._passed + rest).find(BEGIN)
                 end = len(rest) if at < 0 else at + len(BEGIN) - len(self._passed)
                 out.append(rest[:end])
                 self._passed = "" if at >= 0 else (self._passed + rest)[-(len(BEGIN) - 1) :]
                 self._inside, rest = at >= 0, rest[end:]
-                continue
-            text, closing, rest = rest.partition(END)
-            if (last := rest.partition(BEGIN)[0].rfind(END)) >= 0:
-                # the pasted text has a closing sequence, which tmux does not remove: the text after it would act as keys
-                text, rest = text + rest[:last], rest[last + len(END) :]
-            if not closing and (escape := text.rfind("\x1b")) >= len(text) - 32 and escape >= 0:
-                text, self._held = text[:escape], text[escape:]
-            self._text.append(STEERING.sub("", text))
-            self._inside = not closing
-            if closing:
-                out.append(BEGIN + END)  # if the opening sequence came slowly, Textual read it as keys
-                self.texts.append("".join(self._text))
-                self._text = []
         return "".join(out)
 
+    def settled(self) -> str:
+        """The keys after a paste, once no more input follows."""
+        return self.feed("") if self._after and self._is_quiet() else ""
 
-_feed = XTermParser.feed
+    def _is_quiet(self) -> bool:
+        return monotonic() - self._last >= QUIET
+
+    def _in_paste(self, rest: str, out: list[str]) -> str:
+        text, closing, rest = rest.partition(END)
+        if not closing and (escape := text.rfind("\x1b")) >= len(text) - 32 and escape >= 0:
+            text, self._held = text[:escape], text[escape:]
+        self._text.append(STEERING.sub("", text))
+        if closing:
+            self._close("".join(self._text), out)
+        return rest
+
+    def _after_paste(self, rest: str, out: list[str]) -> str:
+        begin, end = rest.find(BEGIN), rest.find(END)
+        if end >= 0 and not 0 <= begin < end:
+            self._close(STEERING.sub("", "".join([*self._text, rest[:end]])), out)
+            return rest[end + len(END) :]
+        if begin >= 0:
+            out += self._text
+            self._after, self._text = False, []
+            return rest
+        at = max(len(rest) - len(END) + 1, 0)
+        self._text.append(rest[:at])
+        self._held = rest[at:]
+        return ""
+
+    def _close(self, text: str, out: list[str]) -> None:
+        out.append(BEGIN + END)  # if the opening sequence came slowly, Textual read it as keys
+        self.texts.append(text)
+        self._inside, self._after, self._text = False, True, []
+
+
+_feed, _tick = XTermParser.feed, XTermParser.tick
 _pastes: WeakKeyDictionary[XTermParser, PasteFilter] = WeakKeyDictionary()
 
 
@@ -78,9 +119,16 @@ def filtered(self: XTermParser, data: str) -> Iterable[Message]:
         yield event
 
 
+def ticked(self: XTermParser) -> Iterable[Message]:
+    yield from _tick(self)
+    if (pastes := _pastes.get(self)) is not None and (keys := pastes.settled()):
+        yield from _feed(self, keys)
+
+
 def install() -> None:
     """Installs the filter in front of Textual's input parser."""
     XTermParser.feed = filtered  # type: ignore[method-assign]
+    XTermParser.tick = ticked  # type: ignore[method-assign,assignment]
 
 
 def accept_any_bytes() -> None:

@@ -50,6 +50,7 @@ class ModelPicker(ListDialog[ModelSelection]):
         "↑↓ choose · Tab provider · ←→ effort · Enter set as default\n"
         "Alt-S this session · Ctrl-X hide · Ctrl-A show hidden · Esc cancel"
     )
+    """The keys while the search box is empty. With a query in it, Esc clears the query."""
 
     def __init__(self, state: AppState, models: Sequence[Model], *, tab: str = ALL, note: str = "") -> None:
         super().__init__()
@@ -87,6 +88,9 @@ class ModelPicker(ListDialog[ModelSelection]):
             rows = [found.model for found in self._finder().find(query, FOUND)]
         at = next((model for model in rows if model.alias == self._current), None) if not query else None
         self.listing.set_rows(rows, at)
+        self.query_one(".keys", Static).update(
+            Content(self.keys.replace("cancel", "clear search") if query else self.keys)
+        )
         if not rows:
             self._show_model()
 

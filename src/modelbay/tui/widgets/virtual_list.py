@@ -19,6 +19,10 @@ POINTER = "❯"
 MEASURED = 300
 """Rows that determine the widths of the columns."""
 GAP = 2
+LEAST = 20
+"""Cells of a label that the other columns must leave; on a narrow terminal they are left out."""
+SHORTEST = 4
+"""Smallest width of a note."""
 
 
 class ListRow(Struct):
@@ -175,11 +179,16 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
             segments.append(Segment("[x] " if row.mark else "[ ] ", styled("mark") if row.mark else base))
             room -= 4
         right = " " * (self._right - cell_len(row.right)) + row.right
+        least = min(self._label, LEAST)
+        if room - cell_len(right) < least:
+            right = ""
         room -= cell_len(right)
         label = min(self._label, room if not row.note else max(room // 2, room - self._note))
+        if label < least:
+            label = min(self._label, room)
         note = room - label - GAP
         segments.append(Segment(_cut(row.label, label), base))
-        if row.note and note > 0:
+        if row.note and note >= SHORTEST:
             segments.append(Segment(" " * GAP + _cut(row.note, note), styled("note")))
         else:
             segments.append(Segment(" " * max(room - label, 0), base))
@@ -188,7 +197,8 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
 
 
 def _cut(text: str, width: int) -> str:
-    """The text in exactly `width` cells, shortened with an ellipsis if it is too long."""
+    """The text in exactly `width` cells, with an ellipsis if it is too long. A name keeps its end, which tells names apart."""
     if cell_len(text) > width > 0:
-        text = set_cell_size(text, width - 1).rstrip() + "…"
+        end = "" if " " in text else set_cell_size(text[::-1], width // 2)[::-1].lstrip()
+        text = set_cell_size(text, width - 1 - cell_len(end)).rstrip() + "…" + end
     return set_cell_size(text, max(width, 0))

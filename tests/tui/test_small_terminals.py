@@ -1,0 +1,61 @@
+"""Terminals of a few lines and columns: what is chosen, and the search, must be visible."""
+
+from pathlib import Path
+
+import pytest
+
+from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
+from tests.tui.sitting import sitting
+
+DIALOGS = {
+    "/model": "plain",
+    "/provider": "claude",
+    "/theme": "auto",
+    "/effort": "low",
+    "/help": "Keys and",
+}
+"""A text of each dialog that must be visible."""
+
+
+@pytest.mark.parametrize("command", DIALOGS)
+@pytest.mark.parametrize("size", [(20, 5), (40, 10), (20, 24), (80, 5)])
+async def test_a_dialog_shows_its_choices(home: Path, configured: str, command: str, size: tuple[int, int]):
+    async with sitting(configured, home=home, size=size) as person:
+        await person.says(command)
+        await person.sees(DIALOGS[command])
+        await person.presses("escape")
+
+
+async def test_a_list_can_be_used_with_five_lines(home: Path, configured: str):
+    async with sitting(configured, home=home, size=(20, 5)) as person:
+        await person.says("/model")
+        await person.sees("Select a model")
+        await person.types("plin")
+        await person.sees_no("sonnet")
+        await person.presses("enter")
+        await person.sees("Default model")
+
+
+@pytest.mark.parametrize(
+    ("row", "width", "seen"),
+    [
+        (ListRow("acme/large-model", "acme", "← current"), 60, ["acme/large-model", "acme", "← current"]),
+        (ListRow("acme/large-model", "acme", "← current"), 30, ["acme/large-model"]),
+        (ListRow("acme/large-model", "acme", "← current"), 16, ["acme/…-model"]),
+        (ListRow("a title of a conversation", "today"), 20, ["a title of a co…"]),
+        (ListRow("模型模型模型模型模型"), 14, ["模型…模型"]),
+    ],
+)
+def test_a_narrow_list_keeps_the_part_that_tells_names_apart(row: ListRow, width: int, seen: list[str]):
+    from rich.cells import cell_len
+    from rich.style import Style
+
+    listing = VirtualList([row], lambda one: one)
+    listing._label, listing._note, listing._right = (
+        cell_len(row.label), cell_len(row.note) + 2 if row.note else 0, cell_len(row.right) + 2 if row.right else 0
+    )  # fmt: skip
+    listing.get_component_rich_style = lambda *names, **options: Style()  # type: ignore[method-assign]
+    text = "".join(segment.text for segment in listing._segments(row, False, width, Style()))
+    assert cell_len(text) == width
+    for part in seen:
+        assert part in text
