@@ -7,6 +7,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from errno import EACCES, EADDRNOTAVAIL, EPERM
 from itertools import islice
 from pathlib import Path
 from subprocess import Popen
@@ -16,6 +17,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from modelbay.cli.listening import cannot_listen
 from modelbay.errors import ConfigError
 from modelbay.gateway import limits, workers
 from modelbay.gateway.workers import has_failed
@@ -156,7 +158,10 @@ def test_a_port_that_is_taken_is_an_error(home: Command) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, _, err = home("serve", "--port", str(taken.getsockname()[1]))
     assert code == 1
-    assert "use any free port with --port 0" in err
+    assert (
+        "hint: stop the program that uses this port, which may be the gateway itself, or pass another one with --port N"
+        in err
+    )
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -278,3 +283,9 @@ def test_a_killed_worker_is_started_again(home: Command) -> None:
         with ask(url, key):
             pass
     ended(running, signal.SIGTERM)
+
+
+def test_an_address_of_another_machine_and_a_reserved_port_have_their_own_hints() -> None:
+    hints = [cannot_listen("h", 80, OSError(code, "no"), "the gateway").hint for code in (EACCES, EADDRNOTAVAIL, EPERM)]
+    assert [bool(hint) for hint in hints] == [True, True, False]
+    assert ("--port" in str(hints[0]), "--host" in str(hints[1])) == (True, True)

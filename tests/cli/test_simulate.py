@@ -30,7 +30,8 @@ def test_a_port_that_is_taken_is_an_error(modelbay: Command):
     code, _, err = modelbay("simulate", "--port", port)
     assert code == 1
     assert err.replace(port, "PORT") == (
-        "error: cannot listen on 127.0.0.1:PORT: Address already in use\n\nhint: use any free port with --port 0\n"
+        "error: cannot listen on 127.0.0.1:PORT: Address already in use\n\n"
+        "hint: stop the program that uses this port, which may be the simulator itself, or pass another one with --port N\n"
     )
 
 
@@ -99,3 +100,17 @@ def test_a_refresh_token_that_is_revoked_ends_the_login(modelbay: Command):
 def test_a_fault_that_there_is_not_is_a_misuse(modelbay: Command):
     run = modelbay("simulate", "--login", "explode")
     assert run.code == 2 and "unknown behavior `explode`: must be one of approve, wait, deny" in run.err
+
+
+def test_verbose_prints_a_line_for_each_request(modelbay: Command):
+    running = modelbay.start("simulate", "--verbose", "--port", "0", "--delay", "0")
+    assert running.stdout is not None
+    url = running.stdout.readline().strip()
+    modelbay.configure(f'[providers.it]\ntype = "openai"\nbase_url = "{url}/v1"\napi_key = "sk-planted-0123456789"\n')
+    assert modelbay("ask", "-m", "it/sim-1", "Hi").code == 0
+    assert modelbay("ask", "-m", "it/sim-1!401", "Hi").code == 1
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=120)
+    assert "POST /v1/chat/completions: status 200, for sim-1, " in err
+    assert "POST /v1/chat/completions: status 401, for sim-1, fault 401, " in err
+    assert "sk-planted" not in err

@@ -7,7 +7,8 @@ import click
 from click.core import ParameterSource
 
 from modelbay.cli import terminal
-from modelbay.cli.terminal import CommandFailed, GlobalOptions, pass_settings
+from modelbay.cli.listening import cannot_listen
+from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.storage.paths import STDIN
 
@@ -90,8 +91,7 @@ def serve(
     try:
         listener = listen(address, wanted)
     except OSError as error:
-        hint = "use any free port with --port 0" if wanted else None
-        raise CommandFailed(f"cannot listen on {address}:{wanted}: {error.strerror or error}", hint=hint) from None
+        raise cannot_listen(address, wanted, error, "the gateway") from None
     url = url_of(address, listener.getsockname()[1])
     terminal.write(f"{url}\n")
     if log_format == "text":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from modelbay.cli import terminal
-from modelbay.cli.terminal import CommandFailed
+from modelbay.cli.listening import cannot_listen
 from modelbay.simulator.config_entries import config_text, login_text
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def simulate(
     """Run the simulator, a local provider with every protocol, for tests and for trying modelbay.
 
     The URL is printed on standard output when the simulator is ready. Press Ctrl-C to stop. The simulator accepts only
-    requests with a name of this machine in the Host header, and refuses web pages of other sites.
+    requests with a name of this machine in the Host header, and refuses web pages of other sites. With --verbose, it prints a
+    line for each request.
 
     With --login, it also has a login server. BEHAVIOR is one of approve=POLLS, wait (until you type approve or deny, or use
     the web page), deny, expire, slow-down, 500, drop, unusable, dpop, firewall, revoke, no-revocation, lasts=SECONDS and
@@ -91,8 +92,7 @@ def simulate(
     try:
         serve(host, port, key=key, pace=delay, ready=ready, logins=server, names=names, without=without)
     except OSError as error:
-        hint = "use any free port with --port 0" if port else None
-        raise CommandFailed(f"cannot listen on {host}:{port}: {error.strerror or error}", hint=hint) from None
+        raise cannot_listen(host, port, error, "the simulator") from None
 
 
 def _ready(url: str, key: str | None, *, login: bool) -> None:

@@ -5,6 +5,7 @@ forwarded to the real server with the caller's key. So an application finds ever
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -37,6 +38,7 @@ from modelbay.serving.callers import Callers
 from modelbay.serving.paths import NOT_PLAIN, is_plain
 from modelbay.transport import Request, Transport
 
+LOG = logging.getLogger("modelbay.hosting")
 HOST = "127.0.0.1"
 BASE = "/v1"
 FORWARDED = ("authorization", "content-type", "accept")
@@ -125,6 +127,14 @@ class HostingApp:
         self._transport: Transport | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        async def logged(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                LOG.debug("%s %s: status %s", scope["method"], scope["path"], message["status"])
+            await send(message)
+
+        await self._answer(scope, receive, logged)
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send) -> None:
         path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
         method: str = scope["method"]
         if reason := self._callers.refusal(scope["headers"]):

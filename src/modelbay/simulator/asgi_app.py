@@ -13,7 +13,7 @@ from modelbay.serving import refusals
 from modelbay.serving.asgi import TRANSPORT, Message, Receive, Send, body_of, disconnected, respond
 from modelbay.serving.callers import Callers
 from modelbay.serving.routes import protocol_of
-from modelbay.simulator.journal import Journal, ReceivedRequest
+from modelbay.simulator.journal import LOG, Journal, ReceivedRequest
 from modelbay.simulator.responses import Cut, Pause, SimulatedResponse
 from modelbay.simulator.simulated_provider import Incoming, SimulatedProvider
 
@@ -36,6 +36,7 @@ class SimulatorApp:
             body = await body_of(scope, receive)
         except ProviderError as error:
             answer = refusals.refusal(protocol_of(path, headers, query), error, refusals.UNREAD)
+            LOG.debug("%s %s: status %s, %s", scope["method"], path, answer.status, error.message)
             await respond(send, answer.status, answer.body, answer.headers)
             return
         if body is None:

@@ -1,6 +1,7 @@
 """The journal: received requests, disconnects, and the end of each response. It can be read from any thread."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from modelbay.other_names import RECEIVED, unknown
 from modelbay.serving.keys import HEADERS, query_without_key
 from modelbay.simulator.reading import read
 
+LOG = logging.getLogger("modelbay.simulator")
 _SECRET_HEADERS = frozenset((*HEADERS, "proxy-authorization", "cookie"))
 
 
@@ -105,6 +107,23 @@ class ReceivedRequest:
     def _settle(self) -> None:
         if not self._over.done():
             self._over.set_result(None)
+            if LOG.isEnabledFor(logging.DEBUG):
+                LOG.debug("%s", self._line())
+
+    def _line(self) -> str:
+        """A line about the request, for `modelbay simulate --verbose`."""
+        over = self.ended or self.disconnected or self.time
+        about = [f"for {self.model}"] if self.model else []
+        about += [f"fault {self.fault}"] if self.fault else []
+        about += ["the client disconnected"] if self.disconnected else []
+        return ", ".join(
+            [
+                f"{self.method} {self.target}: status {self.status}",
+                *about,
+                f"{self.sent:,} bytes",
+                f"{over - self.time:.2f} s",
+            ]
+        )
 
     async def wait_over(self, timeout: float = 60.0) -> "ReceivedRequest":
         """Waits until the response is complete or the client has disconnected; see `ended` and `disconnected`.
