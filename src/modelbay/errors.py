@@ -3,6 +3,7 @@
 ModelbayError
 ├── ConfigError                 the configuration cannot be used
 │   ├── ConfigSyntaxError       the file does not parse
+│   ├── InvalidValue            a value that no configuration accepts, such as an unknown setting or vendor
 │   ├── UnknownModel            no such alias or provider/model
 │   ├── UnknownProvider         no such provider ID
 │   ├── MissingCredential       an API key is required and not set
@@ -59,6 +60,7 @@ __all__ = [
     "FileError",
     "HubClosed",
     "IncompleteReply",
+    "InvalidValue",
     "MalformedReply",
     "MissingCredential",
     "ModelbayError",
@@ -200,6 +202,10 @@ class ConfigError(ModelbayError):
 
 class ConfigSyntaxError(ConfigError):
     """The configuration is not TOML, or has values of wrong types."""
+
+
+class InvalidValue(ConfigError):
+    """A value that no configuration accepts: an unknown setting or vendor, or a name with wrong characters."""
 
 
 class UnknownModel(ConfigError):

@@ -28,6 +28,7 @@ from modelbay.errors import (
     FileError,
     HubClosed,
     IncompleteReply,
+    InvalidValue,
     MalformedReply,
     MissingCredential,
     ModelbayError,
@@ -103,6 +104,7 @@ AZURE = Act("modelbay provider add azure", "/provider")
 ROWS: dict[type[ModelbayError], HintRow] = {
     ModelbayError: HintRow("Error", "try again"),
     ConfigError: HintRow("Unusable Configuration", "fix {file}", CHECK),
+    InvalidValue: HintRow("Invalid Value", "correct the value"),
     ConfigSyntaxError: HintRow("Broken Configuration", "fix that line in an editor"),
     UnknownModel: HintRow("Model Not Found", "use an alias in {file}, or PROVIDER/MODEL_ID", SEARCH),
     UnknownProvider: HintRow("Provider Not Found", "use a provider ID in {file}", LIST),

@@ -11,7 +11,7 @@ from msgspec import Struct, field
 
 from modelbay.catalog.lists.listing import parse_list
 from modelbay.conversation import Json, Protocol
-from modelbay.errors import ConfigError, MalformedReply, ModelbayError
+from modelbay.errors import ConfigError, InvalidValue, MalformedReply, ModelbayError
 from modelbay.json_text import BOM, decode, fault, unfenced
 from modelbay.origin import origin
 from modelbay.providers import presets, urls
@@ -202,7 +202,7 @@ _COMMON = frozenset(
 def _named(what: str, forced: Kind | None) -> Recognized:
     preset = presets.by_name(what)
     if preset is None and forced not in NATIVE:
-        raise ConfigError(f'unknown provider "{what}": not a vendor name, URL or file', hint=_hint(what))
+        raise InvalidValue(f'unknown provider "{what}": not a vendor name, URL or file', hint=_hint(what))
     if preset is None:
         preset = presets.by_type(str(forced))
     kind: Kind = "vendor"

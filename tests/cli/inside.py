@@ -112,6 +112,18 @@ class Person:
         os.write(self._ours, keys.encode())
         return self
 
+    def gets(self, number: int) -> Self:
+        """Sends a signal to the program."""
+        self._process.send_signal(number)
+        return self
+
+    @property
+    def echoes(self) -> bool:
+        """Whether the terminal shows what is typed."""
+        import termios
+
+        return bool(termios.tcgetattr(self._ours)[3] & termios.ECHO)
+
     def ends(self) -> int:
         """Its exit code, once it is done."""
         while self._more():

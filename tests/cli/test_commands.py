@@ -63,7 +63,7 @@ Commands:
   Exit codes:
     0    success
     1    the provider, the network, the configuration or the input failed
-    2    wrong usage, or a named file that cannot be read
+    2    wrong usage, an unknown value, or a named file that cannot be read
     130  interrupted, or a question was declined
 """)
 

@@ -49,5 +49,5 @@ def test_a_terminal_shows_the_command_for_a_link_to_another_page(tmp_path: Path)
 
 def test_an_unknown_page_suggests_a_similar_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     ended = Inside(tmp_path, monkeypatch)("docs", "gatway")
-    assert ended.code == 1
+    assert ended.code == 2
     assert "hint: did you mean gateway?" in ended.err

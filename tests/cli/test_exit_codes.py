@@ -118,3 +118,12 @@ def test_ctrl_c_interrupts(modelbay: Command, tmp_path: Path):
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=60)
     assert running.returncode == INTERRUPTED
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_notes_that_cannot_be_written_do_not_fail_the_command(modelbay: Command):
+    line = ["sh", "-c", 'exec "$@" 2>/dev/full', "sh", MODELBAY, "ask", "-m", "sim/sim-1", "Hi"]
+    done = subprocess.run(
+        line, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=modelbay.environment
+    )
+    assert (done.returncode, done.stdout.startswith("You asked: Hi.")) == (SUCCESS, True)

@@ -1,5 +1,6 @@
 """Keys and tokens that a person enters: at a hidden prompt on a terminal, on standard input elsewhere."""
 
+import signal
 import sys
 import tomllib
 from pathlib import Path
@@ -62,6 +63,17 @@ def test_an_empty_answer_is_asked_for_again(home: Path):
     with Person(home, "provider", "edit", "acme", "--api-key", "-") as person:
         person.sees("API key: ").types("").sees("API key: ").types(KEY).sees("Changed api_key")
         assert person.ends() == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no pseudo-terminals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_at_the_prompt_ends_the_command_and_the_terminal_shows_keys_again(home: Path, number: int):
+    with Person(home, "key", "set", "acme", "--file") as person:
+        person.sees(": ")
+        assert not person.echoes
+        person.gets(number)
+        assert person.ends() == -number
+        assert person.echoes
 
 
 @pytest.mark.parametrize("piped", [KEY, f"{KEY}\n", f"  {KEY}\r\n", f"\ufeff{KEY}\n"])

@@ -466,7 +466,11 @@ def test_only_earlier_manifests_are_overwritten(bay: Inside, simulator: Simulato
         (["build"], 2, "name a provider, or pass a model list with --from"),
         (["build", "sim"], 2, "pass --output FOLDER, or --embedded"),
         (["build", "sim", "--embedded"], 1, "--website is missing"),
-        (["build", "sim", "--embedded", "--website", "sim.example"], 1, "--website is not a URL"),
+        (
+            ["build", "sim", "--embedded", "--website", "sim.example"],
+            2,
+            "'--website': the URL must start with http:// or https://",
+        ),
         (["build", "sim", "--embedded", "--api-key", "k"], 2, "--api-key requires --from"),
         (["build", "claude", "--embedded", "--website", "https://sim.example"], 1, "claude uses anthropic"),
         (["build", "nobody", "--embedded", "--website", "https://sim.example"], 1, 'no provider "nobody"'),

@@ -197,12 +197,12 @@ hint: add it by URL if it has an endpoint for the OpenAI protocol: modelbay prov
             ("catalog add lost", 2, "", "error: --base-url: Lost requires a base URL\n"),
             (
                 "catalog add lost",
-                1,
+                2,
                 "",
                 """\
-error: provider "lost" cannot be added: the base URL is blank
+error: invalid value for '--base-url': the value is empty
 
-hint: pass a base URL with --base-url URL
+hint: leave it out, or set the variable that it is from
 """,
             ),
             (

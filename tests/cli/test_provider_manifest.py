@@ -159,7 +159,7 @@ def test_provider_add_recognizes_a_manifest_in_every_form(bay: Inside, acme: Sit
 
 
 def test_without_a_url_the_message_is_that_of_the_guide(bay: Inside) -> None:
-    for arguments, code in (([], 2), ([" "], 2), (["--embedded", "-"], 1)):
+    for arguments, code in (([], 2), (["--embedded", "-"], 1)):
         run = bay("provider", "manifest", *arguments)
         assert run.code == code
         assert run.err.startswith("error: Provide a manifest URL or embedded JSON\n")

@@ -56,7 +56,7 @@ Documentation: modelbay docs
 Exit codes:
   0    success
   1    the provider, the network, the configuration or the input failed
-  2    wrong usage, or a named file that cannot be read
+  2    wrong usage, an unknown value, or a named file that cannot be read
   130  interrupted, or a question was declined"""
 
 
@@ -78,6 +78,11 @@ class Noun(click.Group):
 
 class RootGroup(Noun):
     """The commands by name, each in its own module."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = args[: args.index("--")] if "--" in args else args
+        ctx.ensure_object(GlobalOptions).as_json = "--json" in own  # known before anything can fail
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

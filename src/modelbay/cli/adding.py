@@ -11,8 +11,9 @@ from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import key_input, known_values, terminal
 from modelbay.cli.columns import write_rows
-from modelbay.cli.key_input import Invalid, asked_secret, given_key
+from modelbay.cli.key_input import KEY, Invalid, asked_secret, given_key
 from modelbay.cli.picker import asks, pick, pick_one
+from modelbay.cli.texts import Word
 from modelbay.config.edit import Edited
 from modelbay.config.load import load
 from modelbay.config.schema import Config, Timeout
@@ -63,8 +64,8 @@ class Prompting(Struct):
     options: dict[str, str] = field(default_factory=OPTIONS.copy)
 
 
-def fields_options(command: F) -> F:
-    """The options for the fields of a provider's entry."""
+def fields_options(command: F, key: Word = KEY) -> F:
+    """The options for the fields of a provider's entry. `key`: the type of an API key."""
     return _decorated(
         command,
         click.option("--name", metavar="NAME", help="Display name."),
@@ -83,7 +84,7 @@ def fields_options(command: F) -> F:
             shell_complete=known_values.vendors,
             help="Vendor whose dialect the provider speaks. Default: detected.",
         ),
-        click.option("--api-key", metavar="KEY", help=key_input.HELP),
+        click.option("--api-key", type=key, metavar="KEY", help=key_input.HELP),
         click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="HTTP header; repeatable."),
         click.option("--proxy", metavar="URL", help="Proxy URL (http, https, socks4, socks5), or none."),
         click.option(

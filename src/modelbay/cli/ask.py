@@ -39,7 +39,7 @@ from modelbay.stored_chats.bill import bill
     shell_complete=known_values.models,
     help="Alias, or PROVIDER/MODEL_ID. Default: the default model.",
 )
-@click.option("-s", "--system", type=texts.Prose(), metavar="TEXT", help="System prompt.")
+@click.option("-s", "--system", type=texts.Prose(needed=True), metavar="TEXT", help="System prompt.")
 @click.option(
     "-f",
     "--file",

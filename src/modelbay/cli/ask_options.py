@@ -8,7 +8,7 @@ import click
 from msgspec import NODEFAULT
 
 from modelbay.cli import terminal
-from modelbay.cli.texts import EMPTY_PATH, Prose
+from modelbay.cli.texts import Prose, empty
 from modelbay.conversation import OutputFormat, Tool, ToolChoice
 from modelbay.errors import MalformedReply, ModelbayError, Unsupported
 from modelbay.json_text import decode
@@ -49,7 +49,7 @@ class Schema(click.ParamType[OutputFormat]):
         if isinstance(value, OutputFormat):
             return value
         if value == "":
-            self.fail(EMPTY_PATH, param, ctx)
+            raise empty("the path", param, ctx)
         found = _json(value) if str(value).lstrip().startswith(("{", "[")) else _json_of_file(value)
         if not isinstance(found, dict):
             self.fail("the schema must be a JSON object.", param, ctx)
@@ -73,7 +73,7 @@ class Tools(click.ParamType[list[Tool]]):
         if isinstance(value, list):
             return value
         if value == "":
-            self.fail(EMPTY_PATH, param, ctx)
+            raise empty("the path", param, ctx)
         found = _json_of_file(value)
         if isinstance(found, dict) and isinstance(found.get("tools"), list):  # the result of MCP's tools/list
             found = found["tools"]

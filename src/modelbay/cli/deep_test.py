@@ -27,6 +27,8 @@ def deep(config: Config, providers: Sequence[str], models: Sequence[str], *, yes
         terminal.note(f"Skipped {name}: {reason}")
     if not planned.models:
         terminal.note("No models to test")
+        if as_json:
+            terminal.write_json([])
         return FAILED if planned.skipped else 0
     _show_cost(planned)
     if not yes:

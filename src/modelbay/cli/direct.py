@@ -27,7 +27,7 @@ def direct_options(command: F) -> F:
             click.option(
                 "--base-url", metavar="URL", help="Base URL or endpoint to call without a configured provider."
             ),
-            click.option("--api-key", metavar="KEY", help=f"{key_input.HELP} Requires --base-url."),
+            click.option("--api-key", type=key_input.KEY, metavar="KEY", help=f"{key_input.HELP} Requires --base-url."),
             click.option(
                 "--api",
                 type=click.Choice(API_NAMES),
@@ -50,10 +50,8 @@ class Direct(Struct):
         """Removes its options from a command's options, and reads the key.
 
         Raises:
-            UsageError: an option is missing, or requires `--base-url`, or the name of the model is empty.
+            UsageError: an option is missing, or requires `--base-url`.
         """
-        if model is not None and not model.strip():
-            raise click.UsageError("--model must not be empty", click.get_current_context())
         url, key, api = (options.pop(name) for name in ("base_url", "api_key", "api"))
         if url is None:
             for name, value in (("--api-key", key), ("--api", api)):

@@ -47,12 +47,12 @@ def _root() -> Path:
     return (SHIPPED if SHIPPED.is_dir() else CHECKOUT).resolve()
 
 
-def _complete(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+def topic_names(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     return [CompletionItem(name) for name in topics() if name.startswith(typed)]
 
 
 @click.command()
-@click.argument("topic", required=False, shell_complete=_complete)
+@click.argument("topic", required=False, shell_complete=topic_names)
 def docs(topic: str | None) -> None:
     """Show a page of the documentation. Without TOPIC, lists the pages.
 
@@ -71,8 +71,9 @@ def docs(topic: str | None) -> None:
     shown = pages.get(written) or next((page for page in pages.values() if _path(page) == written), None)
     if shown is None:
         near = suggestions.near(topic, list(pages))
-        hint = f"did you mean {near[0]}?" if near else "list the pages with `modelbay docs`"
-        raise terminal.CommandFailed(f"unknown page: {topic}", hint)
+        wrong = click.UsageError(f"unknown page: {topic}", click.get_current_context())
+        wrong.hint = f"did you mean {near[0]}?" if near else "list the pages with `modelbay docs`"  # type: ignore[attr-defined]
+        raise wrong
     text = shown.read_text(encoding="utf-8")
     if not terminal.is_terminal(sys.stdout):
         terminal.write(text, whole=True)

@@ -7,7 +7,7 @@ from typing import Any, cast
 import click
 
 from modelbay import threads
-from modelbay.cli import terminal, texts
+from modelbay.cli import known_values, terminal, texts
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.cli.texts import FilePath
@@ -18,7 +18,6 @@ from modelbay.json_text import encode
 from modelbay.library.embedding_settings import EmbeddingSettings
 from modelbay.model import Model
 from modelbay.replay import usage_counts
-from modelbay.secrecy import redact
 from modelbay.stored_chats.bill import bill
 
 
@@ -30,6 +29,7 @@ from modelbay.stored_chats.bill import bill
     type=texts.ModelName(),
     required=True,
     metavar="MODEL",
+    shell_complete=known_values.models,
     help="Embedding model: alias, or PROVIDER/MODEL_ID.",
 )
 @click.option(
@@ -75,10 +75,7 @@ def embed(
     try:
         found, told = threads.run(_embedded(direct, [text for _, text in given], cast(Any, options), settings))
     except ModelbayError as error:
-        error = direct.explained(terminal.explained(error, settings))
-        if as_json:
-            terminal.write_line(redact(encode({"error": terminal.error_row(error)}).decode()).encode())
-        raise error from None
+        raise direct.explained(terminal.explained(error, settings)) from None
     if as_json:
         row = {"model": told.alias or told.id, "provider": found.provider, "dimensions": found.dimensions}
         counts = None if found.usage is None else usage_counts(found.usage)

@@ -3,7 +3,10 @@
 Every command that needs a secret reads it here, so that no terminal shows it.
 """
 
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -15,6 +18,12 @@ from modelbay.secrecy import register
 
 HELP = "API key, a reference such as {env:NAME}, or - for a hidden prompt or standard input."
 """The help of every option that takes a key."""
+KEY = texts.Word(lines=True)
+"""The type of every option that takes a key: a pasted header or command may have several lines."""
+
+
+ENDING = [number for name in ("SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
+"""Signals that end a program."""
 
 
 class Invalid(click.ClickException):
@@ -82,5 +91,25 @@ def asked_secret(prompt: str, *, needed: bool) -> str:
 
 def hidden(prompt: str) -> str:
     """The API key that is entered at a prompt without echo."""
-    text: str = click.prompt(prompt, default="", hide_input=True, show_default=False, err=True)
+    with _echo_restored():
+        text: str = click.prompt(prompt, default="", hide_input=True, show_default=False, err=True)
     return pasted_key(text)
+
+
+@contextmanager
+def _echo_restored() -> Iterator[None]:
+    """A signal that ends the program does so after the prompt has turned the echo of the terminal on again."""
+    received: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in ENDING if signal.getsignal(number) == signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in received:
+            signal.raise_signal(number)

@@ -12,6 +12,7 @@ from modelbay.cli import key_input, known_values, terminal
 from modelbay.cli.columns import write_rows
 from modelbay.cli.picker import asks, pick_one
 from modelbay.cli.terminal import GlobalOptions, pass_settings
+from modelbay.cli.texts import Url
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.credentials.credential import LOCATION, PROJECT
@@ -36,11 +37,11 @@ ONLY_FOR = {
 @click.argument("name", required=False, metavar="[PLATFORM|PROVIDER]", shell_complete=known_values.logins)
 @click.option("--status", is_flag=True, help="List the logins, with their state and the expiry of their tokens.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON. Only with --status.")
-@click.option("--oauth-host", metavar="URL", help="URL of the login server, instead of the platform's.")
-@click.option("--base-url", metavar="URL", help="Base URL of the API, instead of the platform's.")
+@click.option("--oauth-host", type=Url(), metavar="URL", help="URL of the login server, instead of the platform's.")
+@click.option("--base-url", type=Url(), metavar="URL", help="Base URL of the API, instead of the platform's.")
 @click.option("--keyring", "store", flag_value="keyring", help="Store the tokens in the system keyring.")
 @click.option("--file", "store", flag_value="file", help="Store the tokens in a file that only you can read (default).")
-@click.option("--api-key", metavar="KEY", help=key_input.HELP)
+@click.option("--api-key", type=key_input.KEY, metavar="KEY", help=key_input.HELP)
 @click.option("--no-browser", is_flag=True, help="Do not open a browser; only print the code and the URL.")
 @pass_settings
 def login(settings: GlobalOptions, /, name: str | None, status: bool, as_json: bool, **options: Any) -> None:
@@ -49,6 +50,8 @@ def login(settings: GlobalOptions, /, name: str | None, status: bool, as_json: b
     The command prints a code and a URL to stderr and waits until you approve the code there. For a platform that uses an
     API key, it asks for the key. For Vertex AI, it checks Google's default credentials.
     """
+    if as_json and not status:
+        raise click.UsageError("--json requires --status", click.get_current_context())
     config = load(settings.config, new=not status)
     if status:
         show_status(config, as_json)

@@ -8,7 +8,8 @@ import click
 
 from modelbay import threads
 from modelbay.cli import Noun, key_input, known_values, terminal, texts
-from modelbay.cli.terminal import FAILED, CommandFailed, GlobalOptions, InputError, pass_settings
+from modelbay.cli.listening import cannot_listen
+from modelbay.cli.terminal import FAILED, GlobalOptions, InputError, pass_settings
 from modelbay.cli.texts import FilePath
 from modelbay.config.load import load
 from modelbay.json_text import unfenced
@@ -30,14 +31,20 @@ def manifest() -> None:
 
 @manifest.command("build")
 @click.argument("provider", required=False, shell_complete=known_values.providers)
-@click.option("--from", "url", metavar="URL", help="URL of your model list, instead of a configured provider.")
+@click.option(
+    "--from", "url", type=texts.Url(), metavar="URL", help="URL of your model list, instead of a configured provider."
+)
 @click.option(
     "--all-models", is_flag=True, help="Publish all models that PROVIDER lists, not only those in config.toml."
 )
 @click.option("--name", metavar="NAME", help="Display name.")
-@click.option("--website", metavar="URL", help="URL of your website.")
-@click.option("--base-url", metavar="URL", help="Base URL of your API, if it is not next to the list.")
-@click.option("--api-key", "key", metavar="KEY", help=f"{key_input.HELP} Sent to the list of --from.")
+@click.option("--website", type=texts.Url(), metavar="URL", help="URL of your website.")
+@click.option(
+    "--base-url", type=texts.Url(), metavar="URL", help="Base URL of your API, if it is not next to the list."
+)
+@click.option(
+    "--api-key", "key", type=key_input.KEY, metavar="KEY", help=f"{key_input.HELP} Sent to the list of --from."
+)
 @click.option("--embedded", is_flag=True, help="Write one JSON array for users to paste.")
 @click.option("--output", type=FilePath(), metavar="PATH", help="Output folder; with --embedded, output file.")
 @pass_settings
@@ -120,6 +127,7 @@ def _source_name(source: str) -> str:
 @click.option(
     "--api-key",
     "key",
+    type=key_input.KEY,
     metavar="KEY",
     help=f"{key_input.HELP} With it, a real call is made.",
 )
@@ -198,7 +206,7 @@ def serve_manifest(settings: GlobalOptions, /, what: Path, port: int) -> None:
     """Serve a manifest locally, with its extended models and the plain list.
 
     The URL is printed on standard output when the server is ready. Calls are forwarded to the manifest's own base URL. Press
-    Ctrl-C to stop.
+    Ctrl-C to stop. With --verbose, a line is printed for each request.
     """
     from modelbay.publishing.hosting import HostedManifest, serve
     from modelbay.publishing.inspection import files_of
@@ -217,5 +225,4 @@ def serve_manifest(settings: GlobalOptions, /, what: Path, port: int) -> None:
     try:
         serve(content, models, port, ready, load(settings.config))
     except OSError as error:
-        hint = "use any free port with --port 0" if port else None
-        raise CommandFailed(f"cannot listen on port {port}: {error.strerror or error}", hint=hint) from None
+        raise cannot_listen("127.0.0.1", port, error, "the manifest's server") from None

@@ -71,7 +71,7 @@ def add_provider(settings: GlobalOptions, /, what: str | None, **options: Any) -
     def begin(what: str) -> Begin:
         return lambda setup: setup.start(what, given)
 
-    if what is None or not what.strip():
+    if what is None:
         what, again = _asked(WHAT), _again(settings, WHAT, begin)
     if what == "-":
         what, given.content = "standard input", texts.piped_bytes("the provider")
@@ -103,12 +103,12 @@ def custom_provider(settings: GlobalOptions, /, **options: Any) -> None:
 
 
 @click.command()
-@click.argument("url", required=False)
+@click.argument("url", required=False, type=texts.Url())
 @click.option(
     "--embedded", metavar="FILE|-", type=texts.PathOrUrl(), help="File with embedded JSON, or - for standard input."
 )
 @click.option("--id", metavar="ID", help="Provider ID. Default: derived from its name.")
-@click.option("--api-key", metavar="KEY", help=key_input.HELP)
+@click.option("--api-key", type=key_input.KEY, metavar="KEY", help=key_input.HELP)
 @click.option("--model", multiple=True, metavar="ID", help="Model to add; repeatable. Default: all.")
 @manner_options
 @pass_settings
@@ -130,7 +130,7 @@ def manifest_provider(settings: GlobalOptions, /, url: str | None, embedded: str
 
     if embedded is not None:
         given.content = _text(embedded)
-    elif url is None or not url.strip():
+    elif url is None:
         if not asks():
             raise Invalid([manifests.NOTHING_GIVEN], manifests.GIVE)
         url, again = _asked(MANIFEST), _again(settings, MANIFEST, begin)
@@ -156,7 +156,7 @@ def models_provider(settings: GlobalOptions, /, what: str | None, as_json: bool,
     def begin(what: str) -> Begin:
         return lambda setup: setup.look(what, given)
 
-    if what is None or not what.strip():
+    if what is None:
         what, again = _asked(WHAT), _again(settings, WHAT, begin)
     config = load(settings.config)
     if what == "-":

@@ -10,13 +10,14 @@ from modelbay.cli import Noun, key_input, terminal
 from modelbay.cli.adding import carry_out, given_of, manner_of, manner_options, pairs
 from modelbay.cli.columns import write_rows
 from modelbay.cli.terminal import GlobalOptions, pass_settings
+from modelbay.cli.texts import Url
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import CatalogEntry, ProviderCatalog
 from modelbay.secrecy import masked_url
 
-URL = click.option("--url", metavar="URL", help="URL of another catalog in the format of models.dev.")
+URL = click.option("--url", type=Url(), metavar="URL", help="URL of another catalog in the format of models.dev.")
 
 
 @click.group(cls=Noun)
@@ -26,17 +27,17 @@ def catalog_provider() -> None:
 
 @catalog_provider.command("list")
 @click.argument("id", required=False)
-@click.option("--filter", "words", default="", metavar="TEXT", help="Only entries whose ID or name contains TEXT.")
+@click.option("--filter", "words", metavar="TEXT", help="Only entries whose ID or name contains TEXT.")
 @URL
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
-def list_catalog(settings: GlobalOptions, /, id: str | None, words: str, url: str | None, as_json: bool) -> None:
+def list_catalog(settings: GlobalOptions, /, id: str | None, words: str | None, url: str | None, as_json: bool) -> None:
     """List the providers of the catalog, or the models of provider ID."""
     catalog = _opened(load(settings.config), url)
     if id is not None:
-        _list_models(catalog, catalogs.find(catalog, id), words, as_json=as_json)
+        _list_models(catalog, catalogs.find(catalog, id), words or "", as_json=as_json)
         return
-    found = catalogs.search(catalog, words)
+    found = catalogs.search(catalog, words or "")
     if as_json:
         _write_json(catalog, {"providers": [_as_json(one) for one in found]})
         return
@@ -52,8 +53,8 @@ def list_catalog(settings: GlobalOptions, /, id: str | None, words: str, url: st
 @catalog_provider.command("add")
 @click.argument("id")
 @click.option("--id", "provider", metavar="ID", help="Provider ID. Default: that of the catalog.")
-@click.option("--api-key", metavar="KEY", help=key_input.HELP)
-@click.option("--base-url", metavar="URL", help="Base URL, instead of the catalog's.")
+@click.option("--api-key", type=key_input.KEY, metavar="KEY", help=key_input.HELP)
+@click.option("--base-url", type=Url(), metavar="URL", help="Base URL, instead of the catalog's.")
 @click.option(
     "--env", "values", multiple=True, metavar="NAME=VALUE", help="Value of a variable in the URL; repeatable."
 )

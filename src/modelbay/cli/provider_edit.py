@@ -1,5 +1,6 @@
 """`modelbay provider edit`, `rename` and `copy`."""
 
+from functools import partial
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ from modelbay.cli.adding import (
 )
 from modelbay.cli.picker import asks
 from modelbay.cli.terminal import GlobalOptions, pass_settings
+from modelbay.cli.texts import Word
 from modelbay.config.load import load
 from modelbay.credentials.reference import keys_folder
 from modelbay.onboarding.login.device import check_editable
@@ -28,7 +30,7 @@ from modelbay.onboarding.setup.steps import Given
 
 @click.command()
 @click.argument("id", shell_complete=known_values.providers)
-@fields_options
+@partial(fields_options, key=Word(clears=True, lines=True))
 @click.option("--remove-header", multiple=True, metavar="NAME", help="Header to remove; repeatable.")
 @click.option("--add-model", multiple=True, metavar="ID[=NAME]", help="Model to add, beside the others; repeatable.")
 @click.option("--remove-model", multiple=True, metavar="ID", help="Model to remove, by model ID or alias; repeatable.")

@@ -25,6 +25,7 @@ from modelbay.onboarding.provider_test import NEEDED, forget, trial
     "models",
     type=ModelName(),
     metavar="ID",
+    shell_complete=known_values.models,
     multiple=True,
     help="Model ID or alias to test with (repeatable with --deep). Default: the first configured model.",
 )

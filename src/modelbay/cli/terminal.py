@@ -6,18 +6,36 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from modelbay.credentials.approval import Approval, allowing
-from modelbay.errors import ConfigError, FileError, ModelbayError, SourceError, UnknownEffort, UnreadableFile
+from modelbay.errors import (
+    ConfigError,
+    FileError,
+    InvalidValue,
+    ModelbayError,
+    SourceError,
+    UnknownEffort,
+    UnreadableFile,
+)
 from modelbay.secrecy import redact, shown
 from modelbay.storage.files import HINTS
 from modelbay.storage.paths import STDIN, config_file, environment
 from modelbay.stored_chats.plain import STEERING, plain
 
+if TYPE_CHECKING:
+    from rich.status import Status
+
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
+KINDS = {
+    "UsageError": "Wrong Usage",
+    "InputError": "Unusable File",
+    "CommandFailed": "Command Failed",
+    "InternalError": "Internal Error",
+}
+"""Errors that are not of the library, and their titles, for `--json`."""
 
 
 class GlobalOptions:
@@ -30,6 +48,10 @@ class GlobalOptions:
         """The references that `--allow-reference` allows for this command."""
         self.command: str | None = None
         """Name of the command, such as "ask"."""
+        self.as_json = False
+        """Whether the line has `--json`: standard output gets one JSON value, which may be an error."""
+        self.answered = False
+        """Whether a JSON value was written."""
 
 
 pass_settings = click.make_pass_decorator(GlobalOptions, ensure=True)
@@ -83,6 +105,9 @@ def write_json(value: Any) -> None:
 def write_line(data: bytes) -> None:
     """Writes a line of JSON in UTF-8, whichever encoding the console has. Control characters are escaped."""
     text = STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", data.decode())
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.ensure_object(GlobalOptions).answered = True
     _out(lambda: sys.stdout.buffer.write(text.encode() + b"\n"))
 
 
@@ -91,10 +116,10 @@ def _out(put: Callable[[], object]) -> None:
         put()
         sys.stdout.flush()
     except BrokenPipeError:
-        _discard_output()
+        _discard(sys.stdout)
         raise NobodyReads from None
     except OSError as failed:
-        _discard_output()
+        _discard(sys.stdout)
         raise CommandFailed(
             f"cannot write to standard output: {failed.strerror}", HINTS.get(failed.errno or 0)
         ) from None
@@ -109,11 +134,11 @@ def _lost_output() -> CommandFailed | None:
     return None
 
 
-def _discard_output() -> None:
-    """Discards the rest of stdout: Python flushes it again when it ends, which would fail too."""
+def _discard(stream: TextIO) -> None:
+    """Discards the rest of a stream: Python flushes it again when it ends, which would fail too."""
     import os
 
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -146,9 +171,13 @@ def error(message: str, hint: str | None = None) -> None:
 
 
 def _say(text: str) -> None:
-    if sys.stderr is not None:  # closed, as by `2>&-`
+    if sys.stderr is None:  # closed, as by `2>&-`
+        return
+    try:
         sys.stderr.write(text)
         sys.stderr.flush()
+    except OSError:  # a full disk, or a terminal that is gone: the command goes on without its notes
+        _discard(sys.stderr)
 
 
 def show_logs(settings: GlobalOptions) -> None:
@@ -169,17 +198,23 @@ def show_logs(settings: GlobalOptions) -> None:
     logger.propagate = False
 
 
+def _spinner(text: str) -> "Status":
+    """A spinner on stderr. It does not hide the cursor, which would stay hidden if a signal stops or ends the program."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    console.show_cursor = lambda show=True: False  # type: ignore[method-assign]
+    return console.status(Text(plain(text)))  # not markup: a name may have brackets
+
+
 @contextmanager
 def waiting(text: str, *, hidden: bool = False) -> Iterator[Callable[[], None]]:
     """Shows a spinner on a terminal until the block ends or the yielded function is called."""
     if hidden or not is_terminal(sys.stderr):
         yield lambda: None
         return
-    from rich.console import Console
-    from rich.text import Text
-
-    status = Console(stderr=True).status(Text(plain(text)))  # not markup: a name may have brackets
-    with status:
+    with _spinner(text) as status:
         yield status.stop
 
 
@@ -189,10 +224,9 @@ def progress() -> Iterator[Callable[[str], object]]:
     if not is_terminal(sys.stderr):
         yield lambda text: None
         return
-    from rich.console import Console
     from rich.text import Text
 
-    status = Console(stderr=True).status("")
+    status = _spinner("")
 
     def show(text: str) -> None:
         status.update(Text(plain(text)))  # not markup: a name may have brackets
@@ -221,19 +255,22 @@ def guarded(run: Callable[[], object], settings: GlobalOptions) -> int:
         return INTERRUPTED
     except ModelbayError as failure:
         report(explained(failure, settings))
-        wrong_use = isinstance(failure, UnknownEffort | UnreadableFile) or _is_for_a_file(failure, settings.config)
+        _answer(settings, error_row(failure))
+        wrong_use = isinstance(failure, UnknownEffort | UnreadableFile | InvalidValue) or _is_for_a_file(
+            failure, settings.config
+        )
         return USAGE if wrong_use else FAILED
     except click.ClickException as wrong:
-        return _misused(wrong)
+        return _misused(wrong, settings)
     except Exception as unexpected:  # noqa: BLE001 the edge of the program
         lost = _lost_output() if isinstance(unexpected, OSError) else None
-        return _misused(lost) if lost else internal(unexpected, settings)
+        return _misused(lost, settings) if lost else internal(unexpected, settings)
     return code if isinstance(code, int) else 0
 
 
 def _is_for_a_file(failure: ModelbayError, file: Path | None) -> bool:
     """Whether a command failed because the file of --config is missing or cannot be read."""
-    if file is None or file == STDIN or not isinstance(failure, ConfigError):
+    if file is None or file == STDIN or not isinstance(failure, ConfigError) or failure.file != str(file):
         return False
     try:
         file.open("rb").close()
@@ -276,14 +313,14 @@ def explained(failure: ModelbayError, settings: GlobalOptions) -> ModelbayError:
 
     file = settings.config or config_file()
     known: Collection[str] = ()
-    with suppress(ModelbayError):
+    with suppress(ModelbayError, OSError, ValueError):  # a name that is too long, or has a NUL
         known = load(file).providers if file.is_file() else ()
     return explain(failure, About(file=file, face="command", known=known))
 
 
 def _has_title(failure: ModelbayError) -> bool:
     """Whether the title of an error is shown: not for wrong arguments and files, which the message already names."""
-    typed = isinstance(failure, UnknownEffort) or (type(failure) is ConfigError and failure.file is None)
+    typed = isinstance(failure, UnknownEffort | InvalidValue) or (type(failure) is ConfigError and failure.file is None)
     return type(failure) not in (SourceError, FileError, UnreadableFile) and not typed
 
 
@@ -292,7 +329,26 @@ def name_of(param: click.Parameter, ctx: click.Context | None) -> str:
     return re.sub(r"\[|\]|\.\.\.", "", param.get_error_hint(ctx))
 
 
-def _misused(wrong: click.ClickException) -> int:
+def _answer(settings: GlobalOptions, row: dict[str, Any]) -> None:
+    """Writes the error of a command with `--json` that failed before it wrote its own JSON. Standard error has it as text too."""
+    if settings.as_json and not settings.answered:
+        with suppress(NobodyReads, CommandFailed):
+            write_json({"error": row})
+
+
+def _row(kind: str, message: str, hint: str | None) -> dict[str, Any]:
+    """An error that is not of the library, with the fields of `error_row`."""
+    nothing = dict.fromkeys(("status", "provider", "request_id"))
+    return {"type": kind, "message": message, "title": KINDS[kind], "attempts": 0, "hint": hint} | nothing
+
+
+def _kind(wrong: click.ClickException) -> str:
+    if isinstance(wrong, InputError):
+        return "InputError"
+    return "UsageError" if wrong.exit_code == USAGE else "CommandFailed"
+
+
+def _misused(wrong: click.ClickException, settings: GlobalOptions) -> int:
     if isinstance(wrong, click.exceptions.NoArgsIsHelpError):
         _say(f"{wrong.format_message()}\n")
         return wrong.exit_code
@@ -309,6 +365,7 @@ def _misused(wrong: click.ClickException) -> int:
         message = message[:1].lower() + message[1:].rstrip(".")
         hint = suggestions.hint(wrong) or hint or (f"see `{wrong.ctx.command_path} --help`" if wrong.ctx else None)
     error(message, hint)
+    _answer(settings, _row(_kind(wrong), message, hint))
     return wrong.exit_code
 
 
@@ -320,8 +377,8 @@ def internal(unexpected: Exception, settings: GlobalOptions, about: str = "") ->
         _say(plain(shown("".join(traceback.format_exception(unexpected)))))
     place = f"{about}: " if about else ""
     words = " ".join(str(unexpected).split())[:300]
-    error(
-        f"{place}internal error: {type(unexpected).__name__}: {words}",
-        "report this bug of modelbay; show its traceback with --verbose or MODELBAY_DEBUG=1",
-    )
+    message = f"{place}internal error: {type(unexpected).__name__}: {words}"
+    hint = "report this bug of modelbay; show its traceback with --verbose or MODELBAY_DEBUG=1"
+    error(message, hint)
+    _answer(settings, _row("InternalError", message, hint))
     return FAILED

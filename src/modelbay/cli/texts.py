@@ -5,6 +5,7 @@ its bytes, so that every file can be named.
 """
 
 import os
+import re
 import sys
 from math import isfinite
 from pathlib import Path
@@ -13,45 +14,90 @@ from typing import Any
 import click
 
 from modelbay.cli import terminal
+from modelbay.stored_chats.plain import STEERING
 
+BREAKING = re.compile(r"[\t\n\u2028\u2029]")
+"""Line breaks and tabs, which `STEERING` does not have."""
 REPLACED = "\ufffd"
-EMPTY_PATH = "the path is empty."
+
 _STDIN = "modelbay.stdin"
 """Key of the context's value that describes the use of standard input."""
 
 
+def empty(said: str, param: click.Parameter | None, ctx: click.Context | None) -> click.BadParameter:
+    """The error for an empty value. `said`: its subject, such as "the path"."""
+    wrong = click.BadParameter(f"{said} is empty.", ctx, param)
+    wrong.hint = "leave it out, or set the variable that it is from"  # type: ignore[attr-defined]
+    return wrong
+
+
 class Word(click.ParamType[Any]):
-    """Text that must be UTF-8: a name, a URL, a key."""
+    """Text that must be UTF-8, on one line, and not blank: a name, a URL, a key.
+
+    A blank value, as an unset variable of a shell gives it, must not mean that the option was not given.
+
+    `clears`: a blank value is accepted; it removes a setting. `lines`: line breaks and tabs are accepted, as in pasted text.
+    """
 
     name = "text"
+    said = "the value"
+    """The subject of messages."""
+
+    def __init__(self, *, clears: bool = False, lines: bool = False) -> None:
+        self._clears = clears
+        self._lines = lines
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from modelbay.json_text import whole_text
 
-        if isinstance(value, str) and whole_text(value) != value:
+        if not isinstance(value, str):
+            return value
+        if whole_text(value) != value:
             self.fail(f"{whole_text(value)!r} is not UTF-8 text.", param, ctx)
+        if not self._clears and not value.strip():
+            raise empty(self.said, param, ctx)
+        if STEERING.search(value) or (not self._lines and BREAKING.search(value)):
+            self.fail(f"{value!r} contains control characters.", param, ctx)
         return value
 
 
 class ModelName(Word):
-    """The name of a model. An empty one, as an unset variable of a shell gives it, is not the default model."""
+    """The name of a model. An empty one is not the default model."""
 
     name = "model"
+    said = "the name of the model"
+
+
+class Url(Word):
+    """An address that begins with http:// or https://."""
+
+    name = "url"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, str) and not value.strip():
-            self.fail("the name of the model is empty.", param, ctx)
-        return super().convert(value, param, ctx)
+        from modelbay.origin import origin
+
+        text = super().convert(value, param, ctx)
+        if isinstance(text, str):
+            try:
+                origin(text.strip())
+            except ValueError as wrong:
+                self.fail(f"{wrong}.", param, ctx)
+        return text
 
 
 class Prose(click.ParamType[Any]):
-    """Text for a model; bytes that are not UTF-8 are replaced by U+FFFD."""
+    """Text for a model; bytes that are not UTF-8 are replaced by U+FFFD. `needed`: a blank one is refused, as by `Word`."""
 
     name = "text"
+
+    def __init__(self, *, needed: bool = False) -> None:
+        self._needed = needed
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
+        if self._needed and not value.strip():
+            raise empty("the text", param, ctx)
         from modelbay.json_text import whole_text
 
         text = whole_text(value)
@@ -62,8 +108,6 @@ class Prose(click.ParamType[Any]):
 
 class Finite(click.FloatRange):
     """A number of 0 or more. NaN and infinity are rejected, since JSON does not have them."""
-
-    name = "float"
 
     def __init__(self, max: float | None = None, *, min_open: bool = False) -> None:
         super().__init__(min=0, max=max, min_open=min_open)
@@ -83,7 +127,7 @@ class FilePath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
-            self.fail(EMPTY_PATH, param, ctx)
+            raise empty("the path", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -94,15 +138,17 @@ class PathOrUrl(click.ParamType[Any]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
-            self.fail(EMPTY_PATH, param, ctx)
+            raise empty("the path", param, ctx)
         return value
 
 
 def checked(command: click.Command) -> None:
-    """Replaces the type of every plain-text parameter by `Word`."""
+    """Replaces the type of every plain-text parameter by `Word`. A number is named so in messages: click says *integer range*."""
     for param in command.params:
         if param.type is click.STRING:
             param.type = Word()
+        elif isinstance(param.type, click.IntRange | click.FloatRange):
+            param.type.name = "number"
 
 
 def claim_stdin(what: str) -> None:

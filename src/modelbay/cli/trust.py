@@ -1,5 +1,6 @@
 """`modelbay trust`: the files of projects that may pin models."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,7 +144,7 @@ def _real(file: Path) -> Path:
     from modelbay.storage.paths import expanded
 
     path = expanded(file)
-    path = path / NAME if path.is_dir() and path.name != NAME else path
+    path = path / NAME if os.path.isdir(path) and path.name != NAME else path
     if path.name != NAME:
         raise click.UsageError(f"{path} is not named {NAME}", click.get_current_context())
     return path.parent.resolve() / NAME  # the file itself must not be a link

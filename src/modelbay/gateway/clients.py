@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Struct
 
 from modelbay.credentials.credential import NO_KEY, is_key
-from modelbay.errors import ConfigError, FileError, MalformedReply
+from modelbay.errors import ConfigError, FileError, InvalidValue, MalformedReply
 from modelbay.json_text import decode_as
 from modelbay.logs import LOG
 from modelbay.secrecy import Hidden, register
@@ -125,10 +125,11 @@ class ClientKeys:
         """Adds a client with a new key, or with an existing one. Returns the key.
 
         Raises:
-            ConfigError: the name or the key is not valid or already in use, or the file cannot be changed.
+            InvalidValue: the name has wrong characters.
+            ConfigError: the key is not valid, the name or the key is already in use, or the file cannot be changed.
         """
         if not NAME.fullmatch(name):
-            raise ConfigError(
+            raise InvalidValue(
                 f'"{name}" is not a valid name for a client',
                 hint="use up to 64 letters, digits, dots, hyphens and underscores",
             )

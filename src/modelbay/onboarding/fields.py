@@ -19,6 +19,7 @@ VARIABLE_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
 SHELL_VARIABLE = re.compile(rf"\$\{{?({VARIABLE_NAME.pattern})\}}?")
 """A variable as in the curl commands of vendors' pages, which a shell would replace."""
 NAME_LENGTH = 200
+ID_LENGTH = 100
 REQUIRED, DUPLICATE = "Required", "Duplicate"
 
 APIS: dict[Protocol, str] = {
@@ -90,6 +91,8 @@ def id_problem(id: str, taken: Collection[str] = ()) -> str | None:
         return "Provider ID is required"
     if not ID.fullmatch(id):
         return "Use lowercase letters, numbers, hyphens, or underscores"
+    if len(id) > ID_LENGTH:
+        return f"Provider ID must be at most {ID_LENGTH} characters"  # folders and files have its name
     return "That provider ID already exists" if id in taken else None
 
 

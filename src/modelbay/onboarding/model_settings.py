@@ -8,7 +8,7 @@ from modelbay.catalog.facts import CAPABILITIES
 from modelbay.config.provider_types import PROTOCOLS
 from modelbay.config.schema import Table
 from modelbay.config.toml.scan import Keys
-from modelbay.errors import ConfigError, MalformedReply
+from modelbay.errors import InvalidValue, MalformedReply
 from modelbay.json_text import decode_as
 from modelbay.model import Capability
 
@@ -63,14 +63,14 @@ def changes(settings: Iterable[str], table: Table) -> dict[Keys, object]:
     """The changes of a model's table: new values, or None for keys to remove. An empty setting (`KEY=`) removes its key.
 
     Raises:
-        ConfigError: a key is unknown, or its value is invalid.
+        InvalidValue: a key is unknown, or its value is invalid.
     """
     found: dict[Keys, object] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         key, value = key.strip(), value.strip()
         if not equals or not key:
-            raise ConfigError(f"`{setting}` is not a setting", hint="write KEY=VALUE, such as max_output_size=8192")
+            raise InvalidValue(f"`{setting}` is not a setting", hint="write KEY=VALUE, such as max_output_size=8192")
         if key in CAPABILITIES:
             found |= _capability(key, value, _words_of(found, table))
             continue
@@ -95,13 +95,13 @@ def _path(key: str) -> Keys:
 
     near = get_close_matches(key, names(), n=3)
     known = f"did you mean {' or '.join(near)}?" if near else f"use one of: {', '.join(names())}"
-    raise ConfigError(f"unknown setting `{key}`", hint=known)
+    raise InvalidValue(f"unknown setting `{key}`", hint=known)
 
 
 def _value(key: str, keys: Keys, value: str) -> object:
     if keys[0] == "variants":
         if len(keys) == 2:
-            raise ConfigError(f"`{key}` is a table of settings", hint=f"write {key}.KEY=VALUE, or {key}= to remove it")
+            raise InvalidValue(f"`{key}` is a table of settings", hint=f"write {key}.KEY=VALUE, or {key}= to remove it")
         return _json_or_text(value)
     match FORMS[key]:
         case "size":
@@ -148,7 +148,7 @@ def _capability(key: str, value: str, words: list[str]) -> dict[Keys, object]:
     among = [word for word in words if word.strip().lower() != key]
     switch = SWITCHES.get(key)  # type: ignore[call-overload]
     if said is False and switch is None and key not in KIMI_WORDS:
-        raise ConfigError(f"`{key}` cannot be no", hint=f"remove it with `{key}=`")
+        raise InvalidValue(f"`{key}` cannot be no", hint=f"remove it with `{key}=`")
     found: dict[Keys, object] = {}
     if said and (key in KIMI_WORDS or switch is None):
         among.append(key)
@@ -174,5 +174,5 @@ def _json_or_text(value: str) -> object:
     return value if read is None else read
 
 
-def _wrong(key: str, value: str, wanted: str) -> ConfigError:
-    return ConfigError(f"`{key}` cannot be `{value}`", hint=f"use {wanted}")
+def _wrong(key: str, value: str, wanted: str) -> InvalidValue:
+    return InvalidValue(f"`{key}` cannot be `{value}`", hint=f"use {wanted}")

@@ -12,7 +12,7 @@ from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.schema import CATALOG, REGISTRY, Config, ProviderEntry, Table
 from modelbay.config.toml.scan import Keys
 from modelbay.credentials import storage
-from modelbay.errors import ConfigError
+from modelbay.errors import ConfigError, InvalidValue
 from modelbay.onboarding.fields import id_problem
 from modelbay.onboarding.sources import merge as merging
 from modelbay.storage.cache import Cache
@@ -79,7 +79,8 @@ def copy(config: Config, old: str, new: str, *, dry_run: bool = False) -> Moved:
 def _checked(config: Config, old: str, new: str) -> ProviderEntry:
     entry = config.provider(old)
     if problem := id_problem(new, [id for id in config.providers if id != old]):
-        raise ConfigError(f'"{new}" cannot be the new ID: {problem}', hint="choose another ID")
+        kind = ConfigError if new in config.providers else InvalidValue
+        raise kind(f'"{new}" cannot be the new ID: {problem}', hint="choose another ID")
     if old == new:
         raise ConfigError(f'"{new}" cannot be the new ID: That provider ID already exists', hint="choose another ID")
     return entry

@@ -54,7 +54,7 @@ def export_path(chat: StoredChat, argument: str) -> Path:
     if len(named) > 1 and named[0] == named[-1] and named[0] in "\"'":
         named = named[1:-1]
     path = expanded(named or ".")
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return path
     title = re.sub(r"\W+", "-", chat.name.lower())[:NAME_LENGTH].strip("-") or "conversation"
     names = (f"{title}{suffix}.md" for suffix in ("", *(f"-{n}" for n in range(2, 10_000))))

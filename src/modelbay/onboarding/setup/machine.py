@@ -9,6 +9,7 @@ A step is a question, a preview of the changes, or the result. After a wrong ans
 the problem. Nothing is written before a preview is confirmed. A step that fails or is cancelled changes nothing.
 """
 
+import os.path
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Protocol
@@ -168,7 +169,7 @@ async def _added(run: SetupRun, what: str) -> Plan:
         return await by_catalog(run, what)
     if given.kind == "manifest":
         content = given.content
-        if content is None and "://" not in what and expanded(what).is_file():
+        if content is None and "://" not in what and os.path.isfile(expanded(what)):  # also for too long a text
             content = _content(what, expanded(what))
         return await by_manifest(run, what if content is None else None, content)
     known = what in urls_of(run.config)
@@ -212,7 +213,7 @@ def _recognized(run: SetupRun, what: str, kind: recognition.Kind | None) -> Reco
         return recognize_text(what.encode(), "the text", kind)
     path = expanded(what)
     by_name = "://" not in what and presets.by_name(what) is not None
-    if not by_name and "://" not in what and (path.is_file() or _looks_like_file(what, path)):
+    if not by_name and "://" not in what and (os.path.isfile(path) or _looks_like_file(what, path)):
         return recognize_text(_content(what, path), what, kind)
     return recognize(what, kind)
 
