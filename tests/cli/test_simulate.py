@@ -112,5 +112,5 @@ def test_verbose_prints_a_line_for_each_request(modelbay: Command):
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=120)
     assert "POST /v1/chat/completions: status 200, for sim-1, " in err
-    assert "POST /v1/chat/completions: status 401, for sim-1, fault 401, " in err
+    assert "POST /v1/chat/completions: status 401, for sim-1!401, fault 401, " in err
     assert "sk-planted" not in err
