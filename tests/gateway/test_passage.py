@@ -15,9 +15,9 @@ from modelbay.gateway.visit import Visit
 from tests.fault_config import LONG
 from tests.faults.raw_server import Client, RawServer, head, reply
 from tests.gateway.raw import RawClient, post
-from tests.gateway.running import RunningGateway, config_text
+from tests.gateway.running import PROTOCOLS, RunningGateway, config_text, running
 from tests.gateway.test_app import request
-from tests.gateway.test_passed_replies import USUAL
+from tests.gateway.test_passed_replies import USUAL, likened
 
 ASKED = post(*request("openai_chat", "openai_chat"))
 JSON = "Content-Type: application/json"
@@ -101,6 +101,28 @@ async def test_the_usual_request_needs_no_visit(
     assert len(visits) == 1
     first, second = (line.partition(" client=")[2].split(" ") for line in caplog.messages)
     assert [word for word in first if "milli" not in word] == [word for word in second if "milli" not in word]
+
+
+TRANSLATED = [(client, upstream) for client in PROTOCOLS for upstream in PROTOCOLS if client != upstream]
+
+
+@pytest.mark.parametrize(("protocol", "upstream"), TRANSLATED)
+async def test_the_usual_request_is_translated_without_a_visit(
+    tmp_path: Path, visits: list[Visit], protocol: str, upstream: str
+) -> None:
+    path, body = request(protocol, upstream)
+    asked = post(path, {**body, "store": False} if protocol == "openai_responses" else body)
+    with running(tmp_path) as (at, _):
+        async with RawClient(at.url) as client:
+            found = []
+            for _ in range(2):
+                await client.send(asked)
+                found.append(await client.response())
+    assert len(visits) == 1
+    assert [one.status for one in found] == [200, 200]
+    first, second = (likened(json.loads(one.body)) for one in found)
+    assert first == second
+    assert found[0].headers.keys() == found[1].headers.keys()
 
 
 async def test_the_reply_to_a_client_that_left_is_not_awaited(

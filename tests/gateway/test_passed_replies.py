@@ -1,4 +1,4 @@
-"""Whole replies that are passed on: one that arrives on a kept connection is answered before it is parsed, if it is usual."""
+"""Whole replies: the usual ones on a kept connection are answered at once (see `Passage`), and all others like on a new one."""
 
 import asyncio
 import json
@@ -16,7 +16,11 @@ from tests.gateway.raw import RawClient, post
 from tests.gateway.running import RunningGateway, config_text, running
 from tests.gateway.test_app import request
 
-PASSED = ("openai_chat", "anthropic", "google")
+PAIRS = (
+    *((protocol, protocol) for protocol in ("openai_chat", "anthropic", "google", "openai_responses")),
+    ("anthropic", "openai_chat"), ("openai_chat", "anthropic"), ("google", "openai_responses"), ("openai_responses", "google"),
+)  # fmt: skip
+"""Protocols of a client and of its provider."""
 FAULTS = (
     "401", "403", "404", "413", "context-length", "quota", "html", "redirect", "wrong-type", "malformed-chunk",
     "error-in-200=quota", "missing-end", "split-utf8", "no-usage", "odd-finish", "odd-finish=network_error", "content-filter",
@@ -43,24 +47,24 @@ async def answered(url: str, protocol: str, model: str) -> tuple[int, dict[str, 
 def likened(value: Any) -> Any:
     """A reply without IDs, ports, times and counts, in which two replies differ."""
     if isinstance(value, dict):
-        skipped = ("id", "created", "request_id", "responseId", "usage", "usageMetadata")
+        skipped = ("id", "created", "created_at", "request_id", "responseId", "usage", "usageMetadata")
         return {name: likened(one) for name, one in value.items() if name not in skipped}
     if isinstance(value, list):
         return [likened(one) for one in value]
-    return re.sub(r"(?:chatcmpl-|msg_)\S*|[0-9a-f]*\d[0-9a-f]*", "#", value) if isinstance(value, str) else value
+    return re.sub(r"(?:chatcmpl-|msg_|resp_)\S*|[0-9a-f]*\d[0-9a-f]*", "#", value) if isinstance(value, str) else value
 
 
-@pytest.mark.parametrize("protocol", PASSED)
+@pytest.mark.parametrize(("protocol", "upstream"), PAIRS)
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_reply_on_a_kept_connection_is_answered_like_one_on_a_new_connection(
-    gateway: tuple[RunningGateway, Simulator], tmp_path: Path, protocol: str, fault: str
+    gateway: tuple[RunningGateway, Simulator], tmp_path: Path, protocol: str, upstream: str, fault: str
 ) -> None:
-    model = f"{protocol}/sim-1!{fault}"
+    model = f"{upstream}/sim-1!{fault}"
     with running(tmp_path) as (other, _):
         status, fields, body = await answered(other.url, protocol, model)
     at = gateway[0].url
     for _ in range(2):  # the head of the second request is known
-        assert (await answered(at, protocol, protocol))[0] == 200
+        assert (await answered(at, protocol, upstream))[0] == 200
         kept_status, kept_fields, kept_body = await answered(at, protocol, model)
     assert kept_status == status
     assert kept_fields.keys() == fields.keys()

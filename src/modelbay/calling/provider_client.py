@@ -39,7 +39,7 @@ from modelbay.events import Warned
 from modelbay.hints import About, Face, explain
 from modelbay.origin import origin as origin_of
 from modelbay.protocols.client_tools import is_for_client
-from modelbay.protocols.codec import Codec, add_settings, codec
+from modelbay.protocols.codec import Call, Codec, add_settings, codec
 from modelbay.providers import presets
 from modelbay.providers.adaptation import Adaptation, adapt
 from modelbay.providers.endpoint import Endpoint, endpoint_at, proxy_of
@@ -151,16 +151,35 @@ class ProviderClient:
         warnings = check_input(conversation, model, media)
         if media:
             conversation = await self.with_media(conversation, target)
-        call = target.codec.render_request(conversation, model, dialect)
+        call = self._rendered(conversation, target, warnings)
+        return Sending(target, call, await self.endpoint(target, call.path, stream=call.stream))
+
+    def ready_at_once(self, conversation: Conversation, target: Target) -> Sending | None:
+        """The result of `ready` for a conversation without a stream, if nothing must be awaited for it. Raises what `ready`
+        raises."""
+        dialect = target.upstream.dialect
+        media = media_of(conversation)
+        if media or conversation.stream or dialect.stream_only:
+            return None
+        call = self._rendered(conversation, target, check_input(conversation, target.model, media))
+        if call.stream:
+            return None
+        endpoint = self.known_endpoint(target, call.path, stream=False)
+        return None if endpoint is None else Sending(target, call, endpoint)
+
+    def _rendered(self, conversation: Conversation, target: Target, warnings: list[Warned]) -> Call:
+        """The call for a conversation. `warnings` are about the conversation."""
+        render, model, dialect = target.codec.render_request, target.model, target.upstream.dialect
+        call = render(conversation, model, dialect)
         if call.stops and not call.stream:  # a stream ends at the sequence, before the rest is generated
             conversation.stream = conversation.include_usage = True
-            call = target.codec.render_request(conversation, model, dialect)
+            call = render(conversation, model, dialect)
         call.warnings = warnings + call.warnings
         tools = conversation.settings.tools or ()
         call.offered = frozenset([tool.name for tool in tools if tool.kind != "vendor" or is_for_client(tool)])
         add_settings(call.body, target.entry.settings)
         call.warnings += [adapted(lesson) for lesson in adapt(call.body, self.adaptations(target), target.codec.PASS)]
-        return Sending(target, call, await self.endpoint(target, call.path, stream=call.stream))
+        return call
 
     async def endpoint(self, target: Target, path: str, *, stream: bool, again: bool = False) -> Endpoint:
         """The endpoint for a call of `path`, with its credential. It is kept until a variable or file changes that the

@@ -1,10 +1,8 @@
 """One call of a model for a client: its request becomes a call to a provider, and the reply its response."""
 
 import asyncio
-from random import getrandbits
-from time import perf_counter, time
+from time import perf_counter
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from modelbay.calling.opened import Consume, Opened, Sending
@@ -21,18 +19,16 @@ from modelbay.gateway.compaction import Compaction, compacted, compaction, may_c
 from modelbay.gateway.framing import PassedStream, RenderedStream, failed_stream, failure_array, failure_event
 from modelbay.gateway.passing import ClientBody, changed_text, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
-from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, may_refer, repeated, with_reasoning
+from modelbay.gateway.response_store import ResolvedRequest, may_refer, with_reasoning
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.search.search_loop import SearchLoop, made_by_model, with_searches
 from modelbay.gateway.stores import Stores
+from modelbay.gateway.translating import Prepared, asked_of, complete, unsent_previews
 from modelbay.json_text import decode
-from modelbay.protocols.limits import within_output_limit
-from modelbay.protocols.openai_responses.stream_out import REPEATED
 from modelbay.providers.unknown_fields import HEADER
 from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
 from modelbay.serving.replies import JSON
-from modelbay.transport.direct import DirectResponse
 from modelbay.usage import Usage
 
 POLICY = Policy(attempts=3, cap=2.0, patience=5.0)
@@ -49,20 +45,6 @@ PINGS = {
 COMMENT = KeepAlive(b": keep-alive\n\n")
 WHITE_SPACE = KeepAlive(b"\n", (b"}",))
 """Between two elements of a JSON array."""
-REPLY_IDS = {"openai_chat": "chatcmpl-", "openai_responses": RESPONSE_ID, "anthropic": "msg_"}
-"""Beginnings of the IDs of replies that the gateway gives one."""
-
-
-class Prepared(Struct):
-    """A call that is ready to be sent for a client."""
-
-    sending: Sending
-    stream: bool
-    """Whether the client asked for a stream."""
-    conversation: Conversation | None = None
-    """The client's conversation; None if request and reply are passed on as bytes."""
-    array: bool = False
-    """Whether the stream is a JSON array. Its elements are rendered again, because a failure must close the array."""
 
 
 class Exchange:
@@ -94,10 +76,10 @@ class Exchange:
         stores: Stores,
         request: ClientRequest,
         responder: Responder,
-        begun: DirectResponse | None = None,
+        prepared: Prepared | None = None,
     ) -> None:
-        """`begun`: the reply, if the request was passed on already."""
-        self._passed_on = begun
+        """`prepared`: the call, if it was sent already."""
+        self._sent = prepared
         self._revision = revision
         self._stores = stores
         self._request = request
@@ -113,7 +95,9 @@ class Exchange:
         Raises:
             ModelbayError: the call failed, and nothing was sent to the client.
         """
-        prepared = await self._prepared()
+        prepared = self._sent or await self._prepared()
+        if self._sent is not None:
+            self.target, self._warnings = prepared.sending.target, prepared.warnings
         self._responder.reveal(self._request.body)
         self._overhead = perf_counter() - self._began
         if self._uses_counts(prepared):
@@ -148,8 +132,8 @@ class Exchange:
         prepared = await (self._passed(target, body, stream) if passes else self._translated(target, body))
         if target.upstream.protocol == request.protocol:
             self._add_headers(prepared.sending)
-        elif HEADER in request.headers:  # many are always sent, so a strict gateway does not refuse them
-            self._warnings.append(Warned(f"`{HEADER}` is not sent: it belongs to the client's protocol", HEADER))
+        else:
+            self._warnings += unsent_previews(request.headers)
         ttl = self._revision.settings.cache_ttl
         if ttl is not None and cache_ttl.accepted(target, self._revision.providers.adaptations(target)):
             cache_ttl.lengthen(prepared.sending.call, ttl)
@@ -195,8 +179,6 @@ class Exchange:
 
     async def _passes(self, target: Target, body: ClientBody, stream: bool) -> bool:
         """Whether request and reply can be passed on as bytes."""
-        if self._passed_on is not None:
-            return True
         return body.may_pass(target, self._request.protocol, stream=stream) and not (
             self._stores.has_state and await self._needs_state(target)
         )
@@ -229,13 +211,7 @@ class Exchange:
 
     async def _translated(self, target: Target, body: ClientBody) -> Prepared:
         conversation = self._request.conversation(body.fields())
-        # in the provider's own protocol, too: codecs read the first choice of a reply only
-        if (conversation.settings.n or 1) > 1:
-            raise Unsupported("a request with `n` above 1 cannot be translated", setting="n", hint="send it `n` times")
-        asked = replace(conversation, settings=replace(conversation.settings), turns=list(conversation.turns))
-        if asked.settings.max_output_tokens is None and target.model.output_tokens_explicit:
-            asked.settings.max_output_tokens = target.model.max_output_tokens
-        clamped = within_output_limit(asked.settings, target.model)
+        asked, clamped = asked_of(conversation, target)
         asked = await self._stores.restored(self._request.client, target, asked)
         revision = self._revision
         if may_compact(asked):
@@ -306,7 +282,7 @@ class Exchange:
             if self._search is not None:
                 await self._search.relay(providers, prepared.sending, consume, self._warned, POLICY)
             else:
-                await Opening(providers, prepared.sending, POLICY, consume, self._passed_on).opened(self._warned)
+                await Opening(providers, prepared.sending, POLICY, consume, prepared.begun).opened(self._warned)
         except ModelbayError as error:
             self.attempts = error.attempts
             raise
@@ -373,7 +349,7 @@ class Exchange:
             if type(event) is PartDelta:
                 continue
             if type(event) is Started and conversation is not None:
-                self._complete(event, conversation)
+                complete(event, self._request.protocol, conversation.settings, self._resolution)
             self._events.append(event)
         last = events[-1] if events else None
         if isinstance(last, Failed):
@@ -426,17 +402,6 @@ class Exchange:
         plain = self._search is None and not any(type(part) is ServerToolCall for part in reply.parts)
         if expected is not None and self.target is not None and plain and reply.usage and reply.usage.input_total:
             await self._stores.learn_count(self.target, expected, reply.usage.input_total)
-
-    def _complete(self, started: Started, conversation: Conversation) -> None:
-        """Add what a translated reply needs and its provider may not send: an ID, the time, which clients show as 1970 if it is
-        missing, and fields of the request."""
-        protocol = self._request.protocol
-        if not started.id or protocol == "openai_responses":  # clients continue a response by its ID: it must be unique
-            # it gives no access: a stored response belongs to its client
-            started.id = f"{REPLY_IDS.get(protocol, '')}{getrandbits(128):032x}"
-        started.extra = {"created": int(time()), **(started.extra or {})}
-        if protocol == "openai_responses":
-            started.extra[REPEATED] = repeated(conversation.settings, self._resolution)
 
     def fields(self) -> list[headers.Field]:
         """The headers that describe the call."""

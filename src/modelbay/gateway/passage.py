@@ -1,5 +1,4 @@
-"""The usual request without a stream: it is passed on as it is, and its reply needs no reading. Two connections answer it by
-callbacks, without a task.
+"""The usual request without a stream, answered without a task: the connections of the client and of the provider call each other.
 
 Everything else is for a `Visit`: before anything was sent, or together with the reply that has begun.
 """
@@ -10,18 +9,25 @@ from time import perf_counter
 
 from modelbay.calling.opened import Sending
 from modelbay.calling.target import Target
+from modelbay.conversation import Conversation, Thinking
 from modelbay.errors import ModelbayError
+from modelbay.events import Event, Finished, Started, collect
 from modelbay.gateway import headers
 from modelbay.gateway.access_log import EndedRequest
 from modelbay.gateway.asked import Asked
+from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.clients import GatewayClient
+from modelbay.gateway.compaction import may_compact
 from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import InProgress
 from modelbay.gateway.passing import ClientBody, passed_path
 from modelbay.gateway.response_store import may_refer
 from modelbay.gateway.revision import Revision
+from modelbay.gateway.search.search_loop import declares_search, with_earlier_searches
+from modelbay.gateway.translating import Prepared, asked_of, complete, unsent_previews
 from modelbay.logs import LOG
 from modelbay.protocols.codec import codec
+from modelbay.protocols.names import Restorer
 from modelbay.reply_secrecy import redacted_reply
 from modelbay.serving.http_request import HttpRequest
 from modelbay.serving.replies import JSON
@@ -31,10 +37,11 @@ from modelbay.transport.direct import DirectResponse
 class Passage:
     """One such request. It is sent by `begin`."""
 
+    revision: Revision
+    prepared: Prepared
+    """The call that was sent."""
     begun: DirectResponse
     """The reply that arrives."""
-    revision: Revision
-    _target: Target
     _client: GatewayClient | None
     _overhead: float
 
@@ -48,6 +55,7 @@ class Passage:
     ) -> None:
         """`ended` is called at the end; `go_on` instead, if a `Visit` must answer with what has begun, and then close it."""
         self.began = perf_counter()
+        self.id = f"req_{getrandbits(128):032x}"  # unique; it gives no access
         self._gateway = gateway
         self.http = http
         self._in_progress = in_progress
@@ -57,19 +65,20 @@ class Passage:
     def begin(self, asked: Asked) -> bool:
         """Send the request. Returns whether it was sent; nothing has happened otherwise."""
         self.revision = revision = self._gateway.revision
+        self._asked = asked
         try:
-            sending = self._sending(asked)
-        except ModelbayError:  # the visit reports it
+            prepared = self._prepared(asked)
+        except (ModelbayError, *MISREAD):  # the visit reports it
             return False
-        if sending is None or not self._in_progress.enter(self._digest, revision.settings.concurrent):
+        if prepared is None or not self._in_progress.enter(self._digest, revision.settings.concurrent):
             return False
-        begun = revision.providers.begin(sending)
+        begun = revision.providers.begin(prepared.sending)
         if begun is None:
             self._in_progress.leave(self._digest)
             return False
         self._gateway.enter()
-        self.id = f"req_{getrandbits(128):032x}"  # unique; it gives no access
-        self.begun = begun
+        self.prepared = prepared
+        self.begun = prepared.begun = begun
         begun.on_arrival = self._arrived
         self.http.on_left = self._left
         self._overhead = perf_counter() - self.began
@@ -86,7 +95,9 @@ class Passage:
         """Identifies the client."""
         return "" if self._client is None else self._client.sha256
 
-    def _sending(self, asked: Asked) -> Sending | None:
+    # --- the call ---
+
+    def _prepared(self, asked: Asked) -> Prepared | None:
         """The call; None if it is not the usual one. Raises what a visit reports."""
         revision, stores, text = self.revision, self._gateway.stores, self.http.whole
         if asked.sent_on is None or text is None or len(text) > revision.settings.body_bytes:
@@ -94,38 +105,58 @@ class Passage:
         self._client = client = self._gateway.client_of(asked.keys)
         if client is None and revision.settings.auth != "none":
             return None
-        rules = codec(asked.protocol).PASS
-        body = ClientBody(text, rules)
-        stream = body.stream if asked.route.stream is None else asked.route.stream
+        body = ClientBody(text, codec(asked.protocol).PASS)
         target = revision.known_target(asked.route.model or body.model)
-        if target is None or stream or not body.may_pass(target, asked.protocol, stream=False):
+        if target is None or (body.stream if asked.route.stream is None else asked.route.stream):
+            return None
+        if stores.has_state or stores.needs_counts(target) or revision.settings.cache_ttl or body.threaded:
             return None
         keeps = asked.protocol == "openai_responses" and stores.keeps_responses
-        if body.threaded or (keeps and (not body.unstored or may_refer(text))):
+        if keeps and (not body.unstored or may_refer(text)):
             return None
-        providers = revision.providers
-        if (
-            stores.has_state
-            or stores.needs_counts(target)
-            or revision.settings.cache_ttl
-            or providers.adaptations(target)
-        ):
+        if body.may_pass(target, asked.protocol, stream=False):
+            return self._passed(target, body)
+        return self._translated(target, body, text)
+
+    def _passed(self, target: Target, body: ClientBody) -> Prepared | None:
+        asked, providers = self._asked, self.revision.providers
+        if providers.adaptations(target):
             return None
-        path = passed_path(rules, "generate", target.model.id, asked.query)
+        path = passed_path(target.codec.PASS, "generate", target.model.id, asked.query)
         endpoint = providers.known_endpoint(target, path, stream=False)
         if endpoint is None:
             return None
         call = body.call(target, path, generates=True)
-        if call.warnings:
-            return None
+        assert asked.sent_on is not None
         call.headers = asked.sent_on
-        self._target, self._rules, self._asked = target, rules, asked
-        return Sending(target, call, endpoint)
+        return None if call.warnings else Prepared(Sending(target, call, endpoint), stream=False)
+
+    def _translated(self, target: Target, body: ClientBody, text: bytes) -> Prepared | None:
+        asked, head = self._asked, self.http.head
+        if target.upstream.protocol == asked.protocol:  # with headers of the client
+            return None
+        request = ClientRequest(
+            self.id, self._digest, asked.route, asked.protocol, head.path, asked.query, head.headers, text
+        )
+        conversation = request.conversation(body.fields())
+        wanted, warnings = asked_of(conversation, target)
+        if may_compact(wanted) or declares_search(wanted, target):
+            return None
+        sending = self.revision.providers.ready_at_once(with_earlier_searches(wanted), target)
+        if sending is None:
+            return None
+        warnings += sending.call.warnings
+        if self.revision.settings.strict and any(warning.dropped for warning in warnings):
+            return None
+        warnings += unsent_previews(head.headers)
+        return Prepared(sending, stream=False, conversation=conversation, warnings=warnings)
+
+    # --- the reply ---
 
     def _arrived(self) -> None:
         """The reply has arrived, or part of it, or none."""
         try:
-            body = self._usual()
+            body = self._usual_reply()
             if body is not None:
                 self._respond(body)
                 return
@@ -134,18 +165,41 @@ class Passage:
         self.http.on_left = None
         self._go_on(self)
 
-    def _usual(self) -> bytes | None:
-        """The reply, if it has arrived as a whole and need not be read, as most. None otherwise."""
-        begun, is_plain = self.begun, self._rules.is_plain
+    def _usual_reply(self) -> bytes | None:
+        """The body of the response; None if the reply has not arrived as a whole, or must be stored or reported."""
+        begun, sending = self.begun, self.prepared.sending
         body = begun.whole
-        if is_plain is None or body is None or begun.status != 200:
+        if body is None or begun.status != 200:
             return None
         if not begun.headers.get("content-type", "").startswith("application/json"):
             return None
-        return body if is_plain(body, self._target.upstream.dialect) else None
+        dialect = sending.endpoint.dialect
+        if self.prepared.conversation is None:
+            is_plain = sending.target.codec.PASS.is_plain
+            return body if is_plain is not None and is_plain(body, dialect) else None
+        events = sending.target.codec.parse_reply(body, dialect, sending.target.provenance)
+        return self._rendered(events, self.prepared.conversation)
+
+    def _rendered(self, events: list[Event], conversation: Conversation) -> bytes | None:
+        """A translated reply; None if it failed, or has reasoning, which is stored."""
+        call, protocol = self.prepared.sending.call, self._asked.protocol
+        if type(events[-1]) is not Finished:
+            return None
+        if call.names or call.offered:
+            restorer = Restorer(call.names, call.offered)
+            events = [restored for event in events for restored in restorer.feed(event)]
+        for event in events:
+            if type(event) is Started:
+                complete(event, protocol, conversation.settings)
+        reply = collect(events)
+        if any(part.opaque or type(part) is Thinking for part in reply.parts):
+            return None
+        return codec(protocol).render_reply(reply)
+
+    # --- the response ---
 
     def _respond(self, body: bytes) -> None:
-        target, http = self._target, self.http
+        target, http = self.prepared.sending.target, self.http
         body = redacted_reply(body, http.whole or b"")
         fields = [
             JSON,
@@ -154,6 +208,7 @@ class Passage:
                 provider=target.upstream.provider.id,
                 model=target.model.id,
                 attempts=1,
+                warnings=self.prepared.warnings,
                 overhead=self._overhead,
             ),
             *self.revision.tag_for(self._asked.protocol),
@@ -171,11 +226,10 @@ class Passage:
         self._ended(self._record(disconnected=True))
 
     def _record(self, *, sent: int = 0, disconnected: bool = False) -> EndedRequest:
-        head = self.http.head
+        head, target = self.http.head, self.prepared.sending.target
         client = "" if self._client is None else self._client.name
-        status = 0 if disconnected else 200
-        attempts = 0 if disconnected else 1
+        status, attempts = (0, 0) if disconnected else (200, 1)
         seconds = perf_counter() - self.began
         return EndedRequest(
-            self.id, head.method, head.path, seconds, client, status, disconnected, sent, self._target, attempts
+            self.id, head.method, head.path, seconds, client, status, disconnected, sent, target, attempts
         )

@@ -238,9 +238,9 @@ class Visit:
     async def _answer_to(self, request: ClientRequest) -> None:
         match request.route.action:
             case "generate":
-                begun = None if self._passage is None else self._passage.begun
+                sent = None if self._passage is None else self._passage.prepared
                 stores = self._gateway.stores
-                self.exchange = exchange = Exchange(self._revision, stores, request, self.responder, begun)
+                self.exchange = exchange = Exchange(self._revision, stores, request, self.responder, sent)
                 await exchange.run()
             case "compact" if (reply := await as_reply(self._revision, request)) is not None:
                 self.exchange = exchange = Exchange(self._revision, self._gateway.stores, reply, self.responder)

@@ -453,6 +453,11 @@ def with_searches(
     return with_earlier_searches(without), None, [dropped(hosted.tool, target.upstream.protocol, why)]
 
 
+def declares_search(conversation: Conversation, target: Target) -> bool:
+    """Whether a conversation declares a hosted search that its provider does not run."""
+    return _declared(conversation, target) is not None
+
+
 def _declared(conversation: Conversation, target: Target) -> tuple[HostedSearch, Settings] | None:
     """The hosted search that a conversation declares and its provider does not run, and the settings without it."""
     settings, protocol, to = conversation.settings, conversation.protocol, target.upstream
