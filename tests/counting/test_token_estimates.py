@@ -156,6 +156,22 @@ def test_a_tool_that_the_provider_searches_counts_when_it_was_found() -> None:
     assert added(CLAUDE, ToolCall(id="1", name="sea"), tools=[search, sea]) > without + 100
 
 
+@pytest.mark.parametrize(
+    ("model", "type", "tokens"),
+    [
+        (CLAUDE, "computer_20251124", 1300),
+        (CLAUDE, "text_editor_20250728", 700),
+        (CLAUDE, "bash_20250124", 245),
+        (GPT, "web_search", 280),
+        (GPT, "web_search_preview", 280),
+    ],
+)
+def test_a_tool_of_the_provider_counts_with_the_description_that_it_adds(model: Model, type: str, tokens: int) -> None:
+    own, other = Tool("vendor", native=type, raw={"type": type}), Tool(name="tide", description="The tide.")
+    assert added(model, tools=[own, other]) - added(model, tools=[other]) == pytest.approx(tokens, abs=1)
+    assert added(UNKNOWN, tools=[own, other]) - added(UNKNOWN, tools=[other]) < 40
+
+
 def test_code_in_the_arguments_of_a_call_counts_as_the_model_reads_it() -> None:
     code = 'if tide["high"]:\n\t\tprint("\\n")\n' * 200
     call = ToolCall(id="1", name="write", arguments=encode({"path": "a.py", "text": code}).decode())

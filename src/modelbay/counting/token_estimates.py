@@ -161,6 +161,8 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
     """For reasoning that is turned on."""
     media: float = 1
     """Factor for the tokens of images, documents, audio and video."""
+    provided: float = 1
+    """Factor for the descriptions of the provider's own tools."""
     sealed: float = 0
     """Characters of each encrypted reasoning that do not count."""
     unused: bool = False
@@ -183,9 +185,19 @@ class MediaFactors(FactorRow, frozen=True, kw_only=True):
     """For a second of the sound of a video, in addition."""
 
 
+class ProviderTool(Struct, frozen=True, kw_only=True):
+    """A provider's own tool, whose description the provider adds."""
+
+    family: str
+    type: str
+    """Pattern of the types of the tool: they end with a date."""
+    tokens: float
+
+
 class FactorTable(Struct):
     family: list[TextFactors]
     media: list[MediaFactors]
+    provider_tool: list[ProviderTool]
 
 
 @cache
@@ -217,7 +229,7 @@ def _row(rows: list[_Row], model: Model, protocol: Protocol | None, bare: bool) 
 FACTORS = (
     "base", "system", "turn", "tools", "tool", "property", "text", "schema", "document", "call", "result",
     "thinking", "opaque", "format", "has_format", "forced", "named", "added", "cited", "reasons", "media", "argument",
-    "parallel",
+    "parallel", "provided",
 )  # fmt: skip
 """The factors of `TextFactors` that are multiplied by an amount."""
 
@@ -319,7 +331,9 @@ class Contents(Struct):
     def amounts(self, row: TextFactors) -> dict[str, float]:
         """The amounts that the factors of a row are multiplied by, by the name of the factor."""
         tools = self._seen_tools(row)
-        described = [described_tool(tool, row.tools_as, row.tokenizer) for tool in tools]
+        provided = [_provided(tool, row.family) for tool in tools]
+        own = [tool for tool, known in zip(tools, provided, strict=True) if known is None]
+        described = [described_tool(tool, row.tools_as, row.tokenizer) for tool in own]
         calls, arguments = called(self.calls, row.calls_as)
         start = 0 if row.keeps_thinking else self.loop
         thinking = "".join([text for index, text in self.thoughts if index >= start])
@@ -331,7 +345,7 @@ class Contents(Struct):
             "system": max(self.systems, row.tools_in_system and bool(tools)),
             "turn": self.turns,
             "tools": bool(tools),
-            "tool": len(tools),
+            "tool": len(own),
             "property": sum(one.properties for one in described),
             "text": text_tokens(self.text, row.tokenizer) + text_tokens(calls, row.tokenizer),
             "schema": sum(one.tokens for one in described),
@@ -349,6 +363,7 @@ class Contents(Struct):
             "cited": self.cited,
             "reasons": self.reasons,
             "parallel": bool(tools) and not self.single,
+            "provided": sum(known or 0 for known in provided),
         }
 
     def _seen_tools(self, row: TextFactors) -> list[Tool]:
@@ -437,6 +452,15 @@ def _each(tools: Iterable[Tool]) -> Iterator[Tool]:
             yield from _each(tool.tools)
         else:
             yield as_function(tool) if tool.kind == "freeform" else tool
+
+
+def _provided(tool: Tool, family: str) -> float | None:
+    """The tokens of a provider's own tool; None if it is another tool, or an unknown one."""
+    if tool.kind not in ("vendor", "search"):
+        return None
+    kind = tool.native or str((tool.raw or {}).get("type"))
+    rows = _table().provider_tool
+    return next((row.tokens for row in rows if row.family == family and fnmatch(kind, row.type)), None)
 
 
 def _is_deferred(tool: Tool) -> bool:
