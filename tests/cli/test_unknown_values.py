@@ -103,12 +103,15 @@ def test_an_unknown_value_has_the_exit_code_of_its_kind(bay: Inside, simulator: 
         ("login kimi-code --oauth-host nope-x", OURS),
         ("manifest build --from nope-x --embedded", OURS),
         ("client remove nope-x --config missing.toml", YOURS),
+        ("provider add SIM/v1 --id new --yes --resource acme", OURS),
+        ("provider add openai --api-key k-0123456789 --yes --location global", OURS),
+        ("provider add SIM/api.json --token-is-key --project p --api-key sk-planted-0123456789 --yes", OURS),
         ("provider edit sim --remove-header nope-x", YOURS),
         ("trust --remove .modelbay.toml", YOURS),
     ],
 )
-def test_other_unknown_values_follow_the_same_rule(bay: Inside, line: str, code: int) -> None:
-    run = bay(*line.split())
+def test_other_unknown_values_follow_the_same_rule(bay: Inside, simulator: Simulator, line: str, code: int) -> None:
+    run = bay(*line.replace("SIM", simulator.url).split())
     assert (run.code, "internal error" in run.err) == (code, False), run.err
 
 

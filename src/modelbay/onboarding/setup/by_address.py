@@ -44,6 +44,7 @@ from modelbay.onboarding.setup.connection import (
     why,
 )
 from modelbay.onboarding.setup.questions import (
+    check_kind,
     check_rows,
     key_question,
     model_rows,
@@ -122,6 +123,7 @@ class _Models(Struct):
 
 async def by_address(run: SetupRun, what: str, found: Recognized) -> NewProvider:
     """Adds a recognized provider: a vendor, a URL or a list of models."""
+    check_kind(run.given, found.kind)
     models = _Models(check_rows(run), dict(run.given.base_models))
     if found.kind in NATIVE:
         id = new_id(run, found.preset.id if found.preset else str(found.kind))

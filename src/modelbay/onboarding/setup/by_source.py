@@ -15,7 +15,7 @@ from modelbay.onboarding.add import remember
 from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.probe import Detected
 from modelbay.onboarding.setup.connection import ask_for_models, check_refused, connection_of, why
-from modelbay.onboarding.setup.questions import check_rows, refused_token_hint
+from modelbay.onboarding.setup.questions import check_kind, check_rows, refused_token_hint
 from modelbay.onboarding.setup.run import SetupRun
 from modelbay.onboarding.setup.steps import NO, YES, Connection, Option, Preview, Result, SetupNote, SetupQuestion
 from modelbay.onboarding.sources import catalogs, manifests, registries
@@ -91,6 +91,7 @@ class ByManifest(Struct):
 
 async def by_manifest(run: SetupRun, url: str | None, content: Any) -> ByManifest:
     """Adds the provider of a manifest, from a URL or from its content."""
+    check_kind(run.given, "manifest")
     given = run.given
     key = run.answers.get("api_key", given.api_key)
     if url is not None:
@@ -246,6 +247,7 @@ class ByRegistry(Struct):
 
 async def by_registry(run: SetupRun, url: str | None, content: Any) -> ByRegistry:
     """Adds the providers of a registry, from a URL or from its content."""
+    check_kind(run.given, "registry")
     given = run.given
     token = run.answers.get("api_key", given.api_key) or None
     if url is None and token:
@@ -372,6 +374,7 @@ class ByCatalog(Struct):
 
 async def by_catalog(run: SetupRun, id: str) -> ByCatalog:
     """Adds a provider of the catalog. Asks for values and an API key that the catalog's entry requires."""
+    check_kind(run.given, "catalog")
     given = run.given
     url = given.catalog_url
     words = f"Fetching {masked_url(url) if url else 'the catalog of models.dev'}"

@@ -6,16 +6,42 @@ from modelbay.config.proxies import NONE
 from modelbay.config.schema import Table
 from modelbay.credentials.approval import place_of
 from modelbay.draft import Draft
+from modelbay.errors import InvalidValue
 from modelbay.onboarding import fields
 from modelbay.onboarding.fields import ModelRow
 from modelbay.onboarding.setup.run import SetupRun
-from modelbay.onboarding.setup.steps import SetupQuestion
+from modelbay.onboarding.setup.steps import Given, SetupQuestion
 from modelbay.providers import presets
+from modelbay.recognition import TITLES, Kind
 from modelbay.secrecy import REFERENCE
 from modelbay.storage.paths import environment
 
 TOKEN = "KIMI_REGISTRY_API_KEY"
 """The environment variable from which Kimi Code reads a registry's token."""
+
+
+ONLY_FOR: dict[str, tuple[str, Kind]] = {
+    "resource": ("--resource", "azure"),
+    "deployment": ("--deployment", "azure"),
+    "api_version": ("--api-version", "azure"),
+    "project": ("--project", "vertexai"),
+    "location": ("--location", "vertexai"),
+    "provider_keys": ("--provider-key", "registry"),
+    "token_is_key": ("--token-is-key", "registry"),
+}
+"""Values that only one kind of provider has: the option, and the kind."""
+
+
+def check_kind(given: Given, kind: Kind | None) -> None:
+    """Refuses values that a provider of this kind does not have, so that none is ignored.
+
+    Raises:
+        InvalidValue: a value is for another kind.
+    """
+    for name, (option, only) in ONLY_FOR.items():
+        if getattr(given, name) and kind != only:
+            this = f", and this is {TITLES[kind]}" if kind else ""
+            raise InvalidValue(f"{option} is only for {TITLES[only]}{this}", hint=f"leave {option} out")
 
 
 def new_id(run: SetupRun, suggested: str | None) -> str:
