@@ -289,3 +289,4 @@ def test_an_address_of_another_machine_and_a_reserved_port_have_their_own_hints(
     hints = [cannot_listen("h", 80, OSError(code, "no"), "the gateway").hint for code in (EACCES, EADDRNOTAVAIL, EPERM)]
     assert [bool(hint) for hint in hints] == [True, True, False]
     assert ("--port" in str(hints[0]), "--host" in str(hints[1])) == (True, True)
+    assert "--host" in str(cannot_listen("no.such.host", 80, socket.gaierror(-2, "unknown"), "the gateway").hint)

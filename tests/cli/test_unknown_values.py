@@ -143,3 +143,16 @@ def test_a_long_path_of_the_configuration_is_not_a_bug(bay: Inside) -> None:
 def test_a_provider_id_fits_into_a_file_name(bay: Inside) -> None:
     run = bay("provider", "rename", "sim", "x" * 101)
     assert (run.code, "Provider ID must be at most 100 characters" in run.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("ask --max-tokens 0 Hi", "0 must be 1 or more"),
+        ("ask --top-p 2 Hi", "2.0 must be 0 to 1"),
+        ("ask --timeout 0 Hi", "0.0 must be more than 0"),
+        ("serve --port 70000", "70000 must be 0 to 65535"),
+    ],
+)
+def test_a_number_out_of_its_range_names_the_limits_in_words(bay: Inside, line: str, message: str) -> None:
+    assert f"{message}\n" in bay(*line.split()).err

@@ -342,6 +342,17 @@ def _row(kind: str, message: str, hint: str | None) -> dict[str, Any]:
     return {"type": kind, "message": message, "title": KINDS[kind], "attempts": 0, "hint": hint} | nothing
 
 
+_RANGE = re.compile(r"is not in the range (?:([\d.]*\d)<=?x<=?([\d.]*\d)|x(>=?)([\d.]*\d))")
+"""A range in a message of click, which writes it as an inequality."""
+
+
+def _limits(found: re.Match[str]) -> str:
+    least, most, sign, limit = found.groups()
+    if most is not None:
+        return f"must be {least} to {most}"
+    return f"must be {limit} or more" if sign == ">=" else f"must be more than {limit}"
+
+
 def _kind(wrong: click.ClickException) -> str:
     if isinstance(wrong, InputError):
         return "InputError"
@@ -358,6 +369,7 @@ def _misused(wrong: click.ClickException, settings: GlobalOptions) -> int:
         message = f"missing {wrong.param.param_type_name} {wrong.param.get_error_hint(wrong.ctx)}"
     if isinstance(wrong, click.BadParameter) and wrong.param is not None:
         message = message.replace(wrong.param.get_error_hint(wrong.ctx), name_of(wrong.param, wrong.ctx))
+        message = _RANGE.sub(_limits, message)
     hint: str | None = getattr(wrong, "hint", None)
     if isinstance(wrong, click.UsageError):
         from modelbay.cli import suggestions
