@@ -158,8 +158,10 @@ class ClientBody:
     @property
     def sealed(self) -> bool:
         """Whether it contains reasoning state of another provider in modelbay's envelope, which only translation opens."""
+        if self._rules.envelope not in self._text:
+            return False
         turns = (self._members or {}).get(self._rules.turns)
-        return self._rules.envelope in (self._text if turns is None else bytes(turns))
+        return turns is None or self._rules.envelope in bytes(turns)
 
     def may_pass(self, target: Target, protocol: str, *, stream: bool) -> bool:
         """Whether it can be passed on to a target as it is, but for changes in place, and the reply to its client. `protocol`: that
