@@ -324,6 +324,15 @@ def test_state_returns_to_the_call_at_its_place_among_calls_of_one_tool(file: Pa
     assert opaques(kept.restore("ann", target, asks(call("wind", id="a")))) == ["sig-b"], "the other call was dropped"
 
 
+def test_a_call_with_another_id_and_other_arguments_gets_no_state_of_another_call(file: Path, targets: Targets) -> None:
+    target, kept = targets.find("one"), store(file)
+    keep(kept, target, thought("1"), call("wind", '{"day": 1}', id="a"))
+    other = asks(call("wind", '{"day": 2}', id="b"))
+    assert kept.restore("ann", target, other) is other
+    for sent in (call("wind", '{"day": 1}', id="b"), call("wind", '{"day": 2}', id="a")):
+        assert opaques(kept.restore("ann", target, asks(sent))) == ["sig-1", "wind"]
+
+
 def test_an_edited_history_has_no_state_from_the_edit_on(file: Path, targets: Targets) -> None:
     target, kept = targets.find("one"), store(file)
     turns = [*asks(call("wind")).turns]

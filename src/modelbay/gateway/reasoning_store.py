@@ -5,9 +5,10 @@ tool loop without the state, or their models think worse. So the state of each r
 later requests at the same place, for the same provider.
 
 A place is found by the conversation before a reply and by the tool of the reply's first call, or by its text if it has no
-calls. IDs, arguments of calls, cache control, system prompts and the white space of the model's texts are not compared,
-because clients change them: Claude Code adds defaults to arguments. Providers do not compare them with a signature either. An
-edited history matches from its beginning up to the edit.
+calls. Of several replies at a place, the one whose first call has the same ID or the same arguments is meant: clients change
+either one, as Claude Code adds defaults to arguments. Cache control, system prompts and the white space of the model's texts are
+not compared, because clients change them, and later places do not depend on IDs and arguments. An edited history matches from its
+beginning up to the edit.
 """
 
 import re
@@ -18,6 +19,7 @@ from itertools import dropwhile, groupby
 from operator import is_
 from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -25,6 +27,7 @@ from modelbay.calling.target import Target
 from modelbay.conversation import (
     AnyPart,
     Conversation,
+    Json,
     Media,
     Provenance,
     Refusal,
@@ -123,8 +126,10 @@ class Run(Struct):
         return _digest(self.before, maker.origin, maker.protocol, maker.vendor, maker.family, kind, content)
 
     @property
-    def call_id(self) -> str:
-        return next((part.id or "" for part in self.parts if type(part) is ToolCall), "")
+    def variant(self) -> str:
+        """The ID of the first call and a digest of its arguments; "" if there is none."""
+        call = next((part for part in self.parts if type(part) is ToolCall), None)
+        return "" if call is None else f"{_digest(_arguments(call))} {call.id or ''}"
 
 
 class ReasoningStore:
@@ -249,7 +254,8 @@ class ReasoningStore:
         with self._table.reading(client) as rows:
             for row in rows.find(_REASONING, (place for place, _ in places)):
                 found.setdefault(row.key, []).append(row)
-            chosen = {run.start: _choose(found[place], run) for place, run in places if place in found}
+            rows_of = {run.start: _chosen(found[place], run) for place, run in places if place in found}
+            chosen = {start: row for start, row in rows_of.items() if row is not None}
             contents = rows.contents(row.id for row in chosen.values())
         if old := [row.id for row in chosen.values() if row.used < self._table.now() - DAY]:
             with self._table.writing(client) as rows:
@@ -332,6 +338,30 @@ def _text(parts: list[AnyPart]) -> str:
     return "".join("".join(part.text.split()) for part in parts if isinstance(part, Text | Refusal))
 
 
+def _arguments(call: ToolCall) -> str:
+    """The arguments of a call without their format: clients encode them again."""
+    try:
+        arguments = decode(call.arguments or "{}") if call.format == "json" else {"input": call.arguments}
+    except MalformedReply:
+        arguments = None
+    if not isinstance(arguments, dict):  # some clients receive invalid arguments like this
+        arguments = {"_raw": call.arguments}
+    if re.search(r"\d[.eE]", call.arguments):
+        arguments = _plain_numbers(arguments)
+    return msgspec.json.encode(arguments, order="sorted").decode()
+
+
+def _plain_numbers(value: Json) -> Json:
+    """The value with 1 for 1.0, as JavaScript writes it."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_plain_numbers(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain_numbers(item) for name, item in value.items()}
+    return value
+
+
 def _likeness(part: AnyPart) -> str:
     """A digest of what a client sees of a part."""
     match part:
@@ -365,7 +395,7 @@ def _states(conversation: Conversation, own: list[AnyPart], maker: Maker) -> lis
             )
         calls += type(part) is ToolCall
         text += len(_text([part]))
-    return [State(place, encode(kept), run.call_id)] if kept and place is not None else []
+    return [State(place, encode(kept), run.variant)] if kept and place is not None else []
 
 
 def _is_of(part: AnyPart, maker: Maker) -> bool:
@@ -376,9 +406,12 @@ def _from(part: AnyPart, origin: Provenance) -> AnyPart:
     return replace(part, origin=origin)
 
 
-def _choose(rows: list[Found], run: Run) -> Found:
-    """The state that was given with the run's own call; else the first one at this place, as it is valid there too."""
-    return next((row for row in rows if row.variant == run.call_id), rows[0])
+def _chosen(rows: list[Found], run: Run) -> Found | None:
+    """The state that was given with the run's own call: the one with its ID, otherwise the first one with its arguments. None if
+    there is only state of other calls."""
+    arguments, _, id = run.variant.partition(" ")
+    by_id = (row for row in rows if id and row.variant.partition(" ")[2] == id)
+    return next(by_id, None) or next((row for row in rows if row.variant.partition(" ")[0] == arguments), None)
 
 
 class _Missing(NamedTuple):
