@@ -16,11 +16,12 @@ from modelbay.conversation import (
     Turn,
     user,
 )
-from modelbay.dialect import Dialect
+from modelbay.dialect import PLAIN, Dialect
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.codec import NAMES, codec
 from modelbay.protocols.emulation import one_by_one
+from tests.protocols.provider_rules import ABLE, complaint
 
 MODEL = Model(id="m", max_output_tokens=4000)
 F, G = (Tool(name=name, schema={"type": "object", "properties": {"a": {"type": "string"}}}) for name in "fg")
@@ -267,3 +268,36 @@ def test_every_protocol_sends_one_call_in_a_message(target: str, same: bool):
     calling = [str(message).count("'f'") for message in messages]
     assert max(calling) == 1
     assert len(messages) == 5
+
+
+# --- the word "json" ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("system", "prompt", "target", "added"),
+    [
+        ("Be brief.", "List", "openai_chat", True),
+        ("Be brief.", "List", "openai_responses", True),
+        ("Answer in JSON.", "List", "openai_chat", False),
+        ("Answer in JSON.", "List", "openai_responses", True),  # which does not read the system prompt for it
+        ("Be brief.", "List as Json", "openai_responses", False),
+        ("Be brief.", "List", "google", False),
+    ],
+)
+def test_json_mode_of_openai_gets_a_message_with_the_word(system: str, prompt: str, target: str, added: bool) -> None:
+    asked = Conversation(
+        [Turn("system", [Text(text=system)]), user(prompt)], Settings(output_format=OutputFormat("json"))
+    )
+    call = codec(target).render_request(asked, ABLE, PLAIN)
+    assert complaint(target, call) is None
+    turns = codec(target).parse_request(call).turns
+    words = [turn.text for turn in turns]
+    assert words == [system, *(["Answer with a JSON object."] if added else []), prompt]
+    assert call.warnings == []
+
+
+def test_a_schema_needs_no_word() -> None:
+    schema = {"type": "object", "properties": {}}
+    asked = Conversation([user("List")], Settings(output_format=OutputFormat("json_schema", schema)))
+    for target in ("openai_chat", "openai_responses"):
+        assert "Answer with a JSON object." not in str(codec(target).render_request(asked, ABLE, PLAIN).body)

@@ -35,6 +35,8 @@ def emulated(
         turns = one_by_one(turns, report)
     if texts:
         turns = _instructed(turns, "\n\n".join(texts), _INSTRUCTIONS.get(protocol) if same else None)
+    if not same and _lacks_word(settings.output_format, turns, protocol):
+        turns = _naming_json(turns)
     return settings, turns
 
 
@@ -185,6 +187,29 @@ def _with_format(
 def _has_mode(protocol: str, dialect: Dialect) -> bool:
     """Whether the target has JSON mode without a schema."""
     return dialect.json_mode and disposition("output_format.json", protocol) is Disposition.MAPPED
+
+
+_READ_FOR_WORD = {
+    "openai_chat": ("system", "developer", "user", "assistant"),
+    "openai_responses": ("developer", "user", "assistant"),
+}
+"""Roles of the messages of which one must contain the word "json" for JSON mode. Responses does not read `instructions`, into which
+the system prompt goes."""
+
+
+def _lacks_word(form: OutputFormat | None, turns: list[Turn], protocol: str) -> bool:
+    """Whether OpenAI rejects JSON mode, because no message says "json"."""
+    if form is None or form.kind != "json" or form.schema or protocol not in _READ_FOR_WORD:
+        return False
+    read = [turn for turn in turns if turn.role in _READ_FOR_WORD[protocol]]
+    return not any("json" in part.text.lower() for turn in read for part in turn.parts if type(part) is Text)
+
+
+def _naming_json(turns: list[Turn]) -> list[Turn]:
+    """The turns with a message after the system prompt that asks for JSON. It is always at the same place, so that prompt caches
+    match."""
+    start = next((index for index, turn in enumerate(turns) if turn.role != "system"), len(turns))
+    return [*turns[:start], Turn("developer", [Text(text="Answer with a JSON object.")]), *turns[start:]]
 
 
 def _instructed(turns: list[Turn], text: str, native: str | None) -> list[Turn]:

@@ -44,6 +44,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         fields.are_known,
         limits.of_openai,
         openai_responses.wants_input,
+        openai_responses.says_json,
         openai_responses.keeps_no_conversations,
         schemas.openai_accepts,
         parts.are_known,

@@ -2,7 +2,7 @@
 
 import re
 
-from modelbay.conversation import Thinking, ToolCall, ToolResult
+from modelbay.conversation import Text, Thinking, ToolCall, ToolResult
 from modelbay.simulator.error_messages import bad_request
 from modelbay.simulator.request_rules.request import CheckedRequest, refuse
 from modelbay.simulator.signatures import signed_text
@@ -68,6 +68,22 @@ def wants_input(request: CheckedRequest) -> None:
             "One of \"input\" or \"previous_response_id\" or 'prompt' or 'conversation' must be provided.",
             "input",
             "missing_required_parameter",
+        )
+
+
+def says_json(request: CheckedRequest) -> None:
+    """JSON mode requires the word in a message; `instructions` and system prompts do not count."""
+    form = request.conversation.settings.output_format
+    if form is None or form.kind != "json":
+        return
+    texts = [
+        part.text for _, turn in request.messages if turn.role != "system" for part in turn.parts if type(part) is Text
+    ]
+    if texts and not any("json" in text.lower() for text in texts):
+        refuse(
+            request,
+            "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'.",
+            "input",
         )
 
 
