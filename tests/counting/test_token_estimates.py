@@ -484,9 +484,22 @@ def test_a_page_counts_with_its_text() -> None:
     short, long = document(b"Tide"), document(b"Tide" * 1000)
     for model in (CLAUDE, GPT, GPT_4O):
         assert 900 < added(model, long) - added(model, short) < 1600
-    assert added(GEMINI_2, long) == added(GEMINI_2, short) == 258
+    assert added(GEMINI, long) == added(GEMINI, short) == 540
     chat, responses = (tokens(asks(short), GPT_4O, protocol=one) for one in ("openai_chat", "openai_responses"))
     assert chat > responses + 100, "Chat Completions adds an image of the page"
+
+
+def test_gemini_2_reads_the_only_page_of_a_request_in_tiles() -> None:
+    page, pages = (
+        Media(kind="document", data=b64encode(b"%PDF-1.4" + b"<< /Type /Page >>" * count).decode()) for count in (1, 2)
+    )
+    image = Media(kind="image", data=b64encode(png(100, 100)).decode())
+    assert (added(GEMINI_2, page), added(GEMINI_2, pages)) == (1290, 2 * 258)
+    assert (added(GEMINI_2, page, image), added(GEMINI_2, page, page)) == (2 * 258, 2 * 258)
+    direct = Model("gemini-2.5-flash", family="gemini")
+    assert added(direct, page) == 258, "the Gemini API reads it like the others"
+    vertex = Dialect(bare_counts=True)
+    assert tokens(asks(page), direct, dialect=vertex) - tokens(asks(), direct, dialect=vertex) == 1290
 
 
 def test_audio_and_video_count_by_their_length() -> None:

@@ -175,6 +175,8 @@ class MediaFactors(FactorRow, frozen=True, kw_only=True):
     image: ImageRule
     page: float
     """For a page of a document, besides its text: most providers also read it as an image."""
+    only_page: float = 0
+    """For a document of one page that is the only file of a request; 0: like any page."""
     page_text: float = 0
     """For a character of the text of a document, without spaces."""
     audio: float
@@ -256,7 +258,7 @@ def estimate(
     row = _row(table.family, model, protocol, dialect.bare_counts)
     media = _row(table.media, model, protocol, dialect.bare_counts)
     amounts = contents.amounts(row)
-    amounts["media"] = sum(_media_tokens(one, media) for one in contents.media)
+    amounts["media"] = _only_page(contents.media, media) or sum(_media_tokens(one, media) for one in contents.media)
     complete = not contents.hidden and not contents.media
     return Estimate([float(amounts[name]) for name in FACTORS], [getattr(row, name) for name in FACTORS], complete)
 
@@ -484,6 +486,13 @@ def _are_cited(raw: Extra | None) -> bool:
 
 
 # --- media -------------------------------------------------------------------------------------------------------------
+
+
+def _only_page(files: list[Media], row: MediaFactors) -> float:
+    """The tokens of the only file of a request, if it is a document of one page, and the model reads it in another way."""
+    if not row.only_page or len(files) != 1 or files[0].kind != "document" or not files[0].data:
+        return 0
+    return row.only_page if _document(files[0].data)[0] <= 1 else 0
 
 
 def _media_tokens(media: Media, row: MediaFactors) -> float:
