@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 import modelbay
-from modelbay import Hub, errors, sync
+from modelbay import Hub, Usage, errors, sync
 from modelbay.conversation import Protocol
 from modelbay.json_text import decode
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
+from modelbay.testing import Simulator as Simulated
 
 MODEL = "sim-text"
 QUESTION = "Why is the sky blue?"
@@ -213,3 +214,33 @@ def test_the_names_of_the_library_are_listed() -> None:
     assert {"Hub", "Tool", "chat", "complete", "stream", "ToolRan"} <= set(dir(modelbay))
     for name in dir(modelbay):
         assert getattr(modelbay, name) is not None
+
+
+@pytest.mark.parametrize("kind", [Hub, sync.Hub])
+def test_the_first_guesses_of_other_libraries_are_told_the_way(kind: Any) -> None:
+    with pytest.raises(TypeError, match=r"not str: call Hub.open\(PATH\), or Hub.of\(VENDOR\)"):
+        kind("openai")
+    with pytest.raises(
+        TypeError, match=r'not a function: pass its result, or api_key="{env:NAME}", which is read again'
+    ):
+        kind.of("openai", api_key=lambda: "sk")
+    with pytest.raises(TypeError, match=r"model must be a Model, as hub.model\(NAME\) gives, not str"):
+        kind.of("ollama").cost("llama", Usage(input=1))
+
+
+def test_a_key_that_changes_is_read_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KEY_OF_THE_PROGRAM", "sk-old")
+    (tmp_path / "key").write_text("sk-old")
+    key = "{env:KEY_OF_THE_PROGRAM}"
+    with (
+        Simulated(key="sk-new") as simulator,
+        sync.Hub.of(base_url=simulator.base_url(), api_key=key, model=MODEL) as hub,
+    ):
+        hub.add(base_url=simulator.base_url(), api_key=f"{{file:{tmp_path / 'key'}}}", id="team-b")
+        for model in (None, f"team-b/{MODEL}"):
+            with pytest.raises(errors.AuthenticationFailed):
+                hub.complete(QUESTION, model=model)
+        monkeypatch.setenv("KEY_OF_THE_PROGRAM", "sk-new")
+        (tmp_path / "key").write_text("sk-new ")
+        assert hub.complete(QUESTION).provider == hub.config.default_provider
+        assert hub.complete(QUESTION, model=f"team-b/{MODEL}").provider == "team-b"

@@ -9,7 +9,7 @@ transport sends it once, and the response becomes events.
 """
 
 from asyncio import TaskGroup, to_thread
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -65,13 +65,14 @@ class Hub:
     """All providers and models of a configuration. Keeps connections open: close it, or use it as an async context
     manager.
 
-    It can be used in several event loops, each with its own connections, and in a forked child, which shares none with
-    its parent.
+    It can be used in several event loops, each with its own connections, and in a forked child, which shares none.
     """
 
     def __init__(self, config: Config) -> None:
         if not isinstance(config, Config):
-            raise TypeError(f"config must be a Config, such as Hub.open(PATH) loads, not {type(config).__qualname__}")
+            raise TypeError(
+                f"config must be a Config, not {type(config).__qualname__}: call Hub.open(PATH), or Hub.of(VENDOR)"
+            )
         self.config = config
         """The configuration, with its providers and models."""
         self._targets = Targets(config)
@@ -89,7 +90,7 @@ class Hub:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:
-            raise unknown(self, name, {**HUB, "close": "aclose"})
+            raise unknown(self, name, HUB | {"close": "aclose"})
 
     def __repr__(self) -> str:
         return hub_words(self.config)
@@ -260,6 +261,8 @@ class Hub:
         input."""
         from modelbay.catalog.prices import price
 
+        if not isinstance(model, Model):
+            raise TypeError(f"model must be a Model, as hub.model(NAME) gives, not {type(model).__qualname__}")
         target = self._targets.find(model.alias or f"{model.provider}/{model.id}")
         found = price(model, usage, target.upstream, self.catalog)
         return float(found.dollars) if found else None
@@ -593,8 +596,5 @@ class Hub:
 
 def hub_words(config: Config) -> str:
     """The repr of a hub. A configuration may have hundreds of models."""
-    return f"<Hub of {config.path}: {_count(config.providers, 'provider')}, {_count(config.models, 'model')}>"
-
-
-def _count(entries: Sized, name: str) -> str:
-    return f"{len(entries)} {name}{'' if len(entries) == 1 else 's'}"
+    counts = {"provider": len(config.providers), "model": len(config.models)}
+    return f"<Hub of {config.path}: {', '.join(f'{n} {name}' + 's' * (n != 1) for name, n in counts.items())}>"

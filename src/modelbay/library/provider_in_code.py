@@ -32,6 +32,11 @@ def provider_in_code(
         ConfigError: there is no such vendor, the URL cannot be that of a provider, or the vendor needs more than these values.
         MissingCredential: the vendor requires an API key.
     """
+    if callable(api_key):
+        raise TypeError(
+            'api_key must be a string, not a function: pass its result, or api_key="{env:NAME}", which is read again when the '
+            "variable changes"
+        )
     for name, value in {"provider": provider, "base_url": base_url, "api_key": api_key, "id": id}.items():
         check_type(value, Name | None, name)
     check_type(protocol, Protocol | None, "protocol")
