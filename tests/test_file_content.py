@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.pretty import pretty_repr
 
-from modelbay import Media, user
+from modelbay import Media, Text, user
 from modelbay.errors import UnreadableFile
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -60,6 +61,11 @@ def test_a_long_content_is_not_in_the_repr_and_a_short_one_is():
     assert (
         repr(Media(kind="image", url="https://x.example/a.png")) == "Media(kind='image', url='https://x.example/a.png')"
     )
+
+
+def test_rich_does_not_show_a_long_content_either():
+    assert pretty_repr(Media.of(PNG * 1000)) == "Media(kind='image', data=<10,668 characters>, media_type='image/png')"
+    assert pretty_repr([Text(text="Hi")]) == "[Text(text='Hi')]"
 
 
 def test_the_error_for_a_content_that_was_passed_as_a_path_is_short():

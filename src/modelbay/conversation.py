@@ -127,17 +127,25 @@ class Media(Part, tag="media", omit_defaults=True, repr_omit_defaults=True):
         return cls(**asdict(content_from(source, media_type, name)))
 
     def __repr__(self) -> str:
-        """Long content is shown by its size: the base64 of a file would fill a notebook or a log."""
-        fields = [f"{name}={_brief(value)}" for name, value in self.__rich_repr__()]
-        return f"Media({', '.join(fields)})"
+        return f"Media({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Long content is shown by its size: the base64 of a file would fill a notebook, a log or a traceback."""
+        return [(name, _brief(value)) for name, value in super().__rich_repr__()]
 
 
-def _brief(value: Any) -> str:
-    long = isinstance(value, str) and len(value) > _LONG
-    return f"<{len(value):,} characters>" if long else repr(value)
+def _brief(value: Any) -> Any:
+    return _Size(len(value)) if isinstance(value, str) and len(value) > _LONG else value
 
 
 _LONG = 200
+
+
+class _Size(int):
+    """The size of a text that is not shown."""
+
+    def __repr__(self) -> str:
+        return f"<{int(self):,} characters>"
 
 
 class ToolCall(Part, tag="tool_call", omit_defaults=True, repr_omit_defaults=True):
