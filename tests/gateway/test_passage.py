@@ -1,6 +1,7 @@
 """The usual request without a stream is answered by callbacks, without a task and a visit; the second one with the same head."""
 
 import asyncio
+import gzip
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -101,6 +102,35 @@ async def test_the_usual_request_needs_no_visit(
     assert len(visits) == 1
     first, second = (line.partition(" client=")[2].split(" ") for line in caplog.messages)
     assert [word for word in first if "milli" not in word] == [word for word in second if "milli" not in word]
+
+
+@pytest.mark.parametrize("cut", [0, 5])
+async def test_a_compressed_reply_needs_no_visit_unless_it_is_cut(
+    tmp_path: Path, provider: Provider, visits: list[Visit], cut: int
+) -> None:
+    data = gzip.compress(json.dumps(USUAL).encode())
+
+    async def packed(asking: Client) -> None:
+        await asking.send(reply(data[: len(data) - cut], 200, JSON, "Content-Encoding: gzip"))
+
+    with gateway(tmp_path, provider) as at:
+        async with RawClient(at.url) as client:
+            await warm(client)
+            provider.answer = packed
+            await client.send(ASKED)
+            found = await client.response()
+    assert (found.status, len(visits)) == ((502, 2) if cut else (200, 1))
+    assert cut or json.loads(found.body) == USUAL
+
+
+async def test_without_keys_every_program_may_ask(tmp_path: Path, provider: Provider, visits: list[Visit]) -> None:
+    asked = post(*request("openai_chat", "openai_chat"), key=None)
+    with gateway(tmp_path, provider, 'auth = "none"') as at:
+        async with RawClient(at.url) as client:
+            for _ in range(2):
+                await client.send(asked)
+                assert (await client.response()).status == 200
+    assert len(visits) == 1
 
 
 TRANSLATED = [(client, upstream) for client in PROTOCOLS for upstream in PROTOCOLS if client != upstream]

@@ -10,12 +10,11 @@ from time import perf_counter
 from modelbay.calling.opened import Sending
 from modelbay.calling.target import Target
 from modelbay.conversation import Conversation, Thinking
-from modelbay.errors import ModelbayError
 from modelbay.events import Event, Finished, Started, collect
 from modelbay.gateway import headers
 from modelbay.gateway.access_log import EndedRequest
 from modelbay.gateway.asked import Asked
-from modelbay.gateway.client_request import MISREAD, ClientRequest
+from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.clients import GatewayClient
 from modelbay.gateway.compaction import may_compact
 from modelbay.gateway.gateway import Gateway
@@ -68,7 +67,7 @@ class Passage:
         self._asked = asked
         try:
             prepared = self._prepared(asked)
-        except (ModelbayError, *MISREAD):  # the visit reports it
+        except Exception:  # noqa: BLE001 the visit fails in the same way, and reports it
             return False
         if prepared is None or not self._in_progress.enter(self._digest, revision.settings.concurrent):
             return False
@@ -98,12 +97,13 @@ class Passage:
     # --- the call ---
 
     def _prepared(self, asked: Asked) -> Prepared | None:
-        """The call; None if it is not the usual one. Raises what a visit reports."""
+        """The call; None if it is not the usual one. Raises what the visit reports."""
         revision, stores, text = self.revision, self._gateway.stores, self.http.whole
         if asked.sent_on is None or text is None or len(text) > revision.settings.body_bytes:
             return None
-        self._client = client = self._gateway.client_of(asked.keys)
-        if client is None and revision.settings.auth != "none":
+        required = revision.settings.auth != "none"
+        self._client = self._gateway.client_of(asked.keys) if required else None
+        if required and self._client is None:
             return None
         body = ClientBody(text, codec(asked.protocol).PASS)
         target = revision.known_target(asked.route.model or body.model)
@@ -120,7 +120,7 @@ class Passage:
 
     def _passed(self, target: Target, body: ClientBody) -> Prepared | None:
         asked, providers = self._asked, self.revision.providers
-        if providers.adaptations(target):
+        if target.codec.PASS.is_plain is None or providers.adaptations(target):
             return None
         path = passed_path(target.codec.PASS, "generate", target.model.id, asked.query)
         endpoint = providers.known_endpoint(target, path, stream=False)
@@ -176,7 +176,8 @@ class Passage:
         dialect = sending.endpoint.dialect
         if self.prepared.conversation is None:
             is_plain = sending.target.codec.PASS.is_plain
-            return body if is_plain is not None and is_plain(body, dialect) else None
+            assert is_plain is not None
+            return body if is_plain(body, dialect) else None
         events = sending.target.codec.parse_reply(body, dialect, sending.target.provenance)
         return self._rendered(events, self.prepared.conversation)
 

@@ -163,9 +163,18 @@ class DirectResponse(Response):
 
     @property
     def whole(self) -> bytes | None:
-        """The body, if all of it has arrived as it is; None if it must be awaited or unpacked, or has failed."""
-        whole = self._over and self._error is None and self._size <= self._request.limits.reply_bytes
-        return b"".join(self._backlog) if whole and "content-encoding" not in self.headers else None
+        """The body, if all of it has arrived; None if it must be awaited, or has failed."""
+        if not self._over or self._error is not None or self._size > self._request.limits.reply_bytes:
+            return None
+        packed = unpacker(self.headers.get("content-encoding"), self._request, "reply_bytes")
+        if packed is None:
+            return b"".join(self._backlog)
+        try:
+            pieces = [piece for part in self._backlog for piece in packed.feed(part)]
+            packed.close()
+        except ModelbayError:
+            return None  # `read` reports it
+        return b"".join(pieces)
 
     # --- for the caller ---
 
