@@ -112,7 +112,7 @@ def _near(family: str = "", kinds: tuple[str, ...] = ("text",)) -> tuple[float, 
     [
         ("claude", 0.93, 0.92),
         ("gpt", 0.95, 0.94),
-        ("gemini", 0.91, 0.91),
+        ("gemini", 0.9, 0.9),
         ("mistral", 0.97, 0.95),
         ("deepseek", 0.85, 0.87),
         ("grok", 0.84, 0.82),

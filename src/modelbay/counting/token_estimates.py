@@ -38,7 +38,7 @@ from modelbay.counting.media_lengths import seconds
 from modelbay.counting.office_text import office_text
 from modelbay.counting.pdf_contents import pdf_contents
 from modelbay.counting.text_tokens import text_tokens
-from modelbay.counting.tool_tokens import CallForm, ToolForm, called, described_tool
+from modelbay.counting.tool_tokens import CallForm, ToolForm, described_tool, with_calls
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.json_text import encode
 from modelbay.model import Model
@@ -272,14 +272,13 @@ class Contents(Struct):
     systems: int = 0
     turns: int = 0
     tools: list[Tool] = field(default_factory=list)
-    text: str = ""
-    """All texts and results: one text is counted faster than many."""
+    texts: list[str | tuple[str, str]] = field(default_factory=list)
+    """All texts and results, and the name and the arguments of each call of a tool. As one text they are counted faster."""
     found: str = ""
     """Results of the provider's own tools."""
     documents: int = 0
     """Documents that are read as text."""
-    calls: list[tuple[str, str]] = field(default_factory=list)
-    """The name and the arguments of each call of a tool."""
+    calls: int = 0
     results: int = 0
     thoughts: list[tuple[int, str]] = field(default_factory=list)
     """Texts of thinking, each with the index of its turn."""
@@ -312,7 +311,7 @@ class Contents(Struct):
     @classmethod
     def of(cls, conversation: Conversation) -> "Contents":
         found = cls()
-        texts: list[str] = []
+        texts = found.texts
         found.loop = _current_loop(conversation.turns)
         for index, turn in enumerate(conversation.turns):
             if turn.role in ("system", "developer"):
@@ -325,7 +324,6 @@ class Contents(Struct):
                     found.opaque.append((index, len(part.opaque)))
                 if type(part) is Thinking and not part.summary:
                     found.thoughts += [(index, text) for text in part.texts]
-        found.text = "".join(texts)
         found.streams = bool(conversation.stream)
         found._add_settings(conversation)
         return found
@@ -336,7 +334,7 @@ class Contents(Struct):
         provided = [_provided(tool, row.family) for tool in tools]
         own = [tool for tool, known in zip(tools, provided, strict=True) if known is None]
         described = [described_tool(tool, row.tools_as, row.tokenizer) for tool in own]
-        calls, arguments = called(self.calls, row.calls_as)
+        text, arguments = with_calls(self.texts, row.calls_as)
         start = 0 if row.keeps_thinking else self.loop
         thinking = "".join([text for index, text in self.thoughts if index >= start])
         opaque = sum(max(0, length - row.sealed) for index, length in self.opaque if index >= start)
@@ -349,10 +347,10 @@ class Contents(Struct):
             "tools": bool(tools),
             "tool": len(own),
             "property": sum(one.properties for one in described),
-            "text": text_tokens(self.text, row.tokenizer) + text_tokens(calls, row.tokenizer),
+            "text": text_tokens(text, row.tokenizer),
             "schema": sum(one.tokens for one in described),
             "document": self.documents,
-            "call": len(self.calls),
+            "call": self.calls,
             "argument": arguments,
             "result": self.results,
             "thinking": text_tokens(thinking, row.tokenizer),
@@ -375,17 +373,18 @@ class Contents(Struct):
         loaded = [tool for tool in self.tools if tool.loaded]
         if not row.defers or not any((tool.native or "").startswith(_SEARCH) for tool in loaded):
             return loaded
-        known = {name for name, _ in self.calls}
+        known = {part[0] for part in self.texts if type(part) is tuple}
         return [
             tool for tool in loaded if not _is_deferred(tool) or tool.name in known or f'"{tool.name}"' in self.found
         ]
 
-    def _add(self, part: AnyPart, texts: list[str]) -> None:
+    def _add(self, part: AnyPart, texts: list[str | tuple[str, str]]) -> None:
         match part:
             case Text() | Refusal():
                 texts.append(part.text)
             case ToolCall():
-                self.calls.append((part.name, part.arguments))
+                self.calls += 1
+                texts.append((part.name, part.arguments))
             case ToolResult():
                 self.results += 1
                 for inner in part.parts:
@@ -405,8 +404,9 @@ class Contents(Struct):
                 texts += [part.name, " ", part.arguments]
             case ServerToolResult():
                 self.hidden = True
-                texts.append(encode(part.content).decode())
-                self.found += texts[-1]
+                content = encode(part.content).decode()
+                texts.append(content)
+                self.found += content
             case UnknownPart():
                 raw = part.raw if isinstance(part.raw, dict) else {}
                 self.cited |= _are_cited(raw)

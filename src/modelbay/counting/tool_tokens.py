@@ -57,18 +57,26 @@ def described_tool(tool: Tool, form: ToolForm, tokenizer: str) -> ToolTokens:
     return found
 
 
-def called(calls: list[tuple[str, str]], form: CallForm) -> tuple[str, int]:
-    """A text with the names and arguments of calls, and the number of arguments in the form `values`."""
-    texts: list[str] = []
+def with_calls(texts: list[str | tuple[str, str]], form: CallForm) -> tuple[str, int]:
+    """The texts of a conversation as one, with the name and the arguments of each call between them, and the number of arguments
+    in the form `values`."""
+    found: list[str] = []
     count = 0
-    for name, arguments in calls:
-        found = _members(arguments) if form == "values" else None
-        if found is None:
-            texts.append(f"{name} {arguments}\n")
+    for text in texts:
+        if isinstance(text, str):
+            found.append(text)
+            continue
+        name, arguments = text
+        members = _members(arguments) if form == "values" else None
+        if members is None:
+            found += [name, " ", arguments]
         else:
-            count += len(found)
-            texts.append(name + "".join([f"\n{key}\n{_value(value)}" for key, value in found.items()]) + "\n")
-    return "".join(texts), count
+            count += len(members)
+            found.append(name)
+            for key, value in members.items():
+                found += ["\n", key, "\n", _value(value)]
+            found.append("\n")
+    return "".join(found), count
 
 
 def _members(arguments: str) -> dict[str, Any] | None:
