@@ -71,6 +71,11 @@ def test_the_events_before_a_failure_are_passed_on() -> None:
     assert before_failure("openai_chat", good + finish + b"data: [DONE]\n\n") == good + finish, "without the last event"
 
 
+def test_the_events_before_a_failure_are_found_in_a_long_piece_at_once() -> None:
+    good, long = BEGUN["openai_chat"], b"data: " + b"x" * 4_000_000  # minutes, if each byte is tried as a beginning
+    assert before_failure("openai_chat", good + long) == good
+
+
 def passed(protocol: str, *pieces: bytes) -> bytes:
     """The bytes that the client gets of a provider's stream."""
     parser, stream = codec(protocol).stream_parser(PLAIN), PassedStream(protocol)

@@ -171,6 +171,15 @@ def test_a_long_body_is_cut(protocol):
 
 
 @every_protocol
+def test_a_message_that_repeats_the_request_is_cut_in_its_middle(protocol):
+    said = json.dumps({"error": {"message": f"The input is not valid: {'x' * 100_000}; see the manual"}}).encode()
+    message = codec(protocol).parse_error(400, {}, said).message
+    assert len(message) < 9_000
+    assert message.startswith("The input is not valid: ")
+    assert message.endswith("; see the manual")
+
+
+@every_protocol
 @pytest.mark.parametrize(
     "error",
     [

@@ -12,7 +12,7 @@ from modelbay.protocols.codec import codec
 from modelbay.protocols.google.request import FRAMING
 
 _BLANK = (b"\n\n", b"\n\r\n", b"\r\r")
-_EVENT = re.compile(rb".+?(?:\n\r?\n|\r\r)", re.DOTALL)
+_EVENT_END = re.compile(rb"\n\r?\n|\r\r")
 HELD = 64 * 1024
 """Longest incomplete event that is held back, in bytes. A longer one, such as an image, is passed on in pieces."""
 
@@ -95,12 +95,12 @@ class RenderedStream:
 def before_failure(protocol: str, data: bytes) -> bytes:
     """The events in a piece of a stream before the one with which the reply fails. SDKs raise errors of their own at an event
     that is not JSON, and take an unknown finish reason for the end."""
-    parser, kept = codec(protocol).stream_parser(PLAIN), b""
-    for event in _EVENT.findall(data):
-        if any(type(found) is Failed for found in parser.feed(event)):
+    parser, kept = codec(protocol).stream_parser(PLAIN), 0
+    for end in _EVENT_END.finditer(data):
+        if any(type(found) is Failed for found in parser.feed(data[kept : end.end()])):
             break
-        kept += event
-    return kept
+        kept = end.end()
+    return data[:kept]
 
 
 def is_failure(protocol: str, data: bytes) -> bool:

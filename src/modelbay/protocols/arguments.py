@@ -20,7 +20,10 @@ _OUTSIDE = re.compile(r'["{}\[\]]')
 _INSIDE = re.compile(r'["\\]')
 _CONTROL = re.compile("[\x00-\x1f]")
 _MARKS = re.compile('["\\\\\x00-\x1f]')
+_BLANK = re.compile(r"\s*")
 _NO_ARGUMENTS = ("{}", "null", '""')
+_EMPTY = re.compile(r'(?:\s*(?:\{\s*\}|""|"\s*\{\s*\}\s*"))+')
+"""Further empty values, of which a model that fails may write thousands."""
 _MAYBE_NONE = {word[:length] for word in _NO_ARGUMENTS for length in range(len(word) + 1)}
 
 
@@ -206,7 +209,8 @@ class Arguments:
                 return ""
             if (inner := _object_in(begun)) is not None:
                 self._held, self._scan = "", _Scan()
-                return self._text(inner) + self._text(text[end:])
+                out = self._text(inner)
+                return out + self._text(text[end:] if self._whole else _without_empty(text[end:]))
         if bare not in _MAYBE_NONE:
             self._held, rest = "", "" if end < 0 else text[end:]
             if end >= 0:
@@ -216,8 +220,8 @@ class Arguments:
         self._held = begun
         if bare in _NO_ARGUMENTS:
             self._whole = ""
-            if end >= 0 and text[end:]:
-                return self._text(text[end:]) if text[end:].strip() else self._hold(text[end:])
+            if end >= 0 and (rest := _without_empty(text[end:])):
+                return self._text(rest) if rest.strip() else self._hold(rest)
         return ""
 
     def _hold(self, blank: str) -> str:
@@ -274,6 +278,12 @@ class Arguments:
         return ""
 
 
+def _without_empty(text: str) -> str:
+    """The text after empty values at its beginning."""
+    found = _EMPTY.match(text)
+    return text if found is None else text[found.end() :]
+
+
 def _object_in(text: str) -> str | None:
     """The object that a JSON string contains as text, or None."""
     try:
@@ -285,9 +295,10 @@ def _object_in(text: str) -> str | None:
 
 def _repeats(whole: str, rest: str) -> bool:
     """Whether text after a complete value only repeats it, once or more, possibly truncated."""
-    rest = rest.strip()
-    while rest.startswith(whole):
-        rest = rest[len(whole) :].lstrip()
+    rest, at = rest.strip(), 0
+    while rest.startswith(whole, at):
+        at = _BLANK.match(rest, at + len(whole)).end()  # type: ignore[union-attr]
+    rest = rest[at:]
     if whole.startswith(rest):
         return True
     found = values(rest)

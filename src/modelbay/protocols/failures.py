@@ -90,6 +90,10 @@ _QUOTA = re.compile(
 )
 
 
+LONGEST, LONGEST_WORD = 8_000, 500
+"""Characters of a provider's message, and of its type, code and parameter, that are kept."""
+
+
 def provider_error(
     status: int | None,
     message: str,
@@ -100,11 +104,22 @@ def provider_error(
     body: str = "",
 ) -> ProviderError:
     """An error of the class that fits."""
+    message = _shortened(message)
+    type, code, param = (None if word is None else word[:LONGEST_WORD] for word in (type, code, param))
     kind = _class(status, message, (code, type))
     error = kind(message, status=status, type=type, code=code, param=param, body=body[:2000])
     if isinstance(error, ContextOverflow) and (found := overflow(message)) is not None:
         error.tokens, error.limit = found.tokens, found.limit
     return error
+
+
+def _shortened(message: str) -> str:
+    """The beginning and the end of a message that is very long, because it repeats the request. Many expressions search it. Secrets
+    are removed first: half of one would not be found."""
+    if len(message) <= LONGEST:
+        return message
+    masked = shown(message)
+    return f"{masked[: LONGEST * 3 // 4]} … {masked[-LONGEST // 5 :]}"
 
 
 _MESSAGES = ("message", "Message", "msg", "error_msg", "error_message", "errorMessage", "error_description")
@@ -211,7 +226,7 @@ def beginning(text: str) -> str:
 
 def summary(text: str) -> str:
     """One line about a body in another format: an HTML page's title, or its beginning."""
-    title = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    title = re.search(r"<title[^<>]*>([^<]*)</title>", text, re.IGNORECASE)
     if title:
         return f"an HTML page: {beginning(title.group(1))}"
     return beginning(text) or "an empty response"
