@@ -103,6 +103,17 @@ def test_an_error_in_another_form_becomes_an_event_that_the_client_reads(protoco
     assert sent.count(b"exploded") == 1
 
 
+def test_a_failure_inside_a_long_event_that_was_passed_on_in_part_is_an_event_of_its_own() -> None:
+    long = b"data: " + b"x" * HELD
+    parser, stream = codec("openai_chat").stream_parser(PLAIN), PassedStream("openai_chat")
+    sent = (
+        stream.feed(long, parser.feed(long)) + stream.feed(b"", [Failed(IncompleteReply("it broke"))]) + stream.close()
+    )
+    begun, event = sent.split(b"\n\n", 1)
+    assert begun == long
+    assert is_failure("openai_chat", event)
+
+
 def test_a_choice_that_failed_becomes_an_event_that_the_client_reads() -> None:
     error = b'{"choices":[{"index":0,"delta":{},"finish_reason":"error","error":{"code":502,"message":"exploded"}}]}'
     sent = passed("openai_chat", BEGUN["openai_chat"], b"data: " + error + b"\n\n", b"data: [DONE]\n\n")

@@ -22,16 +22,20 @@ class WholeEvents:
 
     def __init__(self) -> None:
         self._rest = b""
+        self.within = False
+        """Whether the last piece ended inside an event."""
 
     def feed(self, data: bytes) -> bytes:
         """The events that are complete now."""
         data = self._rest + data if self._rest else data
         if data.endswith(_BLANK):
-            self._rest = b""
+            self._rest, self.within = b"", False
             return data
         end = max(found + len(blank) if (found := data.rfind(blank)) >= 0 else 0 for blank in _BLANK)
-        if not end and len(data) > HELD:
-            end = len(data)
+        if end:
+            self.within = False
+        elif len(data) > HELD:
+            end, self.within = len(data), True
         self._rest = data[end:]
         return data[:end]
 
@@ -48,6 +52,8 @@ class PassedStream:
         self._protocol = protocol
         self._frames = WholeEvents()
         self._started: Started | None = None
+        self._within = False
+        """Whether the client has the first part of an event, and not its end."""
         self._broken: ModelbayError | None = None
         """Why the reply failed, if the provider sent no event about it that the client reads."""
 
@@ -61,20 +67,22 @@ class PassedStream:
                 self._started = event
             elif type(event) is Failed:
                 failed = event.error
+        within = self._frames.within
         data = self._frames.feed(data)
         if failed is None:
             return data
         kept = before_failure(self._protocol, data)
         if isinstance(failed, ProviderError) and is_failure(self._protocol, data[len(kept) :]):
             return data
-        self._broken = failed
+        self._broken, self._within = failed, within and not kept
         return kept
 
     def close(self) -> bytes:
         """The end of the stream, or the event that reports its failure."""
         if self._broken is None:
             return self._frames.close()
-        return failure_event(self._protocol, self._broken, self._started)
+        failure = failure_event(self._protocol, self._broken, self._started)
+        return b"\n\n" + failure if self._within else failure
 
 
 class RenderedStream:
