@@ -219,7 +219,12 @@ def test_efforts_of_openais_models(name, efforts, off):
 @pytest.mark.parametrize(
     ("provider", "name", "fields"),
     [
-        ('type = "openai"', "gpt-5", {"max_tokens_parameter": "max_completion_tokens"}),
+        ('type = "openai"', "gpt-5", {"max_tokens_parameter": "max_completion_tokens", "most_stops": 0}),
+        ('type = "openai"', "gpt-5.6-sol", {"most_stops": 0}),
+        ('type = "openai"', "o4-mini", {"most_stops": 0}),
+        ('type = "openai"', "gpt-5-chat-latest", {"most_stops": 4}),
+        ('type = "openai"', "gpt-4o", {"most_stops": 4}),
+        ('type = "openai"', "gpt-oss-120b", {"most_stops": 4}),
         ('type = "openai"', "gpt-5.1", {"max_tokens_parameter": "max_completion_tokens", "unsupported": []}),
         ('type = "openai"', "o3-mini-high", {"max_tokens_parameter": "max_completion_tokens"}),
         ('type = "openai"', "gpt-4o", {"max_tokens_parameter": None, "unsupported": []}),

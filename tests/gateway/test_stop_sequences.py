@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from modelbay.gateway.passing import ClientBody
+from modelbay.protocols.codec import codec
 from modelbay.simulator import Simulator
 from tests.gateway.running import RunningGateway, running
+from tests.gateway.targets import target_of
 from tests.gateway.test_app import call
 
 Running = tuple[RunningGateway, Simulator]
@@ -102,3 +105,15 @@ async def test_stop_sequences_that_a_provider_rejects_work(
     text, reason, _ = await ask(gateway, client, model, stops, stream=True)
     assert text == "worD1 worD2 wor"
     assert reason == REASONS[client]
+
+
+@pytest.mark.parametrize(
+    ("most", "stop", "field"),
+    [(0, '"END"', "most_stops"), (0, '["END"]', "most_stops"), (0, "[]", None), (4, '["a","b","c","d"]', None),
+     (4, '["a","b","c","d","e"]', "most_stops"), (None, '["a","b","c","d","e"]', None)],
+)  # fmt: skip
+def test_a_request_with_more_stop_sequences_than_accepted_is_not_passed_on(
+    most: int | None, stop: str, field: str | None
+) -> None:
+    body = ClientBody(f'{{"model":"m","messages":[],"stop":{stop}}}'.encode(), codec("openai_chat").PASS)
+    assert body.to_repair(target_of("openai_chat", most_stops=most)) == field

@@ -195,9 +195,9 @@ class ClientBody:
         return None
 
     def _count(self, name: str) -> int:
-        """The number of items in a list; 0 if it is not one."""
+        """The number of items in a list; 1 for a string."""
         written = _written(self._fields, name)
-        return len(decode(written)) if written.startswith(b"[") else 0
+        return len(decode(written)) if written.startswith(b"[") else int(written.startswith(b'"'))
 
     def call(
         self, target: Target, path: str, *, generates: bool, stream: bool = False, lessons: Iterable[Adaptation] = ()
