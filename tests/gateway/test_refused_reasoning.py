@@ -47,3 +47,19 @@ async def test_a_refusal_is_remembered_for_a_client_of_another_protocol(tmp_path
         kept += [json.loads(reply)["choices"][0]["message"], GO_ON]
         status, headers, _ = await call(gateway.url, "/v1/chat/completions", {**asked, "messages": kept})
         assert (status, headers["x-modelbay-attempts"]) == (200, "1"), upstream.journal.last.json
+
+
+async def test_a_conversation_whose_client_removed_the_reasoning_continues_with_another_model(tmp_path: Path) -> None:
+    """As Codex continues after its user chose another model: it keeps the IDs of calls, which refer to their reasoning."""
+    tool = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
+    asked: dict[str, Any] = {"store": False, "include": ["reasoning.encrypted_content"], "tools": [tool]}
+    history: list[Any] = [{"role": "user", "content": "What is the weather?"}]
+    other = '[models.other]\nprovider = "openai_responses"\nmodel = "sim-1"\n'
+    with running(tmp_path, model="sim-echo", more=other, key="sk-provider") as (gateway, upstream):
+        _, _, first = await call(gateway.url, "/v1/responses", {**asked, "model": "openai_responses", "input": history})
+        (made,) = (item for item in json.loads(first)["output"] if item["type"] == "function_call")
+        history += [made, {"type": "function_call_output", "call_id": made["call_id"], "output": "Rain"}]
+        status, _, reply = await call(gateway.url, "/v1/responses", {**asked, "model": "other", "input": history})
+        assert status == 200, reply
+        assert b"Rain" in reply
+        assert [entry.status for entry in upstream.journal] == [200, 400, 200]

@@ -43,6 +43,8 @@ def google(*parts: dict[str, Any]) -> dict[str, Any]:
         ("`thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.",
          messages(THINKING, CALL), messages(CALL)),
         (ANTHROPIC, messages(THINKING), {"messages": [USER, USER]}),  # a message must not be empty
+        ("messages.1.content.0.thinking.signature: Field required",
+         messages({"type": "thinking", "thinking": "Hm."}, CALL), messages(CALL)),
         (ANTHROPIC, messages(CALL), None),
         ("messages.1.content.0: Invalid `type`", messages(THINKING, CALL), None),
         (OPENAI, {"input": [USER, {"type": "reasoning", "id": "rs_1"}, {"type": "function_call", "id": "fc_1"}]},
@@ -50,6 +52,13 @@ def google(*parts: dict[str, Any]) -> dict[str, Any]:
         ("Item 'fc_1' of type 'function_call' was provided without its required 'reasoning' item: 'rs_2'.",
          {"input": [{"type": "reasoning", "id": "rs_1"}, {"role": "user", "id": "msg_1"}]},
          {"input": [{"role": "user", "id": "msg_1"}]}),
+        # a client that has removed the reasoning, as Codex does when the model changes
+        ("Item 'fc_1' of type 'function_call' was provided without its required 'reasoning' item: 'rs_1'.",
+         {"input": [USER, {"type": "function_call", "id": "fc_1"}]}, {"input": [USER, {"type": "function_call"}]}),
+        ("Item 'fc_1' of type 'function_call' was provided without its required 'reasoning' item: 'rs_1'.",
+         {"input": [USER, {"type": "function_call"}]}, None),
+        ("Item 'rs_1' of type 'reasoning' was provided without its required following item.",
+         {"input": [{"type": "reasoning", "id": "rs_1"}, USER]}, {"input": [USER]}),
         (OPENAI, {"input": [{"type": "compaction", "encrypted_content": "x"}]}, None),  # it is the history
         (OPENAI, {"input": "Hi"}, None),
         (GEMINI, google({"functionCall": {"name": "f"}, "thoughtSignature": "c2ln"}, {"text": "a", "thought_signature": "c"}),

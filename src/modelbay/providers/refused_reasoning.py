@@ -15,9 +15,10 @@ from modelbay.errors import BadRequest
 _REFUSED = re.compile(
     r"invalid `?(?:signature|data)`? in `?(?:redacted_)?thinking"
     r"|thinking`? blocks .{0,60}cannot be modified"
+    r"|thinking\.(?:signature|data)\b"  # missing: another provider's thinking, after the user changed the model
     r"|encrypted content .{0,120}?(?:could not be (?:verified|decrypted|parsed)|did not match)"
     r"|(?:corrupted|invalid) thought.?signature|thought.?signature is (?:not valid|invalid)"
-    r"|without its required '?reasoning'? item",
+    r"|without its required '?(?:reasoning|following)'? item",
     re.IGNORECASE | re.DOTALL,
 )
 _CODE = "invalid_encrypted_content"
@@ -65,18 +66,17 @@ def _messages(body: dict[str, Any]) -> bool:
 
 
 def _items(body: dict[str, Any]) -> bool:
-    """Items of Responses. The ID of an item refers to the reasoning before it."""
+    """Items of Responses. The ID of an item refers to the reasoning before it, also if the client has removed that reasoning."""
     items = body.get("input")
     if not isinstance(items, list):
         return False
     kept = [item for item in items if not (isinstance(item, dict) and item.get("type") == "reasoning")]
-    if len(kept) == len(items):
-        return False
+    changed = len(kept) != len(items)
     for item in _objects(kept):
         if item.get("role", "assistant") == "assistant" and item.get("type") != "item_reference":
-            item.pop("id", None)
+            changed |= item.pop("id", None) is not None
     body["input"] = kept
-    return True
+    return changed
 
 
 def _contents(body: dict[str, Any]) -> bool:
