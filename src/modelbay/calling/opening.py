@@ -16,6 +16,7 @@ from msgspec import Struct, to_builtins
 from modelbay.calling.next_attempt import next_attempt
 from modelbay.calling.opened import Consume, Opened, Sending
 from modelbay.calling.provider_client import ProviderClient, adapted
+from modelbay.calling.unmatched_calls import match_results
 from modelbay.errors import BadRequest, MalformedReply, ModelbayError
 from modelbay.events import Warned
 from modelbay.protocols.defaults import changes_nothing
@@ -165,6 +166,8 @@ def _change(error: BadRequest, sending: Sending) -> _Change | None:
         if call.edit(partial(stop_thinking, error)):
             message = "`reasoning` is not sent: the thinking before the last tool calls is missing"
             return _Change([Warned(message, "reasoning", dropped=True)])
+        if match_results(error, sending):
+            return _Change([Warned("tool calls and results that did not match are repaired", "turns")])
     except MalformedReply:
         pass  # a client's text that is nested too deeply to be changed
     return None
