@@ -222,7 +222,7 @@ def test_a_stream_that_breaks_keeps_what_came_and_fails(modelbay: Command):
     assert (ended.code, ended.out) == (1, "You\n")
     assert re.sub(r"\d+ bytes", "N bytes", ended.err) == snapshot("""\
 sim/sim-1!cut-after-first · 0.0 s
-error: Unexpected Results: POST SIM/v1/chat/completions: SIM closed the connection in the middle of its reply, after N bytes
+error: Unexpected Results: POST SIM/v1/chat/completions: connection closed by SIM in the middle of its reply, after N bytes
 
 hint: try again; if it keeps failing, a proxy or firewall may be cutting connections (`modelbay provider test sim`)
 """)

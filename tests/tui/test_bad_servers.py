@@ -44,7 +44,7 @@ class Fault(NamedTuple):
 
 FAULTS = {
     "closes at once": Fault(Page(cut=-1), CLOSED),
-    "closes in the middle": Fault(Page(BODY, cut=10), "closed the connection in the middle of its reply"),
+    "closes in the middle": Fault(Page(BODY, cut=10), "connection closed by"),
     "a web page": Fault(Page(PAGE), "not JSON: an HTML page", "an HTML page: Welcome", "not a JSON object"),
     "500": Fault(500, "returned 500", login="status 500"),
     "401": Fault(401, "rejected", "returned 401", "status 401"),

@@ -94,7 +94,8 @@ def too_large(request: Request, limited: Literal["reply_bytes", "stream_bytes"])
 
 
 def cut_off(request: Request, received: int) -> IncompleteReply:
-    message = f"{request.server} closed the connection in the middle of its reply, after {received:,} bytes"
+    # agents repeat a request after an error with the words "connection closed"
+    message = f"connection closed by {request.server} in the middle of its reply, after {received:,} bytes"
     return IncompleteReply(message, hint=AGAIN)
 
 

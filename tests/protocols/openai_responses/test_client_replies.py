@@ -14,7 +14,16 @@ from pydantic import TypeAdapter
 
 from modelbay.conversation import Annotation, AnyPart, Conversation, Media, Provenance, Text, Thinking, ToolCall, Turn
 from modelbay.dialect import PLAIN
-from modelbay.errors import BadRequest, ContextOverflow, Overloaded, RateLimited, Unsupported
+from modelbay.errors import (
+    BadRequest,
+    ContextOverflow,
+    Disconnected,
+    IncompleteReply,
+    Overloaded,
+    RateLimited,
+    TimedOut,
+    Unsupported,
+)
 from modelbay.events import Event, Failed, Finished, PartDelta, PartEnded, PartStarted, Reply, Started, collect
 from modelbay.protocols.codec import Call, codec
 from modelbay.usage import Usage
@@ -101,6 +110,10 @@ def test_how_a_reply_ended_is_its_status(reason, status, details):
         (Overloaded("Busy"), "server_is_overloaded"),
         (BadRequest("Odd", code="odd_code"), "odd_code"),
         (ValueError("A defect"), "server_error"),
+        # not our codes of HTTP errors: after "server_error", Qwen Code and pi repeat the request
+        (IncompleteReply("Cut off"), "server_error"),
+        (Disconnected("Gone"), "server_error"),
+        (TimedOut("Silent", stage="idle"), "server_error"),
     ],
 )
 def test_a_failure_ends_the_stream_with_a_code_that_clients_know(error, code):

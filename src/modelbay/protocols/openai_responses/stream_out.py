@@ -132,8 +132,7 @@ class StreamRenderer:
                 return self._finished(event)
             case Failed(error=error):
                 why = error_object(error)[1]["error"]
-                failure = {"code": why["code"] or "server_error", "message": why["message"]}
-                return self._end("failed", {"error": failure})
+                return self._end("failed", {"error": {"code": _code(why["code"]), "message": why["message"]}})
             case _:
                 return b""
 
@@ -496,6 +495,12 @@ def _readable(item: dict[str, Any]) -> bool:
     if kind == "message":
         return isinstance(item.get("content"), list)
     return isinstance(kind, str) and kind not in ("reasoning", "function_call", "custom_tool_call")
+
+
+def _code(code: str | None) -> str:
+    """The code of a failed response. Clients know only OpenAI's own: Qwen Code and pi repeat a request after `server_error`, but
+    not after our codes for failures of the connection to a provider."""
+    return "server_error" if code is None or code.startswith("upstream_") else code
 
 
 def _ours(part: Part) -> bool:
