@@ -36,8 +36,8 @@ def file(path: str, **settings: object) -> PlannedFile:
     return PlannedFile(path, ExportedConfig("json", settings={(name,): value for name, value in settings.items()}))
 
 
-def home(copies: tuple[str, ...] = (), links: tuple[str, ...] = ()) -> HomeRow:
-    return HomeRow(variable="AGENT_HOME", usual="~/.agent", copies=copies, links=links)
+def home(copies: tuple[str, ...] = (), sessions: tuple[str, ...] = ()) -> HomeRow:
+    return HomeRow(variable="AGENT_HOME", usual="~/.agent", copies=copies, sessions=sessions)
 
 
 def test_a_file_is_written_for_its_owner_only(folder: Path) -> None:
@@ -76,12 +76,22 @@ def test_a_file_of_the_user_that_is_not_valid_is_an_error_that_names_it(user: Pa
         fill(folder, [file("config.json", model="new")], home(("config.json",)))
 
 
-def test_a_login_is_linked_so_that_a_renewed_token_reaches_the_user(user: Path, folder: Path) -> None:
-    (user / "auth.json").write_text("token 1")
-    fill(folder, [], home(links=("auth.json", "missing.json")))
-    (folder / "auth.json").write_text("token 2")
-    assert (user / "auth.json").read_text() == "token 2"
-    assert not (folder / "missing.json").exists()
+@pytest.mark.parametrize("exists", [True, False], ids=["existing folder", "missing folder"])
+def test_sessions_stay_in_the_folder_of_the_user(user: Path, folder: Path, exists: bool) -> None:
+    if exists:
+        (user / "agent" / "sessions").mkdir(parents=True)
+    fill(folder, [], home(sessions=("agent/sessions",)))
+    (folder / "agent" / "sessions" / "1.json").write_text("a session")
+    assert (user / "agent" / "sessions" / "1.json").read_text() == "a session"
+
+
+def test_sessions_stay_if_the_user_has_never_started_the_agent(
+    user: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGENT_HOME", str(user / "new"))
+    fill(folder, [], home(sessions=("sessions",)))
+    assert (folder / "sessions").resolve() == (user / "new" / "sessions").resolve()
+    assert mode(user / "new") == mode(user / "new" / "sessions") == 0o700
 
 
 def test_pipes_and_links_to_nothing_are_not_copied(user: Path, folder: Path) -> None:

@@ -20,13 +20,14 @@ from modelbay.simulator import Simulator
 from tests.agents.presence import needs
 from tests.agents.test_accepted import ALONE, QUIET
 from tests.gateway.running import PROTOCOLS, config_text
+from tests.gateway.sdk_clients import RED
 from tests.launching.homes import HOMES
 
 SECONDS = 300
 DONE = re.compile(r"The tool \w+ (?:answered|failed)|swordfish-4711")
 """The simulator's answer after the agent has run a tool. Some agents put other paths into the prompt, which it may choose."""
 ANSWERED = re.compile(r"You asked")
-FACTS = 'max_context_size = 128000\nmax_output_size = 64000\ncapabilities = ["thinking", "tool_use"]'
+FACTS = 'max_context_size = 128000\nmax_output_size = 64000\ncapabilities = ["thinking", "tool_use", "image_in"]'
 READ = "Read the file NOTE"
 TASKS = {
     "claude": ("-p", READ, "--allowedTools", "Read"),
@@ -44,6 +45,27 @@ TASKS = {
     "cline": (READ,),
 }
 """The arguments with which each agent does the task without questions."""
+RESUMED = {
+    "claude": ("--continue", "-p", "And now"),
+    "codex": (*QUIET, "exec", "resume", "--last", "--skip-git-repo-check", "And now"),
+    "opencode": ("run", "--continue", "And", "now"),
+    "kilo": ("run", "--auto", "--continue", "And", "now"),
+    "kimi": ("--continue", "-p", "And now"),
+    "gemini": ("--skip-trust", "--resume", "latest", "-p", "And now"),
+    "qwen": ("--continue", "-p", "And now"),
+    "pi": ("--continue", "-p", "And now"),
+}
+"""The arguments with which agents continue their last session."""
+SEEN = {
+    "claude": ("-p", "Read the file PHOTO", "--allowedTools", "Read"),
+    "codex": (*QUIET, "exec", "--skip-git-repo-check", "-i", "PHOTO", "--", "Hello"),
+    "opencode": ("run", "Read", "the", "file", "PHOTO"),
+    "kilo": ("run", "--auto", "Read", "the", "file", "PHOTO"),
+    "gemini": ("--yolo", "--skip-trust", "-p", "Hello @PHOTO"),
+    "qwen": ("--yolo", "-p", "Read the file PHOTO"),
+    "pi": ("-p", "@PHOTO", "Hello"),
+}
+"""The arguments with which agents send an image."""
 WITHOUT_TOOLS = ("aider",)
 """Agents that give no tools to a model: it answers with the changes as text."""
 DIRECT = [name for name in programs() if name not in ("codex", "continue")]
@@ -80,6 +102,8 @@ class AgentRoom:
             path.mkdir(mode=0o700)
         self.note = self.project / "note.txt"
         self.note.write_text("The password is swordfish-4711.")
+        self.photo = self.project / "photo.png"
+        self.photo.write_bytes(RED)
         for name, content in HOMES[agent].items():
             file = self.home / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -93,8 +117,11 @@ class AgentRoom:
         config = self.modelbay / "config.toml"
         config.write_text(config.read_text().replace(f"{FACTS}\n", ""))
 
-    def launch(self, model: str, *options: str) -> "subprocess.CompletedProcess[str]":
-        arguments = [word.replace("NOTE", str(self.note)) for word in TASKS[self.agent]]
+    def launch(
+        self, model: str, *options: str, task: tuple[str, ...] | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        names = {"NOTE": str(self.note), "PHOTO": str(self.photo)}
+        arguments = [re.sub("NOTE|PHOTO", lambda found: names[found[0]], word) for word in task or TASKS[self.agent]]
         own = {"HOME": str(self.home), "MODELBAY_HOME": str(self.modelbay), "TERM": "dumb", "NO_PROXY": "127.0.0.1"}
         return subprocess.run(
             [sys.executable, "-m", "modelbay", "launch", self.agent, "-m", model, *options, "--", *arguments],
@@ -147,6 +174,27 @@ def test_a_launched_agent_does_a_task_and_leaves_the_files_of_the_user_alone(roo
 def test_a_launched_agent_does_a_task_with_a_model_about_which_nothing_is_known(room: AgentRoom, upstream: str) -> None:
     room.without_facts()
     has_done_the_task(room, room.launch(upstream))
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.parametrize("room", RESUMED, indirect=True)
+def test_a_launched_agent_continues_its_session_with_a_model_of_another_protocol(
+    room: AgentRoom, simulator: Simulator, upstream: str
+) -> None:
+    has_done_the_task(room, room.launch(upstream, "--gateway"))
+    simulator.journal.clear()
+    done = room.launch(PROTOCOLS[PROTOCOLS.index(upstream) - 1], "--gateway", task=RESUMED[room.agent])
+    assert done.returncode == 0, done.stdout
+    answered = [entry for entry in simulator.journal.calls() if entry.status == 200]
+    assert any("And now" in str(entry.body) and str(room.note) in str(entry.body) for entry in answered), done.stdout
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.parametrize("room", SEEN, indirect=True)
+def test_a_launched_agent_sends_an_image(room: AgentRoom, upstream: str) -> None:
+    done = room.launch(upstream, "--gateway", task=SEEN[room.agent])
+    assert done.returncode == 0, done.stdout
+    assert "I see one image (" in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("room", DIRECT, indirect=True)

@@ -110,6 +110,7 @@ def test_qwen_code_gets_settings_that_override_those_of_a_project(protocol: Prot
     assert (main["id"], main["baseUrl"], main["envKey"]) == ("deep/seek", url, "MODELBAY_AGENT_KEY")
     assert main["generationConfig"] == {
         "contextWindowSize": 128_000,
+        "modalities": {"image": False},
         "samplingParams": {"max_tokens": 8_192},
         **({"reasoning": {"budget_tokens": 7_168}} if protocol == MESSAGES else {}),
     }
@@ -135,6 +136,7 @@ def test_pi_gets_a_provider_in_a_copy_of_its_folder(protocol: Protocol, api: str
         "id": "deep/seek",
         "name": "Deep/Seek",
         "reasoning": True,
+        "input": ["text"],
         "contextWindow": 128_000,
         "maxTokens": 8_192,
     }
@@ -230,6 +232,20 @@ def test_cline_gets_providers_of_its_own_and_starts_no_process_that_keeps_the_ke
     settings = file(made, "providers.json")["providers"][provider]["settings"]
     assert (settings["baseUrl"], settings["apiKey"], settings["model"]) == (V1, KEY, "deep/seek")
     assert (settings["contextWindow"], settings["maxTokens"]) == (128_000, 8_192)
+
+
+def test_agents_that_must_know_that_a_model_accepts_images_are_told_so() -> None:
+    seeing = launch_model("seeing")
+    seeing.facts.capabilities |= {"image_in": True, "document_in": True}
+    files = {
+        name: plan(programs()[name], launch_target(CHAT, seeing), FOLDER)
+        for name in ("pi", "qwen", "continue", "crush")
+    }
+    assert file(files["pi"], "models.json")["providers"]["modelbay"]["models"][0]["input"] == ["text", "image"]
+    (model,) = file(files["qwen"], "launch.json")["modelProviders"]["openai"]
+    assert model["generationConfig"]["modalities"] == {"image": True, "pdf": True}
+    assert file(files["continue"], "config.yaml")["models"][0]["capabilities"] == ["tool_use", "image_input"]
+    assert file(files["crush"], "crush.json")["providers"]["modelbay"]["models"][0]["supports_attachments"] is True
 
 
 def test_an_agent_without_an_effort_keeps_its_own() -> None:

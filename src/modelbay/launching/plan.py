@@ -27,8 +27,6 @@ from modelbay.providers import urls
 from modelbay.secrecy import Hidden
 from modelbay.serving.model_lists import ModelList
 
-_KINDS = {"image": "image_in", "pdf": "document_in", "audio": "audio_in", "video": "video_in"}
-"""Kinds of input as agents call them, and the capabilities."""
 _OMITTED = object()
 """The result of a template that names an unknown fact."""
 
@@ -164,7 +162,6 @@ def _model_facts(program: AgentProgram, model: LaunchModel, protocol: Protocol) 
     context = model.context
     is_long = program.long_context is not None and context is not None and context >= program.long_context
     lower = known.max_output_tokens is not None and known.max_output_tokens < program.usual_output
-    kinds = ["text", *(kind for kind, capability in _KINDS.items() if known.can(capability))]  # type: ignore[arg-type]
     found: dict[str, object] = {
         "model": f"{model.id}{program.long_suffix}" if is_long else model.id,
         "model_key": model.key,
@@ -178,7 +175,10 @@ def _model_facts(program: AgentProgram, model: LaunchModel, protocol: Protocol) 
         "thinking_budget": _thinking_budget(program, known) if protocol == "anthropic" else None,
         "tools": known.can("tool_use"),
         "images": known.can("image_in"),
-        "input_kinds": kinds,
+        "image_kind": "image" if known.can("image_in") else None,
+        "pdfs": known.can("document_in"),
+        "audio": known.can("audio_in"),
+        "videos": known.can("video_in"),
         "temperature": known.can("temperature"),
         "capabilities": ",".join(name for name, has in known.capabilities.items() if has) or None,
     }

@@ -52,10 +52,10 @@ def _copy(home: HomeRow, folder: Path) -> None:
                     )
             else:
                 _copy_file(str(found), str(there))
-    for name in home.links:
-        if (source / name).exists():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            (target / name).symlink_to((source / name).absolute())
+    for name in home.sessions:
+        files.make_private(source / name)
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).symlink_to((source / name).absolute())
 
 
 def _copy_file(source: str, target: str) -> None:

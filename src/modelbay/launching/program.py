@@ -27,16 +27,17 @@ KEY_VARIABLE = "MODELBAY_AGENT_KEY"
 """The environment variable with the key, for agents whose settings refer to a variable."""
 MODEL_PLACEHOLDERS = frozenset((
     "model", "model_key", "model_name", "context", "output", "effort", "efforts", "thinking", "tools", "images",
-    "input_kinds", "temperature", "capabilities", "lower_output", "thinking_budget",
+    "image_kind", "pdfs", "audio", "videos", "temperature", "capabilities", "lower_output", "thinking_budget",
 ))  # fmt: skip
 """Facts about a model.
 
 model: its name in requests. model_key: its name in a file that `exporter` renders. model_name: its name for people. context,
 output: context window and maximum output tokens. effort: the reasoning effort that the user set, in the agent's words. efforts:
-the efforts that it accepts. thinking, tools, images, temperature: whether it supports them. input_kinds: a list such as ["text",
-"image"]. capabilities: the names of those that it has, such as "thinking,tool_use". lower_output: the maximum output tokens if
-they are below the agent's `usual_output`. thinking_budget: for Anthropic Messages, a budget of tokens below the maximum output,
-or below `usual_output` if that is unknown; unknown if the model can make more than `usual_output`.
+the efforts that it accepts. thinking, tools, images, pdfs, audio, videos, temperature: whether it supports them. image_kind: the
+word "image", for lists of kinds of input; unknown if it does not accept images. capabilities: the names of those that it has, such
+as "thinking,tool_use". lower_output: the maximum output tokens if they are below the agent's `usual_output`. thinking_budget: for
+Anthropic Messages, a budget of tokens below the maximum output, or below `usual_output` if that is unknown; unknown if the model
+can make more than `usual_output`.
 """
 PLACEHOLDERS = MODEL_PLACEHOLDERS | frozenset((
     "small", "small_key", "provider", "base_url", "root_url", "catalog_url", "unlisted_context", "key", "bearer_key",
@@ -93,9 +94,9 @@ class HomeRow(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     copies: tuple[str, ...] = ()
     """Files and folders of the user that are copied: settings, instructions, MCP servers. A file of the launch with the same path
     is merged into the copy."""
-    links: tuple[str, ...] = ()
-    """Files of logins that are linked: the agent writes a renewed token to the user's file. Only for agents that are known to
-    write through a link instead of replacing it."""
+    sessions: tuple[str, ...] = ()
+    """Folders of sessions, which stay in the user's folder and are linked. They are created there if they are missing: otherwise
+    the sessions of a user who starts the agent only by `modelbay launch` would be removed with the private folder."""
 
 
 class CatalogRow(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
