@@ -36,6 +36,13 @@ def test_commands_change_what_comes_next(modelbay: Command):
     assert 'error: Model Not Found: no model "nobody"' in run.err
 
 
+def test_an_unknown_command_is_an_error_and_is_not_sent(modelbay: Command):
+    run = modelbay("chat", "--plain", stdin="/hepl me\n/help\n")
+    assert (run.code, run.out) == (0, "")
+    assert run.err.count("error: unknown command: /hepl\n\nhint: list the commands with /help\n") == 1
+    assert run.err.count("/resume [NUMBER]") == 1
+
+
 def test_a_conversation_is_kept_and_goes_on(modelbay: Command):
     kept = modelbay("chat", "--plain", stdin="Remember me\n/save Sky\n")
     assert 'saved as "Sky", number 1' in kept.err

@@ -1,7 +1,11 @@
 """How a reply looks: what goes to stdout, what to stderr, and where lines end."""
 
+import sys
+from io import StringIO
+
 import pytest
 
+from modelbay.cli import terminal
 from modelbay.cli.display import Display
 from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall
 from modelbay.events import Event, Finished, FinishReason, PartDelta, PartEnded, PartStarted, Reply, Warned
@@ -71,3 +75,18 @@ def test_a_reply_in_one_piece_looks_like_a_stream_of_it(capsys: pytest.CaptureFi
     display.end_line()
     out, err = capsys.readouterr()
     assert (out, err) == ("Yes\n", "Hm.\n\nWell.\ntool call: add\n")
+
+
+def test_a_spinner_does_not_hide_the_cursor_which_a_signal_would_leave_hidden(monkeypatch: pytest.MonkeyPatch):
+    class Screen(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", screen := Screen())
+    with terminal.waiting("testing acme"):
+        pass
+    with terminal.progress() as show:
+        show("writing acme")
+    assert "testing acme" in screen.getvalue() and "writing acme" in screen.getvalue()
+    assert "\x1b[?25l" not in screen.getvalue()

@@ -118,16 +118,16 @@ def test_a_file_that_is_nested_too_deeply_is_an_error_of_the_file(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("keys", "line"),
+    ("keys", "where"),
     [
-        ('backend = "brave"', 1),
-        ('backend = "tavily"\napi_key = "{env:SEARCH_KEY_THAT_IS_NOT_SET}"', 1),
-        ('backend = "searxng"', 1),
-        ('backend = "searxng"\nurl = "http://localhost:8888"\n[network]\noffline = true', 1),
+        ('backend = "brave"', "gateway.search"),
+        ('backend = "tavily"\napi_key = "{env:SEARCH_KEY_THAT_IS_NOT_SET}"', "gateway.search.api_key"),
+        ('backend = "searxng"', "gateway.search"),
+        ('backend = "searxng"\nurl = "http://localhost:8888"\n[network]\noffline = true', "gateway.search"),
     ],
 )
-def test_a_search_back_end_that_cannot_be_used_is_found(tmp_path: Path, keys: str, line: int) -> None:
-    assert found(tmp_path, f"[gateway.search]\n{keys}\n") == [(line, "gateway.search")]
+def test_a_search_back_end_that_cannot_be_used_is_found(tmp_path: Path, keys: str, where: str) -> None:
+    assert found(tmp_path, f"[gateway.search]\n{keys}\n") == [(1, where)]
 
 
 @pytest.mark.parametrize(

@@ -249,8 +249,10 @@ class _Plain:
                 self._resume(argument)
             case "export":
                 self._export(argument)
-            case _:
+            case "" | "help":
                 terminal.note(HELP)
+            case _:
+                terminal.error(f"unknown command: /{name}", "list the commands with /help")
         return True
 
     def _with_next(self) -> None:

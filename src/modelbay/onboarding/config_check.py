@@ -199,11 +199,15 @@ class _Checkup:
         return error.message.replace(f" in {self._config.path}", "")
 
     def _report(self, keys: tuple[str, ...], message: str, hint: str | None) -> None:
+        where = ".".join(map(key_text, keys)) or "the file"
+        named, colon, rest = message.partition(": ")
+        if colon and named.startswith(f"{where}."):  # the message names the key itself
+            where, message = named, rest
         self.problems.append(
             Problem(
                 file=str(self._config.path),
                 line=line_of(self._text, *keys) if keys else None,
-                where=".".join(map(key_text, keys)) or "the file",
+                where=where,
                 message=message,
                 hint=hint,
             )
