@@ -30,6 +30,19 @@ ONLY_FOR: dict[str, tuple[str, Kind]] = {
     "token_is_key": ("--token-is-key", "registry"),
 }
 """Values that only one kind of provider has: the option, and the kind."""
+OF_THE_SOURCE = {
+    "base_models": "--base-model",
+    "base_url": "--base-url",
+    "dialect": "--dialect",
+    "full_url": "--full-url",
+    "headers": "--header",
+    "name": "--name",
+    "protocol": "--api",
+    "proxy": "--proxy",
+    "timeout": "--timeout",
+}
+"""Values that a manifest, a registry or the catalog decides, or that can only be set after the provider was added."""
+SOURCES: tuple[Kind, ...] = ("manifest", "registry", "catalog")
 
 
 def check_kind(given: Given, kind: Kind | None) -> None:
@@ -38,10 +51,15 @@ def check_kind(given: Given, kind: Kind | None) -> None:
     Raises:
         InvalidValue: a value is for another kind.
     """
+    title = TITLES[kind] if kind else "this provider"
     for name, (option, only) in ONLY_FOR.items():
         if getattr(given, name) and kind != only:
-            this = f", and this is {TITLES[kind]}" if kind else ""
-            raise InvalidValue(f"{option} is only for {TITLES[only]}{this}", hint=f"leave {option} out")
+            raise InvalidValue(f"{option} is only for {TITLES[only]}, not for {title}", hint=f"leave {option} out")
+    for name, option in OF_THE_SOURCE.items() if kind in SOURCES else ():
+        if getattr(given, name) in (None, [], {}) or (name, kind) == ("base_url", "catalog"):
+            continue
+        hint = f"leave {option} out, and set it afterwards with `modelbay provider edit ID {option}`"
+        raise InvalidValue(f"{option} cannot be set while {title} is added", hint=hint)
 
 
 def new_id(run: SetupRun, suggested: str | None) -> str:
