@@ -286,6 +286,31 @@ def test_an_unknown_fault_is_refused_at_once(simulator: Simulator, wrong: Any, m
     simulator.reset()
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda simulator: simulator.say("Hi").embed([0.5]),
+        lambda simulator: simulator.embed([0.5]).call("f"),
+        lambda simulator: simulator.embed([0.5]).answer(1),
+    ],
+)
+def test_a_reply_that_no_request_could_get_is_refused_at_once(simulator: Simulator, wrong: Any) -> None:
+    with pytest.raises(TypeError, match="a reply has either vectors or other content: begin another reply"):
+        wrong(simulator)
+    simulator.reset()
+
+
+def test_a_fault_without_a_reply_is_that_of_the_simulated_model_s_reply(simulator: Simulator) -> None:
+    simulator.fail("cut-after=3")
+    simulator.when("slow").slow(first=0.01)
+    with simulator.sync_hub() as hub:
+        with pytest.raises(IncompleteReply) as raised:
+            hub.stream("Hi").reply()
+        assert raised.value.reply is not None
+        assert raised.value.reply.text == "You asked: Hi."
+        assert hub.complete("slow").text.startswith("You asked: slow.")
+
+
 def test_a_text_must_be_a_text(simulator: Simulator) -> None:
     with pytest.raises(TypeError, match=r"say takes a text, not dict: use answer\(\) for a value in JSON"):
         simulator.say({"city": "Paris"})  # type: ignore[arg-type]

@@ -22,6 +22,11 @@ _QUOTED = 60
 """Maximum length of a text in a description."""
 
 
+_EITHER = (
+    "a reply has either vectors or other content: begin another reply, as simulator.embed(…) or simulator.say(…) do"
+)
+
+
 class _Answer(Struct):
     """A value for the answer; its form depends on the request."""
 
@@ -58,7 +63,7 @@ class ScriptedReply:
         """Add a text. The reply has exactly this text, even if the request limits the output tokens."""
         if not isinstance(text, str):
             raise TypeError(f"say takes a text, not {type(text).__qualname__}: use answer() for a value in JSON")
-        self._parts.append(Text(text=text))
+        self._add(Text(text=text))
         return self
 
     def think(self, text: str) -> Self:
@@ -71,16 +76,16 @@ class ScriptedReply:
         """Add a tool call, with the arguments as keywords, or as one value: a dict or, for a tool with free text, a text."""
         check_type(name, Name, "the name of the tool")
         if isinstance(arguments, str):
-            self._parts.append(ToolCall(name=name, arguments=arguments, format="text"))
+            self._add(ToolCall(name=name, arguments=arguments, format="text"))
         else:
             values = plain({**(arguments or {}), **more})
-            self._parts.append(ToolCall(name=name, arguments=encode(values).decode()))
+            self._add(ToolCall(name=name, arguments=encode(values).decode()))
         return self
 
     def answer(self, value: Any) -> Self:
         """Add a structured answer, in the form that the request asks for: JSON text, or the arguments of the tool that the request
         forces the model to call. The value may be an object of a dataclass, or of a class of msgspec or pydantic."""
-        self._parts.append(_Answer(plain(value)))
+        self._add(_Answer(plain(value)))
         return self
 
     def embed(self, *vectors: Sequence[float]) -> Self:
@@ -89,8 +94,15 @@ class ScriptedReply:
             raise TypeError("embed takes at least one vector")
         for place, vector in enumerate(vectors):
             check_type(vector, Sequence[float], f"vectors[{place}]")
+        if self._parts or self._thoughts:
+            raise TypeError(_EITHER)
         self.vectors = [*(self.vectors or ()), *vectors]
         return self
+
+    def _add(self, part: "AnyPart | _Answer") -> None:
+        if self.vectors is not None:
+            raise TypeError(_EITHER)
+        self._parts.append(part)
 
     def finish(self, reason: FinishReason) -> Self:
         """Set the finish reason, such as `"length"` or `"content_filter"`."""
@@ -154,8 +166,10 @@ class ScriptedReply:
         last."""
         return self._condition is None, self.left is None
 
-    def reply(self, conversation: Conversation) -> SimulatedReply:
-        """The reply to a request."""
+    def reply(self, conversation: Conversation) -> SimulatedReply | None:
+        """The reply to a request; None if only a fault or a pace is scripted: the reply is then that of the simulated model."""
+        if not (self._parts or self._thoughts or self._finish):
+            return None
         parts: list[AnyPart] = [
             _answer(part.value, conversation) if isinstance(part, _Answer) else msgspec.structs.replace(part)
             for part in self._parts
