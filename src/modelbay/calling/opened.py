@@ -328,7 +328,7 @@ class Opened:
         if self._stops is not None and not (events := self._stops.feed(events)):
             return events
         last = events[-1]
-        if isinstance(last, _ENDS):
+        if type(last) in _ENDS:
             if isinstance(last, Failed):
                 self._explained(last.error)
             self._end = last, perf_counter() - self._start

@@ -346,16 +346,15 @@ class Exchange:
     def _note(self, events: list[Event], conversation: Conversation | None) -> None:
         """Read events beside the response."""
         for event in events:
-            if type(event) is PartDelta:
+            if type(event) is PartDelta:  # most
                 continue
             if type(event) is Started and conversation is not None:
                 complete(event, self._request.protocol, conversation.settings, self._resolution)
+            elif type(event) is Failed:
+                self.error, self._ended = event.error, True
+            elif type(event) is Finished:
+                self.finished = self._ended = True
             self._events.append(event)
-        last = events[-1] if events else None
-        if isinstance(last, Failed):
-            self.error, self._ended = last.error, True
-        elif isinstance(last, Finished):
-            self.finished = self._ended = True
 
     async def _keep(self, reply: Reply, conversation: Conversation | None) -> None:
         """Store what later requests need."""
