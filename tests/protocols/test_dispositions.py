@@ -175,8 +175,9 @@ FIELDS = {
     "state": "store",
     "tool_choice.native": "tool_choice",
     "unknown": "response_format.type",
+    "top_logprobs": "logprobs",
 }
-"""Settings that are refused by the name of their field."""
+"""Settings that are refused by the name of their field, or of the one that they belong to."""
 
 
 @pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.REFUSED))

@@ -136,8 +136,8 @@ _SAID: dict[str, Callable[[Settings], bool]] = {
     "output_format.json": lambda s: _any_json(s.output_format),
     "n": lambda s: s.n is not None and s.n > 1,
     "modalities": lambda s: any(kind.lower() != "text" for kind in s.modalities or ()),
-    "top_logprobs": lambda s: bool(s.top_logprobs),
     "logprobs": lambda s: bool(s.logprobs),
+    "top_logprobs": lambda s: bool(s.top_logprobs),
     "stop": lambda s: bool(s.stop),
 }
 _PLAIN = (
