@@ -58,7 +58,7 @@ def check_kind(given: Given, kind: Kind | None) -> None:
     for name, option in OF_THE_SOURCE.items() if kind in SOURCES else ():
         if getattr(given, name) in (None, [], {}) or (name, kind) == ("base_url", "catalog"):
             continue
-        hint = f"leave {option} out, and set it afterwards with `modelbay provider edit ID {option}`"
+        hint = f"leave {option} out, and set it afterwards with `modelbay provider edit`"
         raise InvalidValue(f"{option} cannot be set while {title} is added", hint=hint)
 
 
