@@ -110,7 +110,7 @@ def test_how_a_reply_ended_is_its_status(reason, status, details):
         (Overloaded("Busy"), "server_is_overloaded"),
         (BadRequest("Odd", code="odd_code"), "odd_code"),
         (ValueError("A defect"), "server_error"),
-        # not our codes of HTTP errors: after "server_error", Qwen Code and pi repeat the request
+        # not our codes of HTTP errors: after "server_error", pi repeats the request
         (IncompleteReply("Cut off"), "server_error"),
         (Disconnected("Gone"), "server_error"),
         (TimedOut("Silent", stage="idle"), "server_error"),

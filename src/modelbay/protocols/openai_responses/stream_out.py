@@ -498,8 +498,8 @@ def _readable(item: dict[str, Any]) -> bool:
 
 
 def _code(code: str | None) -> str:
-    """The code of a failed response. Clients know only OpenAI's own: Qwen Code and pi repeat a request after `server_error`, but
-    not after our codes for failures of the connection to a provider."""
+    """The code of a failed response. Clients know only OpenAI's own: pi repeats a request after `server_error`, but not after our
+    codes for failures of the connection to a provider."""
     return "server_error" if code is None or code.startswith("upstream_") else code
 
 
