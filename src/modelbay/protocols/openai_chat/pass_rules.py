@@ -6,14 +6,15 @@ from modelbay.protocols.codec import PassRules
 from modelbay.protocols.openai_chat.usual import is_plain
 
 _BLOCK = re.compile(rb'"type"\s*:\s*"tool_(?:use|result)"')
-_NO_CONTENT = re.compile(rb'"content"\s*:\s*\[\s*\]')
+_NO_CONTENT = (b'"content":[]', b'"content": []')
+"""As programs in JavaScript and Python write it: searches for a text are much faster than patterns, and bodies are long."""
 
 
 def is_of_cursor(body: bytes) -> bool:
     """Whether a body has messages that providers reject, and that Cursor sends: an empty list as the content beside tool calls, and
     calls and results as blocks of Anthropic."""
     return ((b'"tool_use"' in body or b'"tool_result"' in body) and _BLOCK.search(body) is not None) or (
-        b'"tool_calls"' in body and _NO_CONTENT.search(body) is not None
+        any(text in body for text in _NO_CONTENT) and b'"tool_calls"' in body
     )
 
 
