@@ -142,11 +142,6 @@ async def test_a_body_of_chat_completions_with_another_input_is_passed_on(gatewa
 @pytest.mark.parametrize(
     ("protocol", "text", "field"),
     [
-        ("openai_chat", '{"messages":[{"content":[{"type":"tool_use"}]}]}', "thinking"),
-        ("openai_chat", '{"messages":[{"content":[{"type":"tool_result"}]}]}', "thinking"),
-        ("openai_chat", '{"messages":[{"content": [],"tool_calls":[{}]}]}', "thinking"),
-        ("openai_chat", '{"messages":[{"content":[]}]}', None),
-        ("openai_chat", json.dumps({"messages": [{"content": '{"type":"tool_use"}'}]}), None),
         ("openai_chat", '{"tools":[{"type":"function","name":"f","parameters":{}}]}', "tools"),
         ("openai_chat", '{"tools":[{"name":"f","input_schema":{}}]}', "tools"),
         ("openai_chat", '{"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]}', None),
