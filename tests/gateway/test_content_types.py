@@ -83,6 +83,22 @@ async def test_a_reply_is_read_by_its_form_not_by_its_content_type(
     assert reply.text == TEXT
 
 
+@pytest.mark.parametrize("client", [protocol for protocol in PROTOCOLS if protocol != "openai_chat"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_translated_reply_without_a_model_has_the_id_of_the_one_that_was_called(
+    tmp_path: Path, client: str, stream: bool
+) -> None:
+    sent = asyncio.Event()
+    sent.set()
+    pieces = events("openai_chat") if stream else [json.dumps(WHOLE["openai_chat"]).encode()]
+    async with answering(tmp_path, STREAM if stream else JSON_TYPE, pieces, sent) as url, RawClient(url) as connection:
+        await connection.send(post(*request(client, "openai_chat", stream=stream)))
+        found = await connection.response()
+    parser = codec(client).stream_parser(PLAIN)
+    read = [*parser.feed(found.body), *parser.close()] if stream else codec(client).parse_reply(found.body, PLAIN)
+    assert collect(read).model == "sim-1"
+
+
 @pytest.mark.parametrize("client", PROTOCOLS)
 async def test_a_stream_that_is_labeled_as_json_arrives_piece_by_piece(tmp_path: Path, client: str) -> None:
     rest = asyncio.Event()

@@ -349,7 +349,9 @@ class Exchange:
             if type(event) is PartDelta:  # most
                 continue
             if type(event) is Started and conversation is not None:
-                complete(event, self._request.protocol, conversation.settings, self._resolution)
+                assert self.target is not None
+                settings, asked = conversation.settings, self._request.protocol
+                complete(event, self.target.model.id, asked, settings, self._resolution)
             elif type(event) is Failed:
                 self.error, self._ended = event.error, True
             elif type(event) is Finished:

@@ -191,7 +191,7 @@ class Passage:
             events = [restored for event in events for restored in restorer.feed(event)]
         for event in events:
             if type(event) is Started:
-                complete(event, protocol, conversation.settings)
+                complete(event, self.prepared.sending.target.model.id, protocol, conversation.settings)
         reply = collect(events)
         if any(part.opaque or type(part) is Thinking for part in reply.parts):
             return None
