@@ -61,8 +61,8 @@ def unsent_previews(headers: Mapping[str, str]) -> list[Warned]:
 def complete(
     started: Started, model: str, protocol: str, settings: Settings, resolution: ResolvedRequest | None = None
 ) -> None:
-    """Add what a translated reply needs and its provider may not send: the ID of its `model`, an ID, the time, which clients show as
-    1970 if it is missing, and fields of the request. `protocol` and `settings`: the client's; `resolution`: see `repeated`."""
+    """Add what a translated reply needs and its provider may not send: its `model`, an ID, the time, which clients show as 1970
+    if it is missing, and fields of the request. `protocol` and `settings`: the client's; `resolution`: see `repeated`."""
     started.model = started.model or model
     if not started.id or protocol == "openai_responses":  # clients continue a response by its ID: it must be unique
         # it gives no access: a stored response belongs to its client
