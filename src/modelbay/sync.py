@@ -520,7 +520,8 @@ _hubs: WeakSet[Hub] = WeakSet()
 def _close_all() -> None:
     """Close the hubs that are open when the program ends. Otherwise aiohttp reports their connections to proxies."""
     for one in list(_hubs):
-        if one._runner is not None:
+        # a daemon thread that waits for a call would report that its hub was closed
+        if one._runner is not None and not asyncio.all_tasks(one._runner._loop):
             one._runner.abandon(one._hub.aclose)
     end = time.monotonic() + LAST
     for thread in list(_ending):

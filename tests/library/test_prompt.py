@@ -553,7 +553,7 @@ def test_both_hubs_are_called_alike(name: str) -> None:
 
 @pytest.mark.parametrize("kind", [Hub, sync.Hub])
 def test_a_hub_is_not_made_of_a_path(kind: Any) -> None:
-    with pytest.raises(TypeError, match=r"config must be a Config, such as Hub.open\(PATH\) loads, not str"):
+    with pytest.raises(TypeError, match=r"config must be a Config, not str: call Hub.open\(PATH\)"):
         kind("config.toml")
     assert isinstance(parse("", Path("config.toml")), Config)
 
