@@ -4,11 +4,9 @@ It has the same methods. The event loop runs in its own thread, so any number of
 """
 
 import asyncio
-import atexit
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -40,8 +38,6 @@ __all__ = ["Chat", "Hub", "ReplyStream", "ToolRun"]
 T = TypeVar("T")
 GRACE = 5.0
 """Seconds that an interrupted call has to end: it closes its connection."""
-LAST = 1.0
-"""Seconds that the end of the program waits for hubs that are still open: they close their connections."""
 
 
 async def _cancelled() -> None:
@@ -111,7 +107,6 @@ class _Runner:
             ):  # of a function of the program; the call that ran it raises it
                 self._loop.run_forever()
         self._loop.close()
-        _ending.discard(threading.current_thread())
 
     def is_here(self) -> bool:
         """Whether the loop is running, in this process. When the program ends, its thread stops without notice."""
@@ -181,7 +176,6 @@ class _Runner:
             with self._lock:
                 if self.is_here():
                     self._ending = True
-                    _ending.add(self._thread)
                     self._loop.call_soon_threadsafe(lambda: self._start(self._ended(last)))
 
     async def _ended(self, last: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
@@ -194,10 +188,6 @@ class _Runner:
         finally:
             self._stopped = True
             self._loop.stop()
-
-
-_ending: set[threading.Thread] = set()
-"""Threads of loops that are ending."""
 
 
 def _dropped(runner: _Runner, dropped: hub.Hub) -> None:
@@ -517,22 +507,7 @@ class Hub:
 _hubs: WeakSet[Hub] = WeakSet()
 
 
-def _close_all() -> None:
-    """Close the hubs that are open when the program ends. Otherwise aiohttp reports their connections to proxies."""
-    for one in list(_hubs):
-        # a daemon thread that waits for a call would report that its hub was closed
-        if one._runner is not None and not asyncio.all_tasks(one._runner._loop):
-            one._runner.abandon(one._hub.aclose)
-    end = time.monotonic() + LAST
-    for thread in list(_ending):
-        thread.join(max(0.0, end - time.monotonic()))
-
-
-atexit.register(_close_all)
-
-
 def _forked() -> None:
-    _ending.clear()  # they do not run in this process
     for one in list(_hubs):
         one._start_over()
 
