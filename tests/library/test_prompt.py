@@ -265,7 +265,7 @@ async def test_every_setting_is_sent(tmp_path: Path) -> None:
         reply = await hub.complete(
             "Hi",
             model="chat",
-            system="Be brief.",
+            system="Reply in JSON.",
             files=(PICTURE,),
             tools=(Tool(name="look"),),
             tool_choice=ToolChoice("required"),
