@@ -38,6 +38,18 @@ class Provider:
         self.asked = asyncio.Event()
         self.server = RawServer(self._serve)
 
+    def hold(self) -> asyncio.Event:
+        """Answer the next requests when the event is set."""
+        go_on = asyncio.Event()
+
+        async def later(client: Client) -> None:
+            await go_on.wait()
+            await usual(client)
+
+        self.asked.clear()
+        self.answer = later
+        return go_on
+
     async def _serve(self, client: Client) -> None:
         while True:
             await client.request()
@@ -181,14 +193,7 @@ async def test_it_counts_as_a_request_in_progress(tmp_path: Path, provider: Prov
     with gateway(tmp_path, provider, "concurrent = 1") as at:
         async with RawClient(at.url) as client, RawClient(at.url) as other:
             await warm(client)
-            go_on = asyncio.Event()
-
-            async def later(asking: Client) -> None:
-                await go_on.wait()
-                await usual(asking)
-
-            provider.answer = later
-            provider.asked.clear()
+            go_on = provider.hold()
             await client.send(ASKED)
             await provider.asked.wait()
             await other.send(ASKED)
@@ -224,14 +229,7 @@ async def test_requests_behind_it_are_answered_in_order(tmp_path: Path, provider
     with gateway(tmp_path, provider) as at:
         async with RawClient(at.url) as client:
             await warm(client)
-            provider.asked.clear()
-            go_on = asyncio.Event()
-
-            async def later(asking: Client) -> None:
-                await go_on.wait()
-                await usual(asking)
-
-            provider.answer = later
+            go_on = provider.hold()
             await client.send(ASKED)
             await provider.asked.wait()
             await client.send(post("/v1/chat/completions", b"{"))
@@ -257,14 +255,7 @@ async def test_a_reload_does_not_end_it(tmp_path: Path, provider: Provider, visi
     with gateway(tmp_path, provider) as at:
         async with RawClient(at.url) as client:
             await warm(client)
-            go_on = asyncio.Event()
-
-            async def later(asking: Client) -> None:
-                await go_on.wait()
-                await usual(asking)
-
-            provider.answer = later
-            provider.asked.clear()
+            go_on = provider.hold()
             await client.send(ASKED)
             await provider.asked.wait()
             before = at.gateway.revision
