@@ -22,6 +22,7 @@ from modelbay.conversation import Extra
 from modelbay.credentials.network import transport_of
 from modelbay.errors import ConfigError, ModelbayError, NotFound, RequestTooLarge
 from modelbay.json_text import decode
+from modelbay.logs import escaped
 from modelbay.origin import origin
 from modelbay.providers import urls
 from modelbay.serving import refusals
@@ -129,7 +130,7 @@ class HostingApp:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         async def logged(message: Message) -> None:
             if message["type"] == "http.response.start":
-                LOG.debug("%s %s: status %s", scope["method"], scope["path"], message["status"])
+                LOG.debug("%s", escaped(f"{scope['method']} {scope['path']}: status {message['status']}"))
             await send(message)
 
         await self._answer(scope, receive, logged)

@@ -9,6 +9,7 @@ import socket
 import struct
 
 from modelbay.errors import ProviderError
+from modelbay.logs import escaped
 from modelbay.serving import refusals
 from modelbay.serving.asgi import TRANSPORT, Message, Receive, Send, body_of, disconnected, respond
 from modelbay.serving.callers import Callers
@@ -36,7 +37,7 @@ class SimulatorApp:
             body = await body_of(scope, receive)
         except ProviderError as error:
             answer = refusals.refusal(protocol_of(path, headers, query), error, refusals.UNREAD)
-            LOG.debug("%s %s: status %s, %s", scope["method"], path, answer.status, error.message)
+            LOG.debug("%s", escaped(f"{scope['method']} {path}: status {answer.status}, {error.message}"))
             await respond(send, answer.status, answer.body, answer.headers)
             return
         if body is None:

@@ -13,6 +13,7 @@ import msgspec
 
 from modelbay.conversation import Conversation, Json
 from modelbay.json_text import decode
+from modelbay.logs import escaped
 from modelbay.other_names import RECEIVED, unknown
 from modelbay.serving.keys import HEADERS, query_without_key
 from modelbay.simulator.reading import read
@@ -108,7 +109,7 @@ class ReceivedRequest:
         if not self._over.done():
             self._over.set_result(None)
             if LOG.isEnabledFor(logging.DEBUG):
-                LOG.debug("%s", self._line())
+                LOG.debug("%s", escaped(self._line()))
 
     def _line(self) -> str:
         """A line about the request, for `modelbay simulate --verbose`."""
