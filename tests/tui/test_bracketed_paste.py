@@ -10,7 +10,8 @@ from textual._xterm_parser import XTermParser
 from textual.message import Message
 
 from modelbay.tui import bracketed_paste
-from modelbay.tui.bracketed_paste import BEGIN, END, QUIET, PasteFilter, install
+from modelbay.tui.bracketed_paste import BEGIN, END, QUIET, PasteFilter
+from modelbay.tui.terminal_background import install
 
 
 def seen(*pieces: str | None) -> list[str]:

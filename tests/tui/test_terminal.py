@@ -452,6 +452,13 @@ def test_the_app_ends_when_its_terminal_is_gone(tmp_path: Path):
         app.wait()
 
 
+def test_enter_directly_after_a_paste_sends_it(talking: Terminal):
+    talking.sees("/help", "sim")
+    talking._run("set-buffer", "Hi there")
+    talking._run("paste-buffer", "-p", ";", "send-keys", "Enter")
+    talking.sees("You asked: Hi there")
+
+
 def test_input_that_is_not_utf8_does_not_end_the_app(talking: Terminal, tmp_path: Path):
     talking.sees("/help", "sim")
     (tmp_path / "pasted").write_bytes(b"caf\xe9 and more")

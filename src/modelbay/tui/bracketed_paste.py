@@ -120,15 +120,10 @@ def filtered(self: XTermParser, data: str) -> Iterable[Message]:
 
 
 def ticked(self: XTermParser) -> Iterable[Message]:
+    """Ends the wait for the rest of a paste. Textual calls it whenever it has read, and ten times a second."""
     yield from _tick(self)
     if (pastes := _pastes.get(self)) is not None and (keys := pastes.settled()):
         yield from _feed(self, keys)
-
-
-def install() -> None:
-    """Installs the filter in front of Textual's input parser."""
-    XTermParser.feed = filtered  # type: ignore[method-assign]
-    XTermParser.tick = ticked  # type: ignore[method-assign,assignment]
 
 
 def accept_any_bytes() -> None:

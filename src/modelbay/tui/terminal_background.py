@@ -74,3 +74,4 @@ def install() -> None:
     """Installs this filter, followed by the one for pastes, in front of Textual's input parser."""
     bracketed_paste.accept_any_bytes()
     XTermParser.feed = _filtered  # type: ignore[method-assign]
+    XTermParser.tick = bracketed_paste.ticked  # type: ignore[method-assign,assignment]
