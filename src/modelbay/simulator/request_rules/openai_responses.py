@@ -72,13 +72,11 @@ def wants_input(request: CheckedRequest) -> None:
 
 
 def says_json(request: CheckedRequest) -> None:
-    """JSON mode requires the word in a message; `instructions` and system prompts do not count."""
+    """JSON mode requires the word in a message; `instructions` do not count."""
     form = request.conversation.settings.output_format
     if form is None or form.kind != "json":
         return
-    texts = [
-        part.text for _, turn in request.messages if turn.role != "system" for part in turn.parts if type(part) is Text
-    ]
+    texts = [part.text for _, turn in request.messages for part in turn.parts if type(part) is Text]
     if texts and not any("json" in text.lower() for text in texts):
         refuse(
             request,
