@@ -122,7 +122,7 @@ def test_an_agents_request_has_the_size_and_the_tools_of_one() -> None:
 def test_a_profile_lists_the_functions_of_the_gateway() -> None:
     text = profile("translated", TINY)
     assert "µs of CPU per request without the profile" in text
-    assert "modelbay/gateway/visit.py" in text
+    assert "modelbay/gateway/passage.py" in text
 
 
 def test_a_figure_is_compared_to_the_base_of_its_round() -> None:

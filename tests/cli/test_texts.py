@@ -125,7 +125,7 @@ def test_an_empty_path_is_a_usage_error_and_not_the_working_directory(
     assert run.code == 2
     assert run.out == ""
     assert "the path is empty" in run.err
-    assert "hint: see `modelbay " in run.err
+    assert "hint: leave it out" in run.err
 
 
 def test_an_unknown_command_with_any_bytes_is_a_usage_error(modelbay: Command) -> None:

@@ -101,7 +101,7 @@ def test_stop_sequences():
     assert chat(conversation) == snapshot(
         {"messages": [{"role": "user", "content": "High or low?"}], "stop": ["END", "Low"]}
     )
-    assert responses(conversation) == snapshot("refused: `stop` cannot be expressed in openai_responses")
+    assert responses(conversation) == snapshot({"input": [{"role": "user", "content": "High or low?"}], "store": False})
     assert anthropic(conversation) == snapshot(
         {
             "messages": [{"role": "user", "content": [{"type": "text", "text": "High or low?"}]}],
@@ -120,9 +120,9 @@ def test_stop_sequences():
 def test_a_stop_sequence_of_white_space():
     conversation = Conversation([ASK], Settings(stop=[" "]))
     assert chat(conversation) == snapshot({"messages": [{"role": "user", "content": "High or low?"}], "stop": [" "]})
-    assert responses(conversation) == snapshot("refused: `stop` cannot be expressed in openai_responses")
+    assert responses(conversation) == snapshot({"input": [{"role": "user", "content": "High or low?"}], "store": False})
     assert anthropic(conversation) == snapshot(
-        "refused: `stop` cannot be expressed in anthropic: a stop sequence must contain more than white space"
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "High or low?"}]}], "max_tokens": 8192}
     )
     assert google(conversation) == snapshot(
         {
@@ -231,11 +231,20 @@ def test_an_answer_by_a_schema():
 def test_an_answer_that_is_json():
     conversation = Conversation([ASK], Settings(output_format=OutputFormat("json")))
     assert chat(conversation) == snapshot(
-        {"messages": [{"role": "user", "content": "High or low?"}], "response_format": {"type": "json_object"}}
+        {
+            "messages": [
+                {"role": "developer", "content": "Answer with a JSON object."},
+                {"role": "user", "content": "High or low?"},
+            ],
+            "response_format": {"type": "json_object"},
+        }
     )
     assert responses(conversation) == snapshot(
         {
-            "input": [{"role": "user", "content": "High or low?"}],
+            "input": [
+                {"role": "developer", "content": "Answer with a JSON object."},
+                {"role": "user", "content": "High or low?"},
+            ],
             "text": {"format": {"type": "json_object"}},
             "store": False,
         }

@@ -153,10 +153,6 @@ class TestOpenAIChat(Standard):
 class TestOpenAIResponses(Standard):
     protocol = "openai_responses"
 
-    @pytest.mark.xfail(reason="this protocol has no stop sequences: modelbay refuses them by name")
-    def test_stop_sequence(self, model: BaseChatModel) -> None:
-        super().test_stop_sequence(model)
-
 
 class TestAnthropic(Standard):
     protocol = "anthropic"

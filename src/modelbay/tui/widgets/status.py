@@ -5,7 +5,7 @@ from collections.abc import Collection
 from textual.content import Content
 from textual.widgets import Static
 
-from modelbay.errors import ConfigError, ModelbayError
+from modelbay.errors import ConfigError, InvalidValue, ModelbayError
 from modelbay.hints import About, explain, title
 from modelbay.secrecy import shown
 from modelbay.storage.paths import environment
@@ -83,7 +83,8 @@ def failure(error: Exception, provider: str | None = None, known: Collection[str
     facts = [f"request {error.request_id}"] if error.request_id else []
     facts += [f"{error.attempts} attempts"] if error.attempts > 1 else []
     message = f"{error.message} ({', '.join(facts)})" if facts else error.message
-    typed = type(error) is ConfigError and error.file is None  # a value that the user entered, not the configuration
+    # a value that the user entered, not the configuration
+    typed = isinstance(error, InvalidValue) or (type(error) is ConfigError and error.file is None)
     return _error_text("Not accepted" if typed else title(error), message, error.hint)
 
 
