@@ -282,3 +282,38 @@ async def test_a_secret_in_the_reply_is_masked_unless_the_client_sent_it(tmp_pat
             known = ASKED.partition(b"\r\n\r\n")[2].replace(b"Hello", b"sk-provider-0123456789")
             await client.send(post("/v1/chat/completions", known))
             assert b"the key is sk-provider-0123456789" in (await client.response()).body
+
+
+async def test_a_preview_that_one_provider_rejects_is_still_sent_to_others(tmp_path: Path) -> None:
+    seen: list[tuple[str, str]] = []
+    message = {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [{"type": "text", "text": "Hello"}],
+        "stop_reason": "end_turn", "stop_sequence": None, "usage": {"input_tokens": 3, "output_tokens": 1},
+    }  # fmt: skip
+    refusal = "Unexpected value(s) `new-1` for the `anthropic-beta` header."
+
+    async def serve(client: Client) -> None:
+        while True:
+            asked = await client.request()
+            betas, model = asked.headers.get("anthropic-beta", ""), json.loads(asked.body)["model"]
+            seen.append((model, betas))
+            if model == "old" and betas and len(seen) > 2:
+                error = {"type": "error", "error": {"type": "invalid_request_error", "message": refusal}}
+                await client.send(reply(json.dumps(error).encode(), 400, JSON))
+            else:
+                await client.send(reply(json.dumps(message).encode(), 200, JSON))
+
+    def asked(model: str) -> bytes:
+        path, body = request("anthropic", model)
+        return post(path, body, "anthropic-beta: new-1", "anthropic-version: 2023-06-01")
+
+    async with RawServer(serve) as server:
+        models = "\n".join(f'[models.{name}]\nprovider = "anthropic"\nmodel = "{name}"' for name in ("old", "new"))
+        config = tmp_path / "config.toml"
+        config.write_text(f"{config_text(server.url)}{models}\n")
+        with RunningGateway(config) as at:
+            async with RawClient(at.url) as client:
+                for model in ("old", "new", "old", "new"):
+                    await client.send(asked(model))
+                    assert (await client.response()).status == 200
+    assert seen == [("old", "new-1"), ("new", "new-1"), ("old", "new-1"), ("old", ""), ("new", "new-1")]

@@ -128,7 +128,7 @@ class Passage:
             return None
         call = body.call(target, path, generates=True)
         assert asked.sent_on is not None
-        call.headers = asked.sent_on
+        call.headers = dict(asked.sent_on)  # an adaptation may change them
         return None if call.warnings else Prepared(Sending(target, call, endpoint), stream=False)
 
     def _translated(self, target: Target, body: ClientBody, text: bytes) -> Prepared | None:
@@ -139,13 +139,13 @@ class Passage:
             self.id, self._digest, asked.route, asked.protocol, head.path, asked.query, head.headers, text
         )
         conversation = request.conversation(body.fields())
-        wanted, warnings = asked_of(conversation, target)
+        wanted, clamped = asked_of(conversation, target)
         if may_compact(wanted) or declares_search(wanted, target):
             return None
         sending = self.revision.providers.ready_at_once(with_earlier_searches(wanted), target)
         if sending is None:
             return None
-        warnings += sending.call.warnings
+        warnings = [*clamped, *sending.call.warnings]
         if self.revision.settings.strict and any(warning.dropped for warning in warnings):
             return None
         warnings += unsent_previews(head.headers)
