@@ -35,8 +35,6 @@ from modelbay.conversation import (
 from modelbay.conversion import convert
 from modelbay.counting.image_sizes import image_size
 from modelbay.counting.media_lengths import seconds
-from modelbay.counting.office_text import office_text
-from modelbay.counting.pdf_contents import pdf_contents
 from modelbay.counting.text_tokens import text_tokens
 from modelbay.counting.tool_tokens import CallForm, ToolForm, described_tool, with_calls
 from modelbay.dialect import PLAIN, Dialect
@@ -393,6 +391,8 @@ class Contents(Struct):
                 self.cited |= _are_cited(part.extra)
                 text = plain_text(part)
                 if text is None and part.kind == "document":
+                    from modelbay.counting.office_text import office_text  # few gateways need zipfile
+
                     text = office_text(_head(part.data or "", _DOCUMENT))
                 if text is None:
                     self.media.append(part)
@@ -537,6 +537,8 @@ def _document(data: str) -> tuple[float, int]:
         by_size = len(data) * 3 / 4 / _BYTES_PER_PAGE
         content = _head(data, _DOCUMENT)
         if content.startswith(b"%PDF"):
+            from modelbay.counting.pdf_contents import pdf_contents
+
             pages, characters = pdf_contents(content)
             found = pages or max(1.0, by_size), characters
         else:
