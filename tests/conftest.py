@@ -30,8 +30,10 @@ if "TMPDIR" not in os.environ and MEMORY.is_dir():
 
 pytest_plugins = ["tests.servers.fixtures"]
 
-hypothesis.settings.register_profile("modelbay", deadline=None)  # a slow machine is not a failure
-hypothesis.settings.register_profile("soak", deadline=None, max_examples=10_000)
+SLOW = [hypothesis.HealthCheck.too_slow]
+"""A slow machine is not a failure."""
+hypothesis.settings.register_profile("modelbay", deadline=None, suppress_health_check=SLOW)
+hypothesis.settings.register_profile("soak", deadline=None, suppress_health_check=SLOW, max_examples=10_000)
 hypothesis.settings.load_profile("modelbay")
 
 
