@@ -35,7 +35,7 @@ class Provider:
 
     def __init__(self) -> None:
         self.answer: Callable[[Client], Awaitable[None]] = usual
-        self.asked = asyncio.Event()
+        self._asked = asyncio.Event()
         self.server = RawServer(self._serve)
 
     def hold(self) -> asyncio.Event:
@@ -46,14 +46,19 @@ class Provider:
             await go_on.wait()
             await usual(client)
 
-        self.asked.clear()
         self.answer = later
         return go_on
+
+    async def asked_by(self, client: RawClient) -> None:
+        """Let a client send the usual request, and wait until it is here."""
+        self._asked.clear()
+        await client.send(ASKED)
+        await self._asked.wait()
 
     async def _serve(self, client: Client) -> None:
         while True:
             await client.request()
-            self.asked.set()
+            self._asked.set()
             await self.answer(client)
 
 
@@ -175,9 +180,7 @@ async def test_the_reply_to_a_client_that_left_is_not_awaited(
         async with RawClient(at.url) as client:
             await warm(client)
             provider.answer = silent
-            provider.asked.clear()
-            await client.send(ASKED)
-            await provider.asked.wait()
+            await provider.asked_by(client)
         await provider.server.all_gone()
         await until(lambda: len(caplog.messages) == 2)
         assert " outcome=disconnected " in caplog.messages[1]
@@ -194,8 +197,7 @@ async def test_it_counts_as_a_request_in_progress(tmp_path: Path, provider: Prov
         async with RawClient(at.url) as client, RawClient(at.url) as other:
             await warm(client)
             go_on = provider.hold()
-            await client.send(ASKED)
-            await provider.asked.wait()
+            await provider.asked_by(client)
             await other.send(ASKED)
             assert (await other.response()).status == 429
             go_on.set()
@@ -230,8 +232,7 @@ async def test_requests_behind_it_are_answered_in_order(tmp_path: Path, provider
         async with RawClient(at.url) as client:
             await warm(client)
             go_on = provider.hold()
-            await client.send(ASKED)
-            await provider.asked.wait()
+            await provider.asked_by(client)
             await client.send(post("/v1/chat/completions", b"{"))
             await client.send(ASKED)
             go_on.set()
@@ -243,9 +244,7 @@ async def test_a_server_that_stops_does_not_wait_for_it(tmp_path: Path, provider
         async with RawClient(at.url) as client:
             await warm(client)
             provider.answer = silent
-            provider.asked.clear()
-            await client.send(ASKED)
-            await provider.asked.wait()
+            await provider.asked_by(client)
             await asyncio.to_thread(at.server.stop)
             await provider.server.all_gone()
             assert await client.rest() == b""
@@ -256,8 +255,7 @@ async def test_a_reload_does_not_end_it(tmp_path: Path, provider: Provider, visi
         async with RawClient(at.url) as client:
             await warm(client)
             go_on = provider.hold()
-            await client.send(ASKED)
-            await provider.asked.wait()
+            await provider.asked_by(client)
             before = at.gateway.revision
             at.config.write_text(at.config.read_text() + "\n# changed\n")
             await until(lambda: at.gateway.revision is not before)

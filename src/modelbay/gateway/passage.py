@@ -133,7 +133,7 @@ class Passage:
 
     def _translated(self, target: Target, body: ClientBody, text: bytes) -> Prepared | None:
         asked, head = self._asked, self.http.head
-        if target.upstream.protocol == asked.protocol:  # with headers of the client
+        if target.upstream.protocol == asked.protocol:  # the client's headers would have to be added
             return None
         request = ClientRequest(
             self.id, self._digest, asked.route, asked.protocol, head.path, asked.query, head.headers, text

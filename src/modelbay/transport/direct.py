@@ -142,19 +142,15 @@ class DirectResponse(Response):
 
     async def after_head(self) -> "DirectResponse":
         """This response, when its head has arrived. Raises what `Transport.send` raises."""
-        await self.arrival()
-        if self._error is not None and not self.status:
-            raise self._taken_error()
-        return self
-
-    async def arrival(self) -> None:
-        """Wait until the head has arrived, or the call has failed."""
         try:
             if not self.status and not self._over:
                 await self._wait()
         except BaseException:
             self._abort()
             raise
+        if self._error is not None and not self.status:
+            raise self._taken_error()
+        return self
 
     @property
     def received(self) -> bool:
