@@ -87,6 +87,7 @@ MISSING_HERE = {
     "a coding agent": r"is not installed: no program",
 }
 """Things that the tests do not have, with the words that report them."""
+SRC = ROOT / "src" / "modelbay"
 OWN_PROGRAM = re.compile(r"(?:^|[|;] ?|^\S+=\S+ )modelbay\b")
 
 
@@ -287,6 +288,27 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         if not there.exists() or (anchor and anchor not in anchors(there)):
             lost.append(link)
     assert lost == []
+
+
+def test_every_file_that_the_architecture_names_exists() -> None:
+    """Below the heading of a package, it is a file of that package."""
+    package, lost = SRC, []
+    for line in (ROOT / "ARCHITECTURE.md").read_text().splitlines():
+        if line.startswith("#"):
+            heading = re.fullmatch(r"### `(\w+)/`", line)
+            package = SRC / heading[1] if heading else SRC
+        for name in re.findall(r"`([\w/]+\.(?:py|toml))`", line):
+            is_example = "NAME" in name or name == "config.toml"
+            if not is_example and not (ROOT / name).exists() and not any(package.rglob(name)):
+                lost.append(f"{package.name}: {name}")
+    assert lost == []
+
+
+def test_the_architecture_describes_every_package_and_module() -> None:
+    table = (ROOT / "ARCHITECTURE.md").read_text().split("\n## Packages\n")[1].split("\n## ")[0]
+    here = {f"{one.name}/" for one in SRC.iterdir() if (one / "__init__.py").exists()}
+    here |= {one.name for one in SRC.glob("*.py")} - {"__init__.py", "__main__.py"}
+    assert here - set(re.findall(r"`([\w/.]+)`", table)) == set()
 
 
 def anchors(page: Path) -> set[str]:
