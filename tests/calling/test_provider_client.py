@@ -253,7 +253,7 @@ async def test_a_lesson_is_kept_when_the_adapted_call_succeeded(tmp_path: Path, 
     script, bodies = in_turn(refusal, failing("openai_chat", "first event"), good("openai_chat"))
     async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
         told = collect(await streaming(hub, "openai_chat/m", top_p=0.5))
-        assert hub._line.lessons.at(server.url) == {"m": [{"parameter": "top_p"}]}
+        assert hub._line.lessons.at(server.url) == {"m": [{"parameter": "top_p", "protocol": "openai_chat"}]}
     assert told.text == "well"
     assert ["top_p" in body for body in bodies] == [True, False, False]
 
@@ -297,7 +297,7 @@ async def test_a_role_that_is_refused_is_learned_like_a_parameter(tmp_path: Path
     async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
         first = collect([event async for event in hub.stream(talk, model="openai_chat/m")])
         again = collect([event async for event in hub.stream(talk, model="openai_chat/m")])
-        assert hub._line.lessons.at(server.url) == {"m": [{"parameter": "role:system"}]}
+        assert hub._line.lessons.at(server.url) == {"m": [{"parameter": "role:system", "protocol": "openai_chat"}]}
     assert [first.text, again.text] == ["well", "well"]
     assert [[message["role"] for message in body["messages"]] for body in bodies] == [
         ["system", "user"],
@@ -318,6 +318,14 @@ async def test_a_limit_of_output_tokens_is_learned_like_a_parameter(tmp_path: Pa
             assert "limited to 4,096" in told.warnings[0].message
         assert hub._line.lessons.at(server.url) == {"m": [{"parameter": "max_output_tokens", "most": 4096}]}
     assert [body["max_tokens"] for body in bodies] == [9000, 4096, 4096]
+
+
+async def test_a_parameter_that_one_protocol_rejects_is_sent_in_another_of_the_same_server(tmp_path: Path) -> None:
+    script, bodies = in_turn(AS_STATUS, good("openai_chat"), good("anthropic"))
+    async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
+        for name in ("openai_chat/m", "anthropic/m"):
+            assert collect(await streaming(hub, name, top_p=0.5)).text == "well"
+    assert ["top_p" in body for body in bodies] == [True, False, True]
 
 
 # --- ends --------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from functools import partial
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct
 
 from modelbay.calling.next_attempt import next_attempt
 from modelbay.calling.opened import Consume, Opened, Sending
@@ -81,9 +81,8 @@ class Opening:
             opened = await self._attempt()
         except ModelbayError as error:
             return self._failed(error)
-        target = self.sending.target
         for lesson in self._lessons:
-            self._client.lessons.add(target.origin, target.model.id, to_builtins(lesson))
+            self._client.learn(self.sending.target, lesson)
         return opened
 
     async def _attempt(self) -> Opened:

@@ -12,6 +12,7 @@ from time import time
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
+from msgspec import to_builtins
 from msgspec.structs import asdict, replace
 
 from modelbay import logs
@@ -211,7 +212,14 @@ class ProviderClient:
 
     def adaptations(self, target: Target) -> list[Adaptation]:
         """The stored adaptations for a target."""
-        return [Adaptation(**lesson) for lesson in self.lessons.of(target.origin, target.model.id)]
+        found = [Adaptation(**lesson) for lesson in self.lessons.of(target.origin, target.model.id)]
+        return [lesson for lesson in found if lesson.protocol in ("", target.upstream.protocol)]
+
+    def learn(self, target: Target, lesson: Adaptation) -> None:
+        """Store an adaptation that a target needs."""
+        if lesson.most is None:
+            lesson = replace(lesson, protocol=target.upstream.protocol)
+        self.lessons.add(target.origin, target.model.id, to_builtins(lesson))
 
     async def with_media(self, conversation: Conversation, target: Target) -> Conversation:
         """The conversation with its media converted for the provider."""

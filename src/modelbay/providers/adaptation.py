@@ -1,9 +1,10 @@
 """Adapts requests to unknown endpoints, which reject some parameters, roles or forms of content.
 
 A vendor's preset lists these in advance. For an unknown endpoint, a 400 that names a parameter is the source: the call
-is sent again without the parameter (or with its other name), and this is remembered by origin and model. The parameter
-named in the error decides, never the model's name: deployments have arbitrary names. Lessons about messages are in
-`message_lessons`, those about maximum output tokens in `output_limits`.
+is sent again without the parameter (or with its other name), and this is remembered by origin, model and protocol, because
+a server that speaks several may know a parameter in one of them only. The parameter named in the error decides, never the
+model's name: deployments have arbitrary names. Lessons about messages are in `message_lessons`, those about maximum output
+tokens in `output_limits`.
 """
 
 import re
@@ -29,6 +30,8 @@ class Adaptation(Struct, frozen=True, omit_defaults=True):
     """Applies only if this parameter is sent too."""
     most: int | None = None
     """Largest value, of `OUTPUT_TOKENS`."""
+    protocol: str = ""
+    """Applies to requests in this protocol only. Default: to all, as a limit of the model does."""
 
     @property
     def drops(self) -> bool:
