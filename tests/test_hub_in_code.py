@@ -12,6 +12,7 @@ import pytest
 
 import modelbay
 from modelbay import Hub, Usage, errors, sync
+from modelbay.config.schema import Timeout, Tls
 from modelbay.conversation import Protocol
 from modelbay.json_text import decode
 from modelbay.simulator import Simulator
@@ -244,3 +245,67 @@ def test_a_key_that_changes_is_read_again(monkeypatch: pytest.MonkeyPatch, tmp_p
         (tmp_path / "key").write_text("sk-new ")
         assert hub.complete(QUESTION).provider == hub.config.default_provider
         assert hub.complete(QUESTION, model=f"team-b/{MODEL}").provider == "team-b"
+
+
+@pytest.mark.parametrize("kind", [Hub, sync.Hub])
+def test_a_provider_in_code_has_a_connection_of_its_own_kind(kind: Any, tmp_path: Path) -> None:
+    hub = kind.of("ollama", timeout=1800, proxy="http://proxy.example:3128", tls={"ca": tmp_path / "ca.pem"})
+    hub.add("ollama", id="other", timeout={"connect": 2, "idle": 60.5}, proxy="none", tls={"insecure": True})
+    first, other = hub.config.providers["ollama"], hub.config.providers["other"]
+    assert (first.timeout, first.proxy) == (Timeout(first_byte=1800, idle=1800), "http://proxy.example:3128")
+    assert (other.timeout, other.proxy) == (Timeout(connect=2, idle=60.5), "none")
+    assert (first.tls, other.tls) == (Tls(ca=str(tmp_path / "ca.pem")), Tls(insecure=True))
+
+
+def test_a_provider_in_code_is_called_through_its_proxy_and_no_other(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    url, key = "http://provider.example/v1", "sk-of-the-program"
+    with (
+        sync.Hub.of(base_url=url, api_key=key, proxy=simulator.url) as hub,
+        pytest.raises(errors.PermissionDenied, match="the Host header does not name this server"),
+    ):
+        hub.complete(QUESTION, model=MODEL)
+    with (
+        sync.Hub.of(base_url=url, api_key=key, proxy="none") as hub,
+        pytest.raises(errors.ConnectFailed, match="could not resolve host"),
+    ):
+        hub.complete(QUESTION, model=MODEL, retries=0)
+
+
+def test_a_provider_in_code_that_is_silent_fails_after_its_timeout() -> None:
+    with Simulated() as simulator:
+        simulator.say("too late").slow(first=600)
+        hub = sync.Hub.of(base_url=simulator.base_url(), api_key="k", model=MODEL, timeout=0.2)
+        with hub, pytest.raises(errors.TimedOut, match=r"did not start to reply within 0\.2 s"):
+            hub.complete(QUESTION, retries=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"timeout": "5"}, "timeout must be a number or a dict of numbers, not str"),
+        ({"timeout": 0}, "timeout must be more than 0, not 0"),
+        ({"timeout": {"conect": 5}}, r"timeout\['conect'\] is unknown: must be one of connect, first_byte, idle"),
+        ({"timeout": {"connect": "5"}}, r"timeout\['connect'\] must be a number, not str"),
+        ({"proxy": "proxy:3128"}, 'proxy must be a URL, such as "http://host:port", or "none"'),
+        ({"proxy": {"https": "http://proxy:3128"}}, "proxy must be a string, not dict"),
+        ({"tls": False}, "tls must be a dict, not bool"),
+        ({"tls": {"verify": False}}, r"tls\['verify'\] is unknown: must be one of ca, cert, key, insecure"),
+        ({"tls": {"insecure": "yes"}}, r"tls\['insecure'\] must be True or False, not str"),
+        ({"apikey": "k"}, '"apikey" is not a setting of a provider: did you mean "api_key"?'),
+        ({"default_headers": {}}, '"default_headers" is not a setting of a provider: did you mean "headers"?'),
+        ({"verify": False}, '"verify" is not a setting of a provider: did you mean "tls"?'),
+        ({"modl": "m"}, '"modl" is not a setting of a provider: did you mean "model"?'),
+        ({"temperature": 1}, r"pass it to a call, as in hub.complete\(…, temperature=…\), or to hub.chat"),
+        ({"max_retries": 1}, "pass `retries` to each call"),
+        ({"colour": 1}, "is not a setting of a provider: must be one of base_url, api_key, protocol"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Hub, sync.Hub])
+def test_a_wrong_setting_of_a_provider_is_named(kind: Any, settings: dict[str, Any], said: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=said):
+        kind.of("ollama", **settings)
+    with pytest.raises((TypeError, ValueError), match=said):
+        kind.of("ollama").add("openai", **({"api_key": "k"} | settings))

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from modelbay.library.chat import Chat
     from modelbay.library.part_state import state_of, with_state
     from modelbay.library.prompt import Ask, Prompt
+    from modelbay.library.provider_settings import ProviderSettings
     from modelbay.library.reply_stream import ReplyStream
     from modelbay.library.tool_run import RunEvent, ToolRan, ToolRun
     from modelbay.model import Capability, Cost, Model
@@ -80,6 +81,7 @@ __all__ = [
     "PartStarted",
     "Prompt",
     "Provenance",
+    "ProviderSettings",
     "Reasoning",
     "Refusal",
     "Reply",
@@ -131,6 +133,7 @@ _HOMES = {
     "library.chat": "Chat",
     "library.part_state": "state_of with_state",
     "library.prompt": "Ask Prompt",
+    "library.provider_settings": "ProviderSettings",
     "library.reply_stream": "ReplyStream",
     "library.tool_run": "RunEvent ToolRan ToolRun",
     "usage": "Usage",

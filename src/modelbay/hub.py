@@ -8,8 +8,8 @@ Nothing here is specific to a protocol or vendor: a codec renders the call, an e
 transport sends it once, and the response becomes events.
 """
 
-from asyncio import TaskGroup, to_thread
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from asyncio import to_thread
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -22,11 +22,11 @@ from modelbay.calling.opened import Sending
 from modelbay.calling.provider_client import ProviderClient
 from modelbay.calling.target import Target, Targets
 from modelbay.config.load import load
-from modelbay.config.schema import IN_CODE, Config, Problem, key_text
-from modelbay.conversation import Conversation, Protocol, Turn
+from modelbay.config.schema import IN_CODE, Config, Problem, ProviderEntry, key_text
+from modelbay.conversation import Conversation, Turn
 from modelbay.dialect import Dialect
 from modelbay.embedding import EmbeddingRequest, Embeddings
-from modelbay.errors import ConfigError, ModelbayError, Unsupported
+from modelbay.errors import ConfigError, Unsupported
 from modelbay.events import Event, PartDelta, Reply, Warned, collect, failure
 from modelbay.hints import explaining
 from modelbay.library import prompt as prompts
@@ -34,7 +34,9 @@ from modelbay.library.chat import Chat, loaded_chat, new_chat
 from modelbay.library.deadline import Deadline
 from modelbay.library.embedding_settings import EmbeddingSettings, embedding_advice, embedding_request
 from modelbay.library.input_counts import InputCounts
+from modelbay.library.many_prompts import many_prompts, replies
 from modelbay.library.prompt import Ask, Count, Prompt, check_type, checked
+from modelbay.library.provider_settings import ProviderSettings
 from modelbay.library.reply_stream import ReplyStream, reply_stream
 from modelbay.library.thinking import thinking
 from modelbay.library.tool_run import ToolRun, Work
@@ -48,7 +50,7 @@ from modelbay.providers.upstream import upstream
 from modelbay.routing.retry import Policy
 from modelbay.storage.paths import config_file
 from modelbay.typed import Name
-from modelbay.usage import Usage, changed
+from modelbay.usage import Usage
 
 if TYPE_CHECKING:
     from modelbay.calling.recording import Recorder
@@ -80,12 +82,7 @@ class Hub:
         self._counts = InputCounts()
         self._loaded = False
         for provider in config.providers.values():
-            if provider.tls and provider.tls.insecure:
-                LOG.warning(
-                    "providers.%s has tls.insecure = true: certificates are not checked, so requests and the API key can be "
-                    "intercepted; set tls.ca to a CA bundle instead",
-                    key_text(provider.id),
-                )
+            _warn_if_insecure(provider)
 
     if not TYPE_CHECKING:
 
@@ -117,49 +114,31 @@ class Hub:
             return cls(load(file, trusted=path is not None))
 
     @classmethod
-    def of(
-        cls,
-        provider: str | None = None,
-        *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        protocol: Protocol | None = None,
-        headers: Mapping[str, str] | None = None,
-        model: str | None = None,
-    ) -> Self:
+    def of(cls, provider: str | None = None, *, model: str | None = None, **settings: Unpack[ProviderSettings]) -> Self:
         """The hub of one provider that the program describes, without a config file: `Hub.of("anthropic", api_key=KEY)`.
 
-        `provider`: the name of a vendor. `base_url`: the URL of another server, or of an endpoint such as
-        `https://…/v1/messages`. `protocol`: default: that of the URL or of the vendor. `api_key`: the key, or a reference such as
-        `{env:NAME}`. `headers` are sent with each request. `model`: the default model.
+        `provider`: the name of a vendor. `model`: the default model. The settings are those of `ProviderSettings`: `base_url`, the
+        URL of another server; `api_key`, the key, or a reference such as `{env:NAME}`; `protocol`, `headers`, `proxy`, `timeout`
+        and `tls`.
 
         Every model of the provider can be called by its ID.
 
         Raises:
-            TypeError: neither `provider` nor `base_url` is given, or a value has another type.
-            ValueError: there is no such protocol, a value is empty, or a header cannot be sent.
+            TypeError: neither `provider` nor `base_url` is given, a setting is unknown, or a value has another type.
+            ValueError: there is no such protocol, a value is empty, or a header or proxy cannot be used.
             ConfigError: there is no such vendor, or the values do not describe a provider.
             MissingCredential: the vendor requires an API key.
         """
         check_type(model, Name | None, "model")
         hub = cls(Config(path=IN_CODE, exists=False, trusted=True, names_are_ids=True))
-        id = hub.add(provider, base_url=base_url, api_key=api_key, protocol=protocol, headers=headers)
+        id = hub.add(provider, **settings)
         hub.config.default_provider = id
         hub.config.default_model = f"{id}/{model}" if model is not None else None
         return hub
 
-    def add(
-        self,
-        provider: str | None = None,
-        *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        protocol: Protocol | None = None,
-        headers: Mapping[str, str] | None = None,
-        id: str | None = None,
-    ) -> str:
+    def add(self, provider: str | None = None, *, id: str | None = None, **settings: Unpack[ProviderSettings]) -> str:
         """Add a provider to this hub, not to its file. Its models are `ID/model-id`. Returns the ID: by default that of the vendor,
-        or one that follows from the host. The arguments, and what is raised, are those of `of`.
+        or one that follows from the host. The settings, and what is raised, are those of `of`.
 
         Raises:
             ConfigError: the hub has a provider with this ID already.
@@ -168,13 +147,12 @@ class Hub:
         from modelbay.library.provider_in_code import provider_in_code
 
         with explaining(self.config):
-            made = provider_in_code(
-                provider, base_url=base_url, api_key=api_key, protocol=protocol, headers=headers, id=id
-            )
+            made = provider_in_code(provider, settings, id)
             if made.id in self.config.providers:
                 raise ConfigError(f'the hub has a provider "{made.id}" already', hint="pass another id")
             entry = as_entry(self.config, made.id, made.table)
             upstream(self.config, entry)
+        _warn_if_insecure(entry)
         self.config.providers[made.id] = entry
         return made.id
 
@@ -347,37 +325,8 @@ class Hub:
         Raises:
             TypeError, ValueError: immediately, for an unknown setting or an invalid value; nothing was sent.
         """
-        check_type(limit, Count, "limit")
-        if isinstance(prompts, str | Conversation) or not isinstance(prompts, Iterable):
-            raise TypeError(f"prompts must be a list of prompts, not {type(prompts).__qualname__}")
-        if progress is not None and not callable(progress):
-            raise TypeError(f"progress must be a function, not {type(progress).__qualname__}")
-        asked = [
-            (prompt, checked(prompt, model, settings, where=f"prompts[{place}]"))
-            for place, prompt in enumerate(prompts)
-        ]
-        waiting = iter(enumerate(asked))
-        replies = [Reply() for _ in asked]
-
-        async def work() -> None:
-            for place, (prompt, ask) in waiting:
-                try:
-                    replies[place] = await self._complete(prompt, model, ask)
-                except ModelbayError as error:
-                    replies[place] = changed(error.reply or Reply(), error=error)
-                if progress is not None:
-                    progress(place, replies[place])
-
-        failed: BaseException | None = None
-        try:
-            async with TaskGroup() as group:
-                for _ in range(min(limit, len(asked))):
-                    group.create_task(work())
-        except BaseExceptionGroup as errors:
-            failed = errors.exceptions[0]
-        if failed is not None:  # raised out here, so that the group is not its context
-            raise failed
-        return replies
+        ready = many_prompts(prompts, model, limit, progress, settings)
+        return await replies(ready, lambda prompt, ask: self._complete(prompt, model, ask))
 
     def run(
         self,
@@ -598,3 +547,12 @@ def hub_words(config: Config) -> str:
     """The repr of a hub. A configuration may have hundreds of models."""
     counts = {"provider": len(config.providers), "model": len(config.models)}
     return f"<Hub of {config.path}: {', '.join(f'{n} {name}' + 's' * (n != 1) for name, n in counts.items())}>"
+
+
+def _warn_if_insecure(provider: ProviderEntry) -> None:
+    if provider.tls and provider.tls.insecure:
+        LOG.warning(
+            "providers.%s has tls.insecure = true: certificates are not checked, so requests and the API key can be "
+            "intercepted; set tls.ca to a CA bundle instead",
+            key_text(provider.id),
+        )

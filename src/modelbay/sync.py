@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, cast
@@ -15,13 +15,13 @@ from weakref import WeakSet, finalize
 
 from modelbay import hub
 from modelbay.config.schema import Config, Problem
-from modelbay.conversation import Protocol
 from modelbay.embedding import Embeddings
 from modelbay.errors import Disconnected, HubClosed
 from modelbay.events import Reply
 from modelbay.library.blocking import Chat, ReplyStream, ToolRun
 from modelbay.library.embedding_settings import EmbeddingSettings
 from modelbay.library.prompt import Ask, Prompt
+from modelbay.library.provider_settings import ProviderSettings
 from modelbay.model import Model
 from modelbay.other_names import HUB, unknown
 from modelbay.threads import Threads
@@ -234,50 +234,31 @@ class Hub:
         return cls(hub.Hub.open(path).config)
 
     @classmethod
-    def of(
-        cls,
-        provider: str | None = None,
-        *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        protocol: Protocol | None = None,
-        headers: Mapping[str, str] | None = None,
-        model: str | None = None,
-    ) -> Self:
+    def of(cls, provider: str | None = None, *, model: str | None = None, **settings: Unpack[ProviderSettings]) -> Self:
         """The hub of one provider that the program describes, without a config file: `Hub.of("anthropic", api_key=KEY)`.
 
-        `provider`: the name of a vendor. `base_url`: the URL of another server, or of an endpoint such as
-        `https://…/v1/messages`. `protocol`: default: that of the URL or of the vendor. `api_key`: the key, or a reference such as
-        `{env:NAME}`. `headers` are sent with each request. `model`: the default model.
+        `provider`: the name of a vendor. `model`: the default model. The settings are those of `ProviderSettings`: `base_url`, the
+        URL of another server; `api_key`, the key, or a reference such as `{env:NAME}`; `protocol`, `headers`, `proxy`, `timeout`
+        and `tls`.
 
         Every model of the provider can be called by its ID.
 
         Raises:
-            TypeError: neither `provider` nor `base_url` is given, or a value has another type.
-            ValueError: there is no such protocol, a value is empty, or a header cannot be sent.
+            TypeError: neither `provider` nor `base_url` is given, a setting is unknown, or a value has another type.
+            ValueError: there is no such protocol, a value is empty, or a header or proxy cannot be used.
             ConfigError: there is no such vendor, or the values do not describe a provider.
             MissingCredential: the vendor requires an API key.
         """
-        made = hub.Hub.of(provider, base_url=base_url, api_key=api_key, protocol=protocol, headers=headers, model=model)
-        return cls(made.config)
+        return cls(hub.Hub.of(provider, model=model, **settings).config)
 
-    def add(
-        self,
-        provider: str | None = None,
-        *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        protocol: Protocol | None = None,
-        headers: Mapping[str, str] | None = None,
-        id: str | None = None,
-    ) -> str:
+    def add(self, provider: str | None = None, *, id: str | None = None, **settings: Unpack[ProviderSettings]) -> str:
         """Add a provider to this hub, not to its file. Its models are `ID/model-id`. Returns the ID: by default that of the vendor,
-        or one that follows from the host. The arguments, and what is raised, are those of `of`.
+        or one that follows from the host. The settings, and what is raised, are those of `of`.
 
         Raises:
             ConfigError: the hub has a provider with this ID already.
         """
-        return self._hub.add(provider, base_url=base_url, api_key=api_key, protocol=protocol, headers=headers, id=id)
+        return self._hub.add(provider, id=id, **settings)
 
     def __enter__(self) -> Self:
         self._run(self._hub.__aenter__)

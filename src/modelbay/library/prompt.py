@@ -138,7 +138,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("fallbacks", "fallback", "models"), 'pass several: model=["a", "b"]'),
     **dict.fromkeys(("concurrency", "max_concurrency", "max_workers", "n_jobs"), "hub.map has `limit`"),
     **dict.fromkeys(("max_turns", "max_iterations", "max_rounds", "recursion_limit"), "hub.run has `max_steps`"),
-    **dict.fromkeys(("api_key", "base_url", "api_base", "protocol"), _OF_HUBS),
+    **dict.fromkeys(("api_key", "base_url", "api_base", "protocol", "proxy", "tls"), _OF_HUBS),
 }
 """Settings of other libraries, and what to use instead."""
 Count: TypeAlias = Annotated[int, Meta(ge=1)]

@@ -1,13 +1,12 @@
 """A provider that a program describes, without a config file."""
 
-from collections.abc import Mapping
-
 from msgspec.structs import replace
 
 from modelbay.conversation import Protocol
 from modelbay.draft import Draft, asks_for_key, direct_draft, draft, with_values
 from modelbay.errors import ConfigError, MissingCredential
-from modelbay.library.prompt import check_headers, check_type
+from modelbay.library.prompt import check_type
+from modelbay.library.provider_settings import ProviderSettings, as_table, check_settings
 from modelbay.providers import presets
 from modelbay.recognition import recognize, with_scheme
 from modelbay.typed import Name
@@ -15,33 +14,24 @@ from modelbay.typed import Name
 _SCHEMES = ("http://", "https://")
 
 
-def provider_in_code(
-    provider: str | None,
-    *,
-    base_url: str | None = None,
-    api_key: str | None = None,
-    protocol: Protocol | None = None,
-    headers: Mapping[str, str] | None = None,
-    id: str | None = None,
-) -> Draft:
+def provider_in_code(provider: str | None, settings: ProviderSettings, id: str | None = None) -> Draft:
     """The entry for a vendor's name or a base URL, or both.
 
     Raises:
-        TypeError: neither is given, or a value has another type.
-        ValueError: there is no such protocol, a value is empty, or a header cannot be sent.
+        TypeError: neither is given, a setting is unknown, or a value has another type.
+        ValueError: there is no such protocol, a value is empty, or a header or proxy cannot be used.
         ConfigError: there is no such vendor, the URL cannot be that of a provider, or the vendor needs more than these values.
         MissingCredential: the vendor requires an API key.
     """
+    base_url, api_key, protocol = settings.get("base_url"), settings.get("api_key"), settings.get("protocol")
     if callable(api_key):
         raise TypeError(
             'api_key must be a string, not a function: pass its result, or api_key="{env:NAME}", which is read again when the '
             "variable changes"
         )
-    for name, value in {"provider": provider, "base_url": base_url, "api_key": api_key, "id": id}.items():
+    for name, value in {"provider": provider, "id": id}.items():
         check_type(value, Name | None, name)
-    check_type(protocol, Protocol | None, "protocol")
-    check_type(headers, Mapping[str, str] | None, "headers")
-    check_headers(headers or {}, "headers")
+    check_settings(settings)
     if id is not None and "/" in id:
         raise ValueError(f'id must not contain "/", which separates it from the IDs of models: {id}')
     if provider is None and base_url is None:
@@ -50,8 +40,7 @@ def provider_in_code(
         _check_url(base_url)
     made = direct_draft(base_url or "", protocol) if provider is None else _of_vendor(provider, base_url, protocol)
     table = {name: value for name, value in made.table.items() if name != "auth"}
-    if headers:
-        table["custom_headers"] = dict(headers)
+    table |= as_table(settings)
     made = replace(made, id=id or made.id, table=table)
     if api_key is not None:
         return replace(made, table=with_values(table, api_key=api_key))
