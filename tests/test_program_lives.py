@@ -83,6 +83,24 @@ def test_a_program_ends_with_everything_open(tmp_path: Path, code: str) -> None:
     assert ran(tmp_path, f"{code}\nprint('the end')") == ["the end"]
 
 
+@pytest.mark.parametrize("proxy", ["URL", "'http://127.0.0.1:9'"], ids=["open connection", "no connection"])
+@pytest.mark.parametrize("call", ["main()", "h = main()"], ids=["dropped hub", "open hub"])
+def test_a_program_ends_with_connections_to_a_proxy(tmp_path: Path, proxy: str, call: str) -> None:
+    """aiohttp, which makes these, reports sessions that were not closed."""
+    code = f"""
+os.environ["HTTP_PROXY"] = {proxy}
+def main():
+    made = Blocking.of(base_url="http://provider.example/v1", model="sim-1")
+    try:
+        made.complete("Hi", retries=0)
+    except ModelbayError as error:
+        print(error.request)
+    return made
+{call}
+"""
+    assert ran(tmp_path, code) in ([], ["POST http://provider.example/v1/chat/completions"])
+
+
 def test_a_dropped_hub_leaves_no_thread_and_no_connection(tmp_path: Path) -> None:
     code = """
 for _ in range(20):

@@ -1,12 +1,14 @@
 """Calls through proxies, by aiohttp. All others are made by `direct`; this module is imported with the first proxy."""
 
 import asyncio
+import atexit
 import io
 import os
 from collections.abc import AsyncIterable
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -58,7 +60,11 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._process = os.getpid()
+        self._process: int | None = os.getpid()
+
+    def abandon(self) -> None:
+        """Leave the connections open when this is deleted."""
+        self._process = None
 
     def __del__(self, *more: Any) -> None:
         if os.getpid() == self._process:  # closing a parent's connections would remove them from its event loop
@@ -87,6 +93,7 @@ class AiohttpClient:
     def __init__(self, contexts: TlsContexts) -> None:
         self._contexts = contexts
         self._sessions: dict[tuple[str | None, Tls | None], aiohttp.ClientSession] = {}
+        _clients.add(self)
 
     async def aclose(self) -> None:
         sessions = list(self._sessions.values())
@@ -95,9 +102,12 @@ class AiohttpClient:
             await session.close()
 
     def abandon(self) -> None:
-        for session in self._sessions.values():
-            session.detach()
+        sessions = list(self._sessions.values())
         self._sessions.clear()
+        for session in sessions:
+            if isinstance(session.connector, _Connector):
+                session.connector.abandon()
+            session.detach()
 
     async def send(self, request: Request) -> AiohttpResponse:
         """Send a valid request once. Raises what `Transport.send` raises."""
@@ -145,6 +155,19 @@ class AiohttpClient:
                 max_field_size=HEADER_BYTES,
             )
         return session
+
+
+_clients: WeakSet[AiohttpClient] = WeakSet()
+
+
+def _abandon_all() -> None:
+    """Drop the sessions of hubs that are open when the program ends. Otherwise aiohttp reports on stderr that they are not closed.
+    Calls in progress, which daemon threads wait for, keep their connections."""
+    for client in list(_clients):
+        client.abandon()
+
+
+atexit.register(_abandon_all)
 
 
 def _explained(error: Exception, request: Request, *, connected: bool) -> ModelbayError:
