@@ -12,7 +12,8 @@ import pytest
 
 from modelbay import Hub
 from modelbay.errors import BadRequest, NotFound, StoreError
-from modelbay.gateway.response_store import ResolvedRequest, ResponseStore
+from modelbay.gateway.conversation_store import ConversationStore
+from modelbay.gateway.response_store import MAX_BYTES, ResolvedRequest, ResponseStore
 from modelbay.protocols.codec import Call, codec
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
@@ -35,6 +36,11 @@ def now() -> list[float]:
 @pytest.fixture
 def store(file: Path, now: list[float]) -> ResponseStore:
     return ResponseStore(StateTable(file, days=30, max_bytes=10_000_000, clock=lambda: now[0]))
+
+
+@pytest.fixture
+def conversations(file: Path, now: list[float]) -> ConversationStore:
+    return ConversationStore(StateTable(file, days=30, max_bytes=10_000_000, clock=lambda: now[0]), MAX_BYTES)
 
 
 def message(text: str) -> Body:
@@ -221,13 +227,15 @@ def test_a_conversation_of_a_provider_cannot_be_continued_elsewhere(store: Respo
     with pytest.raises(BadRequest, match="another provider, or was deleted") as caught:
         store.resolve("ann", {"input": "Next.", "previous_response_id": "r0"}, THERE)
     assert caught.value.code == "previous_response_not_found"
-    assert [item["content"][0]["text"] for item in store.input_items("ann", "r0")["data"]] == ["q r0"]
+    assert [item["content"][0]["text"] for item in store.input_items("ann", "r0", {})["data"]] == ["q r0"]
 
 
-def test_a_response_of_a_conversation_that_was_deleted_meanwhile_cannot_be_continued(store: ResponseStore) -> None:
-    id = store.create_conversation("ann", {"items": [asked("before")]})["id"]
+def test_a_response_of_a_conversation_that_was_deleted_meanwhile_cannot_be_continued(
+    store: ResponseStore, conversations: ConversationStore
+) -> None:
+    id = conversations.create("ann", {"items": [asked("before")]})["id"]
     request = store.resolve("ann", {"input": "q", "conversation": id})
-    store.delete_conversation("ann", id)
+    conversations.delete("ann", id)
     store.remember("ann", request, {"id": "r", "output": [message("a")]})
     with pytest.raises(BadRequest, match="was deleted"):
         continued(store, "r")
@@ -262,9 +270,11 @@ def test_a_response_expires_some_days_after_its_last_use(store: ResponseStore, n
 def test_a_response_of_another_client_is_not_found(store: ResponseStore) -> None:
     say(store, "r", "q")
     assert_not_found(store, "r", "bob")
-    for refused in (store.get, store.delete, store.input_items, store.cancel):
+    for refused in (store.get, store.delete, store.cancel):
         with pytest.raises(NotFound):
             refused("bob", "r")
+    with pytest.raises(NotFound):
+        store.input_items("bob", "r", {})
     reference = {"input": [{"type": "item_reference", "id": "msg_re q"}]}
     assert store.resolve("bob", reference).body["input"] == reference["input"]
     assert continued(store, "r") == ["q", "re q", "Next."]
@@ -379,7 +389,7 @@ def test_a_response_is_returned_as_the_client_received_it(store: ResponseStore) 
 def test_input_items_are_listed_in_pages_with_ids_that_can_be_referenced(store: ResponseStore) -> None:
     say(store, "r0", "q0")
     say(store, "r1", "q1", previous_response_id="r0")
-    whole = store.input_items("ann", "r1", order="asc")
+    whole = store.input_items("ann", "r1", {"order": "asc"})
     assert [item["content"][0]["text"] for item in whole["data"]] == ["q0", "re q0", "q1"]
     assert [item["content"][0]["type"] for item in whole["data"]] == ["input_text", "output_text", "input_text"]
     assert whole["data"][1]["id"] == "msg_re q0"
@@ -388,18 +398,20 @@ def test_input_items_are_listed_in_pages_with_ids_that_can_be_referenced(store: 
         whole["data"][2]["id"],
         False,
     )
-    assert whole == store.input_items("ann", "r1", order="asc"), "IDs do not change"
-    first = store.input_items("ann", "r1", limit=2)
-    rest = store.input_items("ann", "r1", limit=2, after=first["last_id"])
+    assert whole == store.input_items("ann", "r1", {"order": "asc"}), "IDs do not change"
+    first = store.input_items("ann", "r1", {"limit": "2"})
+    rest = store.input_items("ann", "r1", {"limit": "2", "after": first["last_id"]})
     assert (first["data"] + rest["data"], first["has_more"], rest["has_more"]) == (whole["data"][::-1], True, False)
     for item in whole["data"]:
         parsed = openai.types.responses.response_item_list.ResponseItemList.model_validate(whole)
         assert item["id"] in [one.id for one in parsed.data]
     reference = {"type": "item_reference", "id": whole["data"][0]["id"]}
     assert texts(store.resolve("ann", {"input": [reference]})) == ["q0"]
-    for wrong in ({"limit": 0}, {"limit": 101}, {"order": "up"}, {"after": "msg_unknown"}):
+    for wrong in ({"limit": "0"}, {"limit": "101"}, {"limit": "²"}, {"order": "up"}):
         with pytest.raises(BadRequest):
-            store.input_items("ann", "r1", **wrong)
+            store.input_items("ann", "r1", wrong)
+    with pytest.raises(NotFound, match="No item found with id 'msg_unknown'"):
+        store.input_items("ann", "r1", {"after": "msg_unknown"})
 
 
 def test_a_complete_response_cannot_be_cancelled(store: ResponseStore) -> None:
@@ -411,8 +423,8 @@ def test_a_complete_response_cannot_be_cancelled(store: ResponseStore) -> None:
 # --- conversations -----------------------------------------------------------------------------------------------------
 
 
-def test_a_conversation_collects_its_responses(store: ResponseStore) -> None:
-    made = store.create_conversation("ann", {"items": [asked("Hello.")], "metadata": {"topic": "tide"}})
+def test_a_conversation_collects_its_responses(store: ResponseStore, conversations: ConversationStore) -> None:
+    made = conversations.create("ann", {"items": [asked("Hello.")], "metadata": {"topic": "tide"}})
     id = made["id"]
     assert (made["object"], made["created_at"], made["metadata"]) == ("conversation", 1_800_000_000, {"topic": "tide"})
     assert texts(say(store, "r0", "q0", conversation=id)) == ["Hello.", "q0"]
@@ -421,15 +433,17 @@ def test_a_conversation_collects_its_responses(store: ResponseStore) -> None:
     assert texts(request) == ["Hello.", "q0", "re q0", "q1"]
     assert store.get("ann", "r1")["conversation"] == {"id": id}
     assert continued(store, "r0") == ["Hello.", "q0", "re q0", "Next."]
-    assert store.get_conversation("ann", id) == made
-    assert store.delete_conversation("ann", id)["deleted"]
+    assert conversations.get("ann", id) == made
+    assert conversations.delete("ann", id)["deleted"]
     for client in ("ann", "bob"):
         with pytest.raises(NotFound, match=f"Conversation with id '{id}' not found"):
             store.resolve(client, {"input": "Next.", "conversation": id})
 
 
-def test_two_responses_at_the_same_time_are_both_in_their_conversation(store: ResponseStore) -> None:
-    id = store.create_conversation("ann", {})["id"]
+def test_two_responses_at_the_same_time_are_both_in_their_conversation(
+    store: ResponseStore, conversations: ConversationStore
+) -> None:
+    id = conversations.create("ann", {})["id"]
     requests = [store.resolve("ann", {"input": f"q{turn}", "conversation": id}) for turn in range(2)]
     for turn, request in enumerate(requests):
         store.remember("ann", request, {"id": f"r{turn}", "output": [message(f"a{turn}")]})

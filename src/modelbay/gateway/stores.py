@@ -2,6 +2,7 @@
 counts of tokens."""
 
 from asyncio import to_thread
+from urllib.parse import parse_qsl
 
 from msgspec.structs import replace
 
@@ -12,11 +13,11 @@ from modelbay.counting.learned_counts import Expected, LearnedCounts
 from modelbay.errors import NotFound
 from modelbay.events import Reply
 from modelbay.gateway.client_request import ClientRequest
+from modelbay.gateway.conversation_store import ConversationStore
 from modelbay.gateway.passing import changed_text
 from modelbay.gateway.reasoning_store import ReasoningStore
-from modelbay.gateway.response_store import ResolvedRequest, ResponseStore, may_refer, refers
+from modelbay.gateway.response_store import MAX_BYTES, ResolvedRequest, ResponseStore, may_refer, refers
 from modelbay.gateway.search.search_loop import with_earlier_searches
-from modelbay.protocols.shapes import whole_number
 from modelbay.storage.state_table import StateTable
 
 
@@ -26,10 +27,12 @@ class Stores:
     def __init__(self, settings: GatewaySettings) -> None:
         self._reasoning: ReasoningStore | None = None
         self._responses: ResponseStore | None = None
+        self._conversations: ConversationStore | None = None
         table: StateTable | None = None
         if settings.store:
             table = StateTable(days=settings.store_days, max_bytes=settings.store_bytes)
             self._reasoning, self._responses = ReasoningStore(table), ResponseStore(table)
+            self._conversations = ConversationStore(table, MAX_BYTES)
         self._counts = LearnedCounts(table)
 
     @property
@@ -129,25 +132,33 @@ class Stores:
                 return await to_thread(self._responses.delete, client, id)
             case "cancel":
                 return await to_thread(self._responses.cancel, client, id)
-        return await to_thread(
-            self._responses.input_items,
-            client,
-            id,
-            limit=whole_number(query.get("limit", "20")) or 0,
-            order=query.get("order", "desc"),
-            after=query.get("after"),
-        )
+        return await to_thread(self._responses.input_items, client, id, query)
 
-    async def conversation(self, action: str, client: str, id: str, fields: Extra) -> Extra:
-        """The result of an action on a stored conversation. Raises what the method of `ResponseStore` raises."""
-        if self._responses is None:
+    async def conversation(self, request: ClientRequest) -> Extra:
+        """The result of an action on a stored conversation. Raises what the method of `ConversationStore` raises."""
+        if self._conversations is None:
             raise _stores_nothing()
-        match action:
-            case "create_conversation":
-                return await to_thread(self._responses.create_conversation, client, fields)
-            case "delete_conversation":
-                return await to_thread(self._responses.delete_conversation, client, id)
-        return await to_thread(self._responses.get_conversation, client, id)
+        return await to_thread(_acted, self._conversations, request)
+
+
+def _acted(store: ConversationStore, request: ClientRequest) -> Extra:
+    client, id, item = request.client, request.route.id or "", request.route.item or ""
+    match request.route.action:
+        case "create_conversation":
+            return store.create(client, request.fields() if request.body else {})
+        case "update_conversation":
+            return store.update(client, id, request.fields())
+        case "delete_conversation":
+            return store.delete(client, id)
+        case "list_items":
+            return store.list_items(client, id, dict(parse_qsl(request.query)))
+        case "add_items":
+            return store.add_items(client, id, request.fields())
+        case "get_item":
+            return store.get_item(client, id, item)
+        case "delete_item":
+            return store.delete_item(client, id, item)
+    return store.get(client, id)
 
 
 def _stores_nothing() -> NotFound:

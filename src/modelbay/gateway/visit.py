@@ -36,6 +36,11 @@ from modelbay.serving.routes import STATUS, TABLE, Action, Route, protocol_of
 
 FORMS: frozenset[Action] = frozenset(("images", "audio"))
 """Actions whose requests may be multipart forms."""
+CONVERSATIONS: frozenset[Action] = frozenset((
+    "create_conversation", "get_conversation", "update_conversation", "delete_conversation",
+    "list_items", "add_items", "get_item", "delete_item",
+))  # fmt: skip
+"""Actions on stored conversations."""
 BUSY = 1.0
 """Seconds after which a client may try again that has too many requests in progress."""
 
@@ -257,11 +262,8 @@ class Visit:
                 query = dict(parse_qsl(request.query))
                 found = await self._gateway.stores.response(action, request.client, request.route.id or "", query)
                 self._json(found)
-            case "create_conversation" | "get_conversation" | "delete_conversation" as action:
-                fields = request.fields() if request.body else {}
-                self._json(
-                    await self._gateway.stores.conversation(action, request.client, request.route.id or "", fields)
-                )
+            case action if action in CONVERSATIONS:
+                self._json(await self._gateway.stores.conversation(request))
             case action:
                 raise refusals.not_valid(f"{action} is not available")
 

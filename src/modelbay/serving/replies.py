@@ -3,8 +3,8 @@
 from hashlib import blake2b
 
 from modelbay.conversation import Extra
-from modelbay.errors import BadRequest
 from modelbay.json_text import encode
+from modelbay.serving.value_errors import missing, one_of, whole_number_between
 
 JSON = (b"content-type", b"application/json")
 """The header of bodies in JSON."""
@@ -28,11 +28,16 @@ _PREFIXES = {
 """Prefixes of the IDs of items of Responses, by type."""
 
 
+def item_prefix(item: Extra) -> str:
+    """The beginning of the ID of an item of Responses."""
+    return _PREFIXES.get(item.get("type") or "message", "item")
+
+
 def listed_item(item: Extra) -> Extra:
     """An input item of Responses as lists contain it: with an ID and a type, and a message with a list of contents."""
     kind = item.get("type") or "message"
     digest = blake2b(encode(item), digest_size=16).hexdigest()
-    listed = {"id": f"{_PREFIXES.get(kind, 'item')}_{digest}", "type": kind, **item}
+    listed = {"id": f"{item_prefix(item)}_{digest}", "type": kind, **item}
     if kind == "message":
         listed.setdefault("status", "completed")
         if isinstance(item.get("content"), str):
@@ -41,28 +46,23 @@ def listed_item(item: Extra) -> Extra:
     return listed
 
 
-def input_page(items: list[Extra], *, limit: int = 20, order: str = "desc", after: str | None = None) -> Extra:
-    """One page of the items that a response of Responses was generated from.
+def item_page(items: list[Extra], query: dict[str, str]) -> Extra:
+    """One page of listed items of Responses, the newest first. `query`: `limit`, `order` and `after` of the request.
 
     Raises:
-        BadRequest: an argument is not valid.
+        BadRequest, NotFound: an argument is not valid.
     """
-    if not 1 <= limit <= 100:
-        raise _refused("`limit` must be between 1 and 100.", "limit")
-    if order not in ("asc", "desc"):
-        raise _refused("`order` must be `asc` or `desc`.", "order")
-    found = [listed_item(item) for item in items]
-    if order == "desc":
-        found.reverse()
-    if after is not None:
-        places = [index for index, item in enumerate(found) if item["id"] == after]
-        if not places:
-            raise _refused(f"`after`: item with id '{after}' not found.", "after")
-        found = found[places[0] + 1 :]
-    page = found[:limit]
-    ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
-    return {"object": "list", "data": page, **ends, "has_more": len(found) > limit}
+    limit = whole_number_between("limit", query.get("limit"), 1, 100, default=20)
+    found = items if one_of("order", query.get("order"), "desc", "asc") == "asc" else items[::-1]
+    if (after := query.get("after")) is not None:
+        place = next((index for index, item in enumerate(found) if item["id"] == after), None)
+        if place is None:
+            raise missing(f"No item found with id '{after}'", "after")
+        found = found[place + 1 :]
+    return item_list(found[:limit], more=len(found) > limit)
 
 
-def _refused(message: str, param: str) -> BadRequest:
-    return BadRequest(message, status=400, type="invalid_request_error", param=param)
+def item_list(items: list[Extra], *, more: bool = False) -> Extra:
+    """`more`: whether other items follow."""
+    ends = {"first_id": items[0]["id"], "last_id": items[-1]["id"]} if items else {"first_id": None, "last_id": None}
+    return {"object": "list", "data": items, **ends, "has_more": more}

@@ -18,7 +18,8 @@ Action: TypeAlias = Literal[
     # stored responses
     "retrieve", "delete", "input_items", "cancel", "compact",
     # stored conversations
-    "create_conversation", "get_conversation", "delete_conversation",
+    "create_conversation", "get_conversation", "update_conversation", "delete_conversation",
+    "list_items", "add_items", "get_item", "delete_item",
     # sent to a provider of an OpenAI type
     "completions", "images", "audio", "rerank", "moderations",
     # catalogs
@@ -49,12 +50,14 @@ class Route(Struct, frozen=True):
     """The model ID in the path, decoded."""
     id: str | None = None
     """The ID of a stored response or conversation in the path, decoded."""
+    item: str | None = None
+    """The ID of an item of a conversation in the path, decoded."""
     stream: bool | None = None
     """Whether the path requests a stream; None if it does not decide."""
 
 
 class RouteRow(Struct, frozen=True):
-    """A row of a table: methods and a path with the placeholders `{model}` and `{id}`, and its route."""
+    """A row of a table: methods and a path with the placeholders `{model}`, `{id}` and `{item}`, and its route."""
 
     methods: tuple[str, ...]
     path: str
@@ -128,7 +131,12 @@ ROWS: tuple[RouteRow, ...] = (
     RouteRow(_GET, "/responses/{id}/input_items", "input_items", _RESPONSES),
     RouteRow(_POST, "/responses/{id}/cancel", "cancel", _RESPONSES),
     RouteRow(_GET, "/conversations/{id}", "get_conversation", _RESPONSES),
+    RouteRow(_POST, "/conversations/{id}", "update_conversation", _RESPONSES),
     RouteRow(("DELETE",), "/conversations/{id}", "delete_conversation", _RESPONSES),
+    RouteRow(_GET, "/conversations/{id}/items", "list_items", _RESPONSES),
+    RouteRow(_POST, "/conversations/{id}/items", "add_items", _RESPONSES),
+    RouteRow(_GET, "/conversations/{id}/items/{item}", "get_item", _RESPONSES),
+    RouteRow(("DELETE",), "/conversations/{id}/items/{item}", "delete_item", _RESPONSES),
     # clouds: a client that is configured for one keeps its paths if only the host is changed
     RouteRow(_POST, "/deployments/{model}/chat/completions", "generate", _CHAT, None, _BARE),
     RouteRow(_POST, "/deployments/{model}/completions", "completions", _CHAT, None, _BARE),
@@ -146,7 +154,7 @@ ROWS: tuple[RouteRow, ...] = (
 )
 
 
-_PLACEHOLDERS = {"model": r"(?P<model>.+)", "id": r"(?P<id>[^/]+)", "place": r"[^/]+"}
+_PLACEHOLDERS = {"model": r"(?P<model>.+)", "id": r"(?P<id>[^/]+)", "item": r"(?P<item>[^/]+)", "place": r"[^/]+"}
 _COLON = re.compile("%3a", re.IGNORECASE)
 
 
@@ -228,7 +236,8 @@ def protocol_of(path: str, headers: Mapping[str, str], query: str = "") -> str:
         or _has(path, "publishers")
     ):
         return "google"
-    return "openai_responses" if _has(path, "responses") or _is_codex(query) else "openai_chat"
+    stored = _has(path, "responses") or _has(path, "conversations")
+    return "openai_responses" if stored or _is_codex(query) else "openai_chat"
 
 
 _FORMS: dict[Action, ListForm] = {"model_info": "litellm", "api_json": "models_dev", "registry": "registry"}

@@ -9,8 +9,7 @@ from msgspec import Struct
 from modelbay.conversation import Extra, Json
 from modelbay.errors import ProviderError
 from modelbay.json_text import decode, encode
-from modelbay.protocols.shapes import whole_number
-from modelbay.serving.replies import input_page, listed_item
+from modelbay.serving.replies import item_page, listed_item
 from modelbay.simulator.error_messages import bad_request
 from modelbay.simulator.simulated_exchange import SimulatedExchange
 
@@ -100,13 +99,7 @@ class StoredResponses:
 
     def input_items(self, id: str | None, query: str) -> Extra:
         """One page of the items that a response was generated from."""
-        asked = dict(parse_qsl(query))
-        return input_page(
-            self.find(id).input,
-            limit=whole_number(asked.get("limit", "20")) or 0,
-            order=asked.get("order", "desc"),
-            after=asked.get("after"),
-        )
+        return item_page([listed_item(item) for item in self.find(id).input], dict(parse_qsl(query)))
 
     def cancel(self, id: str | None) -> Extra:
         self.find(id)
