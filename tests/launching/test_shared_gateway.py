@@ -102,6 +102,13 @@ def test_everything_is_removed_after_launcher_and_agent_are_killed(desk: LaunchD
     assert [path.name for path in desk.launches.iterdir()] == ["folder.lock"]
 
 
+def test_a_gateway_ends_if_its_launcher_and_the_folder_of_launches_are_gone_when_it_starts(desk: LaunchDesk) -> None:
+    assert not desk.launches.exists()
+    started = desk.start("serve", "--port", "0", "--for-launches", "0123456789abcdef")
+    started.communicate()
+    assert started.returncode == -signal.SIGTERM
+
+
 def test_a_killed_gateway_is_started_again_for_the_agent_that_uses_it(desk: LaunchDesk) -> None:
     words = ["show", desk.file("seen"), "wait", desk.file("go"), "ask", desk.file("answer"), "wait", desk.file("end")]
     running = desk.start("launch", "claude", "--", *words)

@@ -161,10 +161,11 @@ def _terminate(number: int, frame: object) -> None:
 def _registered(url: str, id: str | None, *, shared: bool) -> Iterator[None]:
     launches = Launches()
     record: HeldFile | None = None
+    if id is not None:  # also without a record: the launcher may be killed, and its folder removed, while this process starts
+        threading.Thread(target=_end_when_unused, args=(launches, id), daemon=True).start()
     try:
         if id is not None:  # the launcher holds the lock until the gateway answers
             record = LaunchesChange(launches.folder).register(RunningGateway(id, url, launched=True, shared=shared))
-            threading.Thread(target=_end_when_unused, args=(launches, id), daemon=True).start()
         elif shared:
             with launches.locked() as change:
                 change.sweep()
