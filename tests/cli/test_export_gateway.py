@@ -151,6 +151,7 @@ model_context_window = 200000
 name = "modelbay"
 base_url = "http://127.0.0.1:8484/v1"
 wire_api = "responses"
+http_headers = { x-modelbay-retries = "6" }
 model_catalog_url = "http://127.0.0.1:8484/v1/models"
 request_max_retries = 0
 

@@ -11,7 +11,7 @@ import pytest
 
 from modelbay.dialect import PLAIN
 from modelbay.events import Finished, collect
-from modelbay.gateway import exchange
+from modelbay.gateway import retries
 from modelbay.protocols.codec import codec
 from modelbay.routing.retry import Policy
 from modelbay.simulator import Simulator
@@ -187,7 +187,7 @@ async def test_a_provider_that_rejects_its_key_is_not_blamed_on_the_client_s(tmp
 async def test_an_error_has_the_headers_of_its_provider_and_of_the_gateway(
     gateway: Running, monkeypatch: pytest.MonkeyPatch, upstream: str, stream: bool
 ) -> None:
-    monkeypatch.setattr(exchange, "POLICY", Policy(2, base=0.01, cap=0.01))
+    monkeypatch.setattr(retries, "USUAL", Policy(2, base=0.01, cap=0.01))
     before = len(gateway[1].journal.calls())
     path, body = request("openai_chat", f"{upstream}/sim-1!500=0.02", stream=stream)
     status, headers, _ = await call(gateway[0].url, path, body)

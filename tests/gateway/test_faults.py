@@ -9,7 +9,7 @@ import pytest
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.dialect import PLAIN
 from modelbay.events import Failed, Reply, collect
-from modelbay.gateway import exchange
+from modelbay.gateway import retries
 from modelbay.protocols.codec import codec
 from modelbay.routing.retry import Policy
 from modelbay.simulator import Simulator, simulated_provider
@@ -85,7 +85,7 @@ def url(sim: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "POLICY", Policy(ATTEMPTS, base=0.01, cap=0.01, patience=exchange.POLICY.patience))
+    monkeypatch.setattr(retries, "USUAL", Policy(ATTEMPTS, base=0.01, cap=0.01, patience=retries.USUAL.patience))
 
 
 class Told:

@@ -189,7 +189,7 @@ def test_a_rate_limit(ask: Ask, client: str, upstream: str, stream: bool) -> Non
 def test_an_error_of_the_provider(
     ask: Ask, client: str, upstream: str, stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelbay.gateway.exchange.POLICY", Policy(attempts=1))
+    monkeypatch.setattr("modelbay.gateway.retries.USUAL", Policy(attempts=1))
     error = ask(client, f"{upstream}/sim-1!500", "Hi", stream=stream)["error"]
     assert (error["status"], error["retryable"]) == (500, True)
 
@@ -199,5 +199,5 @@ def test_an_error_of_the_provider(
 def test_a_stream_that_breaks_off_is_an_error(
     ask: Ask, client: str, upstream: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelbay.gateway.exchange.POLICY", Policy(attempts=1))
+    monkeypatch.setattr("modelbay.gateway.retries.USUAL", Policy(attempts=1))
     assert "error" in ask(client, f"{upstream}/sim-1!{fault}", "Hi", stream=True)

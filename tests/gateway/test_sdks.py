@@ -212,7 +212,7 @@ def test_a_rate_limit(chat: Any, sdk: str, stream: bool) -> None:
 @both
 @pairs
 def test_an_error_of_the_provider(chat: Any, sdk: str, stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelbay.gateway.exchange.POLICY", Policy(attempts=1))
+    monkeypatch.setattr("modelbay.gateway.retries.USUAL", Policy(attempts=1))
     with pytest.raises(SDKS[sdk].SERVER_ERROR) as raised:
         chat("sim-1!500", stream=stream).ask("Hi")
     assert SDKS[sdk].status(raised.value) == 500
@@ -221,7 +221,7 @@ def test_an_error_of_the_provider(chat: Any, sdk: str, stream: bool, monkeypatch
 @pytest.mark.parametrize("fault", ["cut-after-first", "missing-end", "error-in-200", "malformed-chunk"])
 @pairs
 def test_a_stream_that_breaks_off_is_an_error(chat: Any, sdk: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelbay.gateway.exchange.POLICY", Policy(attempts=1))
+    monkeypatch.setattr("modelbay.gateway.retries.USUAL", Policy(attempts=1))
     with pytest.raises(SDKS[sdk].BROKEN):
         chat(f"sim-1!{fault}", stream=True).ask("Hi")
 
@@ -231,6 +231,6 @@ def test_a_stream_that_breaks_off_is_an_error(chat: Any, sdk: str, fault: str, m
 def test_a_whole_reply_that_breaks_off_is_an_error(
     chat: Any, sdk: str, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelbay.gateway.exchange.POLICY", Policy(attempts=1))
+    monkeypatch.setattr("modelbay.gateway.retries.USUAL", Policy(attempts=1))
     with pytest.raises(SDKS[sdk].BROKEN):
         chat(f"sim-1!{fault}").ask("Hi")

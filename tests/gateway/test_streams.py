@@ -223,6 +223,16 @@ async def test_a_failure_closes_a_json_array(gateway: Running, upstream: str, fa
     assert json.loads(found.body)[-1]["error"]["code"] in (502, 504)
 
 
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_the_failure_of_a_stream_of_messages_has_an_id_without_which_qwen_code_does_not_go_on(
+    gateway: Running, upstream: str
+) -> None:
+    found, _ = await streamed(gateway[0].url, asking("anthropic", f"{upstream}/sim-1!cut-after"))
+    failure = json.loads(found.body.rstrip().rpartition(b"data: ")[2])
+    assert failure["type"] == "error"
+    assert failure["request_id"] == found.headers["x-modelbay-request-id"]
+
+
 # --- the client leaves -------------------------------------------------------------------------------------------------
 
 

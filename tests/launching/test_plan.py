@@ -81,9 +81,9 @@ def test_codex_is_configured_by_arguments_without_the_key(gateway: bool) -> None
         "\n".join(word if '"' in word or _plain(word) else _quoted(word) for word in made.arguments[1::2])
     )
     provider = data["model_providers"]["modelbay-launch"]
-    # the gateway repeats failed requests itself
-    catalog = {"model_catalog_url": f"{URL}/v1/models", "request_max_retries": 0} if gateway else {}
-    assert provider == catalog | {
+    # the gateway repeats failed requests itself, also after a rate limit
+    retries = {"request_max_retries": 0, "http_headers": {"x-modelbay-retries": "6"}}
+    assert provider == ({"model_catalog_url": f"{URL}/v1/models", **retries} if gateway else {}) | {
         "name": "modelbay",
         "base_url": f"{URL}/v1",
         "wire_api": "responses",

@@ -14,6 +14,7 @@ from modelbay.agents.agent import Agent, ExportedConfig, ExportedEntry, Imported
 from modelbay.agents.config_files import read_logins, toml_layer
 from modelbay.agents.exported import ExportedProvider, auth_headers, origin_text
 from modelbay.agents.findings import KEY_IN_HEADER, KEY_NOT_COPIED, NOT_COPIED, MergedConfig
+from modelbay.agents.gateway_provider import RETRIES
 from modelbay.agents.importing import check, may_run
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import ModelEntry, Table
@@ -364,6 +365,8 @@ def _entry(provider: ExportedProvider, exported: ExportedConfig) -> Table:
             variables[name] = reference[2]
         else:
             plain[name] = value
+    if provider.of_gateway:  # Codex repeats no request after a rate limit (429)
+        plain["x-modelbay-retries"] = str(RETRIES)
     if plain:
         table["http_headers"] = plain
     if variables:

@@ -17,6 +17,9 @@ from modelbay.providers.upstream import Upstream, upstream
 
 ID = "modelbay"
 """The gateway's ID in the files of agents."""
+RETRIES = 6
+"""Retries that an agent asks the gateway for, in a header, if it repeats few requests itself. All pauses together take half
+a minute at most, or as long as the provider asks for."""
 
 
 def gateway_provider(

@@ -20,19 +20,17 @@ from modelbay.gateway.framing import PassedStream, RenderedStream, failed_stream
 from modelbay.gateway.passing import ClientBody, changed_text, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
 from modelbay.gateway.response_store import ResolvedRequest, may_refer, with_reasoning
+from modelbay.gateway.retries import policy
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.search.search_loop import SearchLoop, made_by_model, with_searches
 from modelbay.gateway.stores import Stores
 from modelbay.gateway.translating import Prepared, asked_of, complete, unsent_previews
 from modelbay.json_text import decode
 from modelbay.providers.unknown_fields import HEADER
-from modelbay.routing.retry import Policy
 from modelbay.serving.refusals import not_valid
 from modelbay.serving.replies import JSON
 from modelbay.usage import Usage
 
-POLICY = Policy(attempts=3, cap=2.0, patience=5.0)
-"""Clients retry, too, and a connection should not be silent for as long as the library would wait."""
 PATIENCE = 25.0
 """Seconds after which a stream begins although its provider is still silent. Proxies cut connections off after 30."""
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
@@ -256,7 +254,7 @@ class Exchange:
         except ModelbayError as error:
             if not self._responder.started:
                 raise
-            self.error = error
+            self._failed(error)
             begun = failed_stream if stream is None else failure_event
             self._responder.end((failure_array if prepared.array else begun)(self._request.protocol, error))
             return
@@ -278,11 +276,12 @@ class Exchange:
         providers = self._revision.providers
         if self._compaction is not None:
             consume = self._compaction.of(consume)
+        rules = policy(self._request.headers)
         try:
             if self._search is not None:
-                await self._search.relay(providers, prepared.sending, consume, self._warned, POLICY)
+                await self._search.relay(providers, prepared.sending, consume, self._warned, rules)
             else:
-                await Opening(providers, prepared.sending, POLICY, consume, prepared.begun).opened(self._warned)
+                await Opening(providers, prepared.sending, rules, consume, prepared.begun).opened(self._warned)
         except ModelbayError as error:
             self.attempts = error.attempts
             raise
@@ -353,10 +352,17 @@ class Exchange:
                 settings, asked = conversation.settings, self._request.protocol
                 complete(event, self.target.model.id, asked, settings, self._resolution)
             elif type(event) is Failed:
-                self.error, self._ended = event.error, True
+                self._failed(event.error)
+                self._ended = True
             elif type(event) is Finished:
                 self.finished = self._ended = True
             self._events.append(event)
+
+    def _failed(self, error: ModelbayError) -> None:
+        """Note the failure of a reply. It gets an ID for the client: Qwen Code repeats a request that broke off only with one."""
+        self.error = error
+        if error.request_id is None:
+            error.request_id = self._request.id
 
     async def _keep(self, reply: Reply, conversation: Conversation | None) -> None:
         """Store what later requests need."""

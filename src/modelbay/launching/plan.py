@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.agents.agent import ExportedConfig
+from modelbay.agents.gateway_provider import RETRIES
 from modelbay.agents.write import render
 from modelbay.conversation import Protocol
 from modelbay.launching.program import (
@@ -140,6 +141,7 @@ def _facts(program: AgentProgram, target: LaunchTarget, folder: str) -> dict[str
         "folder": folder,
         "attribution": 0 if program.maker and target.vendor != program.maker else None,
         "retries": 0 if through else None,
+        "gateway_retries": str(RETRIES) if through else None,
     }
 
 

@@ -41,7 +41,7 @@ can make more than `usual_output`.
 """
 PLACEHOLDERS = MODEL_PLACEHOLDERS | frozenset((
     "small", "small_key", "provider", "base_url", "root_url", "catalog_url", "unlisted_context", "key", "bearer_key",
-    "header_key", "key_variable", "protocol", "folder", "environment", "attribution", "retries",
+    "header_key", "key_variable", "protocol", "folder", "environment", "attribution", "retries", "gateway_retries",
     "catalog", "catalog_file",
 ))  # fmt: skip
 """All facts of a launch.
@@ -55,7 +55,8 @@ the server expects it in the header `Authorization`; header_key: if it expects a
 `KEY_VARIABLE`. protocol: `openai_chat`, `openai_responses`, `anthropic` or `google`. folder: the private folder of the
 launch, with its files. environment: all variables of the row, those of `unset` with the value "". attribution: 0 for a model
 of another vendor than `maker`, otherwise unknown. retries: 0 with the gateway, which repeats failed requests itself; unknown
-without.
+without. gateway_retries: the number that the gateway is asked for, for an agent that repeats none after a rate limit; unknown
+without the gateway.
 """
 CATALOG = "models.json"
 """The file with the model list in the private folder."""

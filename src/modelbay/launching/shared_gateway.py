@@ -161,7 +161,7 @@ def _terminate(number: int, frame: object) -> None:
 def _registered(url: str, id: str | None, *, shared: bool) -> Iterator[None]:
     launches = Launches()
     record: HeldFile | None = None
-    if id is not None:  # also without a record: the launcher may be killed, and its folder removed, while this process starts
+    if id is not None:  # also without a record: launcher and folder may be gone before it can be written
         threading.Thread(target=_end_when_unused, args=(launches, id), daemon=True).start()
     try:
         if id is not None:  # the launcher holds the lock until the gateway answers

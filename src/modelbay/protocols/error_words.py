@@ -81,7 +81,8 @@ ROWS: dict[type[Exception], ErrorRow] = {
     NotFound: ErrorRow(404, (_BAD, "model_not_found"), "not_found_error", "NOT_FOUND"),
     RateLimited: ErrorRow(429, ("rate_limit_error", "rate_limit_exceeded"), "rate_limit_error", "RESOURCE_EXHAUSTED"),
     QuotaExhausted: ErrorRow(402, ("insufficient_quota", "insufficient_quota"), "billing_error", "RESOURCE_EXHAUSTED"),
-    Overloaded: ErrorRow(503, ("server_error", "server_is_overloaded"), "overloaded_error", "UNAVAILABLE"),
+    # not OpenAI's "server_is_overloaded": Codex ends its turn at it, and repeats a request after all other errors of a server
+    Overloaded: ErrorRow(503, ("server_error", "server_error"), "overloaded_error", "UNAVAILABLE"),
     ServerError: ErrorRow(500, ("server_error", "server_error"), "api_error", "INTERNAL"),
     ReplyError: ErrorRow(502, ("server_error", "upstream_malformed_reply"), "api_error", "INTERNAL"),
     IncompleteReply: ErrorRow(502, ("server_error", "upstream_incomplete_reply"), "api_error", "INTERNAL"),

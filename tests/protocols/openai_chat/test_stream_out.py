@@ -172,7 +172,7 @@ def test_a_failure_is_the_end_and_no_done_follows():
     assert sent(*events, Finished("stop"))[1:] == snapshot(
         [
             {"content": "Hi"},
-            {"error": {"message": "busy", "type": "server_error", "param": None, "code": "server_is_overloaded"}},
+            {"error": {"message": "busy", "type": "server_error", "param": None, "code": "server_error"}},
         ]
     )
 

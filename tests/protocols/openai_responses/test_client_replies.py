@@ -107,7 +107,7 @@ def test_how_a_reply_ended_is_its_status(reason, status, details):
     [
         (ContextOverflow("Too long"), "context_length_exceeded"),
         (RateLimited("Slow down"), "rate_limit_exceeded"),
-        (Overloaded("Busy"), "server_is_overloaded"),
+        (Overloaded("Busy"), "server_error"),  # at OpenAI's "server_is_overloaded", Codex ends its turn
         (BadRequest("Odd", code="odd_code"), "odd_code"),
         (ValueError("A defect"), "server_error"),
         # not our codes of HTTP errors: after "server_error", pi repeats the request
@@ -120,6 +120,19 @@ def test_a_failure_ends_the_stream_with_a_code_that_clients_know(error, code):
     last = stream(Started("resp_1"), Failed(error))[-1]
     assert last["type"] == "response.failed"
     assert last["response"]["error"]["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("Slow down.", "Slow down. Please try again in 20.5s."),
+        ("Slow down. Please try again in 3s.", "Slow down. Please try again in 3s."),
+    ],
+)
+def test_the_wait_after_a_rate_limit_is_in_the_message_where_codex_reads_it(message, said):
+    error = RateLimited(message)
+    error.retry_after = 20.5
+    assert stream(Started("resp_1"), Failed(error))[-1]["response"]["error"]["message"] == said
 
 
 def test_a_call_that_a_failure_cut_off_is_never_done_as_codex_would_run_it():

@@ -26,6 +26,7 @@ from modelbay.conversation import (
     Thinking,
     ToolCall,
 )
+from modelbay.errors import RateLimited
 from modelbay.events import (
     Event,
     Failed,
@@ -132,7 +133,8 @@ class StreamRenderer:
                 return self._finished(event)
             case Failed(error=error):
                 why = error_object(error)[1]["error"]
-                return self._end("failed", {"error": {"code": _code(why["code"]), "message": why["message"]}})
+                message = _with_wait(why["message"], error)
+                return self._end("failed", {"error": {"code": _code(why["code"]), "message": message}})
             case _:
                 return b""
 
@@ -501,6 +503,14 @@ def _code(code: str | None) -> str:
     """The code of a failed response. Clients know only OpenAI's own: pi repeats a request after `server_error`, but not after our
     codes for failures of the connection to a provider."""
     return "server_error" if code is None or code.startswith("upstream_") else code
+
+
+def _with_wait(message: str, error: Exception) -> str:
+    """The message of a failure, with the time that the provider asks to wait, in OpenAI's words. An event has no headers: Codex
+    reads the time here."""
+    if not isinstance(error, RateLimited) or error.retry_after is None or "try again in" in message.lower():
+        return message
+    return f"{message.rstrip('.')}. Please try again in {error.retry_after:.3g}s."
 
 
 def _ours(part: Part) -> bool:

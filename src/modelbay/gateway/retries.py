@@ -1,0 +1,27 @@
+"""How often the gateway repeats a failed call: as its clients repeat requests, too, seldom; or as often as a client asks for."""
+
+import re
+from collections.abc import Mapping
+
+from modelbay.routing.retry import Policy
+from modelbay.serving.refusals import not_valid
+
+USUAL = Policy(attempts=3, cap=2.0, patience=5.0)
+"""Clients retry, too, and a connection should not be silent for as long as the library would wait."""
+HEADER = "x-modelbay-retries"
+"""The request header with the number of retries. They follow the rules of the library, whose pauses are longer."""
+MOST = 20
+
+
+def policy(headers: Mapping[str, str]) -> Policy:
+    """The policy for a request. Names of headers are in lower case.
+
+    Raises:
+        BadRequest: the header is not a number of retries.
+    """
+    asked = headers.get(HEADER)
+    if asked is None:
+        return USUAL
+    if not re.fullmatch("[0-9]{1,2}", asked.strip()) or int(asked) > MOST:
+        raise not_valid(f"the header {HEADER} must be a number from 0 to {MOST}, not {asked[:20]!r}")
+    return Policy(attempts=1 + int(asked))
