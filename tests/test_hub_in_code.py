@@ -309,3 +309,32 @@ def test_a_wrong_setting_of_a_provider_is_named(kind: Any, settings: dict[str, A
         kind.of("ollama", **settings)
     with pytest.raises((TypeError, ValueError), match=said):
         kind.of("ollama").add("openai", **({"api_key": "k"} | settings))
+
+
+@pytest.mark.parametrize("kind", [Hub, sync.Hub])
+def test_a_hub_without_an_argument_is_told_both_ways(kind: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"Hub\(\) needs a configuration: call Hub.open\(\) to read config.toml, or Hub.of"
+    ):
+        kind()
+
+
+def test_a_call_without_a_configuration_says_where_it_would_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    hub = sync.Hub.open()
+    place = f"there is no configuration at {tmp_path / 'config.toml'}"
+    calls: dict[str, Any] = {
+        f"no model given, and {place}": lambda: hub.complete(QUESTION),
+        f'no model "openai/gpt-5": {place}': lambda: hub.complete(QUESTION, model="openai/gpt-5"),
+        f'no provider "openai": {place}': lambda: hub.list_models("openai"),
+    }
+    for said, call in calls.items():
+        with pytest.raises(errors.ModelbayError) as caught:
+            call()
+        assert caught.value.message == said
+        assert caught.value.hint == (
+            "connect a provider: `modelbay provider add`, or describe it in code: Hub.of(VENDOR, api_key=KEY)"
+        )
+    hub.add("ollama")
+    with pytest.raises(errors.UnknownModel, match=r"no model given, and no default model is set"):
+        hub.complete(QUESTION)

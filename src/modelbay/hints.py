@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from modelbay.config.schema import IN_CODE, Config, key_text
+from modelbay.config.schema import CONNECT, IN_CODE, Config, key_text
 from modelbay.errors import (
     AuthenticationFailed,
     BadRequest,
@@ -424,6 +424,8 @@ def _is_known(provider: str, about: About) -> bool:
 def _at(advice: str, about: About) -> str | None:
     """The error's own hint for this face: without commands for unknown providers, and in the app without commands that the app
     cannot run. None if nothing remains."""
+    if about.face == "library" and advice == CONNECT:
+        return f"{advice}, or describe it in code: Hub.of(VENDOR, api_key=KEY)"
 
     def put(match: re.Match[str]) -> str:
         said = match["words"] or match["bare"]

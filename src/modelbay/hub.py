@@ -11,9 +11,9 @@ transport sends it once, and the response becomes events.
 from asyncio import to_thread
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, cast
 
 from msgspec.structs import replace
 
@@ -60,7 +60,23 @@ if TYPE_CHECKING:
     from modelbay.counting.provider_count import TokenCount
 
 
+F = TypeVar("F", bound=Callable[..., None])
 NOT_COPIED = "a hub has API keys and connections, so it cannot be pickled or copied: open one in each process"
+
+
+def of_a_configuration(init: F) -> F:
+    """The initializer of a hub, with a message for a program that passes nothing: clients of other libraries need no argument."""
+
+    @wraps(init)
+    def checked_init(self: object, *given: Any, **named: Any) -> None:
+        if not given and not named:
+            raise TypeError(
+                "Hub() needs a configuration: call Hub.open() to read config.toml, or Hub.of(VENDOR, api_key=KEY) to "
+                "describe a provider"
+            )
+        init(self, *given, **named)
+
+    return cast(F, checked_init)
 
 
 class Hub:
@@ -70,6 +86,7 @@ class Hub:
     It can be used in several event loops, each with its own connections, and in a forked child, which shares none.
     """
 
+    @of_a_configuration
     def __init__(self, config: Config) -> None:
         if not isinstance(config, Config):
             raise TypeError(

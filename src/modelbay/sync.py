@@ -198,6 +198,7 @@ def _dropped(runner: _Runner, dropped: hub.Hub) -> None:
 class Hub:
     """The blocking counterpart of `modelbay.Hub`. Close it, or use it as a context manager."""
 
+    @hub.of_a_configuration
     def __init__(self, config: Config) -> None:
         self._hub = hub.Hub(config)
         self._lock = threading.Lock()

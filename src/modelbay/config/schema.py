@@ -394,6 +394,10 @@ IN_CODE = Path("the program")
 """The path of a configuration whose providers a program describes."""
 
 
+CONNECT = "connect a provider: `modelbay provider add`"
+"""The hint where nothing is configured."""
+
+
 class Config(Struct, kw_only=True):
     """A whole file. Entries that cannot be used are only in `problems`."""
 
@@ -436,6 +440,15 @@ class Config(Struct, kw_only=True):
         message = f"invalid [{table}]: {problem or 'expected a table'}"
         return ConfigError(message, hint=hint, file=str(self.path), line=problem.line if problem else None)
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is no file, and the program has not described a provider either."""
+        return not self.exists and not self.providers and self.path != IN_CODE
+
+    def _place(self) -> str:
+        """The file in which an entry is missing, for messages."""
+        return f": there is no configuration at {self.path}" if self.is_missing else f" in {self.path}"
+
     def provider(self, id: str) -> ProviderEntry:
         """Raises:
         UnknownProvider: no provider has that ID, or it cannot be used; `hint` suggests the nearest.
@@ -443,9 +456,10 @@ class Config(Struct, kw_only=True):
         entry = self.providers.get(id)
         if entry is None:
             broken = self.problem_of("providers", id)
+            hint = broken.hint if broken else CONNECT if self.is_missing else None
             raise UnknownProvider(
-                f'provider "{id}" cannot be used: {broken}' if broken else f'no provider "{id}" in {self.path}',
-                hint=(broken.hint if broken else None) or did_you_mean(id, self.providers),
+                f'provider "{id}" cannot be used: {broken}' if broken else f'no provider "{id}"{self._place()}',
+                hint=hint or did_you_mean(id, self.providers),
                 file=str(self.path),
                 line=broken.line if broken else None,
             )
@@ -508,8 +522,9 @@ class Config(Struct, kw_only=True):
         elif self.providers:
             hint = f"pass one, such as {next(iter(self.providers))}/MODEL_ID"
         else:
-            hint = "connect a provider first: `modelbay provider add`"
-        return UnknownModel("no model given, and no default model is set", hint=hint, file=str(self.path))
+            hint = CONNECT
+        why = f", and there is no configuration at {self.path}" if self.is_missing else ", and no default model is set"
+        return UnknownModel(f"no model given{why}", hint=hint, file=str(self.path))
 
     def _no_model(self, name: str) -> UnknownModel:
         provider, slash, _ = name.partition("/")
@@ -518,13 +533,16 @@ class Config(Struct, kw_only=True):
             message = f'model "{name}" cannot be used: {broken}'
             return UnknownModel(message, hint=broken.hint, file=broken.file, line=broken.line)
         base = self._configured(name.rpartition(":")[0])
-        if base is not None and base.variants:
-            hint: str | None = f"the variants of {base.alias} are {', '.join(base.variants)}"
+        hint: str | None
+        if self.is_missing:
+            hint = CONNECT
+        elif base is not None and base.variants:
+            hint = f"the variants of {base.alias} are {', '.join(base.variants)}"
         else:
             known = [*self.models, *(alias for entry in self.models.values() for alias in entry.aliases)]
             hint = did_you_mean(name, known) or (did_you_mean(provider, self.providers) if slash else None)
         hint = hint or "use a model of the file, or provider/model-id"
-        return UnknownModel(f'no model "{name}" in {self.path}', hint=hint, file=str(self.path))
+        return UnknownModel(f'no model "{name}"{self._place()}', hint=hint, file=str(self.path))
 
     def problem_of(self, table: str, name: str) -> Problem | None:
         """The reason why an entry of `models` or `providers` cannot be used; None if it can, or does not exist."""
