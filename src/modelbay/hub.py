@@ -543,9 +543,8 @@ class Hub:
         """The target of a name. Raises what `model` raises."""
         entry = self.config.model(name)
         await self._ready()
-        if not self._targets.knows(entry):
-            await to_thread(self._targets.of, entry)  # may read model lists from disk
-        return self._targets.of(entry)
+        known = self._targets.known(entry)
+        return await to_thread(self._targets.of, entry) if known is None else known  # may read model lists from disk
 
     def _policy(self, retries: int | None) -> Policy | None:
         """The retries of a call; None for the usual ones."""

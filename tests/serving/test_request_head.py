@@ -130,7 +130,7 @@ def test_few_heads_are_kept() -> None:
     heads = KnownHeads()
     for number in range(3 * MOST):
         data = VALID.replace(b"X-One: 1", b"X-One: %d" % number) % (1, b"x")
-        key, _ = split(data) or (b"", 0)
+        key, _, _ = split(data) or (b"", 0, 0)
         heads.add(key, RequestHead("POST", b"/", []))
         assert heads.find(key) is not None
     assert len(heads) <= MOST

@@ -212,7 +212,10 @@ class ProviderClient:
 
     def adaptations(self, target: Target) -> list[Adaptation]:
         """The stored adaptations for a target."""
-        found = [Adaptation(**lesson) for lesson in self.lessons.of(target.origin, target.model.id)]
+        lessons = self.lessons.of(target.origin, target.model.id)
+        if not lessons:
+            return []
+        found = [Adaptation(**lesson) for lesson in lessons]
         return [lesson for lesson in found if lesson.protocol in ("", target.upstream.protocol)]
 
     def learn(self, target: Target, lesson: Adaptation) -> None:
@@ -420,9 +423,10 @@ class ProviderClient:
         Raises:
             HubClosed: the client is closed.
         """
-        here = self._here()
         if self._transport is not None:
+            self.check_open()
             return self._transport
+        here = self._here()
         if here.transport is None:
             here.transport = transport_of(self.config)
         return here.transport

@@ -82,9 +82,9 @@ class Targets:
             self._known[key] = found
         return found
 
-    def knows(self, entry: ModelEntry) -> bool:
-        """Whether `of` returns at once, without reading from disk."""
-        return (entry.alias, entry.variant) in self._known
+    def known(self, entry: ModelEntry) -> Target | None:
+        """The result of `of` if it is there at once, without reading from disk."""
+        return self._known.get((entry.alias, entry.variant))
 
     def all(self) -> Iterator[Target]:
         """The targets of all configured and usable models."""

@@ -188,7 +188,7 @@ class LearnedCounts:
         self._asked.add(_name(target))
 
     def is_asked(self, target: Target) -> bool:
-        return _name(target) in self._asked
+        return bool(self._asked) and _name(target) in self._asked
 
     def _of(self, target: Target, found: Estimate) -> ModelCounts:
         name = _name(target)
@@ -202,7 +202,7 @@ class LearnedCounts:
         return known
 
     def _read(self, name: str) -> ModelCounts | None:
-        if self._table is None or self._table.missing:
+        if self._table is None or self._table.is_missing():
             return None
         try:
             with self._table.reading("") as rows:

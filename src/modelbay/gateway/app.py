@@ -11,6 +11,7 @@ from modelbay.gateway.passage import Passage
 from modelbay.gateway.visit import Visit
 from modelbay.logs import LOG, REQUEST
 from modelbay.serving.http_request import HttpRequest
+from modelbay.serving.request_head import RequestHead
 from modelbay.serving.server import RequestHandler
 
 
@@ -38,6 +39,12 @@ class GatewayApp(RequestHandler):
         if asked is None or asked.callers is not self._gateway.callers:
             return False
         return Passage(self._gateway, request, self._in_progress, self._log.write, self._go_on).begin(asked)
+
+    def expects(self, head: RequestHead) -> bool:
+        asked: Asked | None = head.derived
+        if asked is None or asked.callers is not self._gateway.callers or asked.sent_on is None:
+            return False
+        return self._gateway.revision.settings.auth == "none" or self._gateway.client_of(asked.keys) is not None
 
     async def answer(self, request: HttpRequest) -> None:
         revision = self._gateway.enter()

@@ -41,7 +41,9 @@ class Passage:
     """The call that was sent."""
     begun: DirectResponse
     """The reply that arrives."""
-    _client: GatewayClient | None
+    _client: GatewayClient | None = None
+    _digest = ""
+    """Identifies the client."""
     _overhead: float
 
     def __init__(
@@ -89,11 +91,6 @@ class Passage:
         self._in_progress.leave(self._digest)
         self._gateway.leave(self.revision)
 
-    @property
-    def _digest(self) -> str:
-        """Identifies the client."""
-        return "" if self._client is None else self._client.sha256
-
     # --- the call ---
 
     def _prepared(self, asked: Asked) -> Prepared | None:
@@ -101,10 +98,11 @@ class Passage:
         revision, stores, text = self.revision, self._gateway.stores, self.http.whole
         if asked.sent_on is None or text is None or len(text) > revision.settings.body_bytes:
             return None
-        required = revision.settings.auth != "none"
-        self._client = self._gateway.client_of(asked.keys) if required else None
-        if required and self._client is None:
-            return None
+        if revision.settings.auth != "none":
+            self._client = client = self._gateway.client_of(asked.keys)
+            if client is None:
+                return None
+            self._digest = client.sha256
         body = ClientBody(text, codec(asked.protocol).PASS)
         target = revision.known_target(asked.route.model or body.model)
         if target is None or (body.stream if asked.route.stream is None else asked.route.stream):

@@ -10,7 +10,6 @@ characters, invalid UTF-8, or a repeated key, of which the last one counts.
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus
@@ -158,10 +157,8 @@ class ClientBody:
     @property
     def sealed(self) -> bool:
         """Whether it contains reasoning state of another provider in modelbay's envelope, which only translation opens."""
-        if self._rules.envelope not in self._text:
-            return False
-        turns = (self._members or {}).get(self._rules.turns)
-        return turns is None or self._rules.envelope in bytes(turns)
+        turns = self._fields.get(self._rules.turns)
+        return self._rules.envelope in (self._text if turns is None else bytes(turns))
 
     def may_pass(self, target: Target, protocol: str, *, stream: bool) -> bool:
         """Whether it can be passed on to a target as it is, but for changes in place, and the reply to its client. `protocol`: that
@@ -243,8 +240,10 @@ class ClientBody:
 
 def _opened(data: bytes) -> tuple[bytes, dict[str, Raw]]:
     """The text of an object in valid JSON, and its members."""
-    with suppress(MalformedReply):  # not JSON, or not quite
+    try:
         return data, members(data)
+    except MalformedReply:  # not JSON, or not quite
+        pass
     try:
         value = decode(data)
     except MalformedReply as error:

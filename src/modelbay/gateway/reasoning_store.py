@@ -137,6 +137,8 @@ class ReasoningStore:
 
     def __init__(self, table: StateTable) -> None:
         self._table = table
+        self.is_empty = table.is_missing
+        """Whether nothing is stored."""
 
     def keep(self, client: str, target: Target, conversation: Conversation, reply: Reply) -> None:
         """Keep the state of a reply to a client's conversation."""
@@ -162,7 +164,7 @@ class ReasoningStore:
         other providers that the client sent as its own, or that the target refused. The same object if nothing changes."""
         maker = Maker.of(target)
         runs = list(_runs(conversation.turns))
-        if not runs or self._table.missing:
+        if not runs or self._table.is_missing():
             return conversation
         turns = conversation.turns
         try:
@@ -190,11 +192,6 @@ class ReasoningStore:
         except StoreError as error:
             self._table.report(error)
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is stored."""
-        return self._table.missing
-
     def may_contain_state(self, body: bytes) -> bool:
         """Whether a body can contain a signature."""
         return _STATE.search(body) is not None
@@ -206,7 +203,7 @@ class ReasoningStore:
     def is_foreign(self, client: str, target: Target, body: bytes) -> bool:
         """Whether a request in the target's own protocol contains a signature that is known to be another provider's, or that the
         target refused. Such a request cannot be passed on unchanged."""
-        if self.is_empty or not self.may_contain_state(body):
+        if self.is_empty() or not self.may_contain_state(body):
             return False
         found = {_digest(_unescaped(signature)) for signature in _SIGNATURES.findall(body)}
         try:

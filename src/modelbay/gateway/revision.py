@@ -50,8 +50,7 @@ class Revision:
 
     def known_target(self, name: str | None) -> Target | None:
         """The result of `target`, if it need not be worked out. Raises what `target` raises."""
-        entry = self._names.find(name)
-        return self.targets.of(entry) if self.targets.knows(entry) else None
+        return self.targets.known(self._names.find(name))
 
     async def keeper(self, target: Target, request: ClientRequest) -> str:
         """The account at which a request's response is kept; "" if the target keeps none. Raises what

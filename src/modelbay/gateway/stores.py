@@ -44,7 +44,7 @@ class Stores:
     @property
     def has_state(self) -> bool:
         """Whether anything is stored."""
-        return self._reasoning is not None and not self._reasoning.is_empty
+        return self._reasoning is not None and not self._reasoning.is_empty()
 
     async def is_foreign(self, client: str, target: Target, body: bytes) -> bool:
         """Whether a request in the target's protocol contains reasoning state that is known to be another provider's, or that the

@@ -22,6 +22,8 @@ SILENCE = 60.0
 """Seconds that a client may take for the head of a request, and between two pieces of its body."""
 _PIPELINED = 8
 """Maximum number of waiting requests on a connection that is still read."""
+_GATHERED = 2**20
+"""Maximum bytes of a body for which a connection waits."""
 _ABSOLUTE = re.compile(rb"[a-z][a-z0-9+.-]*://([^/?#]*)([^#]*).*", re.IGNORECASE | re.DOTALL)
 """A URL as the target of a request, with its host and the rest."""
 
@@ -272,6 +274,10 @@ class Handler(Protocol):
         """Answer a request that has arrived as a whole, now or later, without a task. Returns whether it does; nothing has happened
         otherwise, and `answer` is called."""
 
+    def expects(self, head: RequestHead) -> bool:
+        """Whether the body of a request with this head is kept until all of it has arrived, for `begin`. Of any other request whose
+        body arrives in several pieces, `answer` gets each of them at once, and can refuse it before the last one."""
+
     async def answer(self, request: HttpRequest) -> None:
         """Answer a request. It is cancelled when the server stops."""
 
@@ -283,6 +289,10 @@ class DirectConnection(ClientConnection):
     cycle: HttpRequest  # type: ignore[assignment]
     server_state: ConnectionState
     _running: HttpRequest | None = None  # type: ignore[assignment]
+    _missing = 0
+    """Bytes that have not arrived of a body that is kept until its end."""
+    _pieces: list[bytes]
+    """The bytes of it that have."""
 
     def __init__(self, handler: Handler, heads: KnownHeads, **options: Any) -> None:
         """`heads`: those that all connections of the server know."""
@@ -293,22 +303,50 @@ class DirectConnection(ClientConnection):
     # --- a request ---
 
     def data_received(self, data: bytes) -> None:
+        if self._missing:
+            self._gather(data)
+            return
         found = None if self._is_busy() else split(data)
         if found is None:
             super().data_received(data)
             return
-        key, begin = found
+        key, begin, missing = found
         head = self._heads.find(key)
-        if head is not None:
-            self.cycle = self._running = request = HttpRequest(head, self)
-            request.feed_whole(data[begin:])
-            if not self._handler.begin(request):
-                self.run(request, self._handler.answer)
+        if head is None:
+            before = self.cycle
+            super().data_received(data)
+            if self.cycle is not before and self.cycle.length == len(data) - begin + missing:
+                self._heads.add(key, self.cycle.head)
+        elif not missing:
+            self._begin(HttpRequest(head, self), data[begin:])
+        elif missing <= _GATHERED and self._handler.expects(head):
+            self.cycle = HttpRequest(head, self)
+            self._in_body, self._missing, self._pieces = True, missing, [data[begin:]]
+            self._since = self.server_state.now
+        else:
+            super().data_received(data)
+
+    def _gather(self, data: bytes) -> None:
+        """Keep the next piece of a body that is expected, and answer its request at the end."""
+        if self._refusal is not None:
             return
-        before = self.cycle
-        super().data_received(data)
-        if self.cycle is not before and not self.cycle.more_body:
-            self._heads.add(key, self.cycle.head)
+        self._since = self.server_state.now
+        piece = data[: self._missing]
+        self._pieces.append(piece)
+        self._missing -= len(piece)
+        if not self._missing:
+            self._in_body = False
+            body, self._pieces = b"".join(self._pieces), []
+            self._begin(self.cycle, body)
+            if len(data) > len(piece):
+                self.data_received(data[len(piece) :])
+
+    def _begin(self, request: HttpRequest, body: bytes) -> None:
+        """Answer a request that has arrived as a whole."""
+        self.cycle = self._running = request
+        request.feed_whole(body)
+        if not self._handler.begin(request):
+            self.run(request, self._handler.answer)
 
     def _is_busy(self) -> bool:
         """Whether the next bytes are not a request to answer now: one is arriving or in progress, or the connection ends."""

@@ -40,7 +40,7 @@ class RequestHead:
 
 
 class KnownHeads:
-    """Heads that a parser has read. A request that has one of them, and that arrives as a whole, needs no parser."""
+    """Heads that a parser has read. A request that has one of them needs no parser."""
 
     def __init__(self) -> None:
         self._heads: dict[bytes, RequestHead] = {}
@@ -60,9 +60,9 @@ class KnownHeads:
         self._heads[key] = head
 
 
-def split(data: bytes) -> tuple[bytes, int] | None:
-    """The head without the digits of the body's length, and where the body begins; None unless the data is one whole request
-    with a body."""
+def split(data: bytes) -> tuple[bytes, int, int] | None:
+    """The head without the digits of the body's length, where the body begins, and how many of its bytes are missing; None unless
+    the data is one request with a body, or its beginning with the whole head."""
     end = data.find(b"\r\n\r\n", 0, LONGEST)
     if end < 0:
         return None
@@ -71,6 +71,6 @@ def split(data: bytes) -> tuple[bytes, int] | None:
             begin = at + len(name)
             stop = data.find(b"\r\n", begin)
             digits = data[begin:stop]
-            if len(digits) < 10 and digits.isdigit() and int(digits) == len(data) - end - 4:
-                return data[:begin] + data[stop:end], end + 4
+            if len(digits) < 10 and digits.isdigit() and (missing := int(digits) + end + 4 - len(data)) >= 0:
+                return data[:begin] + data[stop:end], end + 4, missing
     return None

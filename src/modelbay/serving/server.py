@@ -20,7 +20,7 @@ from modelbay.logs import LOG
 from modelbay.serving.asgi import Message, Receive, Send
 from modelbay.serving.client_connection import KEEP_ALIVE, ClientConnection, ConnectionState, DirectConnection
 from modelbay.serving.http_request import HttpRequest
-from modelbay.serving.request_head import KnownHeads
+from modelbay.serving.request_head import KnownHeads, RequestHead
 
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
@@ -62,6 +62,10 @@ class RequestHandler(ABC):
         """Prepare for requests, in the event loop of the server."""
 
     def begin(self, request: HttpRequest) -> bool:
+        """See `client_connection.Handler`."""
+        return False
+
+    def expects(self, head: RequestHead) -> bool:
         """See `client_connection.Handler`."""
         return False
 

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,18 +28,14 @@ class Database:
             alternative: What to do if the file cannot be written, for hints.
         """
         self.path = path
-        self._missing = files.Recent(partial(_is_missing, str(path)))
+        self.is_missing: Callable[[], bool] = files.Recent(partial(_is_missing, str(path))).get
+        """Whether there is no file yet. It is asked with each request of a client, so a file may be noticed late: see `Recent`."""
         self.wait = WAIT
         """Seconds to wait for another program's write."""
         self._title = title
         self._schema = schema
         self._version = version
         self._alternative = alternative
-
-    @property
-    def missing(self) -> bool:
-        """Whether there is no file yet."""
-        return self._missing.get()
 
     @contextmanager
     def open(self) -> Iterator[sqlite3.Connection]:

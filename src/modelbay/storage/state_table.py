@@ -156,15 +156,12 @@ class StateTable:
         """
         path = path or data_dir() / "gateway.sqlite"
         self._file = Database(path, "state of the gateway", SCHEMA, VERSION, "set store = false in [gateway]")
+        self.is_missing = self._file.is_missing
+        """Whether the file does not exist yet: nothing can be found."""
         self._days = days
         self._max_bytes = max_bytes
         self._clock = clock
         self._failing = False
-
-    @property
-    def missing(self) -> bool:
-        """Whether the file does not exist yet: nothing can be found."""
-        return self._file.missing
 
     def now(self) -> float:
         return self._clock()

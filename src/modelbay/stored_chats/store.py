@@ -111,7 +111,7 @@ class Store:
     @property
     def new(self) -> bool:
         """Whether there is no file yet."""
-        return self._file.missing
+        return self._file.is_missing()
 
     def wait(self, seconds: float) -> None:
         """Sets the seconds to wait for another program's write (5 at first)."""
