@@ -63,12 +63,14 @@ def decode_as(data: bytes | str, type: type[T]) -> T:
         raise MalformedReply(_reason(error)) from None
 
 
-def reader_of(type: type[T]) -> Callable[[bytes], T | None]:
+def reader_of(type: type[T], *, skips: bool = True) -> Callable[[bytes], T | None]:
     """A function that decodes a value of a type, for the usual form of a text. It returns None for any other text, which
-    `decode` then reads."""
+    `decode` then reads. `skips`: whether the type accepts values that it does not name, which may be nested too deeply."""
     decode_type = decoder(type, strict=True).decode
 
     def read(data: bytes) -> T | None:
+        if skips and len(data) > _FLAT and not is_flat(data):
+            return None
         try:
             return decode_type(data)  # type: ignore[no-any-return]
         except _FAULTS:

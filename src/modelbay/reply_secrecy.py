@@ -14,7 +14,9 @@ _RAREST = "QXZJqzjxKVYWUGHFBPONMLRDSITECA9876543_+-/210kvwybgfpmcuhldrsinoate"
 class _Search:
     """The registered values, prepared for the search in streams."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: list[str]) -> None:
+        """`known`: the `spellings` that it is for."""
+        self.known = known
         found = spellings_in_replies()
         self.sorted = sorted(form.encode("utf-8", "surrogatepass").decode("latin-1") for form in found)
         self.marks = {_mark(form) for form in self.sorted}
@@ -48,16 +50,16 @@ def _any_of(words: list[str]) -> str:
     return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
 
 
-_search: tuple[list[str], _Search] | None = None
-"""The search for the current values, and their spellings. Making it takes longer than reading a short reply."""
+_search: _Search | None = None
+"""The search for the current values. Making it takes longer than reading a short reply."""
 
 
 def _current_search() -> _Search:
     global _search  # noqa: PLW0603
     known = spellings()
-    if _search is None or _search[0] is not known:
-        _search = known, _Search()
-    return _search[1]
+    if _search is None or _search.known is not known:
+        _search = _Search(known)
+    return _search
 
 
 class StreamRedactor:
@@ -75,7 +77,9 @@ class StreamRedactor:
 
     def feed(self, data: bytes) -> bytes:
         """The next bytes that can be passed on."""
-        self._search = search = _current_search()
+        search = self._search
+        if search.known is not spellings():
+            search = self._search = _current_search()
         if not search.sorted or not data:
             return data
         marked = search.marked_bytes

@@ -221,6 +221,7 @@ class Opened:
         call = sending.call
         self._restorer = Restorer(call.names, call.offered) if call.names or call.offered else None
         self._stops = StopCut(call.stops) if call.stops else None
+        self._changes = self._restorer is not None or self._stops is not None
         self._explained = explained
         self._held: list[tuple[bytes, list[Event]]] = []
 
@@ -282,7 +283,9 @@ class Opened:
     def _give(self, data: bytes, events: list[Event]) -> None:
         """Give events to the consumer. Raises `_CutOff` if the rest of the reply is not needed."""
         self.data = data
-        self._consume(self, self._restored(events) if events else events)
+        if events and (self._changes or type(events[-1]) in _ENDS):
+            events = self._restored(events)
+        self._consume(self, events)
         if self._stops is not None and self._stops.done:
             raise _CutOff
 

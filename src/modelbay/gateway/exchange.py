@@ -242,7 +242,7 @@ class Exchange:
             if stream is None:
                 begin.cancel()
                 stream = self._begun(prepared, opened, counted)
-            if events:
+            if len(events) != 1 or type(events[0]) is not PartDelta:
                 self._note(events, prepared.conversation)
             if self._ended:  # stored before the client sees the end: it may send its next request at once
                 self._rest += stream.feed(opened.data, events)

@@ -5,7 +5,7 @@ import re
 from modelbay.conversation import Conversation
 from modelbay.dialect import PLAIN
 from modelbay.errors import MalformedReply, ModelbayError, ProviderError
-from modelbay.events import Event, Failed, Started
+from modelbay.events import Event, Failed, PartDelta, Started
 from modelbay.json_text import decode
 from modelbay.protocols import sse
 from modelbay.protocols.codec import codec
@@ -21,27 +21,28 @@ class WholeEvents:
     """Passes on server-sent events only when they are complete, so that a keep-alive or an error can follow at any time."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self.rest = b""
+        """The begin of an event, which is held back."""
         self.within = False
         """Whether the last piece ended inside an event."""
 
     def feed(self, data: bytes) -> bytes:
         """The events that are complete now."""
-        data = self._rest + data if self._rest else data
+        data = self.rest + data if self.rest else data
         if data.endswith(_BLANK):
-            self._rest, self.within = b"", False
+            self.rest, self.within = b"", False
             return data
         end = max(found + len(blank) if (found := data.rfind(blank)) >= 0 else 0 for blank in _BLANK)
         if end:
             self.within = False
         elif len(data) > HELD:
             end, self.within = len(data), True
-        self._rest = data[end:]
+        self.rest = data[end:]
         return data[:end]
 
     def close(self) -> bytes:
         """The end of a stream that ended as it should, perhaps without a blank line."""
-        rest, self._rest = self._rest, b""
+        rest, self.rest = self.rest, b""
         return rest
 
 
@@ -61,14 +62,23 @@ class PassedStream:
         """The bytes for the client, from the next bytes of the provider and the events in them."""
         if self._broken is not None:
             return b""
+        frames = self._frames
+        if (
+            len(events) == 1
+            and type(events[0]) is PartDelta
+            and not frames.rest
+            and not frames.within
+            and data.endswith(_BLANK)
+        ):
+            return data  # as most pieces are
         failed: ModelbayError | None = None
         for event in events:
             if type(event) is Started:
                 self._started = event
             elif type(event) is Failed:
                 failed = event.error
-        within = self._frames.within
-        data = self._frames.feed(data)
+        within = frames.within
+        data = frames.feed(data)
         if failed is None:
             return data
         kept = before_failure(self._protocol, data)

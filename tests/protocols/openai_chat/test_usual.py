@@ -16,7 +16,7 @@ from modelbay.events import Event
 from modelbay.protocols.openai_chat import reply as replies
 from modelbay.protocols.openai_chat import stream_in
 from modelbay.protocols.openai_chat.reply import parse_reply
-from modelbay.protocols.openai_chat.usual import usual_delta, usual_reply
+from modelbay.protocols.openai_chat.usual import usual_chunk, usual_reply
 from tests.protocols.likeness import told
 
 TOP = {"id": "c1", "created": 7, "model": "m", "service_tier": "default", "system_fingerprint": None}
@@ -110,7 +110,7 @@ def test_a_usual_reply_is_decoded_by_type(usual: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("usual", CHUNKS)
 def test_a_usual_chunk_is_decoded_by_type(usual: dict[str, Any]) -> None:
-    assert usual_delta(json.dumps(usual).encode()) is not None
+    assert usual_chunk(json.dumps(usual).encode()) is not None
 
 
 @pytest.mark.parametrize("share", range(len(DIALECTS)))
@@ -127,7 +127,7 @@ def test_a_stream_has_the_events_of_the_lenient_reader(places: list[int], dialec
     chunks = nearly("chunks")
     payloads = [json.dumps(STARTS[places[0] % len(STARTS)]).encode(), *[chunks[at % len(chunks)] for at in places]]
     found = streamed(payloads, dialect)
-    with patch.object(stream_in, "usual_delta", lambda payload: None):
+    with patch.object(stream_in, "usual_chunk", lambda payload: None):
         assert found == streamed(payloads, dialect)
 
 
@@ -137,7 +137,7 @@ def test_a_chunk_after_a_start_has_the_events_of_the_lenient_reader(share: int) 
     for payload in nearly("chunks")[share :: len(STARTS) * len(DIALECTS)]:
         payloads = [json.dumps(start).encode(), payload, json.dumps(CHUNKS[0]).encode()]
         found = streamed(payloads, dialect)
-        with patch.object(stream_in, "usual_delta", lambda payload: None):
+        with patch.object(stream_in, "usual_chunk", lambda payload: None):
             assert found == streamed(payloads, dialect), payload
 
 

@@ -38,12 +38,9 @@ class StreamParser:
         self._arguments: dict[int, Arguments] = {}
         self._usage: dict[str, Any] = {}
         self._native: str | None = None
+        self.finishing = False
         self._stop: str | None = None
         self._extra: dict[str, Json] = {}
-
-    @property
-    def finishing(self) -> bool:
-        return self._native is not None
 
     def feed(self, data: bytes) -> list[Event]:
         try:
@@ -202,6 +199,7 @@ class StreamParser:
     def _message_delta(self, event: dict[str, Any]) -> None:
         delta = mapping(event.get("delta"))
         self._native = word(delta.get("stop_reason")) or self._native
+        self.finishing = self._native is not None
         self._stop = word(delta.get("stop_sequence")) or self._stop
         self._usage = merge_usage(self._usage, event.get("usage"))
         self._extra |= without(delta, "stop_reason", "stop_sequence", "type") or {}

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from modelbay.dialect import Dialect
-from modelbay.json_text import is_flat, reader_of
+from modelbay.json_text import reader_of
 
 
 class _Text(Struct, forbid_unknown_fields=True):
@@ -32,4 +32,4 @@ _message = reader_of(_Message)
 
 def is_plain(body: bytes, dialect: Dialect) -> bool:
     """See `PassRules.is_plain`."""
-    return is_flat(body) and _message(body) is not None
+    return _message(body) is not None

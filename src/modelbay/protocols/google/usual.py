@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from modelbay.dialect import Dialect
-from modelbay.json_text import is_flat, reader_of
+from modelbay.json_text import reader_of
 
 
 class _Text(Struct, forbid_unknown_fields=True):
@@ -64,14 +64,10 @@ class UsualChunk(Struct, rename="camel"):
 
 
 _response = reader_of(_Response)
-_chunk = reader_of(UsualChunk)
-
-
-def usual_chunk(payload: bytes) -> UsualChunk | None:
-    """A chunk that only continues a text. The fields that are skipped here must not be nested too deeply."""
-    return _chunk(payload) if is_flat(payload) else None
+usual_chunk = reader_of(UsualChunk)
+"""Reads a chunk that only continues a text."""
 
 
 def is_plain(body: bytes, dialect: Dialect) -> bool:
     """See `PassRules.is_plain`."""
-    return is_flat(body) and _response(body) is not None
+    return _response(body) is not None

@@ -38,7 +38,7 @@ from modelbay.protocols.openai_chat.parts import (
 )
 from modelbay.protocols.openai_chat.reply import TOP, parse_images
 from modelbay.protocols.openai_chat.usage import parse_usage
-from modelbay.protocols.openai_chat.usual import usual_delta
+from modelbay.protocols.openai_chat.usual import usual_chunk
 from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.shapes import count, items, mapping, objects, shown, without, word
 from modelbay.protocols.sse import Decoder
@@ -63,6 +63,7 @@ class StreamParser:
         self._kind = ""
         """Its kind: "text", "refusal", a reasoning field, or the index and type of a `reasoning_details` item."""
         self._native: str | None = None
+        self.finishing = False
         self._stop: str | None = None
         self._failure: ModelbayError | None = None
         """An error reported in a choice."""
@@ -73,10 +74,6 @@ class StreamParser:
         self._reasoning_fields = (own, *REASONING_FIELDS) if own else REASONING_FIELDS
         self._has_usual = own is None or own in REASONING_FIELDS
         """Whether `UsualDelta` has all fields that are read."""
-
-    @property
-    def finishing(self) -> bool:
-        return self._native is not None
 
     def feed(self, data: bytes) -> list[Event]:
         try:
@@ -126,9 +123,10 @@ class StreamParser:
     def _usual(self, payload: bytes) -> bool:
         """Read a chunk that only continues the reply with text, thinking or arguments, as nearly all chunks do. Returns False
         if it is another one."""
-        delta = usual_delta(payload)
-        if delta is None:
+        chunk = usual_chunk(payload)
+        if chunk is None:
             return False
+        delta = chunk.choices[0].delta
         content, call = delta.content, delta.tool_calls[0] if delta.tool_calls else None
         thinking, other = delta.reasoning_content, delta.reasoning
         if call is not None:
@@ -141,7 +139,10 @@ class StreamParser:
                 return False
             self._add("reasoning_content" if thinking else "reasoning", thinking or other or "")
         elif content:
-            self._text(content)
+            if self._kind == "text" and self._tags is None:
+                self._assembly.add(self._flow, content)  # type: ignore[arg-type]
+            else:
+                self._text(content)
         return True
 
     def _chunk(self, chunk: dict[str, Any]) -> None:
@@ -166,7 +167,7 @@ class StreamParser:
             if delta:
                 self._delta(delta if type(delta) is dict else {"content": delta}, choice)
             if (reason := choice.get("finish_reason")) and type(reason) is str:  # "" means none (Snowflake, SGLang)
-                self._native = reason
+                self._native, self.finishing = reason, True
             if "error" in choice:  # OpenRouter, with `finish_reason: error`
                 self._failure = error_in({"error": choice["error"]}) or self._failure
             if "usage" in choice:  # Moonshot

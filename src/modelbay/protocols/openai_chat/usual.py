@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import Meta, Struct
 
 from modelbay.dialect import Dialect
-from modelbay.json_text import is_flat, reader_of
+from modelbay.json_text import reader_of
 
 _Empty: TypeAlias = Annotated[list[Any], Meta(max_length=0)] | None
 _Filled: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -110,16 +110,17 @@ class _ChunkChoice(Struct):
     stop_reason: None = None
 
 
-class _Chunk(Struct):
+class UsualDeltas(Struct):
     choices: Annotated[list[_ChunkChoice], Meta(min_length=1, max_length=1)]
     error: None = None
     usage: None = None
     x_groq: None = None
 
 
-usual_reply = reader_of(UsualReply)
+usual_reply = reader_of(UsualReply, skips=False)
 """Reads a reply that has text or tool calls, or both."""
-_chunk = reader_of(_Chunk)
+usual_chunk = reader_of(UsualDeltas)
+"""Reads a chunk that only continues a reply."""
 
 
 def is_plain(body: bytes, dialect: Dialect) -> bool:
@@ -129,10 +130,3 @@ def is_plain(body: bytes, dialect: Dialect) -> bool:
         return False
     choice = reply.choices[0]
     return not choice.message.tool_calls and choice.finish_reason in ("stop", "length", "content_filter")
-
-
-def usual_delta(payload: bytes) -> UsualDelta | None:
-    """The delta of a chunk that only continues a reply. The fields that are skipped here must not be nested too
-    deeply."""
-    chunk = _chunk(payload) if is_flat(payload) else None
-    return None if chunk is None else chunk.choices[0].delta

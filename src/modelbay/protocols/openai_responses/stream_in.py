@@ -65,6 +65,9 @@ class _Item:
 
 
 class StreamParser:
+    finishing = False
+    """Only the last event says that a response is finished."""
+
     def __init__(self, dialect: Dialect, origin: Provenance | None = None) -> None:
         self._dialect = dialect
         self._decoder = Decoder()
@@ -75,10 +78,6 @@ class StreamParser:
         """The latest item of each `output_index`."""
         self._last: _Item | None = None
         self._created: dict[str, Any] | None = None
-
-    @property
-    def finishing(self) -> bool:
-        return False  # only the last event says that a response is finished
 
     def feed(self, data: bytes) -> list[Event]:
         try:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from modelbay.json_text import is_flat, reader_of
+from modelbay.json_text import reader_of
 
 TEXT: Literal["response.output_text.delta"] = "response.output_text.delta"
 
@@ -20,9 +20,5 @@ class TextDelta(Struct):
     logprobs: Annotated[list[Any], Meta(max_length=0)] | None = None
 
 
-_read = reader_of(TextDelta)
-
-
-def usual_text(payload: bytes) -> TextDelta | None:
-    """The piece of text in an event. The fields that are skipped here must not be nested too deeply."""
-    return _read(payload) if is_flat(payload) else None
+usual_text = reader_of(TextDelta)
+"""Reads the piece of text in an event."""
