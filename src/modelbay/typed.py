@@ -156,7 +156,7 @@ def _within(limit: Meta) -> Inner:
 
 def _not_empty(value: str, where: str) -> None:
     if not value.strip():
-        raise ValueError(f"{where} must not be empty: leave it out, or set the variable that it is from")
+        raise ValueError(f"{where} must not be empty: leave it out, or set the variable that it comes from")
 
 
 def _json(value: object, where: str) -> None:

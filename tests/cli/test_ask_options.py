@@ -106,17 +106,17 @@ def test_settings_are_sent_as_json_or_text(modelbay: Command):
     ("option", "words"),
     [
         ("sed=1", 'did you mean "seed"?'),
-        ("temperature=1", "temperature has an option of its own: --temperature"),
+        ("temperature=1", "temperature has its own option: --temperature"),
         ("seed=abc", "seed must be an integer, not str"),
         ("frequency_penalty=3", "frequency_penalty must be from -2 to 2"),
         ("seed", "must be KEY=VALUE"),
         ("=1", "must be KEY=VALUE"),
         ("seed.x=1", "seed has no members"),
         ("extra_body=3", "extra_body must be a dict"),
-        ("output=str", "output can be set in Python only"),
+        ("output=str", "output can only be set in Python"),
         ("tool_choice=maybe", "tool_choice must be one of: auto, none, required"),
-        ("extra_body.a..b=1", "extra_body.a..b has an empty name beside a dot"),
-        ("extra_body.=1", "has an empty name beside a dot"),
+        ("extra_body.a..b=1", "extra_body.a..b has an empty name next to a dot"),
+        ("extra_body.=1", "has an empty name next to a dot"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_refused_before_the_call(modelbay: Command, option: str, words: str):
@@ -148,7 +148,7 @@ def test_a_dot_in_the_body_s_members_nests_them_and_json_has_names_with_dots(mod
 def test_a_member_of_a_value_that_is_not_an_object_is_refused(modelbay: Command):
     ended = modelbay("ask", "--option", "extra_body.a=1", "--option", "extra_body.a.b=2", "Why?")
     assert ended.code == 2
-    assert "--option: extra_body.a must be an object, to have a member b" in ended.err
+    assert "--option: extra_body.a must be an object to have a member b" in ended.err
 
 
 def test_a_setting_that_a_protocol_lacks_is_named_by_its_option(modelbay: Command):

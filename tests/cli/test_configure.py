@@ -296,7 +296,7 @@ def test_a_key_of_the_user_beside_our_url_blocks_both_until_it_is_removed(desk: 
     file.write_text(changed)
     run = desk("configure", "claude", "--undo")
     assert run.code == 1
-    assert "env.ANTHROPIC_AUTH_TOKEN in DESK/user/.claude/settings.json: changed since" in run.err
+    assert "env.ANTHROPIC_AUTH_TOKEN in DESK/user/.claude/settings.json: changed next to a URL or key" in run.err
     assert "0123456789" not in run.out + run.err
     assert file.read_text() == changed
     file.write_text(jsonc.remove(changed, ("env", "ANTHROPIC_AUTH_TOKEN")))
@@ -366,7 +366,7 @@ def test_the_old_key_is_not_restored_beside_a_model_with_a_url_of_the_user(desk:
     file.write_text(file.read_text() + OWN)
     run = desk("configure", "kimi", "--undo")
     assert run.code == 1
-    assert "models.own.base_url in DESK/user/.kimi-code/config.toml: changed since" in run.err
+    assert "models.own.base_url in DESK/user/.kimi-code/config.toml: changed next to a URL or key" in run.err
     entry = tomllib.loads(file.read_text())["providers"]["acme"]
     assert "api_key" not in entry and "old.example" not in str(entry)
     file.write_text(file.read_text().replace(OWN, ""))

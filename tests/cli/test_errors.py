@@ -197,7 +197,7 @@ def test_an_internal_error_is_one_line_and_verbose_adds_the_traceback(modelbay: 
             err="""\
 error: internal error: RuntimeError: the roof fell in
 
-hint: report this bug of modelbay; show its traceback with --verbose or MODELBAY_DEBUG=1
+hint: report this bug in modelbay; --verbose or MODELBAY_DEBUG=1 shows the traceback
 """,
         )
     )

@@ -188,7 +188,7 @@ def test_an_agents_reference_to_a_stored_key_follows(bay: Inside):
     old, new = bay.home / "keys" / "acme", bay.home / "keys" / "work"
     (folder / "opencode.json").write_text(f'{{"a": "{{file:{old}}}", "b": "{{file:{old}-2}}"}}')
     run = bay("provider", "rename", "acme", "work")
-    assert "refers to the stored key under its new name" in run.err
+    assert "now refers to the stored key by its new name" in run.err
     assert (folder / "opencode.json").read_text() == f'{{"a": "{{file:{new}}}", "b": "{{file:{old}-2}}"}}'
 
 

@@ -42,7 +42,7 @@ COMMANDS = {
 """Commands and their lines in `--help`. Module and function have the command's name, or `import_` for a Python keyword."""
 
 KEPT_FRESH = ("ask", "chat", "embed", "launch", "model")
-"""The commands that start the daily refresh in a background process at their end. The app starts it every hour."""
+"""The commands that start the daily refresh in a background process when they end. The app starts it every hour."""
 
 HELP_NAMES = ["-h", "--help"]
 
@@ -155,7 +155,7 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
 
 
 def _allow(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
-    """Allows references of a configuration from elsewhere, for this command."""
+    """Allows references of a configuration file from elsewhere, for this command."""
     from modelbay.credentials.approval import Approval, allow
 
     try:
@@ -181,7 +181,7 @@ OPTIONS: list[click.Parameter] = [
         metavar="REF=ORIGIN",
         expose_value=False,
         callback=_allow,
-        help="Allow a reference in a file from elsewhere; its value is sent to this origin. Repeatable.",
+        help="Reference to follow in a file from elsewhere, and the origin that gets its value. Repeatable.",
     ),
     click.Option(
         ["--verbose"],

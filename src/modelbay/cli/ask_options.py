@@ -26,13 +26,13 @@ OWN_OPTIONS = {
     "stop": "--stop",
     "timeout": "--timeout",
 }
-"""Settings with an option of their own, which `--option` does not accept."""
+"""Settings that have their own option. `--option` does not accept them."""
 NO_JSON = ("output",)
 """Settings that only a program can give: a type."""
 GROUPS = ("extra_body", "extra_headers", "metadata", "cache")
 """Settings with members, which are written as `SETTING.MEMBER`."""
 NESTED = ("extra_body", "cache")
-"""Of these, the ones whose members can have members: `SETTING.MEMBER.MEMBER`. A name of the others may contain dots."""
+"""Those whose members can have members too: `SETTING.MEMBER.MEMBER`. In the others, the name of a member may contain dots."""
 MODES: dict[Any, ToolChoice] = {mode: ToolChoice(mode) for mode in ("auto", "none", "required")}
 _SCHEMAS = ("parameters", "input_schema", "inputSchema", "schema")
 """Names of a tool's schema: OpenAI's, Anthropic's, that of MCP, and ours."""
@@ -101,7 +101,7 @@ def joined(given: Iterable[list[Tool]]) -> list[Tool]:
 
 
 class Stop(Prose):
-    """A stop sequence. Providers reject an empty one, as an unset variable of a shell gives it."""
+    """A stop sequence. Providers reject an empty one, such as that of an unset shell variable."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "":
@@ -130,16 +130,16 @@ class KeyValue(click.ParamType[Override]):
         if not equals or not key:
             self.fail(f"{value!r} must be KEY=VALUE.", param, ctx)
         if (own := OWN_OPTIONS.get(key)) is not None:
-            self.fail(f"{key} has an option of its own: {own}.", param, ctx)
+            self.fail(f"{key} has its own option: {own}.", param, ctx)
         if key in NO_JSON:
-            self.fail(f"{key} can be set in Python only.", param, ctx)
+            self.fail(f"{key} can only be set in Python.", param, ctx)
         setting, dot, member = key.partition(".")
         if dot and setting not in GROUPS:
-            self.fail(f"{setting} has no members: a dot follows {', '.join(GROUPS)} only.", param, ctx)
+            self.fail(f"{setting} has no members. Only these have: {', '.join(GROUPS)}.", param, ctx)
         members = member.split(".") if setting in NESTED else [member]
         if dot and not all(members):
             self.fail(
-                f"{key} has an empty name beside a dot. Write a name that contains dots in JSON: {setting}={{…}}.",
+                f"{key} has an empty name next to a dot. Write a name that contains dots as JSON: {setting}={{…}}.",
                 param,
                 ctx,
             )
@@ -178,7 +178,7 @@ def with_options(ask: Ask, prompt: Prompt, options: Iterable[Override]) -> Ask:
         for place, group in enumerate(groups, 1):
             holder = holder.setdefault(group, {})
             if not isinstance(holder, dict):
-                raise _wrong(f"{'.'.join(path[:place])} must be an object, to have a member {path[place]}")
+                raise _wrong(f"{'.'.join(path[:place])} must be an object to have a member {path[place]}")
         if holder.get(name, NODEFAULT) is not NODEFAULT:
             raise _wrong(f"{'.'.join(path)} is given twice")
         holder[name] = value

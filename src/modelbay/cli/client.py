@@ -32,7 +32,7 @@ def add_client(name: str, key: str | None) -> None:
     else:
         try:
             terminal.write(f"Added {name} with the key {made}\n", whole=True)
-        except (terminal.NobodyReads, terminal.CommandFailed):
+        except (terminal.ReaderGone, terminal.CommandFailed):
             ClientKeys().remove(name)  # its key was not printed, and is not stored
             raise
         terminal.note("The key is shown only now: copy it.")
@@ -41,7 +41,7 @@ def add_client(name: str, key: str | None) -> None:
 @client.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_clients(as_json: bool) -> None:
-    """List the clients with the beginning of their key, their creation and their last request."""
+    """List the clients, with the first characters of the key, the date of creation and the last request of each."""
     keys = ClientKeys()
     clients = keys.all()
     if as_json:

@@ -23,7 +23,7 @@ _BREAKS = ":="
 """Characters at which readline begins another word, so that it replaces only the text after them."""
 
 BASH = """\
-# Completion of modelbay for bash, also for version 3 of macOS.
+# Completion of modelbay for bash, including version 3 on macOS.
 %(complete_func)s() {
     local value
     COMPREPLY=()
@@ -62,7 +62,7 @@ complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
 
 
 class ReadlineComplete(ShellComplete):
-    """Completion in bash, of the line as it is typed. Click's own splits model IDs such as `llama3:8b`, where readline does, and
+    """Completion in bash, from the line as it is typed. Click's own splits model IDs such as `llama3:8b`, where readline does, and
     inserts names with spaces without quotes."""
 
     name: ClassVar[str] = "bash"
@@ -102,7 +102,7 @@ class ZshWords(ZshComplete):
 
 
 class FishWords(FishComplete):
-    """Completion in fish, also of `--option=VALUE` and of names with commas."""
+    """Completion in fish, including `--option=VALUE` and names with commas."""
 
     source_template = FISH
 

@@ -111,8 +111,8 @@ def _report_blocked(to: "Agent", result: "Undone") -> int:
     if not result.blocked:
         return 0
     terminal.error(
-        f"{', '.join(result.blocked)}: changed since, beside a URL or key of modelbay; the old URL and key of this entry are not"
-        " restored, because a key would be sent to the wrong host",
+        f"{', '.join(result.blocked)}: changed next to a URL or key that modelbay wrote; the old URL and key of this entry are"
+        " not restored, because the key would be sent to the wrong host",
         f"remove {'it' if len(result.blocked) == 1 else 'them'} from the file, then run `modelbay configure {to.id} --undo` again",
     )
     return FAILED

@@ -62,7 +62,7 @@ def demo(keep: bool) -> None:
 def next_commands() -> str:
     """The commands to try next, with the path of this program if it is not in PATH."""
     program = quote(_program())
-    more = "Read how to go on" if program == "modelbay" else "Read how to install `modelbay` for every folder"
+    more = "To learn more" if program == "modelbay" else "To use `modelbay` in every folder, install it"
     page = "first-steps" if program == "modelbay" else "install"
     return f"""\
   {program} provider add anthropic         # or another vendor, or a URL
@@ -196,4 +196,4 @@ def _say(text: str, end: str = "\n") -> None:
 
 def _check(fine: object, what: str) -> None:
     if not fine:
-        raise CommandFailed(f"the demo failed: {what}", hint="report this bug of modelbay")
+        raise CommandFailed(f"the demo failed: {what}", hint="report this bug in modelbay")

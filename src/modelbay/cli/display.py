@@ -14,7 +14,7 @@ STOPPED = {
     "refusal": "the model refused to answer",
     "pause": "the model paused; the answer is not finished",
     "other": "unknown reason; the answer may be incomplete",
-    "tool_calls": "the model waits for the results of its tool calls",
+    "tool_calls": "the model is waiting for the results of its tool calls",
 }
 
 EMPTY = "the answer is empty: ask again, or try a different model"

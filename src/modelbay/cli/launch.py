@@ -72,7 +72,7 @@ def launch(
     ARGS are passed to the agent: `modelbay launch claude -m deepseek -- -p "Fix the tests"`. The exit code is the agent's.
 
     If the agent speaks the provider's protocol and needs nothing else, it calls the provider directly, with its API key. Otherwise
-    it uses modelbay's gateway, which is started if it does not run, and ends after the last agent.
+    it uses modelbay's gateway, which is started if it is not running, and ends after the last agent.
     """
     context = click.get_current_context()
     if as_list:

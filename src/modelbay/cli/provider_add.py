@@ -87,8 +87,8 @@ def add_provider(settings: GlobalOptions, /, what: str | None, **options: Any) -
 def custom_provider(settings: GlobalOptions, /, **options: Any) -> None:
     """Add a provider by its fields.
 
-    On a terminal, fields that are missing are prompted for. Without --model the models are detected, and on a terminal you
-    choose among them.
+    On a terminal, the command prompts for missing fields. Without --model it detects the models, and on a terminal you choose
+    among them.
 
     \b
       modelbay provider custom acme --name "Acme AI" --api openai_chat \\
@@ -115,7 +115,7 @@ def custom_provider(settings: GlobalOptions, /, **options: Any) -> None:
 def manifest_provider(settings: GlobalOptions, /, url: str | None, embedded: str | None, **options: Any) -> None:
     """Add the provider of a manifest, at a URL or as embedded JSON.
 
-    What would be written is shown first. Adding the same provider again updates it; your own changes stay.
+    The changes are shown before they are written. Adding the same provider again updates it and keeps your own changes.
 
     \b
       modelbay provider manifest "https://api.acme.example/v1/models?provider=true" --api-key -
@@ -147,7 +147,7 @@ def manifest_provider(settings: GlobalOptions, /, url: str | None, embedded: str
 def models_provider(settings: GlobalOptions, /, what: str | None, as_json: bool, **options: Any) -> None:
     """List the models of a vendor, a URL or a configured provider.
 
-    Nothing is added. WHAT is what `modelbay provider add` accepts, or the ID of a configured provider.
+    Nothing is added. WHAT is the ID of a configured provider, or any argument of `modelbay provider add`.
     """
     from modelbay.cli.model_show import as_table
 
@@ -195,7 +195,7 @@ def _again(
 
 def _given(options: dict[str, Any]) -> Given:
     given = given_of(options)
-    keys = pairs(options.get("provider_key", ()), "--provider-key", "ID=KEY, as acme={env:ACME_API_KEY}")
+    keys = pairs(options.get("provider_key", ()), "--provider-key", "ID=KEY, such as acme={env:ACME_API_KEY}")
     given.provider_keys = {
         id: str(given_key(key, f"--provider-key {id}", f"API key for {id}")) for id, key in keys.items()
     }

@@ -32,7 +32,7 @@ from modelbay.onboarding.setup.steps import Given
 @click.argument("id", shell_complete=known_values.providers)
 @partial(fields_options, key=Word(clears=True, lines=True))
 @click.option("--remove-header", multiple=True, metavar="NAME", help="Header to remove; repeatable.")
-@click.option("--add-model", multiple=True, metavar="ID[=NAME]", help="Model to add, beside the others; repeatable.")
+@click.option("--add-model", multiple=True, metavar="ID[=NAME]", help="Model to add to the others; repeatable.")
 @click.option("--remove-model", multiple=True, metavar="ID", help="Model to remove, by model ID or alias; repeatable.")
 @models_options
 @manner_options
@@ -66,7 +66,7 @@ def rename_provider(settings: GlobalOptions, /, old: str, new: str, dry_run: boo
     if not show_diff(moved.edited, dry_run):
         _report(f"Renamed provider {old} to {new}", moved)
         for file in follow(keys_folder() / old, keys_folder() / new):
-            terminal.note(f"{file} refers to the stored key under its new name now")
+            terminal.note(f"{file} now refers to the stored key by its new name")
 
 
 @click.command()

@@ -30,7 +30,7 @@ from modelbay.secrecy import masked_url, redact
 def refresh_provider(settings: GlobalOptions, /, id: str | None, dry_run: bool, as_json: bool, due: bool) -> int:
     """Update the provider ID, or every provider, from its source.
 
-    The source is the provider's manifest, registry, entry in models.dev or model list. Your own settings stay: overrides, fields,
+    The source is the provider's manifest, registry, entry in models.dev or model list. Your own settings are kept: overrides, fields,
     headers, aliases, comments, the default model. Providers with `model_source = "static"` are skipped. A refresh also runs
     automatically once a day, unless MODELBAY_REFRESH=off.
     """

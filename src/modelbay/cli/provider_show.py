@@ -1,4 +1,4 @@
-"""`modelbay provider list` and `modelbay provider show`. Their output never contains secrets, with `--json` neither."""
+"""`modelbay provider list` and `modelbay provider show`. Their output never contains secrets, not even with `--json`."""
 
 from shlex import quote
 from typing import Any

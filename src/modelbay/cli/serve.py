@@ -96,7 +96,7 @@ def serve(
     terminal.write(f"{url}\n")
     if log_format == "text":
         _greet(config, url)
-    # it may follow references that other commands may not follow, or have a configuration that no file has
+    # it may follow references that other commands may not, or have a configuration that is in no file
     shared = not settings.approvals and settings.config != STDIN
     with known_to_launches(url, for_launches, shared=shared):
         run(options, listener)

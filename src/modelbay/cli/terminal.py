@@ -68,14 +68,14 @@ class InputError(click.ClickException):
 
 
 class CommandFailed(click.ClickException):
-    """A command that failed for a reason outside of providers, as a port that is taken."""
+    """A command that failed for a reason other than a provider, such as a port that is in use."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
 
 
-class NobodyReads(Exception):
+class ReaderGone(Exception):
     """The reader of stdout has closed it, as in `modelbay ask … | head -1`."""
 
 
@@ -103,7 +103,7 @@ def write_json(value: Any) -> None:
 
 
 def write_line(data: bytes) -> None:
-    """Writes a line of JSON in UTF-8, whichever encoding the console has. Control characters are escaped."""
+    """Writes a line of JSON in UTF-8, whatever the encoding of the console. Control characters are escaped."""
     text = STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", data.decode())
     context = click.get_current_context(silent=True)
     if context is not None:
@@ -117,7 +117,7 @@ def _out(put: Callable[[], object]) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         _discard(sys.stdout)
-        raise NobodyReads from None
+        raise ReaderGone from None
     except OSError as failed:
         _discard(sys.stdout)
         raise CommandFailed(
@@ -171,7 +171,7 @@ def error(message: str, hint: str | None = None) -> None:
 
 
 def _say(text: str) -> None:
-    if sys.stderr is None:  # closed, as by `2>&-`
+    if sys.stderr is None:  # closed, for example by `2>&-`
         return
     try:
         sys.stderr.write(text)
@@ -249,7 +249,7 @@ def guarded(run: Callable[[], object], settings: GlobalOptions) -> int:
     try:
         with allowing():
             code = run()
-    except NobodyReads:
+    except ReaderGone:
         return 0
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
@@ -332,7 +332,7 @@ def name_of(param: click.Parameter, ctx: click.Context | None) -> str:
 def _answer(settings: GlobalOptions, row: dict[str, Any]) -> None:
     """Writes the error of a command with `--json` that failed before it wrote its own JSON. Standard error has it as text too."""
     if settings.as_json and not settings.answered:
-        with suppress(NobodyReads, CommandFailed):
+        with suppress(ReaderGone, CommandFailed):
             write_json({"error": row})
 
 
@@ -382,7 +382,7 @@ def _misused(wrong: click.ClickException, settings: GlobalOptions) -> int:
 
 
 def internal(unexpected: Exception, settings: GlobalOptions, about: str = "") -> int:
-    """Reports a bug of modelbay, with a traceback only if the user asked for it."""
+    """Reports a bug in modelbay, with a traceback only if the user asked for it."""
     if settings.verbose or environment("MODELBAY_DEBUG"):
         import traceback
 
@@ -390,7 +390,7 @@ def internal(unexpected: Exception, settings: GlobalOptions, about: str = "") ->
     place = f"{about}: " if about else ""
     words = " ".join(str(unexpected).split())[:300]
     message = f"{place}internal error: {type(unexpected).__name__}: {words}"
-    hint = "report this bug of modelbay; show its traceback with --verbose or MODELBAY_DEBUG=1"
+    hint = "report this bug in modelbay; --verbose or MODELBAY_DEBUG=1 shows the traceback"
     error(message, hint)
     _answer(settings, _row("InternalError", message, hint))
     return FAILED

@@ -27,14 +27,14 @@ _STDIN = "modelbay.stdin"
 def empty(said: str, param: click.Parameter | None, ctx: click.Context | None) -> click.BadParameter:
     """The error for an empty value. `said`: its subject, such as "the path"."""
     wrong = click.BadParameter(f"{said} is empty.", ctx, param)
-    wrong.hint = "leave it out, or set the variable that it is from"  # type: ignore[attr-defined]
+    wrong.hint = "leave it out, or set the variable that it comes from"  # type: ignore[attr-defined]
     return wrong
 
 
 class Word(click.ParamType[Any]):
     """Text that must be UTF-8, on one line, and not blank: a name, a URL, a key.
 
-    A blank value, as an unset variable of a shell gives it, must not mean that the option was not given.
+    A blank value, such as that of an unset shell variable, must not count as an option that was not given.
 
     `clears`: a blank value is accepted; it removes a setting. `lines`: line breaks and tabs are accepted, as in pasted text.
     """
@@ -86,7 +86,7 @@ class Url(Word):
 
 
 class Prose(click.ParamType[Any]):
-    """Text for a model; bytes that are not UTF-8 are replaced by U+FFFD. `needed`: a blank one is refused, as by `Word`."""
+    """Text for a model; bytes that are not UTF-8 are replaced by U+FFFD. `needed`: a blank one is refused, as it is by `Word`."""
 
     name = "text"
 
@@ -120,7 +120,7 @@ class Finite(click.FloatRange):
 
 
 class FilePath(click.Path):
-    """A path, which may contain any bytes. An empty one, as an unset variable of a shell gives it, is not the working directory."""
+    """A path, which may contain any bytes. An empty one, such as that of an unset shell variable, is not the working directory."""
 
     def __init__(self, **checks: Any) -> None:
         super().__init__(path_type=Path, **checks)

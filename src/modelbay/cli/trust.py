@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.argument("file", required=False, type=FilePath())
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--list", "as_list", is_flag=True, help="List the trusted files and their state, and exit.")
-@click.option("--remove", metavar="FILE", type=FilePath(), help="File to trust no longer.")
+@click.option("--remove", metavar="FILE", type=FilePath(), help="Trusted file to remove from the list.")
 @click.option("--json", "as_json", is_flag=True, help="With --list: print JSON.")
 @pass_settings
 def trust(

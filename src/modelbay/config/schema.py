@@ -515,7 +515,7 @@ class Config(Struct, kw_only=True):
     def _unnamed(self, name: str | None) -> UnknownModel:
         """The error about a name that is empty or missing."""
         if name == "":
-            hint = "leave it out for the default model, or set the variable that it is from"
+            hint = "leave it out for the default model, or set the variable that it comes from"
             return UnknownModel("the name of the model is empty", hint=hint, file=str(self.path))
         if self.models:
             hint = "pass one, or set a default: `modelbay model default NAME`"

@@ -211,7 +211,7 @@ def check_stops(stops: Sequence[str], where: str) -> None:
     """Check that no stop sequence is empty, which providers reject. Raises ValueError."""
     for place, stop in enumerate(stops):
         if not stop:
-            raise ValueError(f"{where}[{place}] must not be empty: leave it out, or set the variable that it is from")
+            raise ValueError(f"{where}[{place}] must not be empty: leave it out, or set the variable that it comes from")
 
 
 def check_tools(tools: Sequence[Tool], choice: ToolChoice | None) -> None:
