@@ -19,7 +19,7 @@ from modelbay.cli import COMMANDS
 from modelbay.cli import modelbay as program
 from modelbay.config.load import load
 from modelbay.hints import AZURE_MAX_TOKENS, OF_A_MANIFEST, OPERATIONS, ROWS, WEB_PAGE
-from modelbay.onboarding.config_check import checkup
+from modelbay.onboarding.config_check import config_problems
 from modelbay.providers import presets
 from modelbay.simulator import Simulator
 from modelbay.tui.commands import COMMANDS as IN_THE_APP
@@ -356,7 +356,7 @@ def test_the_example_of_a_configuration_file_has_no_problems(tmp_path: Path, mon
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o600)
     found = load()
-    assert (checkup(found), found.unknown) == ([], [])
+    assert (config_problems(found), found.unknown) == ([], [])
     assert EXAMPLE.read_text() in pages()["config.md"]
 
 

@@ -79,7 +79,7 @@ class Bench:
             f"timeout = {{ connect = {LONG}, first_byte = {first_byte}, idle = {idle} }}\n"
         )
         async with asyncio.timeout(limit), Hub.open(config) as hub:
-            hub._line.policy = Policy(base=0.05)
+            hub._client.policy = Policy(base=0.05)
             return await one(hub)
 
 

@@ -169,7 +169,7 @@ async def test_by_the_hub(sim: Simulator, tmp_path: Path, row: Row, protocol: st
     for stream in (True, False) if "date:" not in row.fault else (True,):
         sim.reset()
         async with Hub.open(hub_config(tmp_path, sim.url, fault=row.fault)) as hub:
-            hub._line.policy = Policy(base=0.01)
+            hub._client.policy = Policy(base=0.01)
             start = time.monotonic()
             reply, text = await told(hub, f"{protocol}/sim-1!{row.fault}", stream=stream)
             seconds = time.monotonic() - start

@@ -18,7 +18,7 @@ from modelbay.cli import terminal
 from modelbay.config.load import load
 from modelbay.credentials.oauth import Device, Flow
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.onboarding.sources import managed
+from modelbay.onboarding.sources import login_models
 from modelbay.onboarding.sources.catalogs import ProviderCatalog, find
 from modelbay.protocols.google.resource import resource_path
 from modelbay.providers import presets
@@ -65,7 +65,7 @@ def test_an_agents_file_that_is_nested_without_end(home: Path, agent: str) -> No
 @pytest.mark.parametrize("body", [BOMB, OBJECTS], ids=["arrays", "objects"])
 @pytest.mark.parametrize(
     "read",
-    [parse_manifest, parse_models, parse_registry, _providers, lambda body: managed.models_of(body, LOGIN)],
+    [parse_manifest, parse_models, parse_registry, _providers, lambda body: login_models.models_of(body, LOGIN)],
     ids=["manifest", "models", "registry", "catalog", "login's list"],
 )
 def test_a_document_that_is_nested_without_end(read: Callable[[bytes], object], body: bytes) -> None:
@@ -181,7 +181,7 @@ def ids_in(kind: str, id: str) -> set[str]:
             found = {"id": "p", "api": "https://p.example/v1", "npm": "@ai-sdk/openai-compatible", "models": listed}
             return set(find(ProviderCatalog("https://list.example", {"p": found}), "p").models)
     items = [{**entry, "id": f"{LOGIN.only}{entry['id']}", "context_length": 9} for entry in entries.values()]
-    made = managed.models_of(json.dumps({"data": items}).encode(), LOGIN)
+    made = login_models.models_of(json.dumps({"data": items}).encode(), LOGIN)
     return {str(table["model"]).removeprefix(LOGIN.only) for table in made.values()}
 
 

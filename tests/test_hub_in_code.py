@@ -179,7 +179,7 @@ def test_a_hub_and_its_key_are_not_copied(kind: Any, copied: Any) -> None:
     with pytest.raises(TypeError, match="a hub has API keys and connections, so it cannot be pickled or copied"):
         copied(kind.of("anthropic", api_key="sk-of-the-program"))
     with pytest.raises(
-        TypeError, match=r"a chat is of a hub.*: pickle chat\.dumps\(\); for a copy, call chat\.copy\(\)"
+        TypeError, match=r"a chat belongs to a hub.*: pickle chat\.dumps\(\); for a copy, call chat\.copy\(\)"
     ):
         copied(kind.of("ollama").chat(system="Hi"))
 

@@ -148,7 +148,7 @@ def test_a_hub_is_used_in_one_event_loop_after_another(tmp_path: Path, server: C
     for number in range(1, 4):
         assert asyncio.run(asked(hub)) == "whole"
         assert server.connections == number
-        assert not hub._line._connections  # they ended with their loop
+        assert not hub._client._connections  # they ended with their loop
     asyncio.run(hub.aclose())
     gc.collect()
 
@@ -323,7 +323,7 @@ hub = Hub.open(Path(sys.argv[1]))
 
 def child():
     print("child", asyncio.run(ask()), flush=True)
-    assert not hub._line._connections, "it kept those of its parent"
+    assert not hub._client._connections, "it kept those of its parent"
     gc.collect()
 
 async def ask():

@@ -136,7 +136,7 @@ async def opened(folder: Path, url: str, more: str = "") -> AsyncIterator[Hub]:
     file.write_text(config(url, more))
     del more
     async with Hub.open(file) as hub:
-        hub._line.policy = Policy(base=0.001)
+        hub._client.policy = Policy(base=0.001)
         yield hub
 
 

@@ -45,7 +45,7 @@ async def test_the_replies_are_in_the_order_of_the_prompts(tmp_path: Path) -> No
 async def test_a_failed_call_is_a_reply_with_its_error(tmp_path: Path) -> None:
     server, seen = Server(), dict[int, Reply]()
     async with RawServer(server.script) as running, hub_at(tmp_path, running.url) as hub:
-        hub._line.policy = Policy(base=0.0)
+        hub._client.policy = Policy(base=0.0)
         replies = await hub.map(["yes", "no", "yes"], progress=seen.__setitem__)
     assert [reply.text for reply in replies] == ["yes", "", "yes"]
     assert isinstance(replies[1].error, errors.BadRequest)

@@ -54,7 +54,7 @@ class Seen:
             got = collect([Failed(error)])
         self.told(got)
         self.look(recorder.lines().decode())
-        self.look(repr([vars(hub), hub.config, hub.config.providers, hub._line.__dict__]))
+        self.look(repr([vars(hub), hub.config, hub.config.providers, hub._client.__dict__]))
 
     def told(self, got: Reply) -> None:
         self.look(msgspec.json.format(msgspec.json.encode(outcome(got)), indent=1).decode())
@@ -88,7 +88,7 @@ async def run(sim: Simulator, folder: Path, faults: list[str], rounds: int, line
     for _ in range(rounds):
         sim.reset()
         async with Hub.open(hub_config(folder, sim.url, first_byte=0.1, idle=0.1, more=MORE)) as hub:
-            hub._line.policy = Policy(base=0.001)
+            hub._client.policy = Policy(base=0.001)
             for fault in faults:
                 for index, protocol in enumerate(NAMES):
                     await seen.ask(hub, f"{protocol}/sim-1!{fault}", stream=index % 2 == 0)
@@ -97,7 +97,7 @@ async def run(sim: Simulator, folder: Path, faults: list[str], rounds: int, line
                 RawServer(echo(status)) as server,
                 Hub.open(hub_config(folder, server.url, more=MORE)) as hub,
             ):
-                hub._line.policy = Policy(base=0.001)
+                hub._client.policy = Policy(base=0.001)
                 for protocol in NAMES:
                     for stream in (True, False):
                         await seen.ask(hub, f"{protocol}/sim-1", stream=stream)

@@ -223,7 +223,7 @@ async def test_thinking_that_was_lost_is_switched_off_where_the_provider_asks_fo
     sent = [(entry.status, entry.json["thinking"]["type"]) for entry in simulator.journal]
     # its second step was answered without thinking, so that the third may think again
     assert sent == [(200, "adaptive"), (400, "adaptive"), (200, "disabled"), (200, "adaptive")]
-    assert not hub._line.lessons.of(simulator.url, "sim-1")
+    assert not hub._client.lessons.of(simulator.url, "sim-1")
 
 
 # --- an official SDK that runs the tools itself ------------------------------------------------------------------------

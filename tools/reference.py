@@ -216,7 +216,7 @@ except modelbay.ModelbayError as error:
     print(error.message, error.hint, sep="\\n")
 ```
 
-Every error has these attributes. An attribute that is not known is `None`.
+Every error has these attributes. An unknown attribute is `None`.
 
 | attribute | meaning |
 |---|---|
@@ -451,9 +451,10 @@ a document such as a manifest (`fetch`), logging in (`login`), getting an access
 | operation | error | title | hint | command |
 |---|---|---|---|---|
 """
-    for operation, own in hints.OPERATIONS.items():
+    for own in {id(rows): rows for rows in hints.OPERATIONS.values()}.values():
+        names = ", ".join(f"`{name}`" for name, rows in hints.OPERATIONS.items() if rows is own)
         for kind, row in own.items():
-            text += f"| `{operation}` {_error(kind.__name__, row, kind, more=False)}"
+            text += f"| {names} {_error(kind.__name__, row, kind, more=False)}"
     return text
 
 

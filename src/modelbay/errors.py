@@ -12,7 +12,7 @@ ModelbayError
 │       └── StoreError          a database of modelbay, such as the conversation store, cannot be used
 │           └── UnknownConversation  no stored conversation with this ID
 ├── ChatBusy                    another question of the chat is being answered; nothing was sent
-├── UnreadableChat              a text is not a chat that this version of modelbay can read
+├── UnreadableChat              the text is not a chat, or a newer version wrote it
 ├── SourceError                 a manifest, registry or catalog cannot be used
 ├── HubClosed                   the hub was closed before or during the call
 ├── Unsupported                 the protocol or model cannot do what the request asks; nothing was sent
@@ -32,7 +32,7 @@ ModelbayError
 │   ├── PermissionDenied        403
 │   ├── NotFound                404: the model or the path
 │   ├── RateLimited             429; waiting helps
-│   ├── QuotaExhausted          402, or 429 that does not end by waiting
+│   ├── QuotaExhausted      402, or a 429 that waiting does not clear
 │   ├── Overloaded              503, 529
 │   └── ServerError             other 5xx
 └── ReplyError                  the reply is unusable
@@ -95,7 +95,7 @@ uploading."""
 
 
 class ModelbayError(Exception):
-    """The base class of all errors. An attribute that is not known is None."""
+    """The base class of all errors. An unknown attribute is None."""
 
     message: str
     """The failure, with method and URL of a failed request."""
@@ -114,7 +114,7 @@ class ModelbayError(Exception):
     request_id: str | None
     """The provider's ID of the request, for its support."""
     attempts: int
-    """Number of requests that were sent, with the repeated ones."""
+    """Number of requests that were sent, including repeated ones."""
     retryable: bool = False
     """Whether the same request may succeed later."""
     retry_after: float | None
@@ -261,7 +261,7 @@ class ChatBusy(ModelbayError):
 class UnreadableChat(ModelbayError):
     """A text is not a chat that `Chat.dumps` made, or is one of a newer version."""
 
-    def __init__(self, message: str, *, hint: str = "pass a text that `dumps` of a chat made") -> None:
+    def __init__(self, message: str, *, hint: str = "pass a text that `Chat.dumps` returned") -> None:
         super().__init__(message, hint=hint)
 
 
@@ -382,7 +382,7 @@ class RateLimited(ProviderError):
 
 
 class QuotaExhausted(ProviderError):
-    """The account has no credit left: status 402, or 429 that does not end by waiting."""
+    """The account has no credit left: status 402, or a 429 that waiting does not clear."""
 
 
 class Overloaded(ProviderError):

@@ -114,8 +114,8 @@ ROWS: dict[type[ModelbayError], HintRow] = {
     StoreError: HintRow("Storage Error", "check that its folder is writable and has free space"),
     UnknownConversation: HintRow("Conversation Not Found", "list the stored conversations with /resume"),
     SourceError: HintRow("Unusable Source", "check the URL or the document"),
-    ChatBusy: HintRow("Chat Busy", "wait until the last reply has ended, or copy the chat"),
-    UnreadableChat: HintRow("Unreadable Chat", "pass a text that `dumps` of a chat made"),
+    ChatBusy: HintRow("Chat Busy", "wait until the last reply has ended, or use a copy of the chat"),
+    UnreadableChat: HintRow("Unreadable Chat", "pass a text that `Chat.dumps` returned"),
     HubClosed: HintRow("Hub Closed", "open a new hub, or make the call before the hub is closed"),
     Unsupported: HintRow("Not Supported", "remove this setting, or use a model that supports it", SEARCH),
     UnknownEffort: HintRow("Unknown Effort", "use one of: off, minimal, low, medium, high, xhigh, max"),
@@ -219,8 +219,8 @@ _EMBED: dict[type[ModelbayError], HintRow] = {
     PermissionDenied: HintRow(
         "Permission Denied", "use an embedding model, and check the permissions of the API key", KEY
     ),
-    ContextOverflow: HintRow("Text Too Long", "divide the text, or use a model for longer texts", LISTED),
-    RequestTooLarge: HintRow("Text Too Long", "divide the text, or use a model for longer texts", LISTED),
+    ContextOverflow: HintRow("Text Too Long", "split the text, or use a model for longer texts", LISTED),
+    RequestTooLarge: HintRow("Text Too Long", "split the text, or use a model for longer texts", LISTED),
     MalformedReply: HintRow("Unexpected Results", "use an embedding model, and check base_url and type", TEST),
 }
 OPERATIONS: dict[Operation, dict[type[ModelbayError], HintRow]] = {

@@ -95,7 +95,7 @@ class Hub:
         self.config = config
         """The configuration, with its providers and models."""
         self._targets = Targets(config)
-        self._line = ProviderClient(config)
+        self._client = ProviderClient(config)
         self._counts = InputCounts()
         self._loaded = False
         for provider in config.providers.values():
@@ -182,15 +182,15 @@ class Hub:
 
     async def aclose(self) -> None:
         """Close all connections. Later calls raise `HubClosed`; open streams end."""
-        await self._line.aclose()
+        await self._client.aclose()
 
     def record(self) -> "Recorder":
         """Start recording all exchanges with providers, without secrets. Returns the recorder; write its `lines` to a
         file for `modelbay replay`."""
         from modelbay.calling.recording import Recorder
 
-        self._line.recorder = Recorder()
-        return self._line.recorder
+        self._client.recorder = Recorder()
+        return self._client.recorder
 
     @property
     def problems(self) -> list[Problem]:
@@ -246,7 +246,7 @@ class Hub:
         with explaining(self.config, provider):
             entry = self.config.provider(provider)
             await self._ready()
-            found = await discover(self.config, entry, self._line.fetch)
+            found = await discover(self.config, entry, self._client.fetch)
         self.catalog.remember(upstream(self.config, entry), found)
         self._targets.forget()
         return found
@@ -429,7 +429,7 @@ class Hub:
             target = await self._target(model)
             headers = dict(settings.get("extra_headers") or {})
             try:
-                call = EmbeddingCall(self._line, target, asked, self._policy(settings.get("retries")), headers)
+                call = EmbeddingCall(self._client, target, asked, self._policy(settings.get("retries")), headers)
             except Unsupported as error:
                 error.provider, error.hint = (
                     target.upstream.provider.id,
@@ -478,7 +478,7 @@ class Hub:
                 policy = self._policy(ask.get("retries"))
                 ready = partial(self._sending, conversation=conversation, ask=ask)
                 found = await provider_count.provider_count(
-                    self._line, target, conversation, ready, policy, deadline.warned
+                    self._client, target, conversation, ready, policy, deadline.warned
                 )
                 if found is not None:
                     return found
@@ -489,7 +489,7 @@ class Hub:
     async def _ready(self) -> None:
         """Import the modules that a call needs, in a thread: on a slow disk this takes a second, which would block the
         event loop."""
-        self._line.check_open()
+        self._client.check_open()
         if not self._loaded:
             await to_thread(self._load)
             self._loaded = True
@@ -511,7 +511,7 @@ class Hub:
         prepare = partial(self._prepare, prompt, ask, expected, stream)
         names = [model] if model is None or isinstance(model, str) else model
         policy = self._policy(ask.get("retries"))
-        return ModelCall(self._line, names, prepare, policy), partial(self._whole, ask, expected)
+        return ModelCall(self._client, names, prepare, policy), partial(self._whole, ask, expected)
 
     async def _prepare(
         self, prompt: Prompt, ask: Ask, expected: "list[Expected]", stream: bool, name: str | None
@@ -534,7 +534,7 @@ class Hub:
         return target, self._conversation(prompt, ask, target.model, target.upstream.dialect)
 
     async def _sending(self, target: Target, conversation: Conversation, ask: Ask) -> Sending:
-        sending = await self._line.ready(conversation, target)
+        sending = await self._client.ready(conversation, target)
         sending.call.headers |= ask.get("extra_headers") or {}
         add_settings(sending.call.body, ask.get("extra_body") or {})
         return sending
@@ -548,7 +548,7 @@ class Hub:
 
     def _policy(self, retries: int | None) -> Policy | None:
         """The retries of a call; None for the usual ones."""
-        return None if retries is None else replace(self._line.policy, attempts=retries + 1)
+        return None if retries is None else replace(self._client.policy, attempts=retries + 1)
 
     def _conversation(self, prompt: Prompt, ask: Ask, model: Model, dialect: Dialect) -> Conversation:
         conversation = prompts.conversation(prompt, ask)

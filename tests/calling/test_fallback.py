@@ -42,7 +42,7 @@ async def models(folder: Path, **answers: bytes) -> AsyncIterator[tuple[Hub, lis
             )
         )
         async with Hub.open(file) as hub:
-            hub._line.policy = Policy(base=0.0)
+            hub._client.policy = Policy(base=0.0)
             yield hub, asked
 
 

@@ -115,8 +115,8 @@ async def streaming(hub: Hub, name: str, **ask: Any) -> list[Event]:
 
 def opened(folder: Path, url: str, **limits: Any) -> Hub:
     hub = Hub.open(hub_config(folder, url, **limits))
-    hub._line.policy = Policy(base=0.01)
-    hub._line.lessons = LessonBook(folder / "lessons.json")
+    hub._client.policy = Policy(base=0.01)
+    hub._client.lessons = LessonBook(folder / "lessons.json")
     return hub
 
 
@@ -229,7 +229,7 @@ async def test_only_errors_that_pass_are_retried(
 ) -> None:
     script, bodies = in_turn(streamed(event({"error": failure})))
     async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
-        hub._line.policy = Policy(attempts=2, base=0.01)
+        hub._client.policy = Policy(attempts=2, base=0.01)
         told = collect(await streaming(hub, "openai_chat/m"))
     assert (type(told.error), len(bodies)) == (kind, attempts)
 
@@ -253,7 +253,7 @@ async def test_a_lesson_is_kept_when_the_adapted_call_succeeded(tmp_path: Path, 
     script, bodies = in_turn(refusal, failing("openai_chat", "first event"), good("openai_chat"))
     async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
         told = collect(await streaming(hub, "openai_chat/m", top_p=0.5))
-        assert hub._line.lessons.at(server.url) == {"m": [{"parameter": "top_p", "protocol": "openai_chat"}]}
+        assert hub._client.lessons.at(server.url) == {"m": [{"parameter": "top_p", "protocol": "openai_chat"}]}
     assert told.text == "well"
     assert ["top_p" in body for body in bodies] == [True, False, False]
 
@@ -271,7 +271,7 @@ async def test_no_lesson_is_kept_of_an_adapted_call_that_failed(tmp_path: Path, 
     script, bodies = in_turn(AS_STATUS, after)
     async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
         events = await streaming(hub, "openai_chat/m", top_p=0.5)
-        assert hub._line.lessons.at(server.url) == {}
+        assert hub._client.lessons.at(server.url) == {}
     assert isinstance(events[-1], Failed)
     assert "top_p" not in bodies[-1]
 
@@ -279,11 +279,11 @@ async def test_no_lesson_is_kept_of_an_adapted_call_that_failed(tmp_path: Path, 
 async def test_a_call_that_is_repeated_with_an_adaptation_is_one_of_the_attempts(tmp_path: Path) -> None:
     script, bodies = in_turn(AS_STATUS, failing("openai_chat", "JSON"))
     async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
-        hub._line.policy = Policy(attempts=3, base=0.01)
+        hub._client.policy = Policy(attempts=3, base=0.01)
         failed = (await streaming(hub, "openai_chat/m", top_p=0.5))[-1]
         assert isinstance(failed, Failed)
         assert (failed.error.attempts, len(bodies)) == (3, 3)
-        hub._line.policy = Policy(attempts=1)
+        hub._client.policy = Policy(attempts=1)
         bodies.clear()
         assert isinstance((await streaming(hub, "openai_chat/m", top_p=0.5))[-1], Failed)
         assert len(bodies) == 1
@@ -297,7 +297,7 @@ async def test_a_role_that_is_refused_is_learned_like_a_parameter(tmp_path: Path
     async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
         first = collect([event async for event in hub.stream(talk, model="openai_chat/m")])
         again = collect([event async for event in hub.stream(talk, model="openai_chat/m")])
-        assert hub._line.lessons.at(server.url) == {"m": [{"parameter": "role:system", "protocol": "openai_chat"}]}
+        assert hub._client.lessons.at(server.url) == {"m": [{"parameter": "role:system", "protocol": "openai_chat"}]}
     assert [first.text, again.text] == ["well", "well"]
     assert [[message["role"] for message in body["messages"]] for body in bodies] == [
         ["system", "user"],
@@ -316,7 +316,7 @@ async def test_a_limit_of_output_tokens_is_learned_like_a_parameter(tmp_path: Pa
             told = collect(await streaming(hub, "openai_chat/m", max_tokens=9000))
             assert told.text == "well"
             assert "limited to 4,096" in told.warnings[0].message
-        assert hub._line.lessons.at(server.url) == {"m": [{"parameter": "max_output_tokens", "most": 4096}]}
+        assert hub._client.lessons.at(server.url) == {"m": [{"parameter": "max_output_tokens", "most": 4096}]}
     assert [body["max_tokens"] for body in bodies] == [9000, 4096, 4096]
 
 
@@ -405,7 +405,7 @@ def keeping_alive(first: bytes, alive: bytes, head: bytes = SSE) -> Script:
 async def test_keep_alives_alone_are_not_an_answer(tmp_path: Path, protocol: str, alive: bytes) -> None:
     script = keeping_alive(b"", alive)
     async with RawServer(script) as server, opened(tmp_path, server.url, content=0.4) as hub:
-        hub._line.policy = Policy(attempts=1)
+        hub._client.policy = Policy(attempts=1)
         told = await streaming(hub, f"{protocol}/m")
     assert isinstance(told[-1], Failed)
     assert isinstance(told[-1].error, errors.TimedOut)
@@ -428,7 +428,7 @@ async def test_keep_alives_do_not_prolong_an_answer_for_ever(tmp_path: Path, pro
 async def test_a_whole_reply_that_drips_is_given_up(tmp_path: Path, protocol: str) -> None:
     script = keeping_alive(b"", b": ping\n\n", head(200, "Content-Type: application/json", chunked=True))
     async with RawServer(script) as server, opened(tmp_path, server.url, content=0.4) as hub:
-        hub._line.policy = Policy(attempts=1)
+        hub._client.policy = Policy(attempts=1)
         with pytest.raises(errors.TimedOut) as raised:
             await hub.complete("Hello", model=f"{protocol}/m")
     assert raised.value.stage == "content"

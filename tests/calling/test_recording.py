@@ -46,7 +46,7 @@ def sim() -> Iterator[Simulator]:
 
 async def recorded(config: Path, name: str, *, stream: bool) -> tuple[Reply, bytes]:
     async with Hub.open(config) as hub:
-        hub._line.policy = Policy(base=0.01)
+        hub._client.policy = Policy(base=0.01)
         recorder = hub.record()
         try:
             if stream:

@@ -14,7 +14,7 @@ from modelbay.config.load import load
 from modelbay.config.schema import Table
 from modelbay.errors import MissingCredential
 from modelbay.onboarding.login import device as logging_in
-from modelbay.onboarding.sources import managed
+from modelbay.onboarding.sources import login_models
 from modelbay.providers.vendor import LoginMethod
 from modelbay.simulator import Simulator
 from modelbay.simulator.login_server import LoginBehavior
@@ -280,13 +280,13 @@ def test_a_logout_during_a_login_is_not_undone(
     """It comes after the new tokens are stored, and before the models are."""
     assert log_in(command).code == 0
     monkeypatch.setenv("MODELBAY_HOME", str(command.home))
-    models_of = managed.models_of
+    models_of = login_models.models_of
 
     def logged_out(body: bytes, login: LoginMethod) -> dict[str, Table]:
         assert command("logout").code == 0
         return models_of(body, login)
 
-    monkeypatch.setattr(managed, "models_of", logged_out)
+    monkeypatch.setattr(login_models, "models_of", logged_out)
     host, before = sim.url, load()
     to = logging_in.target(before, "kimi-code", host=host, base_url=f"{host}/coding/v1")
     with pytest.raises(MissingCredential, match=r"another process logged out of Kimi Code .* during the login"):

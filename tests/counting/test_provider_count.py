@@ -126,12 +126,12 @@ GOOD = reply(b'{"input_tokens": 31}', 200, "Content-Type: application/json")
 async def test_a_failed_count_is_retried() -> None:
     async with RawServer(answering(error(529, "overloaded_error"), error(500, "api_error"), GOOD)) as server:
         async with Hub.of(base_url=server.url, api_key=KEY, protocol="anthropic", model="m") as hub:
-            hub._line.policy = Policy(base=0.001)
+            hub._client.policy = Policy(base=0.001)
             assert (await hub.count(QUESTION)).tokens == 31
         assert len(server.requests) == 3
     async with RawServer(answering(error(529, "overloaded_error"))) as server:
         async with Hub.of(base_url=server.url, api_key=KEY, protocol="anthropic", model="m") as hub:
-            hub._line.policy = Policy(base=0.001)
+            hub._client.policy = Policy(base=0.001)
             with pytest.raises(errors.Overloaded) as raised:
                 await hub.count(QUESTION, retries=1)
         assert raised.value.attempts == len(server.requests) == 2
@@ -342,9 +342,9 @@ async def test_a_request_that_the_other_protocol_cannot_express_is_estimated(sim
 async def test_a_vendor_is_asked_for_counts_at_its_own_host(base_url: str, url: str) -> None:
     async with Hub.of(base_url=base_url, api_key=KEY, protocol="openai_chat", model="m") as hub:
         target = hub._targets.find()
-        counter = provider_count.counting_target(hub._line, target)
+        counter = provider_count.counting_target(hub._client, target)
         path = provider_count.count_path(counter)
         assert path is not None
-        endpoint = await provider_count.count_endpoint(hub._line, counter, path)
+        endpoint = await provider_count.count_endpoint(hub._client, counter, path)
     assert endpoint is not None and endpoint.url == url
     assert endpoint.origin == target.upstream.origin

@@ -241,7 +241,7 @@ async def test_a_login_server_that_is_down_does_not_stop_a_token_that_is_still_g
     STORE.write("managed", grant(sim, left=200))
     sim.provider.logins.behave(LoginBehavior(faults=["500"] * 3))
     async with Hub.open() as hub:
-        hub._line._tokens_of("managed")._sleep = lambda _: asyncio.sleep(0)
+        hub._client._tokens_of("managed")._sleep = lambda _: asyncio.sleep(0)
         assert await ask(hub)
     assert not kept().refused
 
@@ -250,7 +250,7 @@ async def test_a_login_server_that_comes_back_is_asked_again(home: Path, sim: Si
     STORE.write("managed", grant(sim, left=-1))
     sim.provider.logins.behave(LoginBehavior(faults=["500", "drop"]))
     async with Hub.open() as hub:
-        hub._line._tokens_of("managed")._sleep = lambda _: asyncio.sleep(0)
+        hub._client._tokens_of("managed")._sleep = lambda _: asyncio.sleep(0)
         assert await ask(hub)
     assert sim.provider.logins.refreshes == 1
 

@@ -55,7 +55,7 @@ def test_a_provider_of_the_agents_protocol_is_called_directly() -> None:
         ('custom_headers = { X-Team = "a" }', "", "it needs headers that the agent does not send"),
         ('proxy = "http://proxy.example:3128"', "", "its entry has a proxy or certificates"),
         ('tls = { ca = "/ca.pem" }', "", "its entry has a proxy or certificates"),
-        ("full_url = true", "", "the base URL is not one that an agent can use"),
+        ("full_url = true", "", "an agent cannot use the base URL"),
         ("dialect = { developer_role = false }", "", "requests must be changed for the provider (developer_role)"),
         ("dialect = { cache_ttl = false }", "", "requests must be changed for the provider (cache_ttl)"),
     ],
@@ -67,7 +67,7 @@ def test_the_gateway_is_needed_with_a_reason(provider: str, model: str, why: str
     assert target.why == why
     error = target.error(agent())
     assert error.message == f"Agent cannot call acme directly: {why}"
-    assert error.hint == "omit --direct: the gateway is used then"
+    assert error.hint == "omit --direct, so that the gateway is used"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_proxy_of_all_calls_needs_the_gateway() -> None:
 
 def test_a_query_in_the_base_url_needs_the_gateway() -> None:
     found = chosen(PROVIDER.replace("acme.example", "acme.example/?team=a") + MODEL)
-    assert needs_gateway(agent(), found) == "the base URL is not one that an agent can use"
+    assert needs_gateway(agent(), found) == "an agent cannot use the base URL"
 
 
 def test_a_small_model_at_another_provider_needs_the_gateway() -> None:

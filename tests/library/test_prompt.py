@@ -411,7 +411,7 @@ async def test_a_call_is_retried_as_often_as_it_says(tmp_path: Path, retries: in
         hub,
         bodies,
     ):
-        hub._line.policy = Policy(base=0.0)
+        hub._client.policy = Policy(base=0.0)
         with pytest.raises(ModelbayError) as caught:
             await hub.complete("Hi", model="chat", retries=retries)
     assert (len(bodies), caught.value.attempts) == (requests, requests)

@@ -38,7 +38,7 @@ async def test_a_prompt_without_content_is_refused(hub: Hub, prompt: Any, settin
         await hub.stream(prompt, **settings).reply()
     with pytest.raises(ValueError, match=said):
         await hub.run(prompt, **settings)
-    with pytest.raises(ValueError, match="a chat has settings of its own|prompt" if prompt else "prompt is empty"):
+    with pytest.raises(ValueError, match="a chat has its own settings|prompt" if prompt else "prompt is empty"):
         await hub.chat(**settings).complete(prompt if isinstance(prompt, list) else "")
 
 

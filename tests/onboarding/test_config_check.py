@@ -6,7 +6,7 @@ import pytest
 
 from modelbay.config.load import load
 from modelbay.errors import ConfigSyntaxError
-from modelbay.onboarding.config_check import checkup
+from modelbay.onboarding.config_check import config_problems
 
 PROVIDER = """\
 [providers.p]
@@ -20,7 +20,7 @@ def found(tmp_path: Path, text: str) -> list[tuple[int | None, str]]:
     file = tmp_path / "config.toml"
     file.write_text(text)
     file.chmod(0o600)
-    problems = checkup(load(file, trusted=True, report=False))
+    problems = config_problems(load(file, trusted=True, report=False))
     assert all(problem.hint for problem in problems), problems
     return [(problem.line, problem.where) for problem in problems]
 
@@ -139,7 +139,7 @@ def test_a_search_back_end_in_order_is_not_reported(tmp_path: Path, keys: str) -
 
 def test_a_search_back_end_without_its_key_is_named_with_the_line_once(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[gateway.search]\nbackend = "brave"\n')
-    [problem] = checkup(load(tmp_path / "config.toml"))
+    [problem] = config_problems(load(tmp_path / "config.toml"))
     assert problem.message == "the search back end brave requires an API key"
 
 
@@ -157,12 +157,12 @@ def test_a_search_back_end_without_its_key_is_named_with_the_line_once(tmp_path:
 )
 def test_an_unknown_word_is_found(tmp_path: Path, text: str, line: int, message: str, fix: str) -> None:
     (tmp_path / "config.toml").write_text(PROVIDER + text)
-    [problem] = [one for one in checkup(load(tmp_path / "config.toml")) if one.where != "the file"]
+    [problem] = [one for one in config_problems(load(tmp_path / "config.toml")) if one.where != "the file"]
     assert (problem.line, problem.message, problem.hint) == (line, message, fix)
 
 
 def test_a_standalone_model_without_a_protocol_is_told_which_key_to_add(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[models.m]\nmodel = "w"\nbase_url = "https://m.example/v1"\n')
-    [problem] = checkup(load(tmp_path / "config.toml"))
+    [problem] = config_problems(load(tmp_path / "config.toml"))
     assert problem.message == 'model "m" has neither a protocol nor the base URL of a known vendor'
     assert problem.hint == 'add protocol = "openai_chat"'

@@ -7,7 +7,7 @@ import pytest
 from modelbay import Hub
 from modelbay.config.load import load
 from modelbay.errors import ConfigError, ConnectFailed
-from modelbay.onboarding.config_check import checkup
+from modelbay.onboarding.config_check import config_problems
 from modelbay.providers import presets
 
 ENDED = [preset for preset in presets.all() if preset.ended]
@@ -51,10 +51,10 @@ def test_a_server_of_the_same_kind_is_added_by_its_url():
 
 @pytest.mark.parametrize("preset", ENDED, ids=lambda preset: preset.id)
 def test_the_check_of_the_configuration_names_an_entry_at_its_host(preset, tmp_path: Path):
-    [problem] = checkup(load(written(tmp_path, preset.base_url)))
+    [problem] = config_problems(load(written(tmp_path, preset.base_url)))
     assert (problem.where, problem.message) == ("providers.old", f"all calls fail: {preset.end}")
     assert problem.hint == preset.instead
-    assert checkup(load(written(tmp_path, "https://llm.acme.example/v1"))) == []
+    assert config_problems(load(written(tmp_path, "https://llm.acme.example/v1"))) == []
 
 
 @pytest.mark.parametrize("preset", ENDED, ids=lambda preset: preset.id)

@@ -12,7 +12,7 @@ from modelbay.config.load import load, parse
 from modelbay.config.schema import Problem
 from modelbay.errors import ConfigError
 from modelbay.hub import Hub
-from modelbay.onboarding.config_check import checkup
+from modelbay.onboarding.config_check import config_problems
 from modelbay.origin import Origin, origin
 from modelbay.providers import logins, presets
 from modelbay.providers.own_vendors import MOST_BYTES, overlap
@@ -175,7 +175,7 @@ def test_a_bad_file_is_reported_and_the_others_work(write: Write, tmp_path: Path
     (problem,) = Hub(config).problems
     assert str(problem) == f"{bad}:4: protocolls: unknown key"
     assert problem.hint == 'rename it to "protocols"'
-    assert checkup(config) == [problem]
+    assert config_problems(config) == [problem]
     assert upstream(config, config.provider("p")).vendor == "acme"
     with pytest.raises(ConfigError) as caught:
         recognize("bad")

@@ -42,7 +42,7 @@ async def test_of_an_interrupted_answer_the_text_is_kept(hub: Hub):
 
 @pytest.mark.parametrize("fault", ["401", "cut-before", "503"])
 async def test_where_nothing_came_the_chat_is_as_it_was(hub: Hub, fault: str):
-    hub._line.policy = Policy(base=0.01)
+    hub._client.policy = Policy(base=0.01)
     chat = StoredChat(f"openai_chat/sim-text!{fault}")
     with pytest.raises(ModelbayError):
         await asks(chat, hub, "Hello")

@@ -297,7 +297,7 @@ def _entry(provider: ExportedProvider, group: ExportedGroup, key: str) -> Table:
 
 
 def _model(model: ModelEntry) -> str:
-    """The ID of a model. The agent appends it to the folder of the models, also if it is a whole resource name."""
+    """The ID of a model. The agent appends it to the folder of the models, even if it is a whole resource name."""
     return model.model.removeprefix("models/")
 
 

@@ -1,4 +1,4 @@
-"""The unified diff of a change of an agent's file, with secrets masked, also in comments and unchanged lines."""
+"""The unified diff of a change of an agent's file, with secrets masked, including those in comments and unchanged lines."""
 
 import json
 import re

@@ -438,7 +438,7 @@ def _entry(
 
 
 def _thinking(model: ModelEntry, *, adaptive: bool) -> Table:
-    """How a model thinks. Without it, the agent sends a budget to models that it does not know, also a larger one than the maximum
+    """How a model thinks. Without it, the agent sends a budget to models that it does not know, even one above the maximum
     output, which the provider refuses."""
     efforts = [effort for effort in EFFORTS if effort in (model.support_efforts or ())] or ["low", "medium", "high"]
     usual = "medium" if "medium" in efforts else efforts[0]

@@ -2,8 +2,8 @@
 
 - A setting that still has modelbay's value gets its old text back, or is removed.
 - A setting that has another value now was changed by the user or the agent: it is kept.
-- Address and credential of an entry are restored together or not at all. Restoring one of them beside a value of the user would
-  send a secret to the wrong host.
+- Address and credential of an entry are restored together or not at all. Restoring only one of them, next to a value of the user,
+  would send a secret to the wrong host.
 """
 
 import json
@@ -43,7 +43,7 @@ class Present(Struct):
     text: str
     data: Any
     dependents: list[BoundSettings] = field(default_factory=list)
-    """Its entries that have an address of their own and use the credential of another entry, also those that the user added."""
+    """Its entries that have their own address and use the credential of another entry, including those that the user added."""
 
     @property
     def entries(self) -> list[BoundSettings]:
@@ -64,7 +64,8 @@ class Restored(Struct):
     kept: list[Keys]
     """Settings that the user or the agent changed since."""
     blocked: list[Keys]
-    """Settings that the user or the agent changed beside an address or credential of modelbay: nothing of the entry is restored."""
+    """Settings that the user or the agent changed next to an address or credential that modelbay wrote: no part of the entry is
+    restored."""
     rest: ConfiguredFile | None
     """The record of the settings that are not restored because of `blocked` ones; None if all are done."""
 
@@ -184,7 +185,7 @@ def _owner(path: Keys, entries: Iterable[BoundSettings]) -> BoundSettings | None
 def _held(
     setting: ChangedSetting, owner: BoundSettings, state: State, group: _Group, edits: dict[Keys, str | None]
 ) -> ChangedSetting:
-    """The record of a setting that is not restored. modelbay's own credential is removed beside an address of the user."""
+    """The record of a setting that is not restored. modelbay's own credential is removed if the address is the user's."""
     moved = any(is_address for _, _, is_address in group.foreign)
     if not (moved and state == "ours" and role(owner, setting.path) == "credential"):
         return setting
@@ -340,7 +341,7 @@ def recorded(
             (held[path].old, held[path].comment) if path in held else (texts.at(path), texts.comment_at(path))
         )
         if path not in held and any(entry.group in groups for entry in owners):
-            exact = None  # it was added beside an address of modelbay, and would be restored beside another one
+            exact = None  # it was added next to an address of modelbay, and would be restored next to another one
         if isinstance(old, dict) and old != {}:
             replaced.add(path)
         ours = _with_last(known[path].ours if path in known else [], journal.digest(new))

@@ -10,8 +10,8 @@ AFTER = r"(?![\w.-])"
 
 
 def follow(old: Path, new: Path) -> list[Path]:
-    """Makes references to the key file `old` name `new`, also those that `configure --undo` would restore. Returns the files that
-    were changed.
+    """Replaces `old` by `new` in references to a key file, including those that `configure --undo` would restore. Returns the
+    files that were changed.
 
     Raises:
         ConfigError: a file cannot be written.

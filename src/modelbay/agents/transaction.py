@@ -1,4 +1,4 @@
-"""Changes an agent's files so that the change can be undone, also if the process is killed at any point.
+"""Changes an agent's files so that the change can be undone, even if the process is killed at any point.
 
 The journal is written before the files, and deleted after them. Several changes in a row are undone together: `configure` and then
 `undo` have the same result as `undo`, so all settings return to their values before the first `configure`.
@@ -56,7 +56,8 @@ class Undone(Struct):
 
     files: list[FileChange]
     blocked: list[str]
-    """Settings that were changed beside an address or credential of modelbay: the rest of their entries is not restored."""
+    """Settings that were changed next to an address or credential that modelbay wrote: the rest of their entries is not
+    restored."""
 
 
 class _Content(Struct):
@@ -205,7 +206,7 @@ def _locked(agent: Agent, run: Callable[[], T]) -> T:
 
 
 def _sweep(paths: Iterable[Path]) -> None:
-    """Removes what killed processes left beside the agent's files."""
+    """Removes the temporary files that killed processes left next to the agent's files."""
     for path in paths:
         files.sweep(files.target_of(path))
 
@@ -283,7 +284,7 @@ def _plan(agent: Agent, wanted: dict[Path, ExportedConfig], journal: AgentJourna
 
 
 def _record(content: _Content, syntax: FileSyntax, journal: AgentJournal) -> ConfiguredFile:
-    """The record of earlier changes of a file, also if the agent moved it since; an empty one if there is none."""
+    """The record of earlier changes of a file, even if the agent has moved it; an empty one if there is none."""
     path = str(content.path)
     if (known := journal.file(path)) is not None:
         return known

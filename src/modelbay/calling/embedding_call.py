@@ -204,7 +204,7 @@ class EmbeddingCall:
         return reply
 
     def _check_lengths(self, vectors: list[list[float]]) -> None:
-        """Raise MalformedReply if the vectors are not as long as asked for, or as those of other batches."""
+        """Raise MalformedReply if the vectors do not have the requested length, or that of other batches."""
         wanted = self._asked.dimensions or next((reply.dimensions for reply in self._replies), None)
         for vector in vectors:
             wanted = wanted or len(vector)

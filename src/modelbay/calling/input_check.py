@@ -53,7 +53,7 @@ def _has_documents(media: list[Media]) -> bool:
 
 
 def media_of(conversation: Conversation) -> list[Media]:
-    """All media, also those in tool results."""
+    """All media, including those in tool results."""
     found: list[Media] = []
     for turn in conversation.turns:
         for part in turn.parts:

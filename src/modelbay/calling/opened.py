@@ -75,7 +75,7 @@ class Arrival:
         """The events of the next bytes, which `data` has; None after the end. The last event is `Finished` or `Failed`.
 
         Raises:
-            ModelbayError: nothing of the reply arrived.
+            ModelbayError: no part of the reply arrived.
         """
         if self._ended:
             self.data = b""

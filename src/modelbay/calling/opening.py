@@ -1,6 +1,6 @@
 """Sends a call until a provider begins to reply.
 
-A call is retried if its error is retryable and nothing of the reply was shown yet: after an error status, a broken
+A call is retried if its error is retryable and no part of the reply was shown yet: after an error status, a broken
 connection, or a failure inside a reply. A parameter that an endpoint rejects by name is adapted once; the adaptation is
 stored if the adapted call succeeds. Attempts are limited by `Policy.attempts`, and adaptations by `MOST_LESSONS`.
 """

@@ -244,7 +244,7 @@ def main() -> None:
         complete()
     code = terminal.guarded(lambda: modelbay.main(prog_name="modelbay", obj=settings, standalone_mode=False), settings)
     if settings.command in KEPT_FRESH and settings.config != STDIN:
-        from modelbay.onboarding.sources import daily as upkeep
+        from modelbay.onboarding.sources import daily
 
-        upkeep.start(settings.config)
+        daily.start(settings.config)
     sys.exit(code)

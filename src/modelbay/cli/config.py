@@ -31,13 +31,13 @@ def check_config(settings: GlobalOptions, /) -> int:
     The exit code is 1 if an entry cannot be used. An unknown key is only a warning. The models that a trusted project pins are
     checked too.
     """
-    from modelbay.onboarding.config_check import checkup
+    from modelbay.onboarding.config_check import config_problems
     from modelbay.providers import presets
 
     read = load(settings.config, report=False)
     if not read.exists:
         terminal.note(f"No configuration at {read.path}; create it with `modelbay provider add`")
-    problems, vendors = checkup(read), presets.own()
+    problems, vendors = config_problems(read), presets.own()
     for problem in problems + read.unknown:
         fix = f"  hint: {problem.hint}\n" if problem.hint else ""
         terminal.write(f"{'' if problem in problems else 'warning: '}{problem}\n{fix}")

@@ -11,11 +11,10 @@ from modelbay.cli.picker import asks
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
-from modelbay.onboarding.sources import daily as upkeep
-from modelbay.onboarding.sources import refresh
-from modelbay.onboarding.sources.answer import SourceUpdate
+from modelbay.onboarding.sources import daily, refresh
 from modelbay.onboarding.sources.merge import Merged, WrittenProvider
 from modelbay.onboarding.sources.refresh import RefreshResult
+from modelbay.onboarding.sources.source_update import SourceUpdate
 from modelbay.secrecy import masked_url, redact
 
 
@@ -30,13 +29,13 @@ from modelbay.secrecy import masked_url, redact
 def refresh_provider(settings: GlobalOptions, /, id: str | None, dry_run: bool, as_json: bool, due: bool) -> int:
     """Update the provider ID, or every provider, from its source.
 
-    The source is the provider's manifest, registry, entry in models.dev or model list. Your own settings are kept: overrides, fields,
-    headers, aliases, comments, the default model. Providers with `model_source = "static"` are skipped. A refresh also runs
-    automatically once a day, unless MODELBAY_REFRESH=off.
+    The source is the provider's manifest, registry, entry in models.dev or model list. Your own settings are kept: overrides,
+    fields, headers, aliases, comments, the default model. Providers with `model_source = "static"` are skipped. A refresh also
+    runs automatically once a day, unless MODELBAY_REFRESH=off.
     """
     config = load(settings.config)
     if due:
-        threads.run(upkeep.refresh_due(config))
+        threads.run(daily.refresh_due(config))
         return 0
     entries = refresh.chosen(config, id)
     if not entries and not as_json:

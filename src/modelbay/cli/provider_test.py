@@ -15,7 +15,7 @@ from modelbay.cli.texts import ModelName
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.onboarding.model_checks import Check
-from modelbay.onboarding.provider_test import NEEDED, forget, trial
+from modelbay.onboarding.provider_test import NEEDED, forget, provider_checks
 
 
 @click.command()
@@ -86,7 +86,7 @@ def _forget(config: Config, id: str) -> None:
 
 
 async def _checks(config: Config, id: str, model: str | None) -> list[Check]:
-    return [check async for check in trial(config, id, model)]
+    return [check async for check in provider_checks(config, id, model)]
 
 
 def _show(id: str, checks: list[Check], *, several: bool) -> None:

@@ -1,4 +1,4 @@
-"""The unified diff of an edit, with secrets masked, also in context lines."""
+"""The unified diff of an edit, with secrets masked, including those in context lines."""
 
 import re
 from difflib import SequenceMatcher

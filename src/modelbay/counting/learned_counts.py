@@ -33,9 +33,9 @@ _UNCERTAIN = {
 }  # fmt: skip
 """Standard deviations of a family's factors for one model of it."""
 _NOISE = 0.06
-"""Standard deviation of an estimate with the right factors, as a part of the tokens."""
+"""Standard deviation of an estimate with the right factors, as a share of the tokens."""
 _SURPRISE = 2.0
-"""Standard deviations up to which a count is taken as it is."""
+"""Standard deviations up to which a count is used unchanged."""
 _FORGOTTEN = 1.005
 """Growth of uncertainty with each reply: providers change their prompts."""
 _KNOWN = 64
@@ -90,7 +90,7 @@ class ModelCounts(Struct):
         """The tokens of a request, from the most similar one."""
         nothing = Counted([0.0] * len(FACTORS), 0)
         near = [nothing, *(self.requests[key] for key in keys if key in self.requests)]
-        factors = [max(0.0, each) for each in self.factors]  # nothing has less than no tokens
+        factors = [max(0.0, each) for each in self.factors]  # an estimate cannot be negative
         changes = [[f * (new - old) for f, new, old in zip(factors, amounts, one.amounts, strict=True)] for one in near]
         differences = [sum(map(abs, change)) for change in changes]
         best = differences.index(min(differences))

@@ -45,11 +45,11 @@ class _Signals:
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Handles signals in the block. The agent does not inherit handlers, but signals that are ignored."""
+        """Handles signals in the block. The agent inherits ignored signals, but not handlers."""
         before = {}
         for name in (*_FORWARDED, *_IGNORED):
             number = getattr(signal, name, None)
-            if number is None or signal.getsignal(number) is signal.SIG_IGN:  # as by nohup
+            if number is None or signal.getsignal(number) is signal.SIG_IGN:  # for example by nohup
                 continue
             before[number] = signal.signal(number, self._forward if name in _FORWARDED else _ignore)
         try:
@@ -73,7 +73,7 @@ class _Signals:
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
-    """Handles a signal by nothing. A handler is not inherited, but an ignored signal would be."""
+    """Does nothing. The agent does not inherit a handler, but would inherit an ignored signal."""
 
 
 if sys.platform == "win32":

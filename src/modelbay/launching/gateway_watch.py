@@ -1,7 +1,7 @@
 """Watches the gateway of a launch, and starts it again at its address if it ends while the agent runs.
 
-The agent repeats requests that failed. The new gateway has the stored responses and reasoning state of the old one. A gateway that
-a person started is only watched: the person may have ended it, and starts it again.
+The agent repeats requests that failed. The new gateway has the stored responses and reasoning state of the old one. A gateway
+that the user started is only watched: the user may have stopped it on purpose.
 """
 
 from contextlib import suppress
@@ -52,7 +52,7 @@ class GatewayWatch:
 
     @property
     def message(self) -> str | None:
-        """A warning about the gateway for the user; None if it ran all the time."""
+        """A warning for the user that the gateway ended; None if it ran all the time."""
         if not self._ended:
             return None
         ended = f"ended {self._restarts} times, last" if self._restarts > 1 else "ended"
@@ -87,7 +87,7 @@ class GatewayWatch:
         return runs
 
     def _restart(self, change: LaunchesChange) -> None:
-        """Starts the gateway again at its address, with the configuration of now.
+        """Starts the gateway again at its address, with the current configuration.
 
         Raises:
             ModelbayError: it does not start.

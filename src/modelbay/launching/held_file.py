@@ -1,4 +1,4 @@
-"""Files that a process holds as long as it lives: the system releases them also if the process is killed.
+"""Files that a process holds as long as it lives: the system releases them even if the process is killed.
 
 On POSIX, child processes that inherit the file hold it too. So a file that a launcher holds stays held until the agent has ended,
 whichever of both ends first. Create and look at these files only under the lock of their folder: looking holds a file for a moment.
@@ -51,7 +51,7 @@ class HeldFile:
             raise
 
     def release(self) -> None:
-        """Ends to hold the file. It stays held by child processes that inherited it, and its content stays."""
+        """Stop holding the file. Child processes that inherited it still hold it, and its content stays."""
         os.close(self.descriptor)
 
 

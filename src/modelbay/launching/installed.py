@@ -44,8 +44,8 @@ def _look(program: AgentProgram) -> InstalledAgent:
 def version_of(path: str, program: AgentProgram) -> str | None:
     """The version that an agent prints: the first text that looks like one.
 
-    Agents create their folders although they only print it, so it is asked in an empty home. One that does not start there, as a
-    program of a version manager with its settings in the user's home, is asked again in that home.
+    Agents create their folders although they only print it, so it is asked in an empty home. If it does not start there, for
+    example because its version manager has its settings in the user's home, it is asked again in that home.
     """
     with TemporaryDirectory(prefix="modelbay-", ignore_cleanup_errors=True) as folder:
         empty = {name: value for name, value in inherited_environment().items() if name not in _folders(program)}

@@ -111,7 +111,7 @@ def gateway_target(program: AgentProgram, chosen: ChosenModels, url: str, key: H
 
 def check_keys(chosen: ChosenModels) -> None:
     """Checks that the gateway will find the API keys of the chosen models: the agent could not show a good error. The output of a
-    command is not checked, as the command would run twice.
+    command is not checked, because the command would run twice.
 
     Raises:
         MissingCredential: an API key is missing.
@@ -158,7 +158,7 @@ class GatewayReason(Struct, frozen=True):
         return Unsupported(
             f"{program.title} cannot call {self.provider} directly: {self.why}",
             setting="--direct",
-            hint="omit --direct: the gateway is used then",
+            hint="omit --direct, so that the gateway is used",
             provider=self.provider,
         )
 
@@ -227,7 +227,7 @@ def _obstacle(program: AgentProgram, config: Config, target: Target) -> str:
         return f"{program.title} speaks {spoken}, and the provider {APIS[to.protocol]}"
     base, user = urls.without_user(to.base_url)
     if (to.preset and to.preset.addressing != "plain") or to.full_url or urls.is_endpoint(base) or user or "?" in base:
-        return "the base URL is not one that an agent can use"
+        return "an agent cannot use the base URL"
     if changed := _changed(program, config, target):
         return f"requests must be changed for the provider ({', '.join(changed)})"
     if to.protocol in program.drops_thinking and target.model.can("thinking") is not False:
@@ -260,7 +260,7 @@ def _changed(program: AgentProgram, config: Config, target: Target) -> list[str]
 
 
 def _check_facts(chosen: ChosenModels) -> None:
-    """Checks that an agent can be told about its models what it needs for requests that a provider accepts."""
+    """Checks that the facts are known that an agent needs in order to send requests that the provider accepts."""
     for target in (chosen.main, chosen.small):
         name, small = _name(target.entry), target is chosen.small and target is not chosen.main
         if target.model.max_output_tokens is None:
@@ -316,7 +316,7 @@ def _others(chosen: ChosenModels) -> list[LaunchModel]:
 
 
 def _own(entry: ModelEntry) -> bool:
-    """Whether a model is not called as its provider's other models are."""
+    """Whether a model is called differently from its provider's other models."""
     return bool(entry.api_key or entry.oauth or entry.flat)
 
 

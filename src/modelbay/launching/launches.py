@@ -37,7 +37,7 @@ class RunningGateway(Struct, frozen=True):
     id: str
     url: str
     launched: bool
-    """Whether a launcher started it; otherwise a person did, and decides when it ends."""
+    """Whether a launcher started it; otherwise the user did, and decides when it ends."""
     shared: bool
     """Whether every launch may use it. Otherwise it follows references that others may not follow."""
 

@@ -108,7 +108,7 @@ class CatalogRow(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """The first version that reads the list from a URL. Earlier ones get it in a file."""
 
     def reads_url(self, version: str) -> bool:
-        """Whether a version reads the list from a URL. An unknown version is taken for a new one."""
+        """Whether a version reads the list from a URL. An unknown version counts as a new one."""
         return not version or _numbers(version) >= _numbers(self.url_since)
 
 
@@ -185,7 +185,7 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
         return (self.install_command or usual).format(package=self.package)
 
     def effort(self, wanted: str | None) -> str | None:
-        """The effort that it is told for the one that the user set: the nearest that it accepts. None: it is told none."""
+        """The effort to pass to it for the one that the user set: the nearest that it accepts. None: pass none."""
         word = (wanted or "on").lower()
         if word in OFF:
             return self.off_effort or None
@@ -195,17 +195,17 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
 
     @property
     def names_small(self) -> bool:
-        """Whether it can be told a model for small tasks."""
+        """Whether it has a setting for a model for small tasks."""
         return bool({"small", "small_key"} & set(_placeholders(self)))
 
     @property
     def names_context(self) -> bool:
-        """Whether it is told the context window of a model."""
+        """Whether it has a setting for the context window of a model."""
         return bool({"context", "unlisted_context"} & set(_placeholders(self))) or bool(self.exporter)
 
     @property
     def names_effort(self) -> bool:
-        """Whether it can be told a reasoning effort."""
+        """Whether it has a setting for the reasoning effort."""
         return "effort" in set(_placeholders(self))
 
     @property

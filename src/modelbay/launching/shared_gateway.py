@@ -30,7 +30,7 @@ from modelbay.transport import Request, Transport
 from modelbay.transport.fetch import Fetching, fetch
 
 LOOK = 1.0
-"""Seconds between two looks of a gateway for agents that use it."""
+"""Seconds between two checks of a gateway whether an agent still uses it."""
 PATIENCE = 60.0
 """Seconds to wait for the answer of a gateway, which may just be starting."""
 ENDING = 10.0

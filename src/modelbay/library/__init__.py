@@ -1,1 +1,1 @@
-"""Parts of the Python library: what a Hub is asked for, and what it returns."""
+"""Parts of the Python library: the arguments of a Hub's methods, and the objects that they return."""

@@ -33,9 +33,9 @@ class ReplyStream:
     """The blocking counterpart of the stream of `modelbay.Hub`: an iterator of events and a context manager.
 
     It can be read once, in one of these ways: the stream itself gives all events, `text` only the answer, `thinking` only the
-    thinking. `reply` waits for the rest. The request is sent by `begin`, or when reading begins. Leaving the context and `close`
-    close the connection to the provider at once. Another thread, such as that of a window with a stop button, may call `close`:
-    the stream then ends for its reader. A second reader at the same time is a RuntimeError.
+    thinking. `reply` waits for the rest. The request is sent by `begin`, or when reading begins. The connection to the provider
+    is closed at once if the context is left, or if any thread calls `close`, such as that of a window with a stop button. The
+    stream then ends for its reader. A second reader at the same time is a RuntimeError.
     """
 
     def __init__(self, stream: reply_stream.ReplyStream, runner: Callable[[], Runner]) -> None:
@@ -62,7 +62,7 @@ class ReplyStream:
 
     def begin(self) -> Self:
         """Send the request, and wait until something of the reply arrives, which is kept for the reader. Returns the stream.
-        Errors from before the reply are raised here, where a web server can still respond with another status.
+        Errors that occur before the reply are raised here, so that a web server can still choose the status of its response.
 
         Raises:
             ModelbayError: the reply did not start.
@@ -86,13 +86,13 @@ class ReplyStream:
 
     @property
     def partial(self) -> Generator[Any, None, None]:
-        """The JSON answer so far, as Python values, each time that it has grown by a hundredth. Objects and lists may lack members,
+        """The JSON answer so far, as Python values, each time it has grown by one percent. Objects and lists may lack members,
         and texts may be incomplete. For a value of the type `output`, use `stream.reply().value`. Raises what `text`
         raises."""
         return _read(self._stream.partial, self._stream, self._runner)
 
     def reply(self) -> Reply:
-        """The whole reply, after the rest of it has arrived.
+        """The whole reply. Waits for the rest of it.
 
         Raises:
             ModelbayError: it did not start, or failed. `reply` of the error has its complete parts.
@@ -116,7 +116,7 @@ class ToolRun:
     """The blocking counterpart of the run of `modelbay.Hub`: an iterator of the events of all replies, with a `ToolRan` for each
     call between them, and a context manager. `reply` gives the last reply.
 
-    It can be read once, by one thread. Leaving its context and `close`, also in another thread, end it at once.
+    It can be read once, by one thread. It ends at once if its context is left, or if any thread calls `close`.
     """
 
     def __init__(self, run: tool_run.ToolRun, runner: Callable[[], Runner]) -> None:
@@ -197,9 +197,9 @@ class Chat:
     """The blocking counterpart of the chat of `modelbay.Hub`: a conversation with a model, turn by turn. Each question is sent with
     all turns before it.
 
-    A question and its reply become part of the chat when the reply has ended. If reading a stream ends early, by leaving it or by
-    an error, the text that was read is the answer; without a text, the chat does not change. If `complete` fails, the chat does
-    not change, except for an answer that is not a value of `output`.
+    A question and its reply become part of the chat when the reply has ended. If a stream is left early or fails, the text that
+    was read becomes the answer. If there is none, the chat does not change. If `complete` fails, the chat does not change,
+    except for an answer that is not a value of `output`.
 
     One question at a time: `ChatBusy` is raised by a second one. `copy` makes a chat for another question.
     """

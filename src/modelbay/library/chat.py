@@ -48,9 +48,9 @@ class Caller(Protocol):
 class Chat:
     """A conversation with a model, turn by turn. Each question is sent with all turns before it.
 
-    A question and its reply become part of the chat when the reply has ended. If reading a stream ends early, by leaving it, by
-    an error or by cancelling, the text that was read is the answer; without a text, the chat does not change. If `complete`
-    fails, the chat does not change, except for an answer that is not a value of `output`.
+    A question and its reply become part of the chat when the reply has ended. If a stream is left early, fails or is cancelled,
+    the text that was read becomes the answer. If there is none, the chat does not change. If `complete` fails, the chat does
+    not change, except for an answer that is not a value of `output`.
 
     One question at a time: `ChatBusy` is raised by a second one. `copy` makes a chat for another question.
     """
@@ -78,7 +78,7 @@ class Chat:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            "a chat is of a hub, so it cannot be pickled: pickle chat.dumps(); for a copy, call chat.copy()"
+            "a chat belongs to a hub, so it cannot be pickled: pickle chat.dumps(); for a copy, call chat.copy()"
         )
 
     @property
@@ -243,7 +243,7 @@ class Chat:
     ) -> tuple[list[Turn], str | Sequence[str] | None, Ask]:
         """The turns of a question, and the model and settings of its call. Raises TypeError or ValueError."""
         if isinstance(prompt, Conversation):
-            raise TypeError("prompt must be a string or a list of turns: a chat has settings of its own")
+            raise TypeError("prompt must be a string or a list of turns: a chat has its own settings")
         model = self.model if model is None else model
         check_type(self.turns, list[Turn], "turns")
         merged = checked(prompt, model, cast(Ask, {**self.settings, **settings}), empty=prompt == [])

@@ -21,7 +21,7 @@ class Deadline:
         self._end = None if seconds is None else asyncio.get_running_loop().time() + seconds
 
     async def within(self, step: Awaitable[T]) -> T:
-        """The result of a step, which is cancelled if the time is over.
+        """The result of a step. When the time is over, the step is cancelled.
 
         Raises:
             TimedOut: the time is over.

@@ -79,4 +79,6 @@ def embedding_advice(config: Config, models: list[str]) -> str | None:
     for id, provider in config.providers.items():
         with suppress(ConfigError):  # it is invalid, as `Hub.problems` reports
             providers += [id] if codec(upstream(config, provider).protocol).EMBEDDINGS is not None else []
-    return f"use an embedding model, as PROVIDER/MODEL_ID, of {', '.join(providers[:5])}" if providers else None
+    if not providers:
+        return None
+    return f"use an embedding model, as PROVIDER/MODEL_ID, of one of these providers: {', '.join(providers[:5])}"

@@ -1,4 +1,4 @@
-"""Reading of a stream by one task, which another one may end."""
+"""A stream that one task reads at a time, and that any task may close."""
 
 import asyncio
 from asyncio import CancelledError, current_task, get_running_loop
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 
 class SecondReader(RuntimeError):
-    """A stream is read while another task or thread waits for its next item. The first reader goes on."""
+    """A task reads a stream while another task or thread waits for its next item. The first reader is not affected."""
 
 
 class OneReader(Generic[T]):
-    """The items of an async generator. One task reads at a time; if another one closes the generator, its reader is at the end."""
+    """The items of an async generator. One task reads at a time. If another task closes the generator, the reader gets the end."""
 
     def __init__(self, items: AsyncGenerator[T, None]) -> None:
         self._items = items
@@ -69,7 +69,7 @@ class OneReader(Generic[T]):
                 self._left.set()
 
     async def aclose(self) -> None:
-        """Close the generator. A task that waits for an item is at the end."""
+        """Close the generator. A task that waits for an item gets the end."""
         if self._reader is not None:
             if self._left is None:
                 self._left = asyncio.Event()

@@ -42,8 +42,8 @@ def state_of(part: AnyPart) -> Extra | None:
 
 
 def with_state(part: AnyPart, state: Extra | None) -> AnyPart:
-    """A part with the state that `state_of` returned for it. Its content is that of `part`, which the program may have changed. A
-    `Text` is turned into a part of the type that the state is from.
+    """A part with the state that `state_of` returned for it. Its content is that of `part`, which the program may have changed.
+    A `Text` becomes a part of the type that the state belongs to.
 
     Raises:
         ValueError: `state` is not from `state_of`, or it is that of a call and `part` is a text, or the reverse.
@@ -69,7 +69,7 @@ def with_state(part: AnyPart, state: Extra | None) -> AnyPart:
 
 
 def _is_usual(arguments: str) -> bool:
-    """Whether a JSON encoder would write these arguments likewise."""
+    """Whether a JSON encoder would write these arguments in the same way."""
     value = _value(arguments)
     return value is not arguments and encode(value).decode() == arguments
 

@@ -211,11 +211,13 @@ def check_stops(stops: Sequence[str], where: str) -> None:
     """Check that no stop sequence is empty, which providers reject. Raises ValueError."""
     for place, stop in enumerate(stops):
         if not stop:
-            raise ValueError(f"{where}[{place}] must not be empty: leave it out, or set the variable that it comes from")
+            raise ValueError(
+                f"{where}[{place}] must not be empty: leave it out, or set the variable that it comes from"
+            )
 
 
 def check_tools(tools: Sequence[Tool], choice: ToolChoice | None) -> None:
-    """Check that each tool has a name of its own, and that the choice names one. Raises ValueError."""
+    """Check that no two tools have the same name, and that the choice names a tool. Raises ValueError."""
     names: set[str] = set()
     for place, tool in enumerate(tools):
         if tool.kind in ("function", "freeform"):
@@ -236,7 +238,7 @@ def check_tools(tools: Sequence[Tool], choice: ToolChoice | None) -> None:
 
 
 def check_content(prompt: Prompt, where: str = "prompt") -> None:
-    """Check that a prompt has something to answer: most providers reject a request without. Raises ValueError."""
+    """Check that a prompt has content to answer: most providers reject a request without any. Raises ValueError."""
     turns = _turns(prompt)
     asking = [turn for turn in turns if turn.role not in ("system", "developer")]
     if turns and not asking:

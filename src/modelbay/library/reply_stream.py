@@ -1,4 +1,4 @@
-"""A reply that is read while it arrives: as events, as text, or at last as a whole."""
+"""A reply that is read while it arrives, as events, as text or as a whole."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -32,9 +32,9 @@ class ReplyStream:
     """A reply that is read while it arrives. It is an async iterator of events and an async context manager.
 
     It can be read once, in one of these ways: the stream itself gives all events, `text` only the answer, `thinking` only the
-    thinking. `reply` waits for the rest. The request is sent by `begin`, or when reading begins. Leaving the context, `aclose`, and
-    cancelling the task that reads close the connection to the provider at once. Another task may call `aclose`: the stream then
-    ends for its reader. A second reader at the same time is a RuntimeError.
+    thinking. `reply` waits for the rest. The request is sent by `begin`, or when reading begins. The connection to the provider
+    is closed at once if the context is left, the task that reads is cancelled, or any task calls `aclose`, which ends the
+    stream for its reader. A second reader at the same time is a RuntimeError.
     """
 
     def __init__(self, events: AsyncGenerator[Event, None], reply: Callable[[], Awaitable[Reply]]) -> None:
@@ -58,8 +58,8 @@ class ReplyStream:
         return await anext(self._events)
 
     async def begin(self) -> Self:
-        """Send the request, and wait until something of the reply arrives, which is kept for the reader. Returns the stream.
-        Errors from before the reply are raised here, where a web server can still respond with another status.
+        """Send the request, and wait for the first part of the reply, which is kept for the reader. Returns the stream. Errors
+        that occur before the reply are raised here, so that a web server can still choose the status of its response.
 
         Raises:
             ModelbayError: the reply did not start.
@@ -84,7 +84,7 @@ class ReplyStream:
 
     @property
     def partial(self) -> AsyncGenerator[Any, None]:
-        """The JSON answer so far, as Python values, each time that it has grown by a hundredth. Objects and lists may lack members,
+        """The JSON answer so far, as Python values, each time it has grown by one percent. Objects and lists may lack members,
         and texts may be incomplete. For a value of the type `output`, use `(await stream.reply()).value`. Raises what `text`
         raises."""
         return self._growing()
@@ -112,7 +112,7 @@ class ReplyStream:
                     await self.reply()
 
     async def reply(self) -> Reply:
-        """The whole reply, after the rest of it has arrived.
+        """The whole reply. Waits for the rest of it.
 
         Raises:
             ModelbayError: it did not start, or failed. `reply` of the error has its complete parts.

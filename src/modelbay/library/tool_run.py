@@ -37,8 +37,8 @@ class ToolRun:
     """A conversation in which the model calls functions, until it answers. It is an async iterator of the events of all replies,
     with a `ToolRan` for each call between them. Awaiting it, or its `reply`, gives the last reply.
 
-    It can be read once, by one task. Leaving its context, `aclose`, also in another task, and cancelling the task that reads end it
-    at once.
+    It can be read once, by one task. It ends at once if its context is left, the task that reads is cancelled, or any task
+    calls `aclose`.
     """
 
     def __init__(self, work: "Work", events: AsyncGenerator[RunEvent, None] | None = None) -> None:

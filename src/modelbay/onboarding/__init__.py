@@ -1,1 +1,1 @@
-"""Adding providers and models, for every face: what was given, what is asked for, what there is, what is written."""
+"""Adds, edits, tests, refreshes and removes providers and their models, for every face."""

@@ -1,4 +1,4 @@
-"""Writing a new provider with the models that were chosen, and what is known of them."""
+"""Writes a new provider with the chosen models and the facts about them."""
 
 from msgspec.structs import replace
 
@@ -22,11 +22,11 @@ def add(
     default_model: str | None = None,
     dry_run: bool = False,
 ) -> Edited[WriteResult]:
-    """Adds the provider with its models. `default_model` is an alias; without one, where there is no default model yet,
-    one of these becomes it.
+    """Adds the provider with its models. `default_model` is an alias. Without it, one of these models becomes the default if
+    none is set yet.
 
     Raises:
-        ConfigError: the file cannot be changed, or something in it would not be usable.
+        ConfigError: the file cannot be changed, or one of its entries could not be used.
     """
     made = detected.draft
     tables = _spoken(config, detected, tables)
@@ -55,7 +55,7 @@ def remember(config: Config, detected: Detected) -> None:
 
 
 def _spoken(config: Config, detected: Detected, tables: dict[str, Table]) -> dict[str, Table]:
-    """The models' tables, with the protocol where a model has another than its provider: Claude at Vertex AI."""
+    """The models' tables, with the protocol of each model that differs from its provider's: Claude at Vertex AI."""
     usual = joined(config, detected.draft)[1].protocol
     speaks = {model.id: model.protocol for model in detected.models}
     return {

@@ -23,12 +23,12 @@ from modelbay.storage import files
 from modelbay.storage.paths import STDIN, expanded
 
 
-def checkup(config: Config) -> list[Problem]:
+def config_problems(config: Config) -> list[Problem]:
     """The problems of a configuration, in the order of the file, and those of the user's vendor files. Nothing is sent, and no
     keyring or command is used.
     """
     text = (files.content_of(config.path) or b"").decode("utf-8-sig", "replace") if config.exists else ""
-    check = _Checkup(config, text)
+    check = _ConfigCheck(config, text)
     check.permissions()
     check.default_model()
     check.network()
@@ -43,7 +43,7 @@ def checkup(config: Config) -> list[Problem]:
     return sorted(check.problems, key=lambda problem: problem.line or 0) + presets.problems()
 
 
-class _Checkup:
+class _ConfigCheck:
     def __init__(self, config: Config, text: str) -> None:
         self._config = config
         self._text = text

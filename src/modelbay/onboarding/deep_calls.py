@@ -39,7 +39,7 @@ ASKED = 10_000_000
 COUNTS = ("input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
 """The counts of a usage."""
 _RUNAWAY = 4
-"""How many times the requested output tokens a reply may have: some providers do not count thinking."""
+"""A reply may have this many times the requested output tokens: some providers do not count thinking."""
 _ENDING = (AuthenticationFailed, ConfigError, QuotaExhausted, RateLimited, Overloaded, TransportError)
 """Errors that all further calls would have, too."""
 
@@ -102,7 +102,7 @@ class DeepCalls(ModelChecks):
         """Whether the last call got an error."""
 
     async def twice(self, attempt: Callable[[], Awaitable[Check]], *, control: bool = True) -> Check:
-        """A check that is "no" only if it is so in two attempts. With `control`, a plain prompt must be accepted after two
+        """A check that is "no" only if two attempts show it. With `control`, a plain prompt must be accepted after two
         rejections: otherwise the provider rejects everything by now."""
         first = await attempt()
         if first.result != "no":

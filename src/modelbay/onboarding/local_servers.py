@@ -60,15 +60,15 @@ def owner_of(models: Iterable[Listed]) -> Preset | None:
 
 async def local_servers(config: Config, known: Iterable[Preset] | None = None) -> list[LocalServer]:
     """The servers that respond on their default ports. All ports are tried at the same time, without API keys."""
-    line = ProviderClient(config)
+    client = ProviderClient(config)
     try:
-        found = await gather(*(_ask(line, config, one) for one in (usual() if known is None else known)))
+        found = await gather(*(_ask(client, config, one) for one in (usual() if known is None else known)))
     finally:
-        await line.aclose()
+        await client.aclose()
     return [one for one in found if one is not None]
 
 
-async def _ask(line: ProviderClient, config: Config, preset: Preset) -> LocalServer | None:
+async def _ask(client: ProviderClient, config: Config, preset: Preset) -> LocalServer | None:
     base = preset.base_url or ""
     made = Draft(preset.id, {"type": TYPE_OF[preset.protocols[0]], "base_url": base, "auth": "none"}, preset)
     grown, found = joined(config, made)
@@ -79,7 +79,7 @@ async def _ask(line: ProviderClient, config: Config, preset: Preset) -> LocalSer
     here = _configured(config, base)
     try:
         async with timeout(2 * SECONDS):
-            body = await line.fetch(hurried)
+            body = await client.fetch(hurried)
         listed = parse_list(body)
     except (ConnectFailed, TimedOut, TimeoutError):
         return None

@@ -73,11 +73,11 @@ async def detect(config: Config, made: Draft, named: list[str], catalog: Catalog
     with suppress(MissingCredential):
         await to_thread(endpoint_at, grown, found, "/chat/completions")
     catalog = catalog or Catalog()
-    line = ProviderClient(grown)
+    client = ProviderClient(grown)
     detected = Detected(made)
     try:
         try:
-            detected.discovery = await discover(grown, found.provider, line.fetch)
+            detected.discovery = await discover(grown, found.provider, client.fetch)
         except ModelbayError as error:
             name_request(error)
             detected.error = error
@@ -88,9 +88,9 @@ async def detect(config: Config, made: Draft, named: list[str], catalog: Catalog
             detected.source = MODELS_DEV if detected.models else ""
         wire_id = next(iter([*named, *made.models]), None)
         if wire_id and detected.error is not None and _may_be_elsewhere(detected.error):
-            await _probe(line, grown, found, wire_id, detected)
+            await _probe(client, grown, found, wire_id, detected)
     finally:
-        await line.aclose()
+        await client.aclose()
     return detected
 
 
@@ -101,16 +101,16 @@ async def fetched(config: Config, made: Draft, url: str) -> Json:
         ModelbayError: the document could not be fetched, or it is not JSON.
     """
     grown, found = joined(config, made)
-    line = ProviderClient(grown)
+    client = ProviderClient(grown)
     try:
         endpoint = endpoint_at(grown, found, "/models")
         if urls.without_user(url)[0] != url or not _same_origin(endpoint, url):
             raise MalformedReply(f"{url} is not on the provider's own host")
-        return decode(await line.fetch(replace(endpoint, url=url), operation="fetch"))
+        return decode(await client.fetch(replace(endpoint, url=url), operation="fetch"))
     except MalformedReply:
         raise MalformedReply(f"{url} is not a JSON document") from None
     finally:
-        await line.aclose()
+        await client.aclose()
 
 
 def listed(models: list[Listed], found: Upstream, catalog: Catalog) -> list[Model]:
@@ -170,7 +170,7 @@ def _may_be_elsewhere(error: ModelbayError) -> bool:
     return isinstance(error, MalformedReply) or (isinstance(error, ProviderError) and error.status in ELSEWHERE)
 
 
-async def _probe(line: ProviderClient, config: Config, found: Upstream, wire_id: str, detected: Detected) -> None:
+async def _probe(client: ProviderClient, config: Config, found: Upstream, wire_id: str, detected: Detected) -> None:
     """Sends a minimal request to the base URL. If the path does not exist, tries the URL with or without `/v1` instead."""
     base = found.base_url
     path = PROBES.get(found.protocol)
@@ -183,18 +183,18 @@ async def _probe(line: ProviderClient, config: Config, found: Upstream, wire_id:
     query = base.partition("?")[2]
     other += f"?{query}" if query else ""
     body = _smallest(found, wire_id)
-    if await _is_here(line, usual, body) is not False:
+    if await _is_here(client, usual, body) is not False:
         return
     moved = replace(found, base_url=other)
-    if await _is_here(line, endpoint_at(config, moved, path), body):
+    if await _is_here(client, endpoint_at(config, moved, path), body):
         detected.notes.append(_found_at(other))
         detected.draft = _at(detected.draft, other)
 
 
-async def _is_here(line: ProviderClient, endpoint: Endpoint, body: bytes) -> bool | None:
+async def _is_here(client: ProviderClient, endpoint: Endpoint, body: bytes) -> bool | None:
     """Whether an endpoint exists; None if the answer does not show it."""
     try:
-        answer = await line.fetch(endpoint, body)
+        answer = await client.fetch(endpoint, body)
     except ProviderError as error:
         return False if error.status in ELSEWHERE else None
     except ModelbayError:

@@ -43,7 +43,7 @@ def forget(config: Config, provider: str) -> tuple[int, int]:
     return LessonBook().forget(str(found.origin)), catalog.probes.forget(provider)
 
 
-async def trial(config: Config, provider: str, model: str | None = None) -> AsyncIterator[Check]:
+async def provider_checks(config: Config, provider: str, model: str | None = None) -> AsyncIterator[Check]:
     """The checks of a provider, one after the other. `model` is a model ID or alias; default: the provider's first model.
 
     Raises:
@@ -51,12 +51,12 @@ async def trial(config: Config, provider: str, model: str | None = None) -> Asyn
     """
     config.provider(provider)
     async with Hub(config) as hub:
-        tried = _Trial(hub, config, provider, model)
+        tried = _ProviderTest(hub, config, provider, model)
         async for check in tried.run():
             yield check
 
 
-class _Trial:
+class _ProviderTest:
     def __init__(self, hub: Hub, config: Config, provider: str, model: str | None) -> None:
         self._hub = hub
         self._config = config
@@ -89,13 +89,13 @@ class _Trial:
 
     async def _list(self) -> tuple[Discovery | None, ModelbayError | None]:
         entry = self._config.provider(self._provider)
-        line = ProviderClient(self._config)
+        client = ProviderClient(self._config)
         try:
-            found = await discover(self._config, entry, line.fetch)
+            found = await discover(self._config, entry, client.fetch)
         except ModelbayError as error:
             return None, explained(error, self._provider, self._hub)
         finally:
-            await line.aclose()
+            await client.aclose()
         if found.models:
             Catalog().remember(upstream(self._config, entry), found)
         return found, None

@@ -338,7 +338,7 @@ def _is_number(label: str) -> bool:
 
 
 def _hosts_of(preset: Preset) -> Iterator[str]:
-    """The hosts that a vendor uses, also those that are not its API."""
+    """The hosts that a vendor uses, including those that do not serve its API."""
     yield from preset.hosts
     if preset.file:
         return

@@ -1,6 +1,6 @@
 """Finds vendors by ID, host or type.
 
-A user's own vendors (`own_vendors`) are found beside the built-in ones, and never instead of them.
+A user's own vendors (`own_vendors`) are found in addition to the built-in ones, never instead of them.
 """
 
 import os

@@ -66,7 +66,7 @@ def _messages(body: dict[str, Any]) -> bool:
 
 
 def _items(body: dict[str, Any]) -> bool:
-    """Items of Responses. The ID of an item refers to the reasoning before it, also if the client has removed that reasoning."""
+    """Items of Responses. The ID of an item refers to the reasoning before it, even if the client has removed that reasoning."""
     items = body.get("input")
     if not isinstance(items, list):
         return False

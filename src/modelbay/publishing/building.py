@@ -142,9 +142,9 @@ async def _build(
             provider=entry.id,
         )
     notes: list[str] = []
-    line = ProviderClient(config)
+    client = ProviderClient(config)
     try:
-        discovery = await discover(config, entry, line.fetch)
+        discovery = await discover(config, entry, client.fetch)
         notes += discovery.problems
         listed = discovery.models
         if only is not None:
@@ -164,7 +164,7 @@ async def _build(
             raise
         notes.append("the provider has no model list; only configured models are written")
     finally:
-        await line.aclose()
+        await client.aclose()
     built = BuiltManifest(manifest, {}, notes=notes)
     _add_models(built, config, entry, listed, catalog)
     if not built.models:

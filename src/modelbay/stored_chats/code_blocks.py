@@ -13,7 +13,7 @@ class CodeBlock(NamedTuple):
 
 
 def code_blocks(text: str) -> list[CodeBlock]:
-    """Every code block of a Markdown text, also those in lists and quotations, without their fences and indentation."""
+    """Every code block of a Markdown text, including those in lists and quotations, without their fences and indentation."""
     from markdown_it import MarkdownIt
 
     tokens = MarkdownIt("commonmark").parse(text)

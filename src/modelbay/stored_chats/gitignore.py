@@ -21,7 +21,7 @@ class _Rule(NamedTuple):
 
 
 class Ignored:
-    """The rules for one folder and what is below it, also those of the repository that it is in."""
+    """The rules for a folder and its contents, including those of the repository that it is in."""
 
     def __init__(self, folder: Path) -> None:
         self._rules: list[_Rule] = []

@@ -1,4 +1,4 @@
-"""A chat of the app: the history of the library's chat, with what is stored beside it."""
+"""A chat of the app: the history of the library's chat, and what the app stores with it."""
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
@@ -83,7 +83,7 @@ class StoredChat(History):
         return self.id is not None and self.stored == len(self.turns)
 
     def branch(self, number: int) -> "StoredChat":
-        """A new chat with the turns before that index. This chat does not change, in the store neither."""
+        """A new chat with the turns before that index. This chat does not change, not even in the store."""
         return StoredChat(
             self.model, self.effort, turns=self.turns[:number],
             title=f"{self.name.removesuffix(BRANCH)}{BRANCH}" if number else "",

@@ -271,7 +271,7 @@ class ModelbayApp(ConversationCommands):
                 return
 
     async def _edit(self, ids: list[str]) -> bool:
-        """Edits one of some providers; whether something was saved."""
+        """Edits one of these providers; the user chooses if there are several. Returns whether anything was saved."""
         id = ids[0] if len(ids) == 1 else await self.push_screen_wait(Menu("Edit a provider", ids, ListRow))
         if id is None:
             return False
@@ -283,7 +283,7 @@ class ModelbayApp(ConversationCommands):
         return True
 
     async def command_correct_key(self, argument: str) -> None:
-        """Has the API key corrected that a provider rejected, and sends the message again."""
+        """Lets the user correct the API key that a provider rejected, and sends the message again."""
         if await self._edit([argument]) and self.chat_screen.unanswered is not None:
             self.chat_screen.composer.put("")
             self.chat_screen.send_again()
@@ -369,7 +369,7 @@ class ModelbayApp(ConversationCommands):
         """Switches to another model."""
         self.state.chat.model = picked.model
         self.state.chat.effort = picked.effort
-        if picked.kept and not self.state.trial:
+        if picked.kept and not self.state.simulator:
             await to_thread(choosing.write, self.state.config.path, picked.model, picked.effort, picked.top)
             await self.state.reload()
         effort = f", reasoning effort {picked.effort}" if picked.effort else ""

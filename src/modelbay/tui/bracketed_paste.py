@@ -127,7 +127,7 @@ def ticked(self: XTermParser) -> Iterable[Message]:
 
 
 def accept_any_bytes() -> None:
-    """Replaces bytes that are not UTF-8, as in a pasted file name in Latin-1. Textual's strict decoder ends the app."""
+    """Replaces bytes that are not UTF-8, such as those of a pasted file name in Latin-1. Textual's strict decoder ends the app."""
     if sys.platform != "win32":
         from textual.drivers import linux_driver
 

@@ -384,7 +384,7 @@ class ChatScreen(Screen[None]):
 
     def _offer_correction(self, error: Exception) -> None:
         provider = self._state.provider
-        if isinstance(error, AuthenticationFailed | MissingCredential) and self._state.trial is None and provider:
+        if isinstance(error, AuthenticationFailed | MissingCredential) and self._state.simulator is None and provider:
             self.rejected = provider
             self.say(f"F2 edits the API key of {provider} and sends the message again")
 

@@ -73,8 +73,8 @@ class ErrorLog:
         self._recent: list[float] = []
 
     def add(self, error: Exception, *, recurs: bool = False) -> bool:
-        """Records an error. Returns whether it is new. `recurs`: it is from a timer or from drawing, which is repeated anyway, so
-        it does not count toward `MANY`.
+        """Records an error. Returns whether it is new. `recurs`: it comes from a timer or from drawing, which is repeated
+        anyway, so it does not count toward `MANY`.
         """
         self.seen = [*self.seen, error][-KEPT:]
         now = monotonic()

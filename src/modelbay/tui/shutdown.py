@@ -1,4 +1,4 @@
-"""Ends the app even if its terminal accepts no output, as with a stuck ssh connection or after Ctrl-S.
+"""Ends the app even if its terminal accepts no output, for example over a stuck ssh connection or after Ctrl-S.
 
 Textual writes in a thread and waits for that thread at the end. If the thread is blocked, Textual blocks the event loop, so no
 handler runs, not even those of SIGTERM and SIGHUP.

@@ -45,7 +45,7 @@ class AppState:
         self.remembered = PreferenceFile()
         self.preferences = self.remembered.read()
         self.keeper = Keeper(self.store, self.config.chat.keep, self._tell)
-        self.trial: Simulator | None = None
+        self.simulator: Simulator | None = None
         """The simulated provider; None if it is not in use."""
         self.say: Callable[[str], None] = lambda words: None
         """Shows a status message. Set by the main screen."""
@@ -58,7 +58,7 @@ class AppState:
     @property
     def outdated(self) -> bool:
         """Whether config.toml has changed since it was last read, even if that read failed."""
-        return self.trial is None and self._stamp != _stamp(self.config.path)
+        return self.simulator is None and self._stamp != _stamp(self.config.path)
 
     def _load(self) -> Config:
         config = load(self._path, report=False, new=True)
@@ -77,9 +77,9 @@ class AppState:
         config = await to_thread(self._load)
         if self.project.ignored not in ("", before):
             self.say(self.project.ignored)
-        if self.trial is not None:
-            trial, self.trial = self.trial, None
-            await to_thread(trial.stop)
+        if self.simulator is not None:
+            simulator, self.simulator = self.simulator, None
+            await to_thread(simulator.stop)
             self.chat.model = None
         await self._use(config)
 
@@ -97,9 +97,9 @@ class AppState:
         """Switches to the simulator, which runs in this process. Nothing is written to config.toml."""
         from modelbay.simulator import Simulator
 
-        self.trial = Simulator(pace=0.02)
-        await to_thread(self.trial.start)
-        await self._use(parse(config_text(self.trial.url, None), self.config.path))
+        self.simulator = Simulator(pace=0.02)
+        await to_thread(self.simulator.start)
+        await self._use(parse(config_text(self.simulator.url, None), self.config.path))
 
     @asynccontextmanager
     async def answering(self) -> AsyncIterator[Hub]:
@@ -116,12 +116,12 @@ class AppState:
     async def aclose(self) -> None:
         for hub in {id(one): one for one in [self.hub, *self._users]}.values():
             await hub.aclose()
-        if self.trial is not None:
-            await to_thread(self.trial.stop)
+        if self.simulator is not None:
+            await to_thread(self.simulator.stop)
 
     async def _use(self, config: Config) -> None:
         old, self.config, self.hub = self.hub, config, Hub(config)
-        self.keeper.mode = config.chat.keep if self.trial is None else "never"
+        self.keeper.mode = config.chat.keep if self.simulator is None else "never"
         if self.chat.model is not None and self.model is None:
             self.say(f"{self.chat.model} is no longer configured; using the default model")
             self.chat.model = None
@@ -140,7 +140,7 @@ class AppState:
     async def used(self) -> None:
         """Adds the model that answered to the recent models."""
         alias = self.model.alias if self.model else ""
-        if alias and self.trial is None and self.preferences.recent[:1] != [alias]:
+        if alias and self.simulator is None and self.preferences.recent[:1] != [alias]:
             await self.prefer(recent=self.preferences.used(alias))
 
     @property

@@ -1,8 +1,8 @@
 """Starts the terminal again after SIGCONT, once.
 
-Textual starts it at every SIGCONT, also if the app was not suspended: after `kill -STOP`, and when the terminal is closed, as
-the kernel then sends SIGHUP and SIGCONT. The app would get a second thread that reads the terminal, and only the last one is
-ended on exit: the process could stay, and read the end of its input in an endless loop.
+Textual starts it at every SIGCONT, even if the app was not suspended: after `kill -STOP`, or when the terminal is closed,
+because the kernel then sends SIGHUP and SIGCONT. The app would get a second thread that reads the terminal. On exit only the
+last one is ended, so the process could hang and read the end of its input in an endless loop.
 """
 
 import signal

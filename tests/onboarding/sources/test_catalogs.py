@@ -13,7 +13,7 @@ from modelbay.config.edit import apply
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.onboarding.config_check import checkup
+from modelbay.onboarding.config_check import config_problems
 from modelbay.onboarding.sources import catalogs, imported, refresh
 from modelbay.onboarding.sources.catalogs import CatalogValues, ProviderCatalog, add, find, opened, propose, search
 from modelbay.providers.upstream import upstream
@@ -88,7 +88,7 @@ def test_every_bundled_provider_becomes_a_valid_entry(id: str, file: Path):
     add(config, propose(config, BUNDLED, id, given(one)))
     config = load(file)
     assert config.problems == []
-    assert checkup(config) == []
+    assert config_problems(config) == []
     assert len(config.models) == len(one.models) > 0
     for model in config.models.values():
         found = upstream(config, config.provider(id), model)

@@ -18,9 +18,8 @@ from filelock import FileLock
 
 from modelbay.config.load import load, parse
 from modelbay.onboarding import remove as removal
-from modelbay.onboarding.sources import daily as upkeep
+from modelbay.onboarding.sources import daily, refresh
 from modelbay.onboarding.sources import merge as merging
-from modelbay.onboarding.sources import refresh
 from modelbay.onboarding.sources.merge import Memory
 from modelbay.simulator import Simulator
 from modelbay.storage.cache import Cache
@@ -42,12 +41,12 @@ source = { kind = "manifest", url = "https://acme.example/v1/models?provider=tru
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
     monkeypatch.delenv("CI", raising=False)
-    monkeypatch.delenv(upkeep.SWITCH, raising=False)
+    monkeypatch.delenv(daily.SWITCH, raising=False)
     return tmp_path
 
 
 def due(text: str = ENTRY, now: float = 10 * DAY) -> list[str]:
-    return [entry.id for entry in upkeep.due(parse(text, Path("config.toml")), now)]
+    return [entry.id for entry in daily.due(parse(text, Path("config.toml")), now)]
 
 
 # Due providers
@@ -109,18 +108,18 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_a_background_process_starts_once_an_hour(home: Path, started: list[list[str]]) -> None:
-    assert not upkeep.start(), "there is no file"
+    assert not daily.start(), "there is no file"
     (home / "config.toml").write_text(ENTRY)
-    assert upkeep.start()
-    assert not upkeep.start()
+    assert daily.start()
+    assert not daily.start()
     assert started == [
         [sys.executable, "-P", "-m", "modelbay", "--config", str(home / "config.toml"), "provider", "refresh", "--due"]
     ]
-    checked = Cache().path(upkeep.FOLDER, upkeep.CHECKED)
+    checked = Cache().path(daily.FOLDER, daily.CHECKED)
     os.utime(checked, (time() - 3700, time() - 3700))
-    assert upkeep.start()
+    assert daily.start()
     os.utime(checked, (time() + 3700, time() + 3700))
-    assert upkeep.start(), "the clock was set back"
+    assert daily.start(), "the clock was set back"
 
 
 def test_a_module_in_the_working_directory_is_not_run(
@@ -140,7 +139,7 @@ def test_a_module_in_the_working_directory_is_not_run(
     monkeypatch.setattr(subprocess, "Popen", popen)
     (home / "config.toml").write_text(ENTRY + 'model_source = "static"\n')
     monkeypatch.chdir(project)
-    assert upkeep.start()
+    assert daily.start()
     [process] = left
     assert process.wait(60) == 0
     assert not (project / "run").exists()
@@ -159,7 +158,7 @@ def test_an_ended_process_does_not_stay_a_zombie(home: Path, monkeypatch: pytest
 
     monkeypatch.setattr(subprocess, "Popen", popen)
     (home / "config.toml").write_text(ENTRY)
-    assert upkeep.start()
+    assert daily.start()
     for thread in threading.enumerate():
         if thread.name == "daily refresh":
             thread.join()
@@ -168,7 +167,7 @@ def test_an_ended_process_does_not_stay_a_zombie(home: Path, monkeypatch: pytest
 
 def test_no_process_starts_if_no_provider_has_a_source(home: Path, started: list[list[str]]) -> None:
     (home / "config.toml").write_text('[providers.acme]\ntype = "openai"\n')
-    assert not upkeep.start()
+    assert not daily.start()
     assert not started
 
 
@@ -188,7 +187,7 @@ def test_an_environment_variable_disables_it(
     (home / "config.toml").write_text(ENTRY)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert upkeep.start() is starts
+    assert daily.start() is starts
 
 
 def test_a_process_that_cannot_be_started_is_ignored(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +196,7 @@ def test_a_process_that_cannot_be_started_is_ignored(home: Path, monkeypatch: py
 
     monkeypatch.setattr(subprocess, "Popen", popen)
     (home / "config.toml").write_text(ENTRY)
-    assert not upkeep.start()
+    assert not daily.start()
 
 
 # Refreshing
@@ -219,10 +218,10 @@ def simulator() -> Iterator[Simulator]:
 
 def test_only_one_process_refreshes_at_a_time(home: Path) -> None:
     (home / "config.toml").write_text(ENTRY)
-    lock = Cache().path(upkeep.FOLDER, upkeep.LOCK)
+    lock = Cache().path(daily.FOLDER, daily.LOCK)
     lock.parent.mkdir(parents=True)
     with FileLock(lock):
-        assert asyncio.run(upkeep.refresh_due(load())) == []
+        assert asyncio.run(daily.refresh_due(load())) == []
     assert merging.recall("acme") is None
 
 
@@ -234,7 +233,7 @@ def test_a_command_does_not_wait_for_the_refresh(home: Path, acme: Site, simulat
     assert memory is not None
     memory.when = memory.tried = 0
     merging.remember("acme", memory)
-    Cache().drop(upkeep.FOLDER, upkeep.CHECKED)
+    Cache().drop(daily.FOLDER, daily.CHECKED)
     acme.pages = {
         HOSTED: manifest(name="Acme", baseUrl="https://moved.example/v1"),
         LISTED: {"models": {"m": model(), "new": {"id": "new"}}},
@@ -243,19 +242,19 @@ def test_a_command_does_not_wait_for_the_refresh(home: Path, acme: Site, simulat
     run = command("ask", "Hello")
     assert run.code == 0
     acme.waits_for(f"GET {HOSTED}")
-    with FileLock(Cache().path(upkeep.FOLDER, upkeep.LOCK), timeout=30):
+    with FileLock(Cache().path(daily.FOLDER, daily.LOCK), timeout=30):
         tried = merging.recall("acme")
     assert tried is not None
     assert tried.tried > 0
     assert load().providers["acme"].base_url == f"{acme.url}/v1", "it asks nobody, so nothing moves"
     tried.tried = 0
     merging.remember("acme", tried)
-    Cache().drop(upkeep.FOLDER, upkeep.CHECKED)
+    Cache().drop(daily.FOLDER, daily.CHECKED)
     acme.pages[HOSTED] = manifest(name="Acme", baseUrl="SITE/v1")
     acme.asked.clear()
     assert command("model", "list").code == 0
     acme.waits_for(f"GET {LISTED}")
-    with FileLock(Cache().path(upkeep.FOLDER, upkeep.LOCK), timeout=30):
+    with FileLock(Cache().path(daily.FOLDER, daily.LOCK), timeout=30):
         assert "acme/new" in load().models
     assert (merging.recall("acme") or Memory()).when > 0
 
@@ -272,10 +271,10 @@ def test_an_automatic_refresh_removes_no_provider_with_its_key(home: Path) -> No
             f'[providers.{id}]\ntype = "openai"\nbase_url = "{lists.url}/{id}"\napi_key = "k"\n{source}' for id in "ab"
         ]
         (home / "config.toml").write_text("".join(tables))
-        assert asyncio.run(upkeep.refresh_due(load())) == ["a", "b"]
+        assert asyncio.run(daily.refresh_due(load())) == ["a", "b"]
         assert set(load().providers) == {"a", "b"}
         assert lists.targets == ["GET /api.json"], "once for both"
-        assert asyncio.run(upkeep.refresh_due(load())) == []
+        assert asyncio.run(daily.refresh_due(load())) == []
 
 
 def test_a_provider_that_is_removed_during_a_refresh_stays_removed(home: Path) -> None:
@@ -317,7 +316,7 @@ def test_an_automatic_refresh_never_prompts(home: Path, kind: str, monkeypatch: 
         )
         before = (home / "config.toml").read_text()
         assert load().problems == []
-        assert asyncio.run(upkeep.refresh_due(load())) == ["acme"]
+        assert asyncio.run(daily.refresh_due(load())) == ["acme"]
         assert not asked
         assert not ran.exists()
         assert not lists.asked

@@ -12,9 +12,8 @@ from modelbay.config.edit import apply
 from modelbay.config.load import load
 from modelbay.config.schema import Config
 from modelbay.errors import AuthenticationFailed, ConfigError, ModelbayError
-from modelbay.onboarding.config_check import checkup
-from modelbay.onboarding.sources import daily as upkeep
-from modelbay.onboarding.sources import refresh, registries
+from modelbay.onboarding.config_check import config_problems
+from modelbay.onboarding.sources import daily, refresh, registries
 from modelbay.onboarding.sources.registries import RegistryDraft, RegistryKeys, add, fetched, pasted, propose
 from tests.servers.site import Page, Site, site
 
@@ -164,7 +163,7 @@ def test_a_refresh_adds_removes_and_changes_providers_and_models(file: Path, hos
     config = load(file)
     assert (list(config.providers), list(config.models)) == (["acme", "third"], ["acme/a", "acme/c", "third/z"])
     assert config.models["acme/a"].max_output_size is None
-    assert checkup(config)[0].where == "providers.third"  # it has no key yet
+    assert config_problems(config)[0].where == "providers.third"  # it has no key yet
 
 
 def test_the_users_settings_are_kept(file: Path, host: Site):
@@ -270,7 +269,7 @@ def test_a_changed_provider_is_reported_and_not_changed_automatically(now: Any, 
     added(file, host)
     before = file.read_bytes()
     host.pages["/api.json"] = {"acme": {**ACME, **now}, "other": OTHER}
-    asyncio.run(upkeep.refresh_due(load(file), lambda: time() + 2 * upkeep.DAY))
+    asyncio.run(daily.refresh_due(load(file), lambda: time() + 2 * daily.DAY))
     assert file.read_bytes() == before
     acme = refreshed(file).written[0]
     assert (acme.changed, acme.nothing) == ([told], False)

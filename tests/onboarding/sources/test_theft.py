@@ -44,7 +44,7 @@ def catalog(id: str, api: str | None, at: str, **more: Any) -> ProviderCatalog:
 
 def renewed(file: Path, found: ProviderCatalog, id: str) -> Config:
     config = load(file)
-    made = catalogs.renewal(config, found, config.providers[id])
+    made = catalogs.refreshed(config, found, config.providers[id])
     apply(lambda edit: imported.write(edit, made), file)
     return load(file)
 
@@ -92,7 +92,7 @@ def put(file: Path, found: registries.FetchedRegistry, given: RegistryKeys | Non
     """Adds or refreshes a registry."""
     found.url = LIST
     config = load(file)
-    made = propose(config, found, given) if given else registries.renewal(config, found)
+    made = propose(config, found, given) if given else registries.refreshed(config, found)
     apply(lambda edit: registries.write(edit, made), file)
 
 

@@ -1,4 +1,4 @@
-"""Provider manifests, and the extended models beside or inside them. JSON in, values out.
+"""Provider manifests, and the extended models in them or next to them. JSON in, values out.
 
 A hosted manifest is an object whose models are at its base URL or at models.dev. An embedded one is an array of two: the
 manifest, and the content of the models URL. Each problem is a `Finding` with its place.

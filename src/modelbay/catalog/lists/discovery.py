@@ -37,9 +37,9 @@ from modelbay.secrecy import masked_url
 
 PAGES = 20
 SECONDS = 15.0
-"""Maximum size of one page."""
+"""Timeout for one page in seconds."""
 BYTES = 16 * 2**20
-"""Timeout for one page in seconds, enforced by `fetch`."""
+"""Maximum size of one page, enforced by `fetch`."""
 ALL_BYTES = 64 * 2**20
 ASIDE = 5.0
 """Timeout in seconds for a list that only adds facts to the first one."""
@@ -124,7 +124,7 @@ def _forms(config: Config, provider: ProviderEntry, found: Upstream) -> list[_Fo
 
 
 def _other_forms(found: Upstream, plain: Endpoint) -> Iterator[_Form]:
-    """The same list with and without `/v1`, beside another protocol's endpoints, and at the root of the host."""
+    """The same list with and without `/v1`, next to another protocol's endpoints, and at the root of the host."""
     stem = urlsplit(plain.url).path.removesuffix("/models")
     bare = urls.VERSION.sub("", stem)
     chat = _as_chat(plain)

@@ -10,7 +10,7 @@ from modelbay.conversation import Extra, Protocol
 Kind: TypeAlias = Literal[
     "chat", "completion", "embedding", "rerank", "image", "audio", "video", "moderation", "answer", "other"
 ]
-"""Purpose of a model. Only `chat` can be talked to; an unspecified purpose counts as chat."""
+"""Purpose of a model. Only `chat` models can be asked; an unspecified purpose counts as chat."""
 Status: TypeAlias = Literal["deprecated", "alpha", "beta", "inactive"]
 
 

@@ -22,8 +22,8 @@ from modelbay.credentials.oauth import Code, TokenSet
 from modelbay.credentials.system_keyring import NoKeyring
 from modelbay.errors import AuthenticationFailed, ConfigError, MissingCredential, ModelbayError
 from modelbay.onboarding import remove as removal
-from modelbay.onboarding.sources import managed
-from modelbay.onboarding.sources.managed import LoginModels
+from modelbay.onboarding.sources import login_models
+from modelbay.onboarding.sources.login_models import LoginModels
 from modelbay.providers import logins, presets
 from modelbay.providers.endpoint import models_endpoint
 from modelbay.providers.upstream import upstream
@@ -177,24 +177,24 @@ async def log_in(config: Config, to: LoginTarget, show: Callable[[Code], object]
     """
     before = config.providers.get(to.entry.id)
     config = replace(config, providers={**config.providers, to.entry.id: to.entry})
-    line = ProviderClient(config)
+    client = ProviderClient(config)
     try:
-        new = not await _logged_in(line, config, to)
+        new = not await _logged_in(client, config, to)
         if new:
             login = _login(config, to.entry)
             await asyncio.to_thread(_check_room, config, to, login)
-            send = partial(line.exchange, provider=to.entry.id)
+            send = partial(client.exchange, provider=to.entry.id)
             await oauth.log_in(login.flow, send, show, partial(_keep, login))
-        written = await _refreshed(line, config, to, new=new)
+        written = await _refreshed(client, config, to, new=new)
         if before is not None and before.oauth is not None and _is_other(before, to.entry):
             with contextlib.suppress(ConfigError):  # the user may have changed the storage because this keyring fails
-                await _end(line, before.id, before.oauth)
+                await _end(client, before.id, before.oauth)
     except ModelbayError as error:
         error.operation = error.operation or "login"
         error.provider = error.provider or to.entry.id
         raise
     finally:
-        await line.aclose()
+        await client.aclose()
     return LoggedIn(new, written)
 
 
@@ -217,15 +217,15 @@ def _check_room(config: Config, to: LoginTarget, login: tokens.Login) -> None:
         files.check_room(config.path, len(content) + ENTRY_ROOM)
 
 
-async def _refreshed(line: ProviderClient, config: Config, to: LoginTarget, *, new: bool) -> LoginModels | None:
+async def _refreshed(client: ProviderClient, config: Config, to: LoginTarget, *, new: bool) -> LoginModels | None:
     endpoint = models_endpoint(config, to.entry) if to.login else None
     if to.login is None or endpoint is None:
         return None
-    vendor, body = to.login, await line.fetch(endpoint)
-    models, gaps = managed.models_of(body, vendor), managed.gaps_of(body)
+    vendor, body = to.login, await client.fetch(endpoint)
+    models, gaps = login_models.models_of(body, vendor), login_models.gaps_of(body)
 
     def change(edit: Edit) -> LoginModels:
-        return managed.write(edit, vendor, to.table, models, new=new, gaps=gaps)
+        return login_models.write(edit, vendor, to.table, models, new=new, gaps=gaps)
 
     login = _login(config, to.entry)
     async with tokens.locked(login.name):  # `_end` takes this lock too, so a parallel logout removes all or nothing
@@ -246,7 +246,7 @@ def _is_other(before: ProviderEntry, now: ProviderEntry) -> bool:
 
 
 async def _end(
-    line: ProviderClient,
+    client: ProviderClient,
     id: str,
     login: OAuth,
     change: Callable[[], Removed] | None = None,
@@ -270,20 +270,20 @@ async def _end(
                 removed = change() if change else None
             except ConfigError as error:
                 failure = error  # the tokens are deleted, so they must be revoked before the error is raised
-        ended = await _revoked(line, id, login, Ended(deleted), found)
+        ended = await _revoked(client, id, login, Ended(deleted), found)
     if failure is not None:
         raise failure
     return LoggedOut(ended, removed)
 
 
-async def _revoked(line: ProviderClient, id: str, login: OAuth, ended: Ended, found: TokenSet | None) -> Ended:
+async def _revoked(client: ProviderClient, id: str, login: OAuth, ended: Ended, found: TokenSet | None) -> Ended:
     if found is None or found.refused or found.obtained_by != oauth.OBTAINED:
         return ended
     try:
         flow = logins.flow_of(login, id)
         if found.token_url == flow.token_url:  # never send the tokens to another server than the one that issued them
             async with asyncio.timeout(REVOCATION_SECONDS):
-                await oauth.revoke(flow, found, partial(line.exchange, provider=id))
+                await oauth.revoke(flow, found, partial(client.exchange, provider=id))
     except TimeoutError:
         problem = f"no answer within {REVOCATION_SECONDS:g} s"
     except ModelbayError as error:
@@ -293,10 +293,10 @@ async def _revoked(line: ProviderClient, id: str, login: OAuth, ended: Ended, fo
     return Ended(ended.deleted, problem, found.expires_at or None)
 
 
-async def _logged_in(line: ProviderClient, config: Config, to: LoginTarget) -> bool:
+async def _logged_in(client: ProviderClient, config: Config, to: LoginTarget) -> bool:
     """Whether valid tokens of this login are stored."""
     try:
-        await line.token(_login(config, to.entry))
+        await client.token(_login(config, to.entry))
     except NoKeyring:
         raise  # before the user approves a login that could not be stored
     except (AuthenticationFailed, MissingCredential, ConfigError):
@@ -323,12 +323,14 @@ async def log_out(config: Config, name: str) -> LoggedOut:
             else "run `modelbay login --status` to list the logins",
         )
     vendor = logins.managing(entry)
-    change = None if vendor is None else lambda: apply(lambda edit: managed.remove(edit, vendor), config.path).result
-    line = ProviderClient(config)
+    change = (
+        None if vendor is None else lambda: apply(lambda edit: login_models.remove(edit, vendor), config.path).result
+    )
+    client = ProviderClient(config)
     try:
-        return await _end(line, entry.id, entry.oauth, change)
+        return await _end(client, entry.id, entry.oauth, change)
     finally:
-        await line.aclose()
+        await client.aclose()
 
 
 async def remove(config: Config, ids: Sequence[str]) -> list[Removed]:
@@ -339,15 +341,15 @@ async def remove(config: Config, ids: Sequence[str]) -> list[Removed]:
         ConfigError: the file cannot be changed.
     """
     removed = await asyncio.to_thread(removal.remove, config.path, ids)
-    line = ProviderClient(config)
+    client = ProviderClient(config)
     try:
         for entry in (config.providers[id] for id in ids if id in config.providers):
             if entry.oauth is not None:
                 used = partial(_is_used, config, entry.oauth)
                 with contextlib.suppress(ConfigError):  # the provider is removed already
-                    await _end(line, entry.id, entry.oauth, used=used)
+                    await _end(client, entry.id, entry.oauth, used=used)
     finally:
-        await line.aclose()
+        await client.aclose()
     return removed.result
 
 
@@ -363,11 +365,11 @@ async def check_google(config: Config) -> Google:
         MissingCredential: no credentials are set up on this machine; the hint is the command that sets them up.
         AuthenticationFailed: Google rejected the credentials.
     """
-    line = ProviderClient(config)
+    client = ProviderClient(config)
     try:
-        found = await line.google()
+        found = await client.google()
     finally:
-        await line.aclose()
+        await client.aclose()
     known = [(entry, entry.env.get(PROJECT, ""), entry.env.get(LOCATION, "")) for entry in config.providers.values()]
     best = max(known, key=lambda one: bool(one[1]) + bool(one[2]), default=None)
     if best is None or not (best[1] or best[2]):

@@ -14,7 +14,7 @@ from modelbay.onboarding.choose_models import preferred
 from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.login.device import vendor_of
 from modelbay.onboarding.probe import Detected, detect
-from modelbay.onboarding.sources import managed
+from modelbay.onboarding.sources import login_models
 from modelbay.providers.vendor import LoginMethod
 
 
@@ -52,16 +52,16 @@ def write(config: Config, detected: Detected, tables: dict[str, Table]) -> Keyed
         raise ConfigError(f"no model of {made.id} was chosen", hint="choose at least one")
 
     def change(edit: Edit) -> tuple[WriteResult, str]:
-        managed.put_provider(edit, made.id, made.table)
+        login_models.put_provider(edit, made.id, made.table)
         edit.delete("providers", made.id, "auth")  # `auth = "none"` may be left from a time without a key
         put = changes.put_models(edit, made.id, tables)
         config = edit.config
         first = preferred(config, [model for alias, model in config.models.items() if alias in tables])
-        default = managed.settle_default(edit, first.alias if first else next(iter(tables)))
+        default = login_models.settle_default(edit, first.alias if first else next(iter(tables)))
         for model in detected.models:
             if default in tables and model.id == tables[default]["model"]:
                 always = model.can("always_thinking") is True
-                managed.settle_thinking(edit, thinks=model.can("thinking"), always=always)
+                login_models.settle_thinking(edit, thinks=model.can("thinking"), always=always)
         edit.check()
         return put, default
 

@@ -1,1 +1,1 @@
-"""Adding and editing providers, as a state machine that no face is needed for."""
+"""Adds and edits providers: a state machine that is independent of the face."""

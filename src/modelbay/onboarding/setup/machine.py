@@ -55,7 +55,7 @@ class Setup:
 
     @property
     def notes(self) -> list[SetupNote]:
-        """The notes so far, also after a failed step."""
+        """The notes so far, even after a failed step."""
         return list(self._run.notes)
 
     async def start(self, what: str, given: Given | None = None) -> Step:

@@ -72,7 +72,7 @@ class Given(Struct, kw_only=True):
     chooses: bool = False
     """Whether the user chooses the models of an edited provider, in addition to other changes."""
     yes: bool = False
-    """Answers questions for consent with yes, also whether an API key may be sent to an origin."""
+    """Answers questions for consent with yes, including whether an API key may be sent to an origin."""
     tests: bool = True
     """Whether the connection of an edited provider is tested before saving."""
 
@@ -81,7 +81,7 @@ class Given(Struct, kw_only=True):
 
 
 class SetupNote(Struct, frozen=True):
-    """A message beside a step, such as a detected kind or a warning."""
+    """A message about a step, such as a detected kind or a warning."""
 
     text: str
     warns: bool = False

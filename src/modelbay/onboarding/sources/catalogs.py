@@ -151,16 +151,16 @@ async def opened(config: Config, url: str | None = None, cache: Cache | None = N
     Raises:
         ModelbayError: the catalog at the URL could not be read.
     """
-    line = ProviderClient(config)
+    client = ProviderClient(config)
     try:
         if url is None or url == modelsdev.URL:
             known = ModelsDev(cache)
-            problem = await known.refresh(line.outside)
+            problem = await known.refresh(client.outside)
             return ProviderCatalog(modelsdev.URL, known.providers, known.date, known.built_in, problem)
         _checked(url)
-        return ProviderCatalog(url, await fetched(line.outside, url))
+        return ProviderCatalog(url, await fetched(client.outside, url))
     finally:
-        await line.aclose()
+        await client.aclose()
 
 
 def search(catalog: ProviderCatalog, words: str = "") -> list[CatalogEntry]:
@@ -320,7 +320,7 @@ def add(
     return edited
 
 
-def renewal(config: Config, catalog: ProviderCatalog, entry: ProviderEntry) -> Imported:
+def refreshed(config: Config, catalog: ProviderCatalog, entry: ProviderEntry) -> Imported:
     """The current catalog entry of a provider that was added from the catalog. Only its models are updated.
 
     Raises:

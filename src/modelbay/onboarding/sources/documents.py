@@ -37,7 +37,7 @@ class FetchedDocument(Struct):
 
 
 async def fetch(
-    line: ProviderClient, url: str, trusted: Collection[Origin], endpoint: Endpoint | None = None
+    client: ProviderClient, url: str, trusted: Collection[Origin], endpoint: Endpoint | None = None
 ) -> FetchedDocument:
     """Fetches a document. `trusted`: origins that may be in a private network. With an `endpoint`, its API key is sent.
 
@@ -57,7 +57,7 @@ async def fetch(
         request.tls, request.proxy = endpoint.tls, endpoint.proxy
     trail: list[str] = []
     try:
-        found = await transport.fetch(line.transport(), request, how, trail)
+        found = await transport.fetch(client.transport(), request, how, trail)
     except ModelbayError as error:
         if getattr(error, "too_large", False):
             error.hint = "check the URL: documents of this size are not read"
@@ -77,13 +77,13 @@ def _refused(status: int, body: bytes) -> ModelbayError:
 
 async def without_key(config: Config, url: str) -> Json:
     """The JSON document at a URL that the user typed, requested without an API key; None if there is none."""
-    line = ProviderClient(config)
+    client = ProviderClient(config)
     try:
-        return decode((await fetch(line, url, [origin(url)])).body)
+        return decode((await fetch(client, url, [origin(url)])).body)
     except ModelbayError:
         return None
     finally:
-        await line.aclose()
+        await client.aclose()
 
 
 def check_reachable(url: str, trusted: Collection[Origin]) -> None:

@@ -161,16 +161,16 @@ async def from_url(
     if not url:
         raise SourceError(NOTHING_GIVEN, hint=GIVE)
     home = typed(url)
-    line = ProviderClient(config)
+    client = ProviderClient(config)
     try:
-        manifest = await manifest_at(line, url, [home])
-        return await _from_manifest(line, manifest, url, home, id=id, key=key, agreed=agreed)
+        manifest = await manifest_at(client, url, [home])
+        return await _from_manifest(client, manifest, url, home, id=id, key=key, agreed=agreed)
     finally:
-        await line.aclose()
+        await client.aclose()
 
 
 async def _from_manifest(
-    line: ProviderClient,
+    client: ProviderClient,
     manifest: Manifest,
     url: str,
     home: Origin,
@@ -181,15 +181,15 @@ async def _from_manifest(
 ) -> ManifestDraft | KeyConsent:
     where = origin(manifest.base_url)
     may = where in (home, agreed)
-    keyed = partial(_endpoint, line.config, manifest, key) if key and may else _no_key
+    keyed = partial(_endpoint, client.config, manifest, key) if key and may else _no_key
     try:
-        said = await said_by(manifest, [home], keyed, line)
+        said = await said_by(manifest, [home], keyed, client)
     except ModelbayError as error:
         if key and not may and error.status in REFUSED:
             return KeyConsent(where, error.message)
         hint = "pass --api-key KEY: the provider lists its models only with an API key"
         raise refused(error, hint if error.status in REFUSED and not key else None) from None
-    return _proposal(line.config, said, url, id)
+    return _proposal(client.config, said, url, id)
 
 
 def from_text(config: Config, text: bytes | Json, *, id: str | None = None) -> ManifestDraft:
@@ -211,14 +211,14 @@ def _without_key(url: str) -> str:
     return f"add the provider by its base URL: `modelbay provider add {base} --api-key -`; or {open_to_all}"
 
 
-async def manifest_at(line: ProviderClient, url: str, trusted: Collection[Origin]) -> Manifest:
+async def manifest_at(client: ProviderClient, url: str, trusted: Collection[Origin]) -> Manifest:
     """Fetches the manifest at a URL.
 
     Raises:
         ModelbayError: it could not be fetched, it is invalid, or its base URL is in a private network.
     """
     try:
-        found = await documents.fetch(line, url, trusted)
+        found = await documents.fetch(client, url, trusted)
     except ModelbayError as error:
         raise refused(error, _without_key(url) if error.status in REFUSED else None) from None
     manifest = parse_manifest(found.body, source=found.request)
@@ -230,7 +230,7 @@ async def manifest_at(line: ProviderClient, url: str, trusted: Collection[Origin
 
 
 async def said_by(
-    manifest: Manifest, trusted: Collection[Origin], keyed: Keyed, line: ProviderClient
+    manifest: Manifest, trusted: Collection[Origin], keyed: Keyed, client: ProviderClient
 ) -> ManifestModels:
     """Reads the models of a hosted manifest. The API key of `keyed` is sent only after a request without a key was refused.
 
@@ -238,18 +238,18 @@ async def said_by(
         ModelbayError: the models could not be fetched or are invalid; `status` has the HTTP status, if any.
     """
     if manifest.source == "models_dev":
-        models, problem = await _at_models_dev(str(manifest.models_dev_id), line.outside)
+        models, problem = await _at_models_dev(str(manifest.models_dev_id), client.outside)
         said = _said(manifest, models, manifest.findings)
         said.gaps.reasons += [problem] if problem else []
         return said
     url = manifest.models_url
     try:
-        found = await documents.fetch(line, url, trusted)
+        found = await documents.fetch(client, url, trusted)
     except ProviderError as error:
         endpoint = await to_thread(keyed) if error.status in REFUSED else None
         if endpoint is None:
             raise
-        found = await documents.fetch(line, url, trusted, endpoint)
+        found = await documents.fetch(client, url, trusted, endpoint)
     models, findings = parse_models(found.body, found.request)
     return _said(manifest, models, [*manifest.findings, *findings])
 
@@ -379,7 +379,7 @@ def add(
 
     def change(edit: Edit) -> WrittenProvider:
         if proposal.again:
-            changes.change_provider(edit, id, _renewal(edit, proposal, key))
+            changes.change_provider(edit, id, _updated(edit, proposal, key))
         else:
             changes.add_provider(edit, id, with_key(proposal.draft, key).table)
         chosen = merging.limited(edit, id, tables, only)
@@ -397,7 +397,7 @@ def add(
     return edited
 
 
-def _renewal(edit: Edit, proposal: ManifestDraft, key: str | None) -> dict[tuple[str, ...], object]:
+def _updated(edit: Edit, proposal: ManifestDraft, key: str | None) -> dict[tuple[str, ...], object]:
     """The changes of an existing entry: the values of its source, and the API key if one is given."""
     table = proposal.draft.table
     renewed: dict[tuple[str, ...], object] = {(name,): table[name] for name in ("name", "base_url", "source")}

@@ -14,8 +14,8 @@ from modelbay.catalog.names import renamed
 from modelbay.config.edit import Edit
 from modelbay.config.schema import Config, ProviderEntry, Table
 from modelbay.onboarding.sources import merge as merging
-from modelbay.onboarding.sources.answer import LIST, SourceUpdate
 from modelbay.onboarding.sources.merge import Memory, Ownership, WrittenProvider
+from modelbay.onboarding.sources.source_update import LIST, SourceUpdate
 from modelbay.providers.upstream import Upstream, upstream
 from modelbay.secrecy import masked_url
 
@@ -23,12 +23,12 @@ OWNER = Ownership(frozenset(), lambda provider, alias, table: False)
 """A model from a provider's own list has only its ID in the file, so the list sets no keys."""
 
 
-async def of_list(config: Config, line: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
+async def of_list(config: Config, client: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
     """Reads a provider's own list of models."""
     found = upstream(config, entry)
     catalog = Catalog()
     before, last = catalog.seen(found), _last(found)
-    discovery = await discover(config, entry, line.fetch)
+    discovery = await discover(config, entry, client.fetch)
     _add_gaps(discovery, last)
 
     def write(edit: Edit, agreed: bool) -> list[WrittenProvider]:

@@ -18,10 +18,10 @@ from modelbay.calling.provider_client import ProviderClient
 from modelbay.config.edit import Edit, Edited, apply
 from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError, ModelbayError
-from modelbay.onboarding.sources.answer import LIST, LOGIN, SourceUpdate
 from modelbay.onboarding.sources.merge import WrittenProvider
 from modelbay.onboarding.sources.own_list import of_list
-from modelbay.onboarding.sources.renewals import of_catalogs, of_login, of_manifest, of_registries
+from modelbay.onboarding.sources.source_readers import of_catalogs, of_login, of_manifest, of_registries
+from modelbay.onboarding.sources.source_update import LIST, LOGIN, SourceUpdate
 from modelbay.providers import logins
 from modelbay.providers.upstream import upstream
 
@@ -46,15 +46,15 @@ class RefreshResult(Struct, kw_only=True):
 def _each(kind: str, one: AskOne) -> Ask:
     """A function that reads the source of each provider separately."""
 
-    async def safely(config: Config, line: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
+    async def safely(config: Config, client: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
         try:
-            return await one(config, line, entry)
+            return await one(config, client, entry)
         except ModelbayError as error:
             error.provider = error.provider or entry.id
             return SourceUpdate(kind=kind, providers=[entry.id], error=error)
 
-    async def asked(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
-        return await gather(*(safely(config, line, entry) for entry in entries))
+    async def asked(config: Config, client: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
+        return await gather(*(safely(config, client, entry) for entry in entries))
 
     return asked
 
@@ -123,11 +123,11 @@ async def ask(config: Config, entries: Sequence[ProviderEntry]) -> list[SourceUp
     if config.network is not None and config.network.offline:
         hint = "remove `offline = true` from [network] to refresh"
         raise ConfigError("offline: cannot refresh", hint=hint, file=str(config.path))
-    line = ProviderClient(config)
+    client = ProviderClient(config)
     try:
-        found = await gather(*(SOURCES[kind](config, line, group) for kind, group in kinds.items()))
+        found = await gather(*(SOURCES[kind](config, client, group) for kind, group in kinds.items()))
     finally:
-        await line.aclose()
+        await client.aclose()
     return [answer for group in found for answer in group]
 
 

@@ -155,7 +155,7 @@ def pasted(content: Json, url: str | None = None, token: str | None = None) -> F
 
 
 def propose(config: Config, found: FetchedRegistry, given: RegistryKeys, only: Only | None = None) -> RegistryDraft:
-    """The changes that adding a registry would make, also for adding it again with a new token.
+    """The changes that adding a registry would make, for the first time or again with a new token.
 
     Raises:
         SourceError: a key was given for an unknown provider, or no provider can be added.
@@ -201,7 +201,7 @@ def _chosen(listed: RegistryProvider, only: Only) -> list[str]:
     return [id for id in listed.models if id in only.models or f"{listed.id}/{id}" in only.models]
 
 
-def renewal(config: Config, found: FetchedRegistry) -> RegistryDraft:
+def refreshed(config: Config, found: FetchedRegistry) -> RegistryDraft:
     """The changes of a refresh: those of adding it again, with the existing keys.
 
     Raises:
@@ -417,16 +417,16 @@ async def _fetched(config: Config, url: str, token: str | None) -> FetchedRegist
     endpoint = Endpoint(
         url=url, headers=authorization, protocol="openai_chat", dialect=PLAIN, origin=where, provider=""
     )  # fmt: skip
-    line = ProviderClient(config)
+    client = ProviderClient(config)
     try:
-        found = await documents.fetch(line, url, [where], endpoint)
+        found = await documents.fetch(client, url, [where], endpoint)
     except ProviderError as error:
         error.message = f"Could not fetch the registry: {error.message}"
         if error.status in (401, 403):
             error.hint = f"pass a new token: modelbay provider add {quote(masked_url(url))} --api-key TOKEN"
         raise
     finally:
-        await line.aclose()
+        await client.aclose()
     try:
         return FetchedRegistry(registry=parse_registry(found.body, url), url=url, token=token)
     except MalformedReply as error:

@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class KeyInput(Input):
-    """An input line that shows dots. Of pasted text it takes the API key; `Input` takes the first line."""
+    """An input line that shows dots. It finds the API key in pasted text, of which `Input` takes the first line."""
 
     def __init__(self, value: str, *, placeholder: str) -> None:
         super().__init__(value, placeholder=placeholder, password=True, compact=True, select_on_focus=False)

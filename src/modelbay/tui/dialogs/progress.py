@@ -1,4 +1,4 @@
-"""Waiting for something that can be broken off."""
+"""Waits for a task, which the user can cancel."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Progress(Dialog[T]):
-    """Ends with what it waited for, or with None: then it was broken off, or what went wrong was read."""
+    """Returns the result of the task; None if the user cancelled it, or closed the dialog after an error."""
 
     def __init__(self, heading: str, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
         super().__init__()

@@ -72,7 +72,7 @@ class Composer(TextArea):
             placeholder=PLACEHOLDER,
             id="composer",
         )
-        self.cursor_blink = False  # each blink writes to the terminal, also over ssh
+        self.cursor_blink = False  # each blink writes to the terminal, even over ssh
         self.folds = FoldedPastes()
         self.asked: list[str] = []
         self._at = 0

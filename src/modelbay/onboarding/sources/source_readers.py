@@ -9,11 +9,11 @@ from modelbay.config import changes
 from modelbay.config.edit import Edit
 from modelbay.config.schema import CATALOG, MANIFEST, REGISTRY, Config, ProviderEntry
 from modelbay.errors import ConfigError, MissingCredential, ModelbayError, SourceError
-from modelbay.onboarding.sources import catalogs, imported, managed, manifests, registries
+from modelbay.onboarding.sources import catalogs, imported, login_models, manifests, registries
 from modelbay.onboarding.sources import merge as merging
-from modelbay.onboarding.sources.answer import LOGIN, Move, SourceUpdate
 from modelbay.onboarding.sources.catalogs import ProviderCatalog
 from modelbay.onboarding.sources.merge import WrittenProvider
+from modelbay.onboarding.sources.source_update import LOGIN, Move, SourceUpdate
 from modelbay.origin import origin
 from modelbay.providers import logins
 from modelbay.providers.endpoint import Endpoint, endpoint_at, models_endpoint
@@ -22,14 +22,14 @@ from modelbay.providers.upstream import upstream
 # Manifests
 
 
-async def of_manifest(config: Config, line: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
+async def of_manifest(config: Config, client: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
     """Reads a provider's manifest."""
     source = entry.source or {}
     url, base = str(source["url"]), upstream(config, entry).base_url
     trusted = [manifests.typed(url), origin(base)]
-    manifest = await manifests.manifest_at(line, url, trusted)
+    manifest = await manifests.manifest_at(client, url, trusted)
     try:
-        said = await manifests.said_by(manifest, trusted, partial(_keyed, config, entry), line)
+        said = await manifests.said_by(manifest, trusted, partial(_keyed, config, entry), client)
     except ModelbayError as error:
         raise manifests.refused(error) from None
     if not said.models:
@@ -71,7 +71,7 @@ def _keyed(config: Config, entry: ProviderEntry) -> Endpoint | None:
 # Catalogs
 
 
-async def of_catalogs(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
+async def of_catalogs(config: Config, client: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
     """Reads models.dev or another catalog for the providers that were added from it."""
     opened: dict[str | None, ProviderCatalog | ModelbayError] = {}
     answers = []
@@ -92,7 +92,7 @@ def _of_catalog(config: Config, catalog: ProviderCatalog | ModelbayError, entry:
             raise catalog
         if catalog.problem:  # an old list must not undo changes that came from a newer one
             raise SourceError(catalog.problem.partition(";")[0])
-        made = catalogs.renewal(config, catalog, entry)
+        made = catalogs.refreshed(config, catalog, entry)
     except ModelbayError as error:
         return SourceUpdate(kind=CATALOG, providers=[entry.id], error=error)
 
@@ -108,7 +108,7 @@ def _of_catalog(config: Config, catalog: ProviderCatalog | ModelbayError, entry:
 # Registries
 
 
-async def of_registries(config: Config, line: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
+async def of_registries(config: Config, client: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
     """Reads the registries of these providers. All providers of a registry are updated."""
     wanted = {str((entry.source or {}).get("url")).strip() for entry in entries}
     tokens = registries.urls_of(config)
@@ -118,7 +118,7 @@ async def of_registries(config: Config, line: ProviderClient, entries: list[Prov
 async def _of_registry(config: Config, url: str, tokens: list[str]) -> SourceUpdate:
     members = registries.members(config, url)
     try:
-        made = registries.renewal(config, await registries.fetched(config, url, tokens))
+        made = registries.refreshed(config, await registries.fetched(config, url, tokens))
     except ModelbayError as error:
         error.provider = error.provider or members[0]
         return SourceUpdate(kind=REGISTRY, providers=members, error=error)
@@ -148,17 +148,17 @@ def _note(one: WrittenProvider, *, keyless: bool) -> None:
 # Logins
 
 
-async def of_login(config: Config, line: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
+async def of_login(config: Config, client: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
     """Reads the list of models of a login's service."""
     login, endpoint = logins.managing(entry), models_endpoint(config, entry)
     if login is None or endpoint is None:
         raise ConfigError(f'provider "{entry.id}" has no list of models', provider=entry.id)
-    body = await line.fetch(endpoint)
-    models, gaps = managed.models_of(body, login), managed.gaps_of(body)
+    body = await client.fetch(endpoint)
+    models, gaps = login_models.models_of(body, login), login_models.gaps_of(body)
 
     def write(edit: Edit, agreed: bool) -> list[WrittenProvider]:
         before = edit.get("models") or {}
-        managed.write(edit, login, edit.get("providers", entry.id), models, new=False, gaps=gaps)
+        login_models.write(edit, login, edit.get("providers", entry.id), models, new=False, gaps=gaps)
         merged = merging.compared(before, edit, entry.id)
         merged.incomplete = next(iter(gaps.reasons), None)
         return [WrittenProvider(provider=entry.id, models=merged)]

@@ -9,7 +9,7 @@ import pytest
 
 from modelbay.config.edit import apply
 from modelbay.errors import MalformedReply
-from modelbay.onboarding.sources.managed import models_of, remove, table_of, write
+from modelbay.onboarding.sources.login_models import models_of, remove, table_of, write
 from modelbay.providers.logins import by_id, oauth_table
 from modelbay.providers.vendor import LoginMethod
 
