@@ -267,7 +267,7 @@ class Hub:
     def stream(
         self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
     ) -> ReplyStream:
-        """A reply that is read while it arrives: as events, as text (`text`), or at last as a whole (`reply`).
+        """A reply that is read while it arrives: as events, as text (`text`) or as a whole (`reply`).
 
         `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default: the default
         model. In a list of models, the next one is asked if one fails before it replies. The settings are those of `Ask`, such as
@@ -353,7 +353,7 @@ class Hub:
         max_steps: int = 10,
         **settings: Unpack[Ask],
     ) -> ToolRun:
-        """A conversation in which the model calls functions, until it answers:
+        """A conversation in which the model calls functions until it answers:
         `reply = await hub.run(prompt, tools=[f, g]).reply()`.
 
         `tools` are functions, and tools made with `Tool.of`. The calls of a reply run at the same time; functions without `async`
@@ -364,7 +364,7 @@ class Hub:
         Raises:
             TypeError, ValueError: immediately, for an unknown setting or an invalid value.
             ModelbayError: when it is read or awaited, if a reply did not start, or failed.
-            TooManySteps: likewise, if the model still calls tools after `max_steps` replies.
+            TooManySteps: if the model still calls tools after `max_steps` replies.
         """
         settings = checked(prompt, model, settings, empty=prompt == [])
         check_type(max_steps, Count, "max_steps")
@@ -452,10 +452,10 @@ class Hub:
     ) -> "TokenCount":
         """The input tokens of a call, without making it: `(await hub.count("Why is the sky blue?", system="Be brief.")).tokens`.
 
-        Providers of Messages, Responses and Gemini count them, and some of Chat Completions. Where the provider does not, the
-        tokens are estimated, and `estimated` is true. An estimate is usually within a tenth. Later estimates are corrected by the
-        counts in the replies of the model. `estimate`: whether to estimate in any case, without a request to the provider. The
-        other arguments are those of `stream`. Of a list of models, the first available one is asked.
+        Providers of Messages, Responses and Gemini count them, and some of Chat Completions. For the others, the tokens are
+        estimated, and `estimated` is true. An estimate is usually off by less than a tenth. Later estimates are corrected by
+        the counts in the replies of the model. `estimate`: whether to always estimate, without a request to the provider.
+        The other arguments are those of `stream`. Of a list of models, the first available one is asked.
 
         Raises:
             TypeError, ValueError: an unknown setting or an invalid value; nothing was sent.

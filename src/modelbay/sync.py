@@ -349,7 +349,7 @@ class Hub:
     def stream(
         self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
     ) -> ReplyStream:
-        """A reply that is read while it arrives: as events, as text (`text`), or at last as a whole (`reply`).
+        """A reply that is read while it arrives: as events, as text (`text`) or as a whole (`reply`).
 
         `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default: the default
         model. In a list of models, the next one is asked if one fails before it replies. The settings are those of `Ask`, such as
@@ -393,7 +393,7 @@ class Hub:
         max_steps: int = 10,
         **settings: Unpack[Ask],
     ) -> ToolRun:
-        """A conversation in which the model calls functions, until it answers:
+        """A conversation in which the model calls functions until it answers:
         `reply = hub.run(prompt, tools=[f, g]).reply()`.
 
         `tools` are functions, and tools made with `Tool.of`. The calls of a reply run at the same time; functions without `async`
@@ -404,7 +404,7 @@ class Hub:
         Raises:
             TypeError, ValueError: immediately, for an unknown setting or an invalid value.
             ModelbayError: when it is read, if a reply did not start, or failed.
-            TooManySteps: likewise, if the model still calls tools after `max_steps` replies.
+            TooManySteps: if the model still calls tools after `max_steps` replies.
         """
         return ToolRun(self._hub.run(prompt, model=model, max_steps=max_steps, **settings), self._running)
 
@@ -454,10 +454,10 @@ class Hub:
     ) -> "TokenCount":
         """The input tokens of a call, without making it: `hub.count("Why is the sky blue?", system="Be brief.").tokens`.
 
-        Providers of Messages, Responses and Gemini count them, and some of Chat Completions. Where the provider does not, the
-        tokens are estimated, and `estimated` is true. An estimate is usually within a tenth. Later estimates are corrected by the
-        counts in the replies of the model. `estimate`: whether to estimate in any case, without a request to the provider. The
-        other arguments are those of `stream`. Of a list of models, the first available one is asked.
+        Providers of Messages, Responses and Gemini count them, and some of Chat Completions. For the others, the tokens are
+        estimated, and `estimated` is true. An estimate is usually off by less than a tenth. Later estimates are corrected by
+        the counts in the replies of the model. `estimate`: whether to always estimate, without a request to the provider.
+        The other arguments are those of `stream`. Of a list of models, the first available one is asked.
 
         Raises:
             TypeError, ValueError: an unknown setting or an invalid value; nothing was sent.

@@ -133,7 +133,7 @@ async def test_a_reply_that_breaks_off_is_an_error_with_the_parts_so_far(tmp_pat
 
 async def test_a_reply_whose_stream_was_closed_is_incomplete(config: Path) -> None:
     async with Hub.open(config) as hub:
-        async with hub.stream(QUESTION) as stream:
+        async with hub.stream(QUESTION, model="sim-chat/sim-1!stall") as stream:
             async for event in stream:
                 if isinstance(event, PartDelta):
                     break

@@ -61,8 +61,8 @@ class ReplyStream:
         return next(self._events)
 
     def begin(self) -> Self:
-        """Send the request, and wait until something of the reply arrives, which is kept for the reader. Returns the stream.
-        Errors that occur before the reply are raised here, so that a web server can still choose the status of its response.
+        """Send the request, and wait for the first part of the reply, which is kept for the reader. Returns the stream. Errors
+        that occur before the reply are raised here, so that a web server can still choose the status of its response.
 
         Raises:
             ModelbayError: the reply did not start.
@@ -135,8 +135,8 @@ class ToolRun:
 
     @property
     def turns(self) -> list[Turn]:
-        """The conversation so far: the prompt, and the replies and results after it. If the run ended early, the calls of
-        functions without a result have one that says so."""
+        """The conversation so far: the prompt, and the replies and results after it. If the run ended early, function calls
+        without a result have one that says so."""
         return self._run.turns
 
     @property
@@ -155,7 +155,7 @@ class ToolRun:
         return self._run.cost
 
     def begin(self) -> Self:
-        """Send the first request, and wait until something of its reply arrives, which is kept for the reader. Returns the run.
+        """Send the first request, and wait for the first part of its reply, which is kept for the reader. Returns the run.
 
         Raises:
             ModelbayError: the first reply did not start.
@@ -164,7 +164,7 @@ class ToolRun:
         return self
 
     def reply(self) -> Reply:
-        """The last reply, after the rest of the run. A reply that calls a tool without a function is the last one, too.
+        """The last reply. Waits for the rest of the run. A reply that calls a tool without a function also ends the run.
 
         Raises:
             ModelbayError: a reply did not start, or failed.
@@ -252,7 +252,7 @@ class Chat:
 
     @property
     def usage(self) -> Usage:
-        """The tokens of all replies together, also of those that were removed or interrupted."""
+        """The tokens of all replies together, including those that were removed or interrupted."""
         return self._chat.usage
 
     @property
@@ -299,19 +299,19 @@ class Chat:
         max_steps: int = 10,
         **settings: Unpack[Ask],
     ) -> ToolRun:
-        """The next question, for whose answer the model calls functions: see `Hub.run`. All its replies and results become part of
-        the chat when the run ends, also if it ends early.
+        """The next question, which the model answers with the help of functions: see `Hub.run`. All replies and results become
+        part of the chat when the run ends, even if it ends early.
 
         Raises:
             TypeError, ValueError: immediately, for an unknown setting or an invalid value.
             ChatBusy: when it is read, if the reply to another question has not ended.
             ModelbayError: when it is read, if a reply did not start, or failed.
-            TooManySteps: likewise, if the model still calls tools after `max_steps` replies.
+            TooManySteps: if the model still calls tools after `max_steps` replies.
         """
         return ToolRun(self._chat.run(prompt, model=model, max_steps=max_steps, **settings), self._runner)
 
     def copy(self) -> "Chat":
-        """A chat with the same turns, totals, model and settings. Both go on independently."""
+        """A chat with the same turns, totals, model and settings. Later questions of one do not change the other."""
         return Chat(self._chat.copy(), self._runner)
 
     def dumps(self) -> str:

@@ -98,7 +98,7 @@ class Chat:
 
     @property
     def usage(self) -> Usage:
-        """The tokens of all replies together, also of those that were removed or interrupted."""
+        """The tokens of all replies together, including those that were removed or interrupted."""
         return self._history.usage
 
     @property
@@ -180,14 +180,14 @@ class Chat:
         max_steps: int = 10,
         **settings: Unpack[Ask],
     ) -> ToolRun:
-        """The next question, for whose answer the model calls functions: see `Hub.run`. All its replies and results become part of
-        the chat when the run ends, also if it ends early.
+        """The next question, which the model answers with the help of functions: see `Hub.run`. All replies and results become
+        part of the chat when the run ends, even if it ends early.
 
         Raises:
             TypeError, ValueError: immediately, for an unknown setting or an invalid value.
             ChatBusy: when it is read, if the reply to another question has not ended.
             ModelbayError: when it is read or awaited, if a reply did not start, or failed.
-            TooManySteps: likewise, if the model still calls tools after `max_steps` replies.
+            TooManySteps: if the model still calls tools after `max_steps` replies.
         """
         asked, model, settings = self._asked(prompt, model, settings)
         run = self._hub.run([], model=model, max_steps=max_steps, **_without_files(settings))
@@ -225,7 +225,7 @@ class Chat:
             self._history.add(question, answer or unfinished(read.text))
 
     def copy(self) -> "Chat":
-        """A chat with the same turns, totals, model and settings. Both go on independently."""
+        """A chat with the same turns, totals, model and settings. Later questions of one do not change the other."""
         return Chat(self._hub, self._history.copied(), self.model, self.settings.copy())
 
     def dumps(self) -> str:

@@ -57,8 +57,8 @@ class ToolRun:
 
     @property
     def turns(self) -> list[Turn]:
-        """The conversation so far: the prompt, and the replies and results after it. If the run ended early, the calls of
-        functions without a result have one that says so."""
+        """The conversation so far: the prompt, and the replies and results after it. If the run ended early, function calls
+        without a result have one that says so."""
         return self.work.turns
 
     @property
@@ -79,7 +79,7 @@ class ToolRun:
         return sum(known) if len(known) == len(costs) else None
 
     async def begin(self) -> Self:
-        """Send the first request, and wait until something of its reply arrives, which is kept for the reader. Returns the run.
+        """Send the first request, and wait for the first part of its reply, which is kept for the reader. Returns the run.
 
         Raises:
             ModelbayError: the first reply did not start.
@@ -89,7 +89,7 @@ class ToolRun:
         return self
 
     async def reply(self) -> Reply:
-        """The last reply, after the rest of the run. A reply that calls a tool without a function is the last one, too.
+        """The last reply. Waits for the rest of the run. A reply that calls a tool without a function also ends the run.
 
         Raises:
             ModelbayError: a reply did not start, or failed.
