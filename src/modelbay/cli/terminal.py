@@ -103,7 +103,7 @@ def write_json(value: Any) -> None:
 
 
 def write_line(data: bytes) -> None:
-    """Writes a line of JSON in UTF-8, whatever the encoding of the console. Control characters are escaped."""
+    """Writes a line of JSON in UTF-8, even if the console has another encoding. Control characters are escaped."""
     text = STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", data.decode())
     context = click.get_current_context(silent=True)
     if context is not None:
