@@ -12,6 +12,9 @@ from urllib.parse import quote
 
 import pytest
 
+from modelbay.calling.target import Target
+from modelbay.conversation import Conversation
+from modelbay.counting.learned_counts import Expected, LearnedCounts
 from modelbay.dialect import PLAIN
 from modelbay.events import Reply, collect
 from modelbay.gateway import exchange, responder
@@ -374,3 +377,66 @@ async def test_a_client_that_does_not_read_stops_its_provider(tmp_path: Path, cl
                 connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
                 assert await asyncio.to_thread(Endless.stopped.wait, LONG)
     assert Endless.sent < Endless.MOST / 2, "held in the buffers of four sockets only"
+
+
+# --- the input is counted for the start of the stream ------------------------------------------------------------------
+
+
+class Counting:
+    """Counts of input tokens that take until `done`."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        expect = LearnedCounts.expect
+
+        def slowly(counts: LearnedCounts, target: Target, conversation: Conversation) -> Expected:
+            self.done.wait(LONG)
+            return expect(counts, target, conversation)
+
+        monkeypatch.setattr(LearnedCounts, "expect", slowly)
+
+
+@pytest.fixture
+def counting(gateway: Running) -> Iterator[Counting]:
+    found = Counting()
+    gateway[1].reset()
+    yield found
+    found.done.set()
+
+
+async def has_asked(simulator: Simulator, count: int) -> None:
+    async with asyncio.timeout(LONG):
+        while len(simulator.journal) < count:
+            await asyncio.sleep(0.01)
+
+
+async def test_the_provider_works_while_the_input_is_counted(
+    gateway: Running, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at, simulator = gateway
+    await streamed(at.url, asking("anthropic", "openai_chat"))  # leaves a connection to the provider
+    counting.install(monkeypatch)
+    answer = asyncio.create_task(streamed(at.url, asking("anthropic", "openai_chat")))
+    await has_asked(simulator, 2)
+    counting.done.set()
+    found, _ = await answer
+    start = json.loads(found.body.partition(b"data: ")[2].partition(b"\n")[0])
+    assert start["message"]["usage"]["input_tokens"] > 0
+    assert read("anthropic", found.body).finish is not None
+
+
+async def test_a_client_that_leaves_while_its_input_is_counted_ends_its_call(
+    gateway: Running, counting: Counting, records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at, simulator = gateway
+    await streamed(at.url, asking("anthropic", "openai_chat"))
+    assert (await records.next())["outcome"] == "ok"
+    counting.install(monkeypatch)
+    async with RawClient(at.url) as client:
+        await client.send(asking("anthropic", "openai_chat/sim-1!slow-first-token"))
+        await has_asked(simulator, 2)
+    entry = await simulator.journal.last.wait_over(LONG)
+    assert entry.disconnected
+    assert (await records.next())["outcome"] == "disconnected"

@@ -232,7 +232,17 @@ class Exchange:
     # --- the response ---
 
     async def _stream(self, prepared: Prepared) -> None:
-        counted = await self._counted(prepared)
+        if self._search is None and prepared.begun is None and self._begins_with_count(prepared):
+            # the provider works while the input is counted
+            prepared.begun = self._revision.providers.begin(prepared.sending)
+        try:
+            await self._streamed(prepared, await self._counted(prepared))
+        finally:
+            if prepared.begun is not None:
+                prepared.begun.leave()
+
+    async def _streamed(self, prepared: Prepared, counted: int | None) -> None:
+        """Answer with a stream. `counted`: the input tokens at its start, if its client reads them there."""
         # if the provider is silent for long, the stream begins before its reply
         begin = asyncio.get_running_loop().call_later(PATIENCE, self._begin, prepared)
         stream: PassedStream | RenderedStream | None = None
