@@ -398,9 +398,10 @@ class ServerError(ProviderError):
 
 
 class ReplyError(ModelbayError):
-    """The reply cannot be used."""
+    """The reply cannot be used. `received` is the reply unchanged; None if a part of it was shown."""
 
     retryable = True
+    received: bytes | None = None
 
 
 class MalformedReply(ReplyError):

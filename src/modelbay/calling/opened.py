@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from modelbay import logs
 from modelbay.calling.target import Target
-from modelbay.errors import ModelbayError
+from modelbay.errors import ModelbayError, ReplyError
 from modelbay.events import Event, Failed, Finished, shows
 from modelbay.protocols.codec import Call
 from modelbay.protocols.form import Mislabeled, first_byte, form_of, is_event_stream, is_json, web_page
@@ -296,6 +296,8 @@ class Opened:
         self._size += len(self._reader.data)
         for event in events:
             if isinstance(event, Failed):
+                if isinstance(event.error, ReplyError):
+                    event.error.received = b"".join(data for data, _ in self._held)
                 raise event.error
             if shows(event):
                 return True

@@ -11,12 +11,19 @@ from modelbay.calling.provider_client import adapted
 from modelbay.calling.target import Target
 from modelbay.conversation import Conversation, ServerToolCall, Thinking
 from modelbay.counting.learned_counts import Expected
-from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, Unsupported
+from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, ReplyError, Unsupported
 from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, UsageReported, Warned, collect
 from modelbay.gateway import cache_ttl, client_login, headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.compaction import Compaction, compacted, compaction, may_compact, with_summaries
-from modelbay.gateway.framing import PassedStream, RenderedStream, failed_stream, failure_array, failure_event
+from modelbay.gateway.framing import (
+    PassedStream,
+    RenderedStream,
+    failed_stream,
+    failure_array,
+    failure_event,
+    names_failure,
+)
 from modelbay.gateway.passing import ClientBody, changed_text, passed_path
 from modelbay.gateway.responder import KeepAlive, Responder
 from modelbay.gateway.response_store import ResolvedRequest, may_refer, with_reasoning
@@ -111,6 +118,14 @@ class Exchange:
             self.error = error
             fields = [*headers.returned(error.headers, passed=True), *self.fields()]
             self._responder.whole(error.status or 502, error.received, fields)
+        except ReplyError as error:
+            passed = prepared.conversation is None and not prepared.array and not self._responder.started
+            stream = prepared.stream
+            if not passed or not names_failure(self._request.protocol, error.received or b"", stream=stream):
+                raise
+            self.error = error
+            kind = (b"content-type", EVENT_STREAM) if stream else JSON
+            self._responder.whole(200, error.received or b"", [kind, *self.fields()])
 
     # --- the call ---
 
@@ -342,6 +357,8 @@ class Exchange:
         opened = call.pop()  # `consume` must not refer to it any more
         self.attempts = opened.attempts
         if self.error is not None:
+            if isinstance(self.error, ReplyError):
+                self.error.received = b"".join(data)
             raise self.error
         reply = collect(self._events)
         await self._keep(reply, prepared.conversation)

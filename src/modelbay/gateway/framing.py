@@ -4,7 +4,7 @@ import re
 
 from modelbay.conversation import Conversation
 from modelbay.dialect import PLAIN
-from modelbay.errors import MalformedReply, ModelbayError, ProviderError
+from modelbay.errors import MalformedReply, ModelbayError, ProviderError, ReplyError
 from modelbay.events import Event, Failed, PartDelta, Started
 from modelbay.json_text import decode
 from modelbay.protocols import sse
@@ -55,6 +55,8 @@ class PassedStream:
         self._started: Started | None = None
         self._within = False
         """Whether the client has the first part of an event, and not its end."""
+        self._last = b""
+        """The last bytes that were passed on: a reply fails only at its end if its finish reason says so."""
         self._broken: ModelbayError | None = None
         """Why the reply failed, if the provider sent no event about it that the client reads."""
 
@@ -80,9 +82,12 @@ class PassedStream:
         within = frames.within
         data = frames.feed(data)
         if failed is None:
+            self._last = data
             return data
         kept = before_failure(self._protocol, data)
         if isinstance(failed, ProviderError) and is_failure(self._protocol, data[len(kept) :]):
+            return data
+        if isinstance(failed, ReplyError) and names_failure(self._protocol, data or self._last, stream=True):
             return data
         self._broken, self._within = failed, within and not kept
         return kept
@@ -131,6 +136,16 @@ def is_failure(protocol: str, data: bytes) -> bool:
         return False
     framed = not data.lstrip().startswith(b"{")  # a line without `data:` is not an event for clients
     return framed and isinstance(fields, dict) and codec(protocol).PASS.is_failure(name, fields)
+
+
+def names_failure(protocol: str, reply: bytes, *, stream: bool) -> bool:
+    """Whether clients of a protocol find in a reply, or in events of a stream, that the model failed."""
+    texts = [text for _, text in sse.Decoder().feed(reply)] if stream else [reply]
+    try:
+        found = [decode(text) for text in texts]
+    except MalformedReply:
+        return False
+    return any(isinstance(fields, dict) and codec(protocol).PASS.names_failure(fields) for fields in found)
 
 
 def failure_event(protocol: str, error: ModelbayError, begun: Started | None = None) -> bytes:

@@ -79,6 +79,8 @@ class PassRules(msgspec.Struct, frozen=True):
     is_failure: Callable[[str, dict[str, Json]], bool] = has_error
     """Whether clients of the protocol read an event of a stream, by its name and its data, as a failure. They ignore an event in
     another form, and the reply then looks complete."""
+    names_failure: Callable[[dict[str, Json]], bool] = lambda fields: False
+    """Whether a reply or an event says with a finish reason that the model failed. Clients of the protocol know it."""
 
     is_plain: Callable[[bytes, Dialect], bool] | None = None
     """Whether a reply is complete, has only text, and has the usual form. All others must be parsed: they may have failed, or have

@@ -1,9 +1,23 @@
 """Rules for Gemini requests that are passed on. The model is in the path."""
 
+from modelbay.conversation import Json
 from modelbay.protocols.codec import PassRules
 from modelbay.protocols.google.parts import ENVELOPE
 from modelbay.protocols.google.resource import resource_name, resource_path
 from modelbay.protocols.google.usual import is_plain
+from modelbay.protocols.shapes import items
+
+_FAILED = frozenset((
+    "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE",
+    "OTHER", "NO_IMAGE", "IMAGE_OTHER",
+))  # fmt: skip
+"""Finish reasons of a model that failed."""
+
+
+def _names_failure(fields: dict[str, Json]) -> bool:
+    first = next(iter(items(fields.get("candidates"))), None)
+    return isinstance(first, dict) and first.get("finishReason") in _FAILED
+
 
 PASS = PassRules(
     paths={
@@ -23,4 +37,5 @@ PASS = PassRules(
     in_path=resource_path,
     named=resource_name,
     budgets=("generationConfig.thinkingConfig.thinkingBudget",),
+    names_failure=_names_failure,
 )
