@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,40 @@ def test_the_wheel_has_the_documentation(installed: Path, tmp_path: Path):
     assert (installed.parents[1] / "share/man/man1/modelbay-ask.1").read_text().startswith(".TH MODELBAY-ASK 1")
     assert typed(installed, tmp_path, "modelbay docs").stdout.startswith("  install  ")
     assert typed(installed, tmp_path, "modelbay docs keys").stdout == (ROOT / "docs/concepts/keys.md").read_text()
+
+
+def test_a_zip_file_with_the_package_works_like_an_installation(installed: Path, tmp_path: Path):
+    """A zipapp: the packages that it depends on are beside it, as those with native code cannot be imported from a zip file."""
+    program = tmp_path / "program.pyz"
+    with zipfile.ZipFile(program, "w") as archive:
+        package = installed.parents[1] / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+        for file in sorted((package / "modelbay").rglob("*")):
+            if file.is_file() and file.suffix != ".pyc":
+                archive.write(file, file.relative_to(package))
+        archive.writestr("__main__.py", "from modelbay.cli import main\nmain()\n")
+    packages = f"sys.path[:0] = ['{program}']; sys.path.append('{sysconfig.get_path('purelib')}')"
+    calls = """
+import modelbay
+from modelbay.testing import Simulator
+with Simulator() as simulator:
+    hub = simulator.sync_hub()
+    print(modelbay.__file__, hub.complete("Hi").text, hub.count("Hi", estimate=True).tokens)
+"""
+    command = [sys.executable, "-S", "-c", f"import sys; {packages}\n{calls}"]
+    ran = subprocess.run(command, env={"MODELBAY_HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith(f"{program}/modelbay/__init__.py You asked: Hi."), ran
+    runs = f"import runpy, sys; {packages}; runpy.run_path('{program}', run_name='__main__')"
+    for line, shown in {
+        ("version",): "modelbay 0.1.0",
+        ("docs", "keys"): "# Keys",
+        ("model", "search", "gpt-4o"): "gpt-4o",
+        ("launch", "--list"): "claude",
+        ("provider", "add", "antropic"): "did you mean anthropic",
+    }.items():
+        command = [sys.executable, "-S", "-c", runs, *line]
+        ran = subprocess.run(command, env={"MODELBAY_HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
+        assert shown in ran.stdout + ran.stderr and "internal error" not in ran.stderr, (line, ran)
 
 
 def test_the_metadata_says_for_whom_and_where_the_package_is(installed: Path, tmp_path: Path):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
-from pathlib import Path
+from importlib.resources import files
 
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
@@ -19,7 +19,7 @@ from modelbay.model import Capability, Cost, Model
 from modelbay.providers.upstream import Upstream
 from modelbay.storage.probes import ProbeRecord
 
-TABLE = Path(__file__).with_name("knowledge.toml")
+TABLE = files("modelbay.catalog") / "knowledge.toml"
 
 
 class KnowledgeRule(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -2,17 +2,21 @@
 
 import re
 import sys
-from pathlib import Path
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path, PurePosixPath
+from posixpath import normpath
 from typing import ClassVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from modelbay.cli import suggestions, terminal
+from modelbay.errors import UnreadableFile
 from modelbay.storage.paths import environment
 
-SHIPPED = Path(__file__).parents[1] / "docs"
-"""The pages in an installed package."""
+SHIPPED = files("modelbay") / "docs"
+"""The pages in an installed package, which may be in a zip file."""
 CHECKOUT = Path(__file__).parents[3] / "docs"
 FOLDERS = ("guides", "concepts", "reference")
 """Folders of pages. A name that is in two of them is that of the first; the other one is `FOLDER/NAME`."""
@@ -22,14 +26,19 @@ _LINK = re.compile(r"\[([^\]]+)\]\((?!https?:)([^)#]*)[^)]*\)")
 _PAGE = re.compile(r"\]\(((?!\.\.)[\w/.-]+\.md)\)")
 
 
-def topics() -> dict[str, Path]:
-    """The page of each topic."""
-    found: dict[str, Path] = {}
+def topics() -> dict[str, PurePosixPath]:
+    """The page of each topic: its path below the folder of all pages."""
+    found: dict[str, PurePosixPath] = {}
     for folder in FOLDERS:
-        for page in sorted((_root() / folder).glob("*.md")):
-            name = page.stem if page.stem not in found else f"{folder}/{page.stem}"
-            found[name] = page
+        for page in sorted(file.name for file in (_root() / folder).iterdir() if file.name.endswith(".md")):
+            name = page.removesuffix(".md")
+            found[name if name not in found else f"{folder}/{name}"] = PurePosixPath(folder, page)
     return found
+
+
+def text_of(page: PurePosixPath) -> str:
+    """The Markdown of a page."""
+    return _root().joinpath(str(page)).read_text(encoding="utf-8")
 
 
 def groups(index: str) -> dict[str, list[str]]:
@@ -43,8 +52,14 @@ def groups(index: str) -> dict[str, list[str]]:
     return found
 
 
-def _root() -> Path:
-    return (SHIPPED if SHIPPED.is_dir() else CHECKOUT).resolve()
+def _root() -> Traversable:
+    for folder in (SHIPPED, CHECKOUT):
+        if folder.is_dir():
+            return folder
+    raise UnreadableFile(
+        f"{SHIPPED} does not exist: the program that contains modelbay has no documentation",
+        hint="install modelbay, or pack its data files: `modelbay docs install` of an installation says how",
+    )
 
 
 def topic_names(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem[str]]:
@@ -61,38 +76,34 @@ def docs(topic: str | None) -> None:
     pages = topics()
     if topic is None:
         names = {page: name for name, page in pages.items()}
-        for title, linked in groups((_root() / INDEX).read_text(encoding="utf-8")).items():
+        for title, linked in groups(text_of(PurePosixPath(INDEX))).items():
             terminal.write(f"\n{title}\n" if title else "")
             for page in linked:
-                terminal.write(f"  {names[_root() / page]:<20}  {_title(_root() / page)}\n")
+                terminal.write(f"  {names[PurePosixPath(page)]:<20}  {_title(PurePosixPath(page))}\n")
         return
     written = topic.removesuffix(".md")
     # other pages name a page by its path
-    shown = pages.get(written) or next((page for page in pages.values() if _path(page) == written), None)
+    shown = pages.get(written) or next((page for page in pages.values() if str(page.with_suffix("")) == written), None)
     if shown is None:
         near = suggestions.near(topic, list(pages))
         wrong = click.UsageError(f"unknown page: {topic}", click.get_current_context())
         wrong.hint = f"did you mean {near[0]}?" if near else "list the pages with `modelbay docs`"  # type: ignore[attr-defined]
         raise wrong
-    text = shown.read_text(encoding="utf-8")
+    text = text_of(shown)
     if not terminal.is_terminal(sys.stdout):
         terminal.write(text, whole=True)
         return
     click.echo_via_pager(_rendered(_LINK.sub(lambda link: _followed(link[1], shown.parent / link[2], pages), text)))
 
 
-def _title(page: Path) -> str:
-    found = _HEADING.search(page.read_text(encoding="utf-8"))
+def _title(page: PurePosixPath) -> str:
+    found = _HEADING.search(text_of(page))
     return found[1] if found else page.stem
 
 
-def _path(page: Path) -> str:
-    return f"{page.parent.name}/{page.stem}"
-
-
-def _followed(text: str, target: Path, pages: dict[str, Path]) -> str:
+def _followed(text: str, target: PurePosixPath, pages: dict[str, PurePosixPath]) -> str:
     """A link as a terminal shows it: the text, and the command that shows the page. The name of a file is left out."""
-    topic = next((name for name, page in pages.items() if page == target.resolve()), None)
+    topic = next((name for name, page in pages.items() if str(page) == normpath(target)), None)
     if topic is None:
         return text
     command = f"`modelbay docs {topic}`"

@@ -57,7 +57,8 @@ _SEEN = 512
 @cache
 def _kind() -> str:
     """The kind of the stored counts. Those of another version, which has other factors, are not read."""
-    tables = b"".join(table.read_bytes() for table in (TABLE, *sorted(text_tokens.TABLES.glob("*.toml"))))
+    weights = sorted(text_tokens.TABLES.iterdir(), key=lambda table: table.name)
+    tables = b"".join(table.read_bytes() for table in (TABLE, *weights))
     return f"counts {blake2b(' '.join(FACTORS).encode() + tables, digest_size=4).hexdigest()}"
 
 

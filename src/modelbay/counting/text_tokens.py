@@ -11,15 +11,15 @@ import tomllib
 from bisect import bisect
 from collections import Counter
 from functools import cache
+from importlib.resources import files
 from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from modelbay.conversion import convert
 
-TABLES = Path(__file__).with_name("tokenizers")
+TABLES = files("modelbay.counting") / "tokenizers"
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SIGNS = ("\"'`", "()[]{}", "<>", "_", "-", "/\\", ".", ",", ":;")

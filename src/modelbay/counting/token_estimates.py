@@ -8,8 +8,8 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from functools import cache
+from importlib.resources import files
 from math import ceil
-from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from msgspec import Struct, field
@@ -43,7 +43,7 @@ from modelbay.model import Model
 from modelbay.protocols.documents import plain_text
 from modelbay.protocols.freeform import as_function
 
-TABLE = Path(__file__).with_name("token_estimates.toml")
+TABLE = files("modelbay.counting") / "token_estimates.toml"
 _UNKNOWN_SIZE = (1024, 1024)
 """Assumed width and height of an image that is not in the request, or is not readable."""
 _UNKNOWN_PAGES = 3

@@ -8,7 +8,7 @@ one placeholder keeps the type of the fact, such as a number. `{name|quoted}` is
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
@@ -21,7 +21,7 @@ from modelbay.conversion import convert
 from modelbay.protocols.efforts import OFF, ON, nearest
 from modelbay.serving.routes import ListForm
 
-TABLE = Path(__file__).with_name("programs.toml")
+TABLE = files("modelbay.launching") / "programs.toml"
 PLACEHOLDER = re.compile(r"\{(\w+)(\|quoted)?\}")
 KEY_VARIABLE = "MODELBAY_AGENT_KEY"
 """The environment variable with the key, for agents whose settings refer to a variable."""

@@ -4,7 +4,7 @@ The rows are in `search_backends.toml`. An MCP server has none, as it describes 
 """
 
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Literal
 
 from msgspec import Struct, field
@@ -16,7 +16,7 @@ from modelbay.credentials.secret import Secret
 from modelbay.errors import ConfigError, MissingCredential
 from modelbay.origin import Origin, origin
 
-TABLE = Path(__file__).with_name("search_backends.toml")
+TABLE = files("modelbay.providers") / "search_backends.toml"
 PLACE = "gateway.search"
 
 

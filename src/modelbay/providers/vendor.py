@@ -3,7 +3,7 @@
 import re
 from fnmatch import fnmatchcase
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Literal, TypeAlias, get_args
 
 from msgspec import Struct, field
@@ -13,7 +13,7 @@ from modelbay.conversation import Protocol
 from modelbay.conversion import convert
 from modelbay.dialect import Dialect
 
-FOLDER = Path(__file__).parent / "presets"
+FOLDER = files("modelbay.providers") / "presets"
 NAMES = get_args(Protocol)
 
 Scheme: TypeAlias = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key"]
@@ -192,7 +192,8 @@ def presets_with(text: str) -> list[Preset]:
 @cache
 def texts() -> dict[str, str]:
     """The files by vendor ID."""
-    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.toml"))}
+    found = {file.name: file for file in FOLDER.iterdir() if file.name.endswith(".toml")}
+    return {name.removesuffix(".toml"): found[name].read_text(encoding="utf-8") for name in sorted(found)}
 
 
 @cache

