@@ -74,9 +74,23 @@ def test_a_closing_sequence_in_a_paste_does_not_end_it(data: st.DataObject):
     assert ("".join(pasted), key) == (f"ls\r/quit\r{filler}x", "y")
 
 
-def test_a_key_between_two_pastes_is_a_key():
-    assert seen(f"{BEGIN}one{END}x{BEGIN}two{END}y") == ["one", "x", "two", "y"]
-    assert seen(f"{BEGIN}one{END}", "x", f"y{BEGIN}two{END}") == ["one", "x", "y", "two"]
+@given(st.data())
+def test_a_closing_and_an_opening_sequence_in_a_paste_press_no_key_between_them(data: st.DataObject):
+    filler = "a" * data.draw(st.sampled_from([0, 3, 9000]))
+    sent = f"{BEGIN}ls{END}\r/quit\r{filler}{BEGIN}x{END}"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(sent)), max_size=6)))
+    pieces = [sent[start:end] for start, end in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
+    *pasted, key = seen(*pieces, None, "y")
+    assert ("".join(pasted), key) == (f"ls\r/quit\r{filler}x", "y")
+
+
+def test_two_pastes_at_once_are_both_pasted():
+    assert seen(f"{BEGIN}one{END}{BEGIN}two{END}y") == ["one", "two", "y"]
+
+
+def test_a_key_between_two_pastes_is_a_key_after_a_pause():
+    assert seen(f"{BEGIN}one{END}", None, "x", f"{BEGIN}two{END}", None, "y") == ["one", "x", "two", "y"]
+    assert seen(f"{BEGIN}one{END}x", None, f"y{BEGIN}two{END}") == ["one", "x", "y", "two"]
 
 
 def test_a_key_after_a_paste_waits_only_until_the_next_pause():

@@ -29,8 +29,8 @@ QUIET = 0.05
 class PasteFilter:
     """Separates pastes from other terminal input. The input may be split at any place.
 
-    Input that follows a closing sequence at once is held: it belongs to the paste if another closing sequence follows, and is keys
-    otherwise.
+    Input that follows a closing sequence at once is held: it belongs to the paste if another closing or opening sequence follows,
+    which may be in the text of the paste, and is keys otherwise.
     """
 
     def __init__(self) -> None:
@@ -90,9 +90,10 @@ class PasteFilter:
             self._close(STEERING.sub("", "".join([*self._text, rest[:end]])), out)
             return rest[end + len(END) :]
         if begin >= 0:
-            out += self._text
+            if between := STEERING.sub("", "".join([*self._text, rest[:begin]])):
+                self._close(between, out)
             self._after, self._text = False, []
-            return rest
+            return rest[begin:]
         at = max(len(rest) - len(END) + 1, 0)
         self._text.append(rest[:at])
         self._held = rest[at:]
