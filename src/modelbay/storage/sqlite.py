@@ -1,15 +1,18 @@
 """SQLite files that only their owner can read. Every call opens the file, so any thread and several programs may use it."""
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from time import sleep
+from typing import TYPE_CHECKING
 
 from modelbay.errors import StoreError
 from modelbay.storage import files
+
+if TYPE_CHECKING:  # a gateway that stores nothing does not load SQLite
+    import sqlite3
 
 WAIT = 5.0
 """Seconds to wait for another program's write."""
@@ -38,12 +41,14 @@ class Database:
         self._alternative = alternative
 
     @contextmanager
-    def open(self) -> Iterator[sqlite3.Connection]:
+    def open(self) -> "Iterator[sqlite3.Connection]":
         """A transaction: committed at the end of the block, rolled back if the block raises.
 
         Raises:
             StoreError: the file cannot be used, or a newer version of modelbay wrote it.
         """
+        import sqlite3
+
         try:
             created = not self.path.exists()
             if created:
@@ -72,7 +77,7 @@ class Database:
         with self.open() as connection:
             connection.execute("vacuum")
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
+    def _prepare(self, connection: "sqlite3.Connection") -> None:
         version: int = connection.execute("pragma user_version").fetchone()[0]
         if version > self._version:
             raise StoreError(
@@ -85,6 +90,8 @@ class Database:
 
     def _hint(self, error: Exception) -> str:
         """The fix for an error of SQLite or of the system."""
+        import sqlite3
+
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
             return "close the other program that uses the file, or wait until it is done"
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):

@@ -5,17 +5,19 @@ that were not used for the longest time are removed first. Any thread and severa
 """
 
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from modelbay.errors import StoreError
 from modelbay.storage.paths import data_dir
 from modelbay.storage.sqlite import Database
+
+if TYPE_CHECKING:
+    import sqlite3
 
 SCHEMA = """
 create table if not exists states (
@@ -66,7 +68,7 @@ class Found(NamedTuple):
 class ClientStates:
     """The rows of one client, in one transaction."""
 
-    def __init__(self, database: sqlite3.Connection, client: str, now: float, since: float) -> None:
+    def __init__(self, database: "sqlite3.Connection", client: str, now: float, since: float) -> None:
         self.database = database
         self._client = client
         self.now = now
@@ -205,7 +207,7 @@ class StateTable:
             self._failing = True
             _LOG.warning("%s; requests continue without it (%s)", error.message, error.hint)
 
-    def _shrink(self, database: sqlite3.Connection, since: float) -> None:
+    def _shrink(self, database: "sqlite3.Connection", since: float) -> None:
         oldest = "select id from states where used < ? order by used, id limit ?"
         database.execute(f"delete from states where id in ({oldest})", (since, _BATCH))
         over: int = database.execute("select bytes from totals").fetchone()[0] - self._max_bytes
