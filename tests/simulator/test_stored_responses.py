@@ -153,3 +153,28 @@ def test_a_conversation_is_compacted_and_continued(client: OpenAI) -> None:
     given.append({"role": "user", "content": "Go on"})
     second = client.responses.create(model="sim-1", input=given)
     assert "You asked (question 3 of our conversation): Go on" in second.output_text
+
+
+# --- in the background -------------------------------------------------------------------------------------------------
+
+
+def test_a_response_in_the_background_runs_while_it_is_asked_for(client: OpenAI) -> None:
+    made = client.responses.create(model="sim-1", input="Hi", background=True)
+    found = [client.responses.retrieve(made.id) for _ in range(3)]
+    assert [made.status, *(one.status for one in found)] == ["queued", "queued", "in_progress", "completed"]
+    assert (made.output_text, found[-1].background) == ("", True)
+    assert "Hi" in found[-1].output_text
+
+
+def test_a_response_in_the_background_can_be_cancelled(client: OpenAI) -> None:
+    made = client.responses.create(model="sim-1", input="Hi", background=True)
+    assert client.responses.cancel(made.id).status == "cancelled"
+    assert client.responses.retrieve(made.id).status == "cancelled"
+
+
+def test_a_stream_goes_on_after_an_event(client: OpenAI) -> None:
+    made = client.responses.create(model="sim-1", input="Hi", background=True)
+    with client.responses.retrieve(made.id, stream=True) as stream:
+        whole = list(stream)
+    with client.responses.retrieve(made.id, stream=True, starting_after=4) as stream:
+        assert list(stream) == whole[5:]

@@ -291,6 +291,22 @@ class ProviderClient:
         except ModelbayError as error:
             raise self.explained(error, sending.endpoint, model=sending.target.model.id) from None
 
+    async def ask(self, sending: Sending, method: str) -> "AnyResponse":
+        """Like `respond`, for a request without a body."""
+        endpoint = sending.endpoint
+        try:
+            if endpoint.wants_token:
+                endpoint = endpoint.with_token(await self._token(endpoint))
+            body = b"" if method == "POST" else None
+            request = replace(_request(endpoint, body, sending.call.headers), method=method)
+            start = logs.sent(request, endpoint)
+            sending.attempts.made += 1
+            response = await self.transport().send(request)
+            logs.answered(response.status, response.headers, start)
+            return await self._accepted(sending, response)
+        except ModelbayError as error:
+            raise self.explained(error, endpoint, model=sending.target.model.id) from None
+
     async def upload(self, sending: Sending, body: AsyncIterable[bytes], length: int | None) -> "AnyResponse":
         """Like `respond`, for a body in pieces, which is not recorded. `length`: its length, if it is known."""
         endpoint = sending.endpoint

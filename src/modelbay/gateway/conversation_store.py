@@ -226,6 +226,23 @@ def append(
     items.rows.put(CONVERSATION, [State(conversation, encode(kept))], replace=True)
 
 
+def complete(items: KeptItems, conversation: str, row: KeptResponse, made: list[Extra]) -> None:
+    """Add the output of a response that ran in the background to its conversation, after the items of its request."""
+    if not row.ids or not items.rows.find(CONVERSATION, [conversation]):
+        return
+    kept = items.conversation(conversation)
+    places = [place for place, name in enumerate(kept.items) if name.id == row.ids[-1]]
+    place = places[0] + 1 if places else len(kept.items)
+    used = {name.id for name in kept.items}
+    answered = [
+        ConversationItem(id_of(item, used), digest, row.keeper) for item, digest in zip(made, row.output, strict=True)
+    ]
+    kept.items[place:place] = answered
+    if place <= kept.chained:
+        kept.chained += len(answered)
+    items.rows.put(CONVERSATION, [State(conversation, encode(kept))], replace=True)
+
+
 def id_of(item: Extra, used: set[str] | None = None) -> str:
     """The ID of an item; a new one if it has none, or if it is `used`."""
     if has_id(item) and (used is None or item["id"] not in used):

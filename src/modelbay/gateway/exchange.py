@@ -9,7 +9,7 @@ from modelbay.calling.opened import Consume, Opened, Sending
 from modelbay.calling.opening import Opening
 from modelbay.calling.provider_client import adapted
 from modelbay.calling.target import Target
-from modelbay.conversation import Conversation, ServerToolCall, Thinking
+from modelbay.conversation import Conversation, Extra, ServerToolCall, Thinking
 from modelbay.counting.learned_counts import Expected
 from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, ReplyError, Unsupported
 from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, UsageReported, Warned, collect
@@ -405,6 +405,21 @@ class Exchange:
         if self._search is not None:
             reply = made_by_model(reply)
         await self._stores.keep_reasoning(request.client, target, conversation, reply)
+
+    async def _keep_begun(self) -> None:
+        """Store a response that runs in the background although its client has left: it resumes the stream by the ID."""
+        resolution = self._resolution
+        begun = next((event for event in self._events if type(event) is Started), None)
+        if resolution is None or begun is None or resolution.body.get("background") is not True:
+            return
+        running: Extra = {
+            "id": begun.id,
+            "object": "response",
+            "status": "in_progress",
+            "model": begun.model,
+            "output": [],
+        }
+        await self._stores.keep_response(self._request.client, resolution, running)
 
     # --- counts of input tokens ---
 

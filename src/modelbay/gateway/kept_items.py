@@ -37,6 +37,17 @@ class KeptResponse(Struct, omit_defaults=True):
     """Whether earlier turns are missing here: they are in a conversation of the provider, or in one that was deleted."""
     ids: list[str] = field(default_factory=list)
     """The IDs of the items of `input` in their conversation; empty if the response is in none."""
+    asked: str = ""
+    """The name of the model that the client asked."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether the response still runs in the background."""
+        return self.response.get("status") in ("queued", "in_progress")
+
+    @property
+    def in_background(self) -> bool:
+        return self.response.get("background") is True
 
 
 class ConversationItem(Struct, array_like=True):

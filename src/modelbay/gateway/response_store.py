@@ -113,11 +113,12 @@ class ResponseStore:
         if not all(map(self._table.fits, (*items, *made))):
             return
         row = KeptResponse(
-            {name: value for name, value in response.items() if name != "output"} | {"store": True},
+            {name: value for name, value in response.items() if name != "output"} | _repeated_of(request.body),
             [digest_of(item) for item in items],
             [digest_of(item) for item in made],
             request.previous,
             "" if id.startswith(RESPONSE_ID) else request.keeper,
+            asked=str(request.body.get("model") or ""),
         )
         row.response[_PREVIOUS] = request.previous
         try:
@@ -133,6 +134,35 @@ class ResponseStore:
                     rows.put(RESPONSE, [State(id, encode(row))], replace=True)
         except StoreError as error:
             self._table.report(error)
+
+    def update(self, client: str, id: str, response: Extra) -> None:
+        """Keep what its provider says about a response that ran in the background."""
+        if response.get("id") != id:
+            return
+        output = [item for item in response.get("output") or () if isinstance(item, dict)]
+        made = [encode(item) for item in output]
+        with self._table.writing(client) as rows:
+            reader = _Reader(rows, self._max_bytes)
+            row = reader.response(id)
+            if row is None or not row.runs or not all(map(self._table.fits, made)):
+                return
+            conversation = row.response.get("conversation")
+            row.response = {name: value for name, value in response.items() if name != "output"}
+            row.response |= {"conversation": conversation} if conversation is not None else {}
+            if not row.runs:
+                row.output = [digest_of(item) for item in made]
+                named = zip(output, row.output, strict=True)
+                reader.put(
+                    made, [ConversationItem(item["id"], digest, row.keeper) for item, digest in named if has_id(item)]
+                )
+                if (known := _conversation_id(conversation)) is not None:
+                    conversation_store.complete(reader, known, row, output)
+            rows.put(RESPONSE, [State(id, encode(row))], replace=True)
+
+    def kept(self, client: str, id: str) -> KeptResponse | None:
+        """The row of a response; None if the client has no such response."""
+        with self._table.reading(client) as rows:
+            return _Reader(rows, self._max_bytes).response(id)
 
     def get(self, client: str, id: str) -> Extra:
         """A kept response.
@@ -182,7 +212,7 @@ class ResponseStore:
         return item_page([listed_item(item) for item in items], query)
 
     def cancel(self, client: str, id: str) -> Extra:
-        """A response that runs in the background, after it was cancelled. There are none: a kept response is complete.
+        """Refuse to cancel a response: those that run in the background are cancelled at their provider.
 
         Raises:
             NotFound: the client has no such response.
@@ -218,6 +248,17 @@ def repeated(settings: Settings, resolution: ResolvedRequest | None) -> Extra:
         "top_p": settings.top_p,
         "max_output_tokens": settings.max_output_tokens,
     }
+
+
+_SHORT = (
+    "metadata", "temperature", "top_p", "max_output_tokens", "background", "reasoning", "tool_choice", "parallel_tool_calls",
+    "truncation", "user", "service_tier", "top_logprobs", "safety_identifier", "prompt_cache_key", "max_tool_calls",
+)  # fmt: skip
+"""The fields of a request that a stored response repeats. Instructions and tools are long, and the client has them."""
+
+
+def _repeated_of(body: Extra) -> Extra:
+    return {"store": True, **{name: body[name] for name in _SHORT if body.get(name) is not None}}
 
 
 def with_reasoning(body: Extra) -> Extra:

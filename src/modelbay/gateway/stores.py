@@ -14,6 +14,7 @@ from modelbay.errors import NotFound
 from modelbay.events import Reply
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.conversation_store import ConversationStore
+from modelbay.gateway.kept_items import KeptResponse
 from modelbay.gateway.passing import changed_text
 from modelbay.gateway.reasoning_store import ReasoningStore
 from modelbay.gateway.response_store import MAX_BYTES, ResolvedRequest, ResponseStore, may_refer, refers
@@ -120,6 +121,15 @@ class Stores:
         """Store a response."""
         if self._responses is not None:
             await to_thread(self._responses.remember, client, request, response)
+
+    async def kept_response(self, client: str, id: str) -> KeptResponse | None:
+        """How a response is stored; None if it is not."""
+        return None if self._responses is None else await to_thread(self._responses.kept, client, id)
+
+    async def update_response(self, client: str, id: str, response: Extra) -> None:
+        """Store what its provider says about a response that ran in the background."""
+        if self._responses is not None:
+            await to_thread(self._responses.update, client, id, response)
 
     async def response(self, action: str, client: str, id: str, query: dict[str, str]) -> Extra:
         """The result of an action on a stored response. Raises what the method of `ResponseStore` raises."""

@@ -22,6 +22,7 @@ from modelbay.gateway.limits import InProgress
 from modelbay.gateway.passage import Passage
 from modelbay.gateway.responder import Responder
 from modelbay.gateway.side_call import SideCall
+from modelbay.gateway.stored_call import StoredCall
 from modelbay.json_text import encode
 from modelbay.logs import LOG
 from modelbay.protocols.codec import codec
@@ -258,10 +259,9 @@ class Visit:
                 await call.run()
             case "models" | "model" | "model_info" | "api_json" | "registry":
                 self._json(*await catalog(self._revision, request))
-            case "retrieve" | "delete" | "input_items" | "cancel" as action:
-                query = dict(parse_qsl(request.query))
-                found = await self._gateway.stores.response(action, request.client, request.route.id or "", query)
-                self._json(found)
+            case "retrieve" | "delete" | "input_items" | "cancel":
+                self.exchange = call = StoredCall(self._revision, self._gateway.stores, request, self.responder)
+                await call.run()
             case action if action in CONVERSATIONS:
                 self._json(await self._gateway.stores.conversation(request))
             case action:

@@ -45,7 +45,7 @@ from modelbay.simulator.script import Script, ScriptedReply
 from modelbay.simulator.signatures import SECRET
 from modelbay.simulator.simulated_exchange import SimulatedExchange
 from modelbay.simulator.simulated_models import DEFAULT, RELEASED, SimulatedModel, SimulatedModels
-from modelbay.simulator.stored_responses import PROTOCOL, StoredResponses, compacted
+from modelbay.simulator.stored_responses import PROTOCOL, StoredResponses, compacted, resumed
 from modelbay.simulator.token_counts import PromptCache, prompt_tokens
 from modelbay.simulator.traits import TRAITS, ProtocolTraits
 
@@ -229,7 +229,9 @@ class SimulatedProvider:
         outcome = Outcome(exchange.answer(), traits.protocol, named, scripted=scripted)
         self._apply_fault(outcome, incoming, traits, spec, exchange)
         if outcome.fault is None and exchange.echo.get("store"):
-            stored.keep(exchange, call.body)
+            kept = stored.keep(exchange, call.body)
+            if kept.status is not None and not exchange.stream:
+                outcome.answer = _json(kept.body, traits).answer
         return outcome
 
     def _apply_fault(
@@ -344,11 +346,12 @@ class SimulatedProvider:
                 return _json(self._stored.input_items(route.id, incoming.query), traits)
             case "cancel":
                 return _json(self._stored.cancel(route.id), traits)
-        stored = self._stored.find(route.id)
-        if dict(parse_qsl(incoming.query)).get("stream") == "true":
+        stored, asked = self._stored.find(route.id), dict(parse_qsl(incoming.query))
+        if asked.get("stream") == "true":
             exchange = stored.exchange
-            return Outcome(exchange.streamed(exchange.render(exchange.events())), traits.protocol)
-        return _json(stored.body, traits)
+            steps = exchange.render(exchange.events())
+            return Outcome(exchange.streamed(resumed(steps, asked.get("starting_after"))), traits.protocol)
+        return _json(stored.polled(), traits)
 
     def _compact(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
         call = self._call(incoming, route, traits)

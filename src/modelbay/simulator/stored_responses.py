@@ -1,6 +1,7 @@
 """The responses of the Responses API that the provider stores: `previous_response_id`, item references, and their own paths."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from hashlib import blake2b
 from urllib.parse import parse_qsl
 
@@ -9,8 +10,10 @@ from msgspec import Struct
 from modelbay.conversation import Extra, Json
 from modelbay.errors import ProviderError
 from modelbay.json_text import decode, encode
+from modelbay.protocols.shapes import whole_number
 from modelbay.serving.replies import item_page, listed_item
 from modelbay.simulator.error_messages import bad_request
+from modelbay.simulator.responses import Step
 from modelbay.simulator.simulated_exchange import SimulatedExchange
 
 PROTOCOL = "openai_responses"
@@ -24,10 +27,18 @@ class StoredResponse(Struct):
     exchange: SimulatedExchange
     input: list[Extra]
     """All items that the response was generated from, with those of earlier responses."""
+    status: str | None = None
+    """The status of a response that runs in the background, or was cancelled; None if it is complete."""
 
     @property
     def body(self) -> Extra:
         body: Extra = decode(self.exchange.body())
+        return body if self.status is None else {**body, "status": self.status, "output": [], "usage": None}
+
+    def polled(self) -> Extra:
+        """The response as a client sees it that asks for it. One that is queued runs when it is asked for, and is then complete."""
+        body = self.body
+        self.status = {"queued": "in_progress", "in_progress": None}.get(self.status or "", self.status)
         return body
 
 
@@ -74,13 +85,19 @@ class StoredResponses:
 
     def echo(self, body: Extra) -> Extra:
         """Fields of a request that its response repeats."""
-        return {"store": body.get("store") is not False, "previous_response_id": body.get("previous_response_id")}
+        return {
+            "store": body.get("store") is not False,
+            "previous_response_id": body.get("previous_response_id"),
+            "background": body.get("background") is True,
+        }
 
-    def keep(self, exchange: SimulatedExchange, body: Extra) -> None:
+    def keep(self, exchange: SimulatedExchange, body: Extra) -> StoredResponse:
         """Stores a response. `body`: the resolved request."""
-        self._by_id[exchange.id] = StoredResponse(exchange, _items(body.get("input")))
+        status = "queued" if exchange.echo.get("background") else None
+        self._by_id[exchange.id] = kept = StoredResponse(exchange, _items(body.get("input")), status)
         while len(self._by_id) > _STORED:
             self._by_id.popitem(last=False)
+        return kept
 
     def has_reasoning(self, id: str) -> bool:
         """Whether an item with the model's reasoning is stored. A request may contain it without its content."""
@@ -102,8 +119,24 @@ class StoredResponses:
         return item_page([listed_item(item) for item in self.find(id).input], dict(parse_qsl(query)))
 
     def cancel(self, id: str | None) -> Extra:
-        self.find(id)
-        raise bad_request(PROTOCOL, "Cannot cancel a synchronous response.")
+        stored = self.find(id)
+        if not stored.exchange.echo.get("background"):
+            raise bad_request(PROTOCOL, "Cannot cancel a synchronous response.")
+        if stored.status is not None:
+            stored.status = "cancelled"
+        return stored.body
+
+
+def resumed(steps: Iterator[Step], after: str | None) -> Iterator[Step]:
+    """The steps of a stream with the events after the one with this number."""
+    last = -1 if after is None else whole_number(after)
+    for step in steps:
+        if not isinstance(step, bytes) or last is None:
+            yield step
+            continue
+        events = [event for event in step.split(b"\n\n") if event]
+        if kept := [event for event in events if decode(event.partition(b"data: ")[2])["sequence_number"] > last]:
+            yield b"\n\n".join(kept) + b"\n\n"
 
 
 def compacted(body: Extra, tokens: int, created: int) -> Extra:
