@@ -190,7 +190,7 @@ async def test_a_locked_store_is_waited_for_once(hub: Hub, reports: Reports, mon
     chat, keeper = StoredChat("openai_chat/sim-text"), reports.keeper()
     keeper.store.save(StoredChat(turns=[user("another")]))
     waited: list[float] = []
-    monkeypatch.setattr("modelbay.storage.sqlite.sqlite3.connect", partial(_connected, sqlite3.connect, waited))
+    monkeypatch.setattr("sqlite3.connect", partial(_connected, sqlite3.connect, waited))
     with closing(sqlite3.connect(keeper.store.path, timeout=60)) as other:
         waited.clear()
         other.execute("begin exclusive")
