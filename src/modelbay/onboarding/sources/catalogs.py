@@ -273,9 +273,8 @@ def limited(made: CatalogDraft, ids: list[str]) -> CatalogDraft:
     Raises:
         SourceError: the entry has no such model.
     """
-    for id in ids:
-        alias_of(made, id)
-    return replace(made, only=ids)
+    prefix = f"{made.draft.id}/"
+    return replace(made, only=[alias_of(made, id).removeprefix(prefix) for id in ids])
 
 
 def models_of(made: CatalogDraft) -> list[Model]:

@@ -115,6 +115,10 @@ class RegistryDraft(Struct, kw_only=True):
     """Providers that came from it and are no longer in it."""
 
 
+SHOWN = 20
+"""Maximum number of models that a hint names."""
+
+
 class Only(Struct, frozen=True):
     """The providers and models of a registry to add; all by default."""
 
@@ -168,10 +172,14 @@ def propose(config: Config, found: FetchedRegistry, given: RegistryKeys, only: O
                 f'the registry has no usable provider "{id}"', hint=f"choose one of: {', '.join(sorted(known))}"
             )
     made = RegistryDraft(title=masked_url(found.url or "a registry"), items=[], skipped=list(found.registry.skipped))
+    candidates = [one for one in found.registry.providers if only.provider in (None, one.id)]
+    listed_names = {name for one in candidates for id in one.models for name in (id, f"{one.id}/{id}")}
+    if unknown := [name for name in only.models if name not in listed_names]:
+        raise SourceError(f"{made.title} has no model {', '.join(unknown)}", hint=_choose(candidates))
     taken = {folded(id): id for id in config.providers}
-    for listed in found.registry.providers:
+    for listed in candidates:
         chosen = _chosen(listed, only)
-        if only.provider not in (None, listed.id) or (only.models and not chosen):
+        if only.models and not chosen:
             continue
         old = config.providers.get(listed.id)
         if old is not None and not _comes_from(old, found.url):
@@ -184,8 +192,6 @@ def propose(config: Config, found: FetchedRegistry, given: RegistryKeys, only: O
         item = _item(config, found, given, listed, old)
         item.made.only = chosen
         made.items.append(item)
-    if not made.items and not made.skipped:
-        raise SourceError(f"{made.title} has no model {', '.join(only.models)}")
     if not made.items:
         raise SourceError(
             f"no provider of {made.title} can be added: {made.skipped[0].where}: {made.skipped[0].why}",
@@ -194,6 +200,12 @@ def propose(config: Config, found: FetchedRegistry, given: RegistryKeys, only: O
     if found.registry.incomplete is None and only == Only():
         made.vanished = [id for id in members(config, found.url) if id not in found.registry.named]
     return made
+
+
+def _choose(candidates: list[RegistryProvider]) -> str:
+    """The hint about a model that no provider has."""
+    names = sorted(f"{one.id}/{id}" for one in candidates for id in one.models)
+    return f"choose from: {', '.join(names[:SHOWN])}{', …' * (len(names) > SHOWN)}"
 
 
 def _chosen(listed: RegistryProvider, only: Only) -> list[str]:
