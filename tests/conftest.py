@@ -2,6 +2,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from tests import bundled_list
 for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):  # the developer's own, also for processes of tests
     os.environ.pop(name, None)
     os.environ.pop(name.lower(), None)
+
+# Container images set this variable. Every worker would rewrite the asserts of all tests, and every process of a test would
+# compile what it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 for name in ("SIGHUP", "SIGINT", "SIGQUIT"):
     # nohup and a shell's `&` start pytest with ignored signals. Processes of tests would inherit that and not end at Ctrl-C.
