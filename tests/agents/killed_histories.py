@@ -26,6 +26,7 @@ from modelbay.cli.export import exported_config
 from modelbay.config.load import load
 from modelbay.config.toml.document import TomlDocument
 from modelbay.storage.files import LEFT_OVER
+from tests import bundled_list
 from tests.agents.desk import CONFIGS, FILES, LISTS
 
 PROVIDERS = """\
@@ -65,6 +66,7 @@ class Machine:
 
     def __init__(self, agent: str, folder: Path, text: str | None) -> None:
         (folder / "modelbay").mkdir(parents=True)
+        bundled_list.store(folder / "modelbay")
         (folder / "project").mkdir()
         os.chdir(folder / "project")
         os.environ.update(HOME=str(folder / "user"), MODELBAY_HOME=str(folder / "modelbay"))
