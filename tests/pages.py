@@ -2,12 +2,15 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+from tests.cli.preloaded import run
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -31,6 +34,9 @@ BLOCKS = re.compile(
 output, and a line `…` stands for any lines. A TOML block with a path is a file that the reader writes.
 """
 PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b|\bX\b|…|\[")
+QUOTED_OR_COMMENT = re.compile(r"""'[^']*'|"[^"$`\\]*"| #.*""")
+FOR_A_SHELL = re.compile(r"[|;&<>$~*?`(){}\\\n]")
+"""Characters that a shell does not pass on as they are, unless they are quoted."""
 
 
 class Command(NamedTuple):
@@ -97,6 +103,9 @@ class Shell:
 
     def type(self, line: str) -> tuple[int, str]:
         """Exit code and output."""
+        if line.startswith("modelbay ") and not FOR_A_SHELL.search(QUOTED_OR_COMMENT.sub("", line)):
+            done = run(shlex.split(line, comments=True), self.environment, self.home, together=True)
+            return done.returncode, done.stdout.replace(str(self.home), "~")
         with self._started(line) as running:
             output, _ = running.communicate()
         return running.returncode, output.replace(str(self.home), "~")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from modelbay.simulator import Simulator
 from tests import bundled_list
+from tests.cli.preloaded import run
 
 MODELBAY = shutil.which("modelbay", path=str(Path(sys.executable).parent)) or "modelbay"
 KEY = "sk-planted-0123456789"
@@ -37,16 +38,7 @@ class Command:
         }
 
     def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> Run:
-        done = subprocess.run(
-            [MODELBAY, *arguments],
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            env=self.environment | environment,
-            cwd=self.home,
-            timeout=60,
-            check=False,
-        )
+        done = run([MODELBAY, *arguments], self.environment | environment, self.home, stdin)
         return Run(done.returncode, self.same(done.stdout), self.same(done.stderr))
 
     def limited(self, bytes: int, *arguments: str) -> Run:
