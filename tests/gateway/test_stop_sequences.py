@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +118,35 @@ def test_a_request_with_more_stop_sequences_than_accepted_is_not_passed_on(
 ) -> None:
     body = ClientBody(f'{{"model":"m","messages":[],"stop":{stop}}}'.encode(), codec("openai_chat").PASS)
     assert body.to_repair(target_of("openai_chat", most_stops=most)) == field
+
+
+# --- a provider that is not known to refuse them ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refusing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    with running(tmp_path, key="sk-provider", without=["stop"]) as found:
+        yield found
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
+@pytest.mark.parametrize("model", ["openai_chat", "anthropic"])
+@pytest.mark.parametrize("client", PLACES)
+async def test_a_provider_that_refuses_stop_sequences_gets_none_from_then_on(
+    refusing: Running, client: str, model: str, stream: bool
+) -> None:
+    for asked in (2, 3):
+        refusing[1].provider.script.add().say(WORDS)
+        text, reason, stop = await ask(refusing, client, model, ["nothing", "d7 wor"], stream=stream)
+        assert text == "word0 word1 word2 word3 word4 word5 word6 wor"
+        assert (reason, stop) == (REASONS[client], "d7 wor" if client == "anthropic" else None)
+        assert "stop" not in json.dumps(refusing[1].journal.last.json)
+        assert len(refusing[1].journal) == asked, "it is asked once more only the first time"
+
+
+async def test_several_answers_are_not_cut(refusing: Running) -> None:
+    body = {"model": "openai_chat", "messages": [{"role": "user", "content": "Hi"}], "stop": ["x"], "n": 2}
+    status, _, data = await call(refusing[0].url, "/v1/chat/completions", body)
+    assert status == 400
+    assert json.loads(data)["error"]["param"] == "stop"

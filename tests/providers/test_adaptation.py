@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from modelbay.errors import BadRequest
 from modelbay.protocols.openai_chat.pass_rules import PASS
-from modelbay.providers.adaptation import CONTRACT, Adaptation, adapt, adaptation
+from modelbay.providers.adaptation import CONTRACT, Adaptation, adapt, adaptation, stops_to_cut
 
 MAX = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
 
@@ -26,6 +26,8 @@ def refusal(message: str, **fields: str) -> BadRequest:
             {"seed": 1},
             "",
         ),
+        (refusal("Unsupported parameter: 'stop' is not supported with this model.", param="stop"), {"stop": "x"}, None),
+        (refusal("Argument not supported on this model: stop"), {"stop": ["x"]}, None),
         (
             refusal("Unsupported value", param="reasoning_effort", code="unsupported_value"),
             {"reasoning_effort": "x"},
@@ -61,6 +63,14 @@ def test_adapting_renames_and_leaves_out_and_says_what_it_did() -> None:
     lessons = [Adaptation("max_tokens", "max_completion_tokens"), Adaptation("seed"), Adaptation("absent")]
     assert adapt(body, lessons, PASS) == lessons[:2]
     assert body == {"max_completion_tokens": 5}
+
+
+def test_an_answer_is_cut_at_the_stop_sequences_that_are_left_out() -> None:
+    body: dict[str, object] = {"stop": ["x", "", "yz"], "seed": 1}
+    lessons = [Adaptation("stop"), Adaptation("seed")]
+    assert stops_to_cut(body, lessons) == ["x", "yz"]
+    assert adapt(body, lessons, PASS) == lessons[1:], "the request still means the same"
+    assert (body, stops_to_cut(body, lessons), stops_to_cut({"stop": "x"}, lessons)) == ({}, [], ["x"])
 
 
 @given(st.text(max_size=300))

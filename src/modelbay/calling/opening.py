@@ -20,7 +20,7 @@ from modelbay.calling.unmatched_calls import match_results
 from modelbay.errors import BadRequest, MalformedReply, ModelbayError
 from modelbay.events import Warned
 from modelbay.protocols.defaults import changes_nothing
-from modelbay.providers.adaptation import Adaptation, adapt, adaptation, preview_lessons, stop_thinking
+from modelbay.providers.adaptation import Adaptation, adapt, adaptation, preview_lessons, stop_thinking, stops_to_cut
 from modelbay.providers.refused_reasoning import without_reasoning
 from modelbay.providers.unknown_fields import HEADER, previews, previews_of, without_previews
 from modelbay.routing.retry import Attempts, Policy, heed
@@ -136,9 +136,11 @@ class _Change(Struct):
 
 
 def _about(lesson: Adaptation, fields: dict[str, Any]) -> Warned:
-    """The warning about a lesson. Without a default value, the request means the same, so only its next attempt is reported."""
+    """The warning about a lesson. Without a default value, or with stop sequences that are applied here, the request means the
+    same, so only its next attempt is reported."""
     warning = adapted(lesson)
-    if lesson.drops and lesson.parameter in fields and changes_nothing(lesson.parameter, fields[lesson.parameter]):
+    default = lesson.parameter in fields and changes_nothing(lesson.parameter, fields[lesson.parameter])
+    if lesson.cuts or (lesson.drops and default):
         warning.retry, warning.dropped = True, False
     return warning
 
@@ -156,6 +158,7 @@ def _change(error: BadRequest, sending: Sending) -> _Change | None:
             gone = previews_of(names, [lesson.parameter for lesson in lessons], rules.betas)
             without_previews(call.headers, gone.union(lesson.preview for lesson in lessons))
             warnings = [_about(lesson, fields) for lesson in lessons]
+            call.stops = [*call.stops, *stops_to_cut(fields, lessons)]
             call.edit(partial(adapt, lessons=lessons, rules=rules))
             return _Change(warnings, lessons)
         if call.edit(partial(without_reasoning, error)):

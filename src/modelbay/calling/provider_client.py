@@ -42,7 +42,7 @@ from modelbay.origin import origin as origin_of
 from modelbay.protocols.client_tools import is_for_client
 from modelbay.protocols.codec import Call, Codec, add_settings, codec
 from modelbay.providers import presets
-from modelbay.providers.adaptation import Adaptation, adapt
+from modelbay.providers.adaptation import Adaptation, adapt, stops_to_cut
 from modelbay.providers.endpoint import Endpoint, endpoint_at, proxy_of
 from modelbay.providers.logins import login_of
 from modelbay.routing.retry import Attempts, Policy, heed
@@ -171,15 +171,17 @@ class ProviderClient:
     def _rendered(self, conversation: Conversation, target: Target, warnings: list[Warned]) -> Call:
         """The call for a conversation. `warnings` are about the conversation."""
         render, model, dialect = target.codec.render_request, target.model, target.upstream.dialect
-        call = render(conversation, model, dialect)
-        if call.stops and not call.stream:  # a stream ends at the sequence, before the rest is generated
+        call, lessons = render(conversation, model, dialect), self.adaptations(target)
+        stops = call.stops or stops_to_cut(call.body, lessons)
+        if stops and not call.stream:  # a stream ends at the sequence, before the rest is generated
             conversation.stream = conversation.include_usage = True
             call = render(conversation, model, dialect)
+        call.stops = stops
         call.warnings = warnings + call.warnings
         tools = conversation.settings.tools or ()
         call.offered = frozenset([tool.name for tool in tools if tool.kind != "vendor" or is_for_client(tool)])
         add_settings(call.body, target.entry.settings)
-        call.warnings += [adapted(lesson) for lesson in adapt(call.body, self.adaptations(target), target.codec.PASS)]
+        call.warnings += [adapted(lesson) for lesson in adapt(call.body, lessons, target.codec.PASS)]
         return call
 
     async def endpoint(self, target: Target, path: str, *, stream: bool, again: bool = False) -> Endpoint:

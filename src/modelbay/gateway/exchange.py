@@ -192,9 +192,12 @@ class Exchange:
 
     async def _passes(self, target: Target, body: ClientBody, stream: bool) -> bool:
         """Whether request and reply can be passed on as bytes."""
-        return body.may_pass(target, self._request.protocol, stream=stream) and not (
-            self._stores.has_state and await self._needs_state(target)
-        )
+        if not body.may_pass(target, self._request.protocol, stream=stream):
+            return False
+        for lesson in self._revision.providers.adaptations(target):
+            if lesson.cuts and f'"{lesson.parameter}"'.encode() in self._request.body:
+                return False
+        return not (self._stores.has_state and await self._needs_state(target))
 
     async def _needs_state(self, target: Target) -> bool:
         """Whether the body must be changed by what is stored: it has reasoning state of another provider, or lacks the target's."""
@@ -327,7 +330,7 @@ class Exchange:
             self._begin(prepared, opened)
         self._responder.follow(opened)
         protocol = self._request.protocol
-        if prepared.conversation is None and opened.framed and not prepared.array:
+        if prepared.conversation is None and opened.framed and not prepared.array and not opened.sending.call.stops:
             return PassedStream(protocol)
         conversation = prepared.conversation or self._request.conversation(self._request.fields())
         stream = RenderedStream(protocol, conversation)
@@ -362,7 +365,7 @@ class Exchange:
             raise self.error
         reply = collect(self._events)
         await self._keep(reply, prepared.conversation)
-        passes = prepared.conversation is None and not opened.framed
+        passes = prepared.conversation is None and not opened.framed and not opened.sending.call.stops
         body = b"".join(data) if passes else self._request.codec.render_reply(reply)
         if self._request.route.action == "compact":
             body = compacted(body)

@@ -35,8 +35,14 @@ class Adaptation(Struct, frozen=True, omit_defaults=True):
 
     @property
     def drops(self) -> bool:
-        """Whether the parameter is not sent at all."""
-        return self.rename is None and self.most is None and self.parameter not in message_lessons.LESSONS
+        """Whether the parameter is lost."""
+        changes = self.rename is not None or self.most is not None or self.parameter in message_lessons.LESSONS
+        return not changes and not self.cuts
+
+    @property
+    def cuts(self) -> bool:
+        """Whether it omits stop sequences, at which the answer is cut instead."""
+        return self.parameter in STOPS
 
     @property
     def inside(self) -> bool:
@@ -59,6 +65,8 @@ class Adaptation(Struct, frozen=True, omit_defaults=True):
             return message_lessons.LESSONS[self.parameter].words
         if self.most is not None:
             return f"`{self.parameter}` is limited to {self.most:,}"
+        if self.cuts:
+            return f"`{self.parameter}` is not sent, and the answer is cut at its sequences"
         if self.beside:
             return f"`{self.parameter}` is omitted when `{self.beside}` is set"
         return f"`{self.parameter}` is sent as `{self.rename}`" if self.rename else f"`{self.parameter}` is omitted"
@@ -67,14 +75,17 @@ class Adaptation(Struct, frozen=True, omit_defaults=True):
 OUTPUT_TOKENS = "max_output_tokens"
 """The parameter of a lesson about maximum output tokens, which have other names in some protocols."""
 CONTRACT = frozenset(
-    ("model", "messages", "system", "input", "contents", "instructions", "tools", "tool_choice", "functions",
-     "function_call", "response_format", "text", "output_config", "stop", "stop_sequences", "n", "stream", "prompt",
-     "max_tokens", "max_completion_tokens", "max_output_tokens")
+    ("model", "messages", "system", "input", "contents", "generationConfig", "instructions", "tools", "tool_choice",
+     "functions", "function_call", "response_format", "text", "output_config", "n", "stream", "prompt", "max_tokens",
+     "max_completion_tokens", "max_output_tokens")
 )  # fmt: skip
 """Never omitted, as this would change the meaning of the request."""
+STOPS = frozenset(("stop", "stop_sequences"))
+"""Parameters with stop sequences."""
 RENAMES = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 _NAMED = re.compile(
-    r"(?:un(?:supported|known|recognized|expected)[\w ]*?(?:parameter|argument|field|keyword)s?(?: supplied)?:? *|"
+    r"(?:^argument not supported on this model: *|"
+    r"un(?:supported|known|recognized|expected)[\w ]*?(?:parameter|argument|field|keyword)s?(?: supplied)?:? *|"
     r"^(?:parameter|argument|field|property) *|additional properties[^'\"`]*|extra inputs[^'\"`]*|"
     r"does not support (?:the )?(?:parameter )?|unexpected keyword argument *)['\"`]?([a-z][a-z0-9_.]*)['\"`]?",
     re.IGNORECASE,
@@ -103,6 +114,8 @@ def adaptation(error: BadRequest, body: dict[str, Any], rules: PassRules) -> Ada
             other = RENAMES[name]
             if other not in body and (other in error.message or error.code == "unsupported_parameter"):
                 return Adaptation(name, other)
+        if name in STOPS and body.get("n") not in (None, 1):
+            continue  # several answers cannot be cut
         if name in body and name not in CONTRACT:
             return Adaptation(name)
     place = unknown_fields.unknown_place(error.message, body)
@@ -139,6 +152,13 @@ def _names(error: BadRequest) -> list[str]:
     return names
 
 
+def stops_to_cut(body: Mapping[str, Any], lessons: list[Adaptation]) -> list[str]:
+    """The stop sequences in `body` that the lessons omit: the answer must be cut at them."""
+    given = [body.get(lesson.parameter) for lesson in lessons if lesson.cuts]
+    stops = [stop for value in given for stop in (value if isinstance(value, list) else [value])]
+    return [stop for stop in stops if isinstance(stop, str) and stop]
+
+
 def adapt(body: dict[str, Any], lessons: list[Adaptation], rules: PassRules) -> list[Adaptation]:
     """Change `body` by the given lessons. Returns those that changed its meaning. `rules`: those of the body's protocol."""
     applied = []
@@ -156,7 +176,7 @@ def adapt(body: dict[str, Any], lessons: list[Adaptation], rules: PassRules) -> 
             value = body.pop(lesson.parameter)
             if lesson.rename:
                 body.setdefault(lesson.rename, value)
-            if not (lesson.drops and changes_nothing(lesson.parameter, value)):
+            if not lesson.cuts and not (lesson.drops and changes_nothing(lesson.parameter, value)):
                 applied.append(lesson)
     return applied
 

@@ -122,6 +122,13 @@ def _returned(conversation: Conversation) -> str | None:
     return "reasoning_content" if answered and thought else None
 
 
+_STOPS = {"anthropic": "stop_sequences", "google": "generationConfig.stopSequences"}
+
+
+def _stop(conversation: Conversation) -> str | None:
+    return _STOPS.get(conversation.protocol or "", "stop") if conversation.settings.stop else None
+
+
 def _unseen(conversation: Conversation) -> None:
     """For features that no parameter asks for."""
 
@@ -147,6 +154,12 @@ LIMITATIONS: dict[str, Limitation] = {
         silent=False,
     ),
     "cache": Limitation("the prompt cache: the usage has no cached tokens; refused: cache marks", _marks),
+    "stop": Limitation(
+        "stop sequences; always refused",
+        _stop,
+        message="Unsupported parameter: '{}' is not supported with this model.",
+        silent=False,
+    ),
     "usage": Limitation("token counts: the input counts as one token", _unseen),
     "whole": Limitation(
         "replies without streaming; always refused",
