@@ -32,6 +32,8 @@ from modelbay.protocols import defaults
 from modelbay.protocols.codec import Call, codec
 from modelbay.protocols.defaults import changes_nothing
 from modelbay.protocols.dispositions import TABLE, name_in_request
+from tests.protocols.google.bodies import answer, as_events
+from tests.protocols.google.bodies import events_of as google_events
 from tests.protocols.spoken import BUILT, RECORDED
 from tests.protocols.test_corpus import about, events_of, recorded, requests
 
@@ -366,6 +368,17 @@ def test_reasoning_state_is_sent_only_to_the_vendor_that_made_it(upstream: str, 
             text = body.encode().decode()
             assert "modelbay1." not in text
             assert not any(part.opaque and f'"{part.opaque}"' in text for part in SIGNED[upstream])
+
+
+@pytest.mark.parametrize("client", ["openai_chat", "openai_responses", "anthropic"])
+@pytest.mark.parametrize("signed", range(3), ids=["first", "in the middle", "last"])
+def test_a_text_of_gemini_with_a_signed_chunk_is_one_text_for_clients(client: str, signed: int) -> None:
+    """The SDKs' helpers for structured output read each text for itself."""
+    pieces: list[dict[str, object]] = [{"text": '{"a'}, {"text": '": '}, {"text": "1}"}]
+    pieces[signed]["thoughtSignature"] = "c2lnbmVk"
+    events = google_events(as_events(*(answer(piece, reason=None) for piece in pieces), answer({"text": ""})))
+    reply = streamed(from_elsewhere(events, Provenance("google", "google", "gemini")), client)
+    assert [part.text for part in reply.parts if type(part) is Text and part.text] == ['{"a": 1}']
 
 
 def test_every_protocol_has_recordings() -> None:

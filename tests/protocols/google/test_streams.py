@@ -8,7 +8,7 @@ from google.genai.types import GenerateContentResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.conversation import Provenance, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Provenance, Text, Thinking, ToolCall
 from modelbay.dialect import PLAIN
 from modelbay.errors import IncompleteReply, MalformedReply, Overloaded, RateLimited
 from modelbay.events import (
@@ -113,9 +113,25 @@ def test_text_goes_on_over_chunks_until_another_kind_or_a_signature():
         answer({"text": "f", "thoughtSignature": "t"}), {"usageMetadata": {"promptTokenCount": 1}},
     )  # fmt: skip
     assert reply.parts == [
-        Thinking(texts=["hm"]), Text(text="abc"), Text(opaque="s"), Text(text="d"), Text(text="e"), Text(text="f", opaque="t"),
+        Thinking(texts=["hm"]), Text(text="abc"), Text(opaque="s"), Text(text="d"), Text(text="ef"), Text(opaque="t"),
     ]  # fmt: skip
     assert reply.finish == Finished("stop", "STOP")
+
+
+@pytest.mark.parametrize(
+    ("signed", "parts"),
+    [
+        (0, [Text(text='{"a": 1}', opaque="s")]),
+        (1, [Text(text='{"a": 1}'), Text(opaque="s")]),
+        (2, [Text(text='{"a": 1}'), Text(opaque="s")]),
+    ],
+    ids=["first", "in the middle", "last"],
+)
+def test_a_signed_chunk_does_not_divide_a_text(signed: int, parts: list[AnyPart]):
+    pieces: list[dict[str, object]] = [{"text": '{"a'}, {"text": '": '}, {"text": "1}"}]
+    pieces[signed]["thoughtSignature"] = "s"
+    reply = streamed(*(answer(piece, reason=None) for piece in pieces), answer({"text": ""}))
+    assert reply.parts == parts
 
 
 def test_an_end_in_the_manner_of_openai_is_an_end():

@@ -80,8 +80,10 @@ class ReplyReader:
         """The open text or thinking, which citations at the end belong to."""
         self._in_text = False
         """Whether it is text."""
+        self._signatures: list[Text] = []
+        """Signatures of chunks that continued the open text, each as an empty text."""
         self._goes_on = False
-        """Whether the next chunk may continue it. A signature closes its part."""
+        """Whether the next chunk may continue it. A signature without text, or of thinking, closes its part."""
         self._call: tuple[int, PartialArguments] | None = None
         """A call whose arguments arrive in pieces."""
         self._usage: Json = None
@@ -191,21 +193,28 @@ class ReplyReader:
             self._goes_on = False
             self.assembly.whole(part)
             return tokens
-        key = self._open(part, continued=index == 0 and part.opaque is None and not part.extra)
+        key = self._open(part, continued=index == 0 and not part.extra)
         taken = tokens if type(part) is Text else None
         self.assembly.add(key, text, 0, taken)
         return None if taken else tokens
 
     def _open(self, part: Text | Thinking, continued: bool) -> int:
-        """The open part if this one continues it, else a new one. Parts within one chunk are separate."""
+        """The open part if this one continues it, else a new one. Parts within one chunk are separate.
+
+        A signed chunk of a text does not divide it: clients of other protocols would get two texts, and JSON in halves. The
+        signature follows the text, where Gemini itself usually sends it.
+        """
         is_text = type(part) is Text
+        continued = continued and (is_text or part.opaque is None)
         if self._flow is not None and continued and self._goes_on and self._in_text is is_text:
+            if part.opaque is not None:
+                self._signatures.append(Text(opaque=part.opaque))
             return self._flow
         self._stop()
         start: AnyPart = Text() if is_text else Thinking()
         self._in_text = is_text
         start.opaque, start.extra = part.opaque, part.extra
-        self._flow, self._goes_on = self.assembly.open(start), part.opaque is None
+        self._flow, self._goes_on = self.assembly.open(start), is_text or part.opaque is None
         return self._flow
 
     def _stop(self) -> None:
@@ -213,6 +222,9 @@ class ReplyReader:
         if self._flow is not None:
             self.assembly.end(self._flow)
             self._flow = None
+            for signature in self._signatures:
+                self.assembly.whole(signature)
+            self._signatures = []
         if self._call is not None:
             key, arguments = self._call
             self._call = None
