@@ -163,6 +163,21 @@ def test_the_titles_of_troubleshooting_guides(error: ModelbayError, name: str, c
     assert f"(`{command}`)" in str(error.hint)
 
 
+def test_an_error_about_something_else_than_the_configuration_does_not_send_the_user_to_its_file() -> None:
+    """The hint of the class is to fix config.toml. It is right only in the code that reads this file."""
+    package = Path(modelbay_package.__file__).parent
+    without = []
+    for path in package.rglob("*.py"):
+        if path.is_relative_to(package / "config"):
+            continue
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        for call in calls:
+            says_how = {"hint", "file", None} & {keyword.arg for keyword in call.keywords}
+            if ast.unparse(call.func) == "ConfigError" and not says_how:
+                without.append(f"{path.relative_to(package)}:{call.lineno}")
+    assert without == []
+
+
 def test_an_error_that_knows_better_keeps_its_hint() -> None:
     at_terminal = About("acme", face="command")
     error = errors.ConnectFailed("no", hint="start the server")

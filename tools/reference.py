@@ -489,11 +489,11 @@ def manifest_rules() -> str:
 
 def simulator() -> str:
     about, _, table = (brain.__doc__ or "").partition(" Words in the prompt")
-    about = about.split("\n\n")[1].replace("\n", " ")
+    about = about.split("\n\n")[1].replace("\n", " ").removesuffix(".")
     text = (
         f"# Simulator\n{GENERATED}\n`modelbay simulate` runs a simulated provider that speaks every protocol, at "
-        f"`http://127.0.0.1:8750`. {about}\n\nLeave it running, and use another terminal:\n\n"
-        f"```console simulator\n{SIMULATED}```\n\nThe name of the last model requests a [fault](#faults).\n"
+        f"`http://127.0.0.1:8750`. {about}.\n\nLeave it running, and use another terminal:\n\n"
+        f"```console simulator\n{SIMULATED}```\n\nThe model name in the last command requests a [fault](#faults).\n"
     )
     text += f"\n## Words in the prompt\n\n```\n{inspect.cleandoc(chr(10) + table.partition(chr(10) * 2)[2])}\n```\n"
     text += "\n## Models\n\n| ID | context window | capabilities |\n|---|--:|---|\n"
@@ -514,10 +514,8 @@ def simulator() -> str:
         "`=refuse` after it, such requests get status 400.\n\n| FEATURE | what is ignored or refused |\n|---|---|\n"
     )
     text += "".join(_row(f"`{name}`", one.text) for name, one in limitations.LIMITATIONS.items())
-    text += (
-        "\n## Logins\n\n`modelbay simulate --login WHAT` accepts these values, with `=N` or `*TIMES` after them:\n\n"
-    )
-    text += "| WHAT | effect |\n|---|---|\n"
+    text += "\n## Logins\n\n`modelbay simulate --login BEHAVIOR` accepts these values, with `=N` or `*TIMES` after them:\n\n"
+    text += "| BEHAVIOR | effect |\n|---|---|\n"
     return text + "".join(_row(f"`{name}`", about) for name, about in login_server.SPECS.items())
 
 

@@ -112,7 +112,9 @@ def recognize_text(data: bytes, source: str, forced: Kind | None = None) -> Reco
     except MalformedReply:
         if (place := fault(data)) is not None:
             number, column, why = place
-            raise ConfigError(f"{source}: not JSON at line {number}, column {column}: {why}") from None
+            raise ConfigError(
+                f"{source}: not JSON at line {number}, column {column}: {why}", hint="correct the JSON"
+            ) from None
         line = data.decode("utf-8", "replace").strip()
         if line and "\n" not in line and len(line) < 2000 and line.startswith(("http://", "https://")):
             return recognize(line, forced)

@@ -37,7 +37,7 @@ def merged(catalog: Catalog, entry: ModelEntry, found: Upstream) -> Model:
     """The facts of every source, highest priority first."""
     model = Model(id=entry.model)
     fill(model, configured(entry, found.protocol), "config")
-    for facts, source in catalog.said(entry, found):
+    for facts, source in catalog.facts(entry, found):
         fill(model, facts, source)
     fill(model, known(entry.model, found.vendor, found.protocol).facts, "prefix")
     settle(model)
@@ -86,7 +86,7 @@ def test_a_local_server_reports_its_own_context(catalog):
 
 
 def test_an_unknown_model_has_no_facts(catalog):
-    assert catalog.said(*served(ACME, "my-own-finetune")) == []
+    assert catalog.facts(*served(ACME, "my-own-finetune")) == []
 
 
 # The same provider at models.dev
@@ -142,7 +142,7 @@ def test_a_list_is_stored_for_the_next_process(catalog, tmp_path):
     assert (seen.models["m-1"].facts, seen.models["m-1"].status) == (model.facts, "beta")
     assert seen.models["m-1"].extra == {} and seen.models["e-1"].kind == "embedding"
     assert abs(seen.when - time()) < 60
-    assert [source for _, source in Catalog(Cache(tmp_path)).said(entry, found)] == ["models"]
+    assert [source for _, source in Catalog(Cache(tmp_path)).facts(entry, found)] == ["models"]
 
 
 def test_the_list_of_another_url_is_not_used(catalog):

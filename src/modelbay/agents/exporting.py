@@ -130,7 +130,7 @@ def _add_model(
     provider.models.append(model)
     if model.api_key or model.oauth:
         provider.not_exported(f"credential of model {model.alias}", "a model's own credential is never exported")
-    provider.facts[model.alias] = model_facts(model, served, catalog.said(model, served))
+    provider.facts[model.alias] = model_facts(model, served, catalog.facts(model, served))
 
 
 def _has_own_credential(provider: ExportedProvider, model: ModelEntry) -> bool:

@@ -44,7 +44,7 @@ def gateway_provider(
     for entry, served in usable:
         model = _model(entry, used[entry.alias], exported.base_url, settings.local_url)
         exported.models.append(model)
-        exported.facts[model.alias] = model_facts(entry, served, catalog.said(entry, served))
+        exported.facts[model.alias] = model_facts(entry, served, catalog.facts(entry, served))
         if used[entry.alias] != main:
             exported.protocols[model.alias] = used[entry.alias]
         if default is not None and entry.alias == default.alias:

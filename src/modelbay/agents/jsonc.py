@@ -101,7 +101,7 @@ def set_value(text: str, path: Keys, value: Any, lists: NamedLists = NO_LISTS) -
         text = "{}\n"
     data = as_tables(decode(text), lists)
     if not isinstance(data, dict):
-        raise ConfigError("the file is not a JSON object")
+        raise ConfigError("the file is not a JSON object", hint="fix the file in an editor: it must begin with {")
     old = _at(data, path)
     if old is not MISSING and same(old, value):
         return mark + text
@@ -265,7 +265,11 @@ def _changed(text: str, root: _Node, path: Keys, value: Any, lists: NamedLists) 
     for depth, key in enumerate(path, 1):
         if node.members is None:
             if text[node.start : node.end] != "null":
-                raise ConfigError(f"{path_text(path)} cannot be set: {path_text(path[: depth - 1])} is not an object")
+                inside = path_text(path[: depth - 1])
+                raise ConfigError(
+                    f"{path_text(path)} cannot be set: {inside} is not an object",
+                    hint=f"remove {inside} from the file in an editor",
+                )
             value, path = _nested(path[depth - 1 :], value), path[: depth - 1]
             break
         member = next((member for member in reversed(node.members) if member.key == key), None)

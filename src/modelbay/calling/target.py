@@ -74,7 +74,7 @@ class Targets:
         if found is None:
             to = upstream(self.config, self.config.provider_of(entry), entry)
             to = fitted(to, self.catalog.record(entry, to))
-            found = Target(entry, to, model_facts(entry, to, self.catalog.said(entry, to)))
+            found = Target(entry, to, model_facts(entry, to, self.catalog.facts(entry, to)))
             if (
                 len(self._known) >= _MOST
             ):  # names such as `provider/model-id` need no entry, so any number can be asked for

@@ -86,8 +86,8 @@ class NameFacts(Struct, frozen=True):
     """Dialect fields of the vendor that differ for this model."""
 
 
-def model_facts(entry: ModelEntry, upstream: Upstream, said: Iterable[tuple[Facts, str]] = ()) -> Model:
-    """The model of an entry, from three sources: the user's configuration, then `said`, then the model's name.
+def model_facts(entry: ModelEntry, upstream: Upstream, others: Iterable[tuple[Facts, str]] = ()) -> Model:
+    """The model of an entry, from three sources: the user's configuration, then `others`, then the model's name.
 
     `sources` names the source of each fact.
     """
@@ -109,9 +109,9 @@ def model_facts(entry: ModelEntry, upstream: Upstream, said: Iterable[tuple[Fact
     fill(model, configured(entry, upstream.protocol), "config")
     if filled_in is not None:
         attribute(model, entry, filled_in)
-    for facts, source in said:
+    for facts, source in others:
         if source == PROBE:
-            overrule(model, facts, source)  # also facts that a list wrote into the file
+            overrule(model, facts, source)  # even facts that a list wrote into the file
         else:
             fill(model, facts, source)
     fill(model, name.facts, "prefix")

@@ -57,24 +57,24 @@ class Catalog:
     def models_dev(self) -> ModelsDev:
         return ModelsDev(self.cache)
 
-    def said(self, entry: ModelEntry, found: Upstream) -> list[tuple[Facts, str]]:
+    def facts(self, entry: ModelEntry, found: Upstream) -> list[tuple[Facts, str]]:
         """Facts about a model with their source, best source first. The user's configuration takes precedence over all of them."""
-        said: list[tuple[Facts, str]] = []
+        facts: list[tuple[Facts, str]] = []
         if (record := self.record(entry, found)) is not None:
-            said.append((probed.facts(record), PROBE))
+            facts.append((probed.facts(record), PROBE))
         if entry.listed:
-            said.append((IndexEntry(entry.provider, entry.model, entry.listed).facts, MANIFEST))
+            facts.append((IndexEntry(entry.provider, entry.model, entry.listed).facts, MANIFEST))
         seen = self.seen(found)
         for id in dict.fromkeys((entry.model, entry.identity)):
             if seen is not None and (listed := seen.models.get(id)) is not None:
-                said.append((listed.facts, LIST))
+                facts.append((listed.facts, LIST))
         if (known := self.entry(entry.identity, found)) is not None:
-            said.append((known.facts, MODELS_DEV))
+            facts.append((known.facts, MODELS_DEV))
         elif (family := self.models_dev.index.family(entry.identity)) is not None:
             if found.origin.loopback:
                 family.max_context_tokens = None  # only the server itself knows what it supports
-            said.append((family, MODELS_DEV))
-        return said
+            facts.append((family, MODELS_DEV))
+        return facts
 
     def entry(self, wire_id: str, found: Upstream) -> IndexEntry | None:
         """The entry of models.dev for a model at exactly this provider: only its prices apply."""
@@ -129,7 +129,7 @@ class Catalog:
     # --- lists ---
 
     def remember(self, found: Upstream, discovery: "Discovery") -> None:
-        """Stores a provider's list for `said`."""
+        """Stores a provider's list for `facts`."""
         models = {model.id: replace(model, extra={}) for model in discovery.models}
         if discovery.gaps and (before := self.seen(found)) is not None:
             models = {id: one for id, one in before.models.items() if discovery.gaps.covers(id)} | models

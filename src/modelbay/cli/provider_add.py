@@ -154,7 +154,7 @@ def models_provider(settings: GlobalOptions, /, what: str | None, as_json: bool,
     given, again = _given(options), None
 
     def begin(what: str) -> Begin:
-        return lambda setup: setup.look(what, given)
+        return lambda setup: setup.list_models(what, given)
 
     if what is None:
         what, again = _asked(WHAT), _again(settings, WHAT, begin)

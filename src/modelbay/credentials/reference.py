@@ -178,7 +178,10 @@ def _from_file(name: str, config: Config) -> str:
     try:
         real = path.resolve(strict=True)
         if real.parts[1:2] == ("proc",):
-            raise ConfigError(f"{{file:{name}}} is not allowed: /proc exposes the memory of processes")
+            raise ConfigError(
+                f"{{file:{name}}} is not allowed: /proc exposes the memory of processes",
+                hint="store the key in a file elsewhere",
+            )
         if not real.is_file():
             raise MissingCredential(f"{{file:{name}}}: {path} is not a file")
         with real.open("rb") as file:

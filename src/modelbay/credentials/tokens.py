@@ -384,10 +384,15 @@ async def locked(name: str, sleep: Callable[[float], Awaitable[object]] = asynci
             await sleep(LOCK_POLL)
         else:
             raise ConfigError(
-                f'could not lock the login "{name}": another process has held the lock for {LOCK_WAIT:g} s'
+                f'could not lock the login "{name}": another process has held the lock for {LOCK_WAIT:g} s',
+                hint="try again when the other process has ended",
             )
     except OSError as error:
-        raise ConfigError(f"could not create {path}.lock: {error.strerror or error}", file=str(path)) from error
+        raise ConfigError(
+            f"could not create {path}.lock: {error.strerror or error}",
+            hint=f"check that {path.parent} is writable and has free space",
+            file=str(path),
+        ) from error
     try:
         files.sweep(path)
         yield

@@ -50,14 +50,14 @@ class Unbiased(Catalog):
     def record(self, entry: ModelEntry, found: Upstream) -> ProbeRecord | None:
         return None
 
-    def said(self, entry: ModelEntry, found: Upstream) -> list[tuple[Facts, str]]:
+    def facts(self, entry: ModelEntry, found: Upstream) -> list[tuple[Facts, str]]:
         assumed = Facts(
             max_context_tokens=2 * ASKED,
             max_input_tokens=2 * ASKED,
             max_output_tokens=2 * ASKED,
             capabilities={"image_in": True, "tool_use": True, "call_signatures": False},
         )
-        return [(assumed, PROBE), *super().said(entry, found)]
+        return [(assumed, PROBE), *super().facts(entry, found)]
 
 
 class Stopped(Exception):

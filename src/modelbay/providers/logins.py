@@ -98,7 +98,9 @@ def _address(host: str, path: str, provider: str) -> str:
     try:
         where = origin(url)
     except ValueError as error:
-        raise ConfigError(f'provider "{provider}": oauth: {error}', provider=provider) from None
+        raise ConfigError(
+            f'provider "{provider}": oauth: {error}', hint="correct the URL in its oauth table", provider=provider
+        ) from None
     if where.scheme != "https" and not where.loopback:
         raise ConfigError(
             f'provider "{provider}": login over http is not allowed: {where}',

@@ -190,7 +190,7 @@ def _add_models(
         own = next((model for model in config.models.values() if (model.provider, model.model) == (entry.id, id)), None)
         named = own or ModelEntry(alias=f"{entry.id}/{id}", provider=entry.id, model=id, configured=False)
         target = fitted(upstream(config, entry, named))
-        others = [pair for pair in catalog.said(named, target) if pair[1] not in (LIST, PROBE)]
+        others = [pair for pair in catalog.facts(named, target) if pair[1] not in (LIST, PROBE)]
         # priority: manifest or registry, model list, models.dev
         said = sorted([(one.facts, LIST), *others], key=lambda pair: (pair[1] == MODELS_DEV, pair[1] == LIST))
         model = model_facts(named, target, said)

@@ -1,6 +1,6 @@
 """The brain: from a conversation to the events of an answer. It is pure and deterministic.
 
-It repeats the question and counts the files. It thinks if a reasoning effort is set. It calls a tool if the prompt is about it,
+It repeats the question and counts the files. It thinks if a reasoning effort is set. It calls a tool that the prompt is about,
 and quotes the result. If a system prompt contains a JSON Schema for the answer, the answer is JSON. Words in the prompt control it:
 
     parallel        two calls at once              SIM_REFUSE   refuses to answer

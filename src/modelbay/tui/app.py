@@ -190,7 +190,7 @@ class ModelbayApp(ConversationCommands):
         if busy or not self.state.outdated:
             return
         if self.state.missing:
-            self.state.gone()
+            self.state.report_deleted()
             return
         model, ignored = self.state.chat.model, self.state.project.ignored
         try:

@@ -88,7 +88,7 @@ class AppState:
         """Whether config.toml is missing or cannot be accessed."""
         return _stamp(self.config.path) is None
 
-    def gone(self) -> None:
+    def report_deleted(self) -> None:
         """Reports that config.toml was deleted, which some editors do before they write. The loaded configuration stays active."""
         self._stamp = _stamp(self.config.path)
         self.say("config.toml was deleted; the loaded configuration stays active")

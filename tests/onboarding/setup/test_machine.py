@@ -485,7 +485,7 @@ async def test_models_of_anything_can_be_looked_at_before_it_is_added(here: Site
             kind="catalog" if what == "fund" else None,
             base_url="https://x.example" if what == "fund" else None,
         )
-        step = await Setup(load(file)).look(what, msgspec.structs.replace(given, api_key=KEY))
+        step = await Setup(load(file)).list_models(what, msgspec.structs.replace(given, api_key=KEY))
         assert isinstance(step, Preview), what
         assert {model.id for model in step.models} in ({"small", "large"}, {"m", "n"})
     assert file.read_text() == before

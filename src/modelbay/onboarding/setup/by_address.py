@@ -39,9 +39,9 @@ from modelbay.onboarding.setup.connection import (
     ask_for_models,
     check_refused,
     connection_of,
+    missing_models,
     no_models,
     say_detected,
-    why,
 )
 from modelbay.onboarding.setup.questions import (
     check_kind,
@@ -160,7 +160,7 @@ async def custom(run: SetupRun) -> NewProvider:
     return await _detected(run, made, models, None)
 
 
-async def looked_at(run: SetupRun, id: str) -> NewProvider:
+async def with_listed_models(run: SetupRun, id: str) -> NewProvider:
     """A configured provider with its current list of models."""
     with Edit.open(run.config.path, dry_run=True) as edit:
         table = edit.get("providers", id) or {}
@@ -178,7 +178,11 @@ async def local(run: SetupRun) -> Recognized:
     servers: list[LocalServer] = await run.once("local", "Looking for local servers", lambda: local_servers(run.config))
     new = [one for one in servers if one.provider is None]
     if not new:
-        raise ConfigError("No local server found" if not servers else "All local servers are already added")
+        raise ConfigError(
+            "All local servers are already added" if servers else "No local server found",
+            hint=f"{'' if servers else 'start the server, or '}add a server by its URL: "
+            "`modelbay provider add http://localhost:PORT/v1`",
+        )
     options = [Option(one.base_url, f"{one.name}  {one.base_url}") for one in new]
     given = new[0].base_url if len(new) == 1 else None
     question = SetupQuestion(
@@ -187,7 +191,7 @@ async def local(run: SetupRun) -> Recognized:
     return recognize(run.ask(question, given=given))
 
 
-async def looked_into(run: SetupRun, found: Recognized) -> Recognized:
+async def recognized_by_content(run: SetupRun, found: Recognized) -> Recognized:
     """Recognizes a URL by its content. If it cannot be fetched and the user named models, it is treated as a base URL."""
     assert found.document is not None and found.url is not None
     document = found.document
@@ -369,7 +373,7 @@ def _named_instead(run: SetupRun, detected: Detected) -> list[ModelRow]:
         default=None,
         error=no_models(detected),
         missing=f"{where}the list has no chat models" if detected.discovery else "At least one model is required",
-        about=[why(detected)],
+        about=[missing_models(detected)],
         hint="pass the model IDs with --model ID",
     )
     return model_rows(run.ask(question, lambda text: fields.rows_problem(model_rows(text))))
@@ -429,7 +433,9 @@ def with_bases(tables: dict[str, Table], bases: dict[str, str]) -> dict[str, Tab
     """
     known = {str(table["model"]) for table in tables.values()}
     if unknown := [id for id in bases if id not in known]:
-        raise ConfigError(f"--base-model: {unknown[0]} is not one of the models to add")
+        raise ConfigError(
+            f"--base-model: {unknown[0]} is not one of the models to add", hint=f"name it too: --model {unknown[0]}"
+        )
     return {
         alias: {**table, "base_model": bases[table["model"]]} if table["model"] in bases else table
         for alias, table in tables.items()

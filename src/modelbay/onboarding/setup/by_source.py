@@ -14,7 +14,7 @@ from modelbay.onboarding import fields
 from modelbay.onboarding.add import remember
 from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.probe import Detected
-from modelbay.onboarding.setup.connection import ask_for_models, check_refused, connection_of, why
+from modelbay.onboarding.setup.connection import ask_for_models, check_refused, connection_of, missing_models
 from modelbay.onboarding.setup.questions import check_kind, check_rows, refused_token_hint
 from modelbay.onboarding.setup.run import SetupRun
 from modelbay.onboarding.setup.steps import NO, YES, Connection, Option, Preview, Result, SetupNote, SetupQuestion
@@ -425,7 +425,7 @@ async def _tested(run: SetupRun, draft: CatalogDraft, *, named: bool) -> Detecte
     for text in detected.notes:
         run.note(text)
     if detected.error is not None:
-        run.note(why(detected), warns=True)
+        run.note(missing_models(detected), warns=True)
     return detected
 
 

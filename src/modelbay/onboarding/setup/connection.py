@@ -37,7 +37,7 @@ def say_detected(run: SetupRun, detected: Detected) -> None:
     if detected.others:
         run.note(f"Skipped {counted(detected.others, 'model')} that cannot chat")
     if detected.error is not None:
-        run.note(why(detected), warns=True)
+        run.note(missing_models(detected), warns=True)
 
 
 def failed(detected: Detected) -> str:
@@ -64,12 +64,12 @@ def no_models(detected: Detected) -> ModelbayError | None:
     raised = error.hint if error.explained is None else error.advice  # an error of a reference is not explained yet
     known = "correct the reference" if isinstance(error, MissingCredential) else "check the URL"
     advice = raised or ("try again later" if later else known)
-    error.message = why(detected)
+    error.message = missing_models(detected)
     error.hint = f"{advice}; to add the provider without its list, pass model IDs with --model ID"
     return error
 
 
-def why(detected: Detected) -> str:
+def missing_models(detected: Detected) -> str:
     """Why no models are known."""
     if detected.error is None:
         return "The list has no chat models"
@@ -88,6 +88,6 @@ def connection_of(detected: Detected) -> Connection:
         return Connection(None, "not tested")
     return Connection(
         False if detected.refused or isinstance(error, TransportError) else None,
-        why(detected),
+        missing_models(detected),
         error,
     )

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from modelbay import recognition
 from modelbay.config.schema import Config
 from modelbay.errors import ConfigError, UnreadableFile
-from modelbay.onboarding.setup.by_address import by_address, custom, local, looked_at, looked_into
+from modelbay.onboarding.setup.by_address import by_address, custom, local, recognized_by_content, with_listed_models
 from modelbay.onboarding.setup.by_source import by_catalog, by_manifest, by_registry
 from modelbay.onboarding.setup.editing import editing
 from modelbay.onboarding.setup.run import MissingAnswer, SetupRun
@@ -78,16 +78,16 @@ class Setup:
         """
         return await self._begin(given, lambda: editing(self._run, id))
 
-    async def look(self, what: str, given: Given | None = None) -> Step:
+    async def list_models(self, what: str, given: Given | None = None) -> Step:
         """Shows models without adding anything: begins like `start` or with a configured provider. The preview is for display
         only.
         """
         if what in self._config.providers:
-            return await self._begin(given, lambda: looked_at(self._run, what))
+            return await self._begin(given, lambda: with_listed_models(self._run, what))
         bare = replace(self._config, providers={}, models={}, default_model=None, default_provider=None)
         return await self._begin(given, lambda: _added(self._run, what.strip()), bare)
 
-    async def look_at_fields(self, given: Given) -> Step:
+    async def list_custom_models(self, given: Given) -> Step:
         """Shows models without adding anything: begins like `custom`. The preview is for display only."""
         bare = replace(self._config, providers={}, models={}, default_model=None, default_provider=None)
         return await self._begin(given, lambda: custom(self._run), bare)
@@ -105,7 +105,7 @@ class Setup:
             self._step = await to_thread(self._plan.write)
             return self._step
         if not isinstance(step, SetupQuestion):
-            raise ConfigError("there is no question to answer")
+            raise ConfigError("there is no question to answer", hint="begin again")
         before = dict(self._run.answers)
         self._run.answers[step.field] = step.suggestion if value is None else value
         return await self._next(before)
@@ -186,7 +186,7 @@ async def _added(run: SetupRun, what: str) -> Plan:
     if found.document is None or found.kind in recognition.NATIVE:
         run.note(f"{masked_url(what)} is {found.title}")
     else:
-        found = await looked_into(run, found)
+        found = await recognized_by_content(run, found)
         if found.kind == "registry":
             return await by_registry(run, what, found.content)
         if found.kind == "manifest":  # the server returned it for the key only, which is not sent for a manifest

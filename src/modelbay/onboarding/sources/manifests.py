@@ -183,7 +183,7 @@ async def _from_manifest(
     may = where in (home, agreed)
     keyed = partial(_endpoint, client.config, manifest, key) if key and may else _no_key
     try:
-        said = await said_by(manifest, [home], keyed, client)
+        said = await models_of_manifest(manifest, [home], keyed, client)
     except ModelbayError as error:
         if key and not may and error.status in REFUSED:
             return KeyConsent(where, error.message)
@@ -229,7 +229,7 @@ async def manifest_at(client: ProviderClient, url: str, trusted: Collection[Orig
     return manifest
 
 
-async def said_by(
+async def models_of_manifest(
     manifest: Manifest, trusted: Collection[Origin], keyed: Keyed, client: ProviderClient
 ) -> ManifestModels:
     """Reads the models of a hosted manifest. The API key of `keyed` is sent only after a request without a key was refused.

@@ -140,7 +140,11 @@ def write(config: Config, answer: SourceUpdate, *, agreed: bool = False, dry_run
     def change(edit: Edit) -> list[WrittenProvider]:
         for id in answer.providers:
             if edit.get("providers", id) is None:  # removed by another process: do not add it again
-                raise ConfigError(f'provider "{id}" was removed during the refresh: nothing was written', provider=id)
+                raise ConfigError(
+                    f'provider "{id}" was removed during the refresh: nothing was written',
+                    hint="list the providers: `modelbay provider list`",
+                    provider=id,
+                )
         return writes(edit, agreed)
 
     try:

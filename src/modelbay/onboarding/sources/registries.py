@@ -418,7 +418,10 @@ def _opened(config: Config, url: str, token: str) -> str:
         )
     bound = bound_origin(token, config)
     if bound not in (None, str(origin(url))):
-        raise ConfigError(f"the registry's token was given for {bound} and is not sent to {origin(url)}")
+        raise ConfigError(
+            f"the registry's token was given for {bound} and is not sent to {origin(url)}",
+            hint="pass a token for this URL with --api-key TOKEN",
+        )
     return text
 
 

@@ -29,7 +29,7 @@ async def of_manifest(config: Config, client: ProviderClient, entry: ProviderEnt
     trusted = [manifests.typed(url), origin(base)]
     manifest = await manifests.manifest_at(client, url, trusted)
     try:
-        said = await manifests.said_by(manifest, trusted, partial(_keyed, config, entry), client)
+        said = await manifests.models_of_manifest(manifest, trusted, partial(_keyed, config, entry), client)
     except ModelbayError as error:
         raise manifests.refused(error) from None
     if not said.models:
@@ -152,7 +152,12 @@ async def of_login(config: Config, client: ProviderClient, entry: ProviderEntry)
     """Reads the list of models of a login's service."""
     login, endpoint = logins.managing(entry), models_endpoint(config, entry)
     if login is None or endpoint is None:
-        raise ConfigError(f'provider "{entry.id}" has no list of models', provider=entry.id)
+        add = f"`modelbay provider edit {quote(entry.id)} --add-model MODEL_ID`"
+        raise ConfigError(
+            f'provider "{entry.id}" has no list of models',
+            hint=f"add its models by their IDs: {add}",
+            provider=entry.id,
+        )
     body = await client.fetch(endpoint)
     models, gaps = login_models.models_of(body, login), login_models.gaps_of(body)
 

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from modelbay.config.schema import ProviderEntry
 from modelbay.conversation import Protocol
 from modelbay.draft import native_at, protocol_of
-from modelbay.errors import ConfigError
+from modelbay.errors import ConfigError, InvalidValue
 from modelbay.model import Model
 from modelbay.onboarding import fields as dialog
 from modelbay.onboarding import key_storage
@@ -137,7 +137,7 @@ class ProviderForm(Form[Added]):
         if question.error is not None and question.field == "models":
             raise question.error
         if not self.reject(question.field.partition(".")[0], problem):
-            raise ConfigError(problem)
+            raise InvalidValue(problem)
         if question.error is not None:
             raise question.error
 
@@ -190,10 +190,10 @@ class CustomProvider(ProviderForm):
     async def _fetch(self) -> None:
         given = self.given()
         if problem := dialog.base_url_problem(given.base_url or ""):
-            raise ConfigError(problem)
+            raise InvalidValue(problem)
         free = given.id if given.id and not dialog.id_problem(given.id, list(self._state.config.providers)) else "new"
         looked = replace(given, id=free, name=given.name or free, models=[])
-        step = await self._setup.look_at_fields(looked)
+        step = await self._setup.list_custom_models(looked)
         if isinstance(step, Preview):
             table = step.table
             if given.protocol is None:  # the URL may be shortened below, and then no longer shows the protocol
