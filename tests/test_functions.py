@@ -1,7 +1,9 @@
 """Functions as tools: the schema of a signature, the descriptions of a docstring, and arguments in JSON."""
 
+import asyncio
 import copy
 import dataclasses
+import functools
 import pickle
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypedDict
@@ -273,3 +275,16 @@ async def test_classes_of_one_name_keep_their_own_schemas() -> None:
     ]
     assert tool.function is not None
     assert await tool.function.call('{"a": {"spot": {"x": 1}}, "b": {"spot": {"name": "n"}}}') == "1 n"
+
+
+def test_a_partial_is_a_tool_like_the_function_in_it() -> None:
+    def book(city: str, user: str, nights: int = 1) -> str:
+        """Book a hotel."""
+        return f"{city} for {user}: {nights}"
+
+    tool = Tool.of(functools.partial(functools.partial(book, user="ada"), nights=2))
+    assert (tool.name, tool.description) == ("book", "Book a hotel.")
+    assert tool.schema["properties"]["city"] == {"type": "string"}
+    assert tool.schema["required"] == ["city"]
+    assert tool.function is not None
+    assert asyncio.run(tool.function.call('{"city": "Rome"}')) == "Rome for ada: 2"

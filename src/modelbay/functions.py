@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any, get_type_hints
 
 import msgspec
@@ -29,10 +30,11 @@ class Signature:
 
     def __init__(self, function: Callable[..., Any], name: str | None = None) -> None:
         self.function = function
-        self.name = name or getattr(function, "__name__", None) or type(function).__name__
+        inner = _within(function)
+        self.name = name or getattr(inner, "__name__", None) or type(inner).__name__
         if not _NAME.fullmatch(self.name):
             raise TypeError(f"{self.name} is not a name of a tool; give it one: Tool.of(function, name=…)")
-        said, about = _documented(_docstring(function))
+        said, about = _documented(_docstring(inner))
         self.description = said or None
         try:
             fields = msgspec.defstruct("arguments", self._fields(), kw_only=True, forbid_unknown_fields=True)
@@ -55,7 +57,8 @@ class Signature:
     def _fields(self) -> list[tuple[str, Any, Any]]:
         from inspect import isroutine, signature
 
-        typed = self.function if isroutine(self.function) else type(self.function).__call__
+        inner = _within(self.function)
+        typed = inner if isroutine(inner) else type(inner).__call__
         try:
             hints = get_type_hints(typed, include_extras=True)
         except NameError as error:
@@ -84,6 +87,13 @@ class Signature:
             return await self.function(**given)
         found = await to_thread(self.function, **given)
         return await found if isawaitable(found) else found
+
+
+def _within(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that a `functools.partial` calls: its name, its text and its types are those for the model."""
+    while isinstance(function, partial):
+        function = function.func
+    return function
 
 
 def _docstring(function: Callable[..., Any]) -> str:

@@ -536,7 +536,7 @@ class Hub:
     async def _sending(self, target: Target, conversation: Conversation, ask: Ask) -> Sending:
         sending = await self._client.ready(conversation, target)
         sending.call.headers |= ask.get("extra_headers") or {}
-        add_settings(sending.call.body, ask.get("extra_body") or {})
+        add_settings(sending.call.body, prompts.extra_fields(ask, sending.call.body))
         return sending
 
     async def _target(self, name: str | None) -> Target:

@@ -80,7 +80,8 @@ class Ask(TypedDict, total=False):
     cache_key: str | None
     """Key of prompts that begin alike, which a provider then keeps in the same cache."""
     extra_body: Mapping[str, Any] | None
-    """Fields of the provider's own API. They replace those of the same name in the request."""
+    """Fields of the provider's own API. They replace those of the same name in the request; its `tools` are added to those of the
+    call."""
     extra_headers: Mapping[str, str] | None
     """Headers of the request. Those of the provider's entry take precedence, its API key included."""
     timeout: Annotated[float, Meta(gt=0)] | None
@@ -179,6 +180,8 @@ def checked(prompt: object, model: object, settings: Ask, *, where: str = "promp
     if not isinstance(model, str) and model is not None and not model:
         raise ValueError("model must not be an empty list")
     for name, value in settings.items():
+        if name == "tools" and isinstance(value, Sequence):
+            _check_forms(value)
         _CHECKER.check(value, _TYPES[name], name)
     check_headers(settings.get("extra_headers") or {}, "extra_headers")
     if not (parsed or empty or settings.get("files")):
@@ -207,6 +210,36 @@ def checked(prompt: object, model: object, settings: Ask, *, where: str = "promp
     return settings
 
 
+_OF_PROVIDER = 'pass a tool that the provider runs in its own form, as extra_body={"tools": […]}'
+_FUNCTIONS = ("func", "function", "implementation", "fn", "coroutine")
+"""Attributes with the function of a tool of LangChain, Pydantic AI, llm and others."""
+
+
+def _check_forms(tools: Sequence[object]) -> None:
+    """Raises TypeError for tools in the forms of other libraries, which are not converted: it says how to pass them."""
+    for place, tool in enumerate(tools):
+        where = f"tools[{place}]"
+        if isinstance(tool, Mapping):
+            inner = "function" if isinstance(tool.get("function"), Mapping) else ""
+            form: Mapping[str, object] = tool["function"] if inner else tool
+            schema = next((key for key in ("parameters", "input_schema", "inputSchema") if key in form), None)
+            path = f'tool["{inner}"]' if inner else "tool"
+            if isinstance(form.get("name"), str) and (schema or inner or "type" not in form):
+                fields = [("name", "name"), ("description", "description"), ("schema", schema)]
+                made = ", ".join(f'{field}={path}["{key}"]' for field, key in fields if key in form)
+                raise TypeError(f"{where} must be a Tool or a function, not a dict: pass Tool({made})")
+            raise TypeError(f"{where} must be a Tool or a function, not a dict: {_OF_PROVIDER}")
+        if isinstance(tool, Tool) or callable(tool):
+            continue
+        for attribute in _FUNCTIONS:
+            if callable(getattr(tool, attribute, None)):
+                kind = type(tool)
+                raise TypeError(
+                    f"{where} must be a Tool or a function, not {kind.__module__.partition('.')[0]}'s {kind.__qualname__}: "
+                    f"pass its function, which is its attribute `{attribute}`"
+                )
+
+
 def check_stops(stops: Sequence[str], where: str) -> None:
     """Check that no stop sequence is empty, which providers reject. Raises ValueError."""
     for place, stop in enumerate(stops):
@@ -220,6 +253,8 @@ def check_tools(tools: Sequence[Tool], choice: ToolChoice | None) -> None:
     """Check that no two tools have the same name, and that the choice names a tool. Raises ValueError."""
     names: set[str] = set()
     for place, tool in enumerate(tools):
+        if tool.kind == "vendor":
+            raise ValueError(f"tools[{place}] is a tool of the provider: {_OF_PROVIDER}")
         if tool.kind in ("function", "freeform"):
             _CHECKER.check(tool.name, Name, f"tools[{place}].name")
             if tool.name in names:
@@ -258,6 +293,13 @@ def check_headers(headers: Mapping[str, str], where: str) -> None:
 def check_type(value: object, wanted: Any, name: str) -> None:
     """Check that an argument has a type. Raises TypeError or ValueError, with its name."""
     _CHECKER.check(value, wanted, name)
+
+
+def extra_fields(ask: Ask, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of `extra_body` for a request. Its tools, which the provider runs, are added to those of `tools`."""
+    extra = ask.get("extra_body") or {}
+    ours, theirs = body.get("tools"), extra.get("tools")
+    return {**extra, "tools": [*ours, *theirs]} if isinstance(ours, list) and isinstance(theirs, list) else extra
 
 
 def has_paths(ask: Ask) -> bool:
