@@ -130,7 +130,7 @@ async def test_a_redirect_to_a_private_address_is_not_followed() -> None:
 
 
 @pytest.mark.usefixtures("loopback_counts_as_public")
-@pytest.mark.parametrize("status", [b"404 Not Found", b"500 Oops"])
+@pytest.mark.parametrize("status", [b"400 Bad Request", b"404 Not Found", b"500 Oops"])
 async def test_a_file_that_is_not_there_is_an_error_and_not_a_sentence(status: bytes) -> None:
     async def script(client: Client) -> None:
         await client.request()
