@@ -8,6 +8,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 Text = tuple[int, int | None, str]
@@ -17,6 +18,13 @@ EXCEPTED = re.compile(r"(?:#|<!--) plain: \w")
 CODE = re.compile(r"`[^`\n]*`|\]\([^)\s]*\)")
 """Code and link targets within Markdown: they quote the program."""
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+
+
+@lru_cache(maxsize=1)
+def nodes(source: str) -> list[ast.AST]:
+    """All nodes of a module, its own first. Those of the last one are kept: most of the time of a check was to find them for
+    each rule again."""
+    return list(ast.walk(ast.parse(source)))
 
 
 class English:
@@ -60,9 +68,8 @@ def _comments(source: str) -> Iterator[Text]:
 
 def _strings(source: str, *, data: bool) -> Iterator[Text]:
     """Docstrings and other strings with more than one word."""
-    tree = ast.parse(source)
-    standalone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    for node in ast.walk(tree):
+    standalone = {id(node.value) for node in nodes(source) if isinstance(node, ast.Expr)}
+    for node in nodes(source):
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or " " not in node.value:
             continue
         if data and id(node) not in standalone:
@@ -72,7 +79,7 @@ def _strings(source: str, *, data: bool) -> Iterator[Text]:
 
 def _test_names(source: str) -> Iterator[Text]:
     """The names of tests, which are read as sentences."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
             yield node.lineno, node.lineno, node.name.removeprefix("test_").replace("_", " ")
 

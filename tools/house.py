@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from tools.english import English
+from tools.english import English, nodes
 from tools.quotes import stale
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,9 +36,8 @@ def broken(path: Path, vendors: set[str]) -> Iterator[tuple[int, str]]:
         yield 1, f"file has {lines} lines, over {FILE_LINES}: split it"
     if vague := VAGUE & {part.strip("_") for part in path.relative_to(ROOT).with_suffix("").parts}:
         yield 1, f"`{vague.pop()}` is vague: name the module after its subject"
-    tree = ast.parse(source, path)
-    yield from left_behind(tree)
-    for node in ast.walk(tree):
+    yield from left_behind(nodes(source))
+    for node in nodes(source):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from too_large(node, data="tests" in path.relative_to(ROOT).parts)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == ROOT_ERROR and path.is_relative_to(PACKAGE):
@@ -50,10 +49,9 @@ def broken(path: Path, vendors: set[str]) -> Iterator[tuple[int, str]]:
             yield node.lineno, f"`{node.value}` is a vendor's name: move it to providers/presets"
 
 
-def left_behind(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def left_behind(module: list[ast.AST]) -> Iterator[tuple[int, str]]:
     """Docstrings of a value that was removed or moved away."""
-    holders: list[ast.Module | ast.ClassDef] = [tree, *(one for one in ast.walk(tree) if isinstance(one, ast.ClassDef))]
-    for holder in holders:
+    for holder in (one for one in module if isinstance(one, ast.Module | ast.ClassDef)):
         for before, node in pairwise(holder.body):
             text = node.value if isinstance(node, ast.Expr) else None
             if (
@@ -75,12 +73,11 @@ def too_large(function: ast.FunctionDef | ast.AsyncFunctionDef, *, data: bool) -
         yield function.lineno, f"`{function.name}` has {count} parameters, over {PARAMETERS}: give them a type"
 
 
-def not_plain(root: Path, english: English) -> Iterator[str]:
-    """Forbidden phrases in all texts, with their places."""
-    for path in texts(root):
-        name = path.relative_to(root).as_posix()
-        for line, fault in english.faults(path, data="tests" in path.relative_to(root).parts):
-            yield f"{name}:{line}: {fault}"
+def not_plain(root: Path, path: Path, english: English) -> Iterator[str]:
+    """Forbidden phrases in a text, with their places."""
+    name = path.relative_to(root)
+    for line, fault in english.faults(path, data="tests" in name.parts):
+        yield f"{name.as_posix()}:{line}: {fault}"
 
 
 def texts(root: Path) -> list[Path]:
@@ -112,11 +109,13 @@ def repeated_classes(package: Path, shared: set[str]) -> Iterator[str]:
 def main() -> int:
     rules = tomllib.loads((ROOT / "tools" / "house.toml").read_text(encoding="utf-8"))
     vendors = {preset.stem for preset in PRESETS.glob("*.toml")} - PROTOCOLS - TYPES
-    files = sorted(path for top in CODE for path in (ROOT / top).rglob("*.py"))
-    faults = [
-        f"{path.relative_to(ROOT)}:{line}: {fault}" for path in files for line, fault in sorted(broken(path, vendors))
-    ]
-    faults += not_plain(ROOT, English(rules["phrases"]))
+    files = {path for top in CODE for path in (ROOT / top).rglob("*.py")}
+    english, checked, faults = English(rules["phrases"]), set(texts(ROOT)), list[str]()
+    for path in sorted(files | checked):
+        if path in files:
+            faults += (f"{path.relative_to(ROOT)}:{line}: {fault}" for line, fault in sorted(broken(path, vendors)))
+        if path in checked:
+            faults += not_plain(ROOT, path, english)
     faults += repeated_classes(PACKAGE, set(rules["shared_classes"]))
     pages = sorted((ROOT / "docs").rglob("*.md"))
     faults += [

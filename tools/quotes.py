@@ -14,7 +14,7 @@ QUOTE = re.compile(r"`([^`]+)`")
 
 def stale(pages: Iterable[Path], package: Path) -> Iterator[tuple[Path, int, str]]:
     """The quoted messages that no module of `package` contains, with page and line."""
-    program = "\n".join(text for path in sorted(package.rglob("*.*")) for text in _texts(path))
+    program = "".join(f"{text}\n" for path in sorted(package.rglob("*.*")) for text in _texts(path)).lower()
     for page in pages:
         source = page.read_text(encoding="utf-8")
         for table in TABLE.finditer(source):
@@ -24,12 +24,21 @@ def stale(pages: Iterable[Path], package: Path) -> Iterator[tuple[Path, int, str
                 if len(cells) < 3:
                     continue
                 for quote in QUOTE.findall(cells[1]):
-                    if not _pattern(quote).search(program):
+                    if not _contains(program, quote.lower()):
                         yield page, number, quote
 
 
-def _pattern(quote: str) -> re.Pattern[str]:
-    return re.compile("[^\n]*?".join(re.escape(part.strip()) for part in quote.split("…")), re.IGNORECASE)
+def _contains(program: str, quote: str) -> bool:
+    """Whether a line contains the quote. Only lines with its longest part are compared: a pattern takes long for them all."""
+    parts = [part.strip() for part in quote.split("…")]
+    pattern, longest = re.compile(".*?".join(map(re.escape, parts))), max(parts, key=len)
+    place = program.find(longest)
+    while place >= 0:
+        end = program.index("\n", place)
+        if pattern.search(program, program.rfind("\n", 0, place) + 1, end):
+            return True
+        place = program.find(longest, end)
+    return False
 
 
 def _texts(path: Path) -> Iterator[str]:

@@ -1,12 +1,11 @@
 """The house rules about English and class names, on small files."""
 
-import ast
 from pathlib import Path
 
 import pytest
 
-from tools.english import English
-from tools.house import left_behind, not_plain, repeated_classes
+from tools.english import English, nodes
+from tools.house import left_behind, not_plain, repeated_classes, texts
 
 RULES = {r"\bnobody\b": "name who it is", r"\bstands (in|alone)\b": "is", r"^(what)\b(?!.*\?)": "begin with a noun"}
 
@@ -15,7 +14,7 @@ def faults(folder: Path, name: str, text: str) -> list[str]:
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    return list(not_plain(folder, English(RULES)))
+    return [fault for one in texts(folder) for fault in not_plain(folder, one, English(RULES))]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +94,7 @@ def test_names_of_tests_are_checked_as_sentences(tmp_path: Path) -> None:
     ],
 )
 def test_a_docstring_whose_value_was_removed_is_reported(text: str, lines: list[int]) -> None:
-    assert [line for line, _ in left_behind(ast.parse(text))] == lines
+    assert [line for line, _ in left_behind(nodes(text))] == lines
 
 
 def test_a_public_class_name_is_used_once(tmp_path: Path) -> None:
