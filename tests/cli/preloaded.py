@@ -1,5 +1,5 @@
 """Commands as processes of their own, without the time in which Python imports them: a process that has imported the command
-line forks for each command. Run by `Preloaded`: `python -m tests.cli.preloaded SOCKET`.
+line forks for each command. Run by `Preloaded`: `python -m tests.cli.preloaded NAME`.
 
 A command gets its arguments, environment, folder and files, and ends as a program of its own does. Tests of the imports
 themselves, of signals, terminals and other programs start the installed command.
@@ -21,6 +21,7 @@ import threading
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from secrets import token_hex
 from threading import Thread
 from typing import Any
 
@@ -37,10 +38,10 @@ class Preloaded:
     """Starts commands."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="modelbay-")
-        self._address = str(Path(self._folder.name) / "socket")
+        name = f"modelbay-{token_hex()}"
+        self._address = f"\0{name}"  # not a file, which a forked child of the tests would remove when it ends
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.cli.preloaded", self._address],
+            [sys.executable, "-m", "tests.cli.preloaded", name],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], "PYTHONUTF8": "1"},
             stdin=subprocess.PIPE,
@@ -90,7 +91,6 @@ class Preloaded:
         self._process.stdin.close()
         self._process.stdout.close()
         self._process.wait()
-        self._folder.cleanup()
 
 
 def _write(pipe: int, text: bytes) -> None:
@@ -202,7 +202,7 @@ def load() -> None:
 
 if __name__ == "__main__":
     load()
-    asked = serve(sys.argv[1])
+    asked = serve(f"\0{sys.argv[1]}")
     os.environ.clear()
     os.environ.update(asked["environment"])
     os.chdir(asked["folder"])
