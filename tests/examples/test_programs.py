@@ -49,7 +49,8 @@ model = "text-embedding-3-small"
 """
 PICTURE = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 DOCUMENT = b"%PDF-1.4\n1 0 obj\n<<>>\nendobj\ntrailer\n<<>>\n%%EOF\n"
-REVIEWS = [f"Review {number}" for number in range(200)]
+REVIEWS = [f"Review {number}" for number in range(60)]
+"""Three times the number of requests that the programs send at once."""
 SKY = "You asked: Why is the sky blue? I am gpt-5-mini"
 SAID = {
     "streaming": [SKY, "25"],
