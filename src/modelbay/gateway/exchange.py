@@ -9,10 +9,22 @@ from modelbay.calling.opened import Consume, Opened, Sending
 from modelbay.calling.opening import Opening
 from modelbay.calling.provider_client import adapted
 from modelbay.calling.target import Target
-from modelbay.conversation import Conversation, Extra, ServerToolCall, Thinking
+from modelbay.conversation import Conversation, Extra, ServerToolCall, Thinking, ToolCall
 from modelbay.counting.learned_counts import Expected
 from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, ReplyError, Unsupported
-from modelbay.events import Event, Failed, Finished, PartDelta, Reply, Started, UsageReported, Warned, collect
+from modelbay.events import (
+    Event,
+    Failed,
+    Finished,
+    PartDelta,
+    PartEnded,
+    PartStarted,
+    Reply,
+    Started,
+    UsageReported,
+    Warned,
+    collect,
+)
 from modelbay.gateway import cache_ttl, client_login, headers
 from modelbay.gateway.client_request import MISREAD, ClientRequest
 from modelbay.gateway.compaction import Compaction, compacted, compaction, may_compact, with_summaries
@@ -33,6 +45,7 @@ from modelbay.gateway.search.search_loop import SearchLoop, made_by_model, with_
 from modelbay.gateway.stores import Stores
 from modelbay.gateway.translating import Prepared, asked_of, complete, unsent_previews
 from modelbay.json_text import decode
+from modelbay.protocols.openai_responses.client_tools import as_functions
 from modelbay.providers.unknown_fields import HEADER
 from modelbay.serving.refusals import not_valid
 from modelbay.serving.replies import JSON
@@ -50,6 +63,16 @@ PINGS = {
 COMMENT = KeepAlive(b": keep-alive\n\n")
 WHITE_SPACE = KeepAlive(b"\n", (b"}",))
 """Between two elements of a JSON array."""
+
+
+_PARTS = (PartStarted, PartEnded)
+
+
+def _name_item(event: Event, types: dict[str, str]) -> None:
+    """Make a call of a tool that the client runs the item that the client knows."""
+    assert isinstance(event, PartStarted | PartEnded)
+    if type(event.part) is ToolCall and event.part.name in types:
+        event.part.native = types[event.part.name]
 
 
 class Exchange:
@@ -70,6 +93,8 @@ class Exchange:
     """A request of Responses whose response is stored."""
     _expected: asyncio.Future[Expected | None] | None = None
     """The expected count of the input, if a client uses it."""
+    _client_tools: dict[str, str] | None = None
+    """The types of the items that calls of functions are for the client, by name."""
     _ended = False
     """Whether the end of the reply, or its failure, was received."""
     _rest = b""
@@ -227,6 +252,8 @@ class Exchange:
 
     async def _translated(self, target: Target, body: ClientBody) -> Prepared:
         conversation = self._request.conversation(body.fields())
+        if conversation.protocol != target.upstream.protocol:
+            conversation, self._client_tools = as_functions(conversation)
         asked, clamped = asked_of(conversation, target)
         asked = await self._stores.restored(self._request.client, target, asked)
         revision = self._revision
@@ -377,6 +404,8 @@ class Exchange:
         for event in events:
             if type(event) is PartDelta:  # most
                 continue
+            if self._client_tools and type(event) in _PARTS:
+                _name_item(event, self._client_tools)
             if type(event) is Started and conversation is not None:
                 assert self.target is not None
                 settings, asked = conversation.settings, self._request.protocol

@@ -27,6 +27,7 @@ from modelbay.gateway.translating import Prepared, asked_of, complete, unsent_pr
 from modelbay.logs import LOG
 from modelbay.protocols.codec import codec
 from modelbay.protocols.names import Restorer
+from modelbay.protocols.openai_responses.client_tools import as_functions
 from modelbay.reply_secrecy import redacted_reply
 from modelbay.serving.http_request import HttpRequest
 from modelbay.serving.replies import JSON
@@ -138,7 +139,7 @@ class Passage:
         )
         conversation = request.conversation(body.fields())
         wanted, clamped = asked_of(conversation, target)
-        if may_compact(wanted) or declares_search(wanted, target):
+        if may_compact(wanted) or declares_search(wanted, target) or as_functions(wanted)[1]:
             return None
         sending = self.revision.providers.ready_at_once(with_earlier_searches(wanted), target)
         if sending is None:

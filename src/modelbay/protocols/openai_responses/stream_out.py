@@ -42,6 +42,7 @@ from modelbay.protocols import tool_search
 from modelbay.protocols.arguments import is_cut
 from modelbay.protocols.opaque import seal
 from modelbay.protocols.openai_errors import error_object
+from modelbay.protocols.openai_responses import client_tools
 from modelbay.protocols.openai_responses.items import (
     CALL_OF_SEARCH,
     fields,
@@ -227,6 +228,8 @@ class StreamRenderer:
             case ToolCall(native=tool_search.CALL):
                 item = {"id": self._id(part, "tsc"), **render_call(part, self._call_id(part)), "status": "in_progress"}
                 return out + self._add(item | {"arguments": {}})  # which have no deltas
+            case ToolCall(native=native) if native in client_tools.CALLS:
+                return out  # written whole when it is finished
             case ToolCall():
                 prefix = "ctc" if part.format == "text" else "fc"
                 item = {"id": self._id(part, prefix), **render_call(part, self._call_id(part)), "status": "in_progress"}
@@ -252,6 +255,12 @@ class StreamRenderer:
                 return self._close_thinking(part)
             case ToolCall() if self._item:
                 return self._close_call(part)
+            case ToolCall(native=native) if native in client_tools.CALLS:
+                id, status = (
+                    self._id(part, client_tools.PREFIXES[native]),
+                    "incomplete" if is_cut(part) else "completed",
+                )
+                return self._whole({"id": id, **client_tools.render_call(part, self._call_id(part)), "status": status})
             case Media(kind="image") if part.data is not None:
                 out = b"" if part.opaque is None or _ours(part) else self._carrier(part)
                 item = {"id": self._id(part, "ig"), "status": item_of(part).status or "completed", **render_image(part)}
