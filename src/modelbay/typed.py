@@ -26,7 +26,7 @@ NAMES: dict[Any, str] = {
 }
 _PLURALS: dict[tuple[type, ...], str] = {(str,): "strings", (int,): "integers", (int, float): "numbers"}
 Name: TypeAlias = Annotated[str, Meta(min_length=1)]
-"""A text that must not be empty. An empty one is from a variable that is not set."""
+"""A text that must not be empty. An empty one usually comes from a variable that is not set."""
 LONGEST = 40
 """Maximum characters of a wrong value in a message."""
 

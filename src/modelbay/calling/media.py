@@ -1,6 +1,6 @@
 """Converts media for a provider: downloads URLs if it needs data, uploads videos if it needs file IDs.
 
-A failure is an error. Replacing an image by a sentence about it, as some gateways do, would mislead the model.
+A failure is an error. Some gateways replace an image by a sentence about it, which misleads the model.
 """
 
 import mimetypes

@@ -19,7 +19,7 @@ def next_attempt(
     policy: Policy,
     operation: Operation = "ask",
 ) -> tuple[float, Warned]:
-    """Seconds until the next attempt of a call that failed so many times, and the warning about it.
+    """Seconds until the next attempt of a call that failed `failures` times, and the warning about it.
 
     Raises:
         ModelbayError: the error, if there is no further attempt. It has the number of attempts.

@@ -1,5 +1,5 @@
-"""Makes conversations calls to providers, and sends each of them: with the endpoint's credential, which is renewed if it was
-replaced. `opening` repeats calls that fail, `transport` sends one request once.
+"""Makes calls to providers from conversations, and sends each once, with the endpoint's credential, which is read again if it
+was replaced. `opening` repeats calls that fail, `transport` sends one request once.
 """
 
 import os

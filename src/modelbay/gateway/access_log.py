@@ -97,9 +97,9 @@ def _json_line(when: float, level: str, fields: dict[str, Any]) -> str:
 
 
 class AccessLog:
-    """Lines about requests that have ended, for a stream or for Python's logging, whose cost is that of a small request.
+    """Logs requests that have ended: to a stream, or with Python's logging, which costs as much as a small request.
 
-    Lines for a stream are made and written together, a moment later: one by one, they would cost a multiple.
+    Lines for a stream are written together, a moment later: one by one, they would cost several times as much.
     """
 
     def __init__(self, stream: TextIO | None = None, form: Literal["text", "json"] = "text") -> None:
@@ -137,7 +137,7 @@ class AccessLog:
 
 
 def _words(id: str, fields: dict[str, Any]) -> str:
-    """The ID, which is a word that never occurs again, and the others."""
+    """The ID and the other fields. The ID is not cached, because no later line has it."""
     words = [f"{name}={value}" if type(value) is int else _pair(name, value) for name, value in fields.items()]
     return f"request_id={id} {' '.join(words)}"
 

@@ -1,4 +1,4 @@
-"""The model list of the gateway, as each client reads it."""
+"""The model list of the gateway, in the form of each client."""
 
 from modelbay.conversation import Extra
 from modelbay.gateway import headers

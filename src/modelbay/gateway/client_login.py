@@ -1,7 +1,7 @@
 """A client's own login at a vendor, such as that of Claude Code: where it may go.
 
-A program that is logged in to its vendor sends this login to every base URL. It is not a key of the gateway, and the gateway never
-uses it for itself: it goes with the request that it came with, or nowhere. All of these are required:
+A program that is logged in to its vendor sends this login to every base URL. It is not a key of the gateway, and the gateway
+never uses it for another request: it is sent on with the request that it came with, or not at all. All of these are required:
 
 - The client's key is in `x-modelbay-key`, so that the login cannot be taken for it.
 - The client speaks the protocol of the model's provider, and the provider's preset says that the vendor issues such logins.
@@ -58,7 +58,7 @@ def may_go(login: str, protocol: str, to: Upstream) -> bool:
 
 
 def without_credential(target: Target) -> Target:
-    """A target to which its provider's own credential is not sent, nor another name of the program."""
+    """The target without its provider's own credential, and without headers that name another program."""
     to = target.upstream
     left_out = AUTH_HEADERS | NAMES.keys()
     headers = {name: value for name, value in to.provider.custom_headers.items() if name.lower() not in left_out}

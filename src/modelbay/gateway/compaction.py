@@ -1,6 +1,6 @@
 """Compaction of Responses for providers without it: a request that ends with `compaction_trigger` gets one `compaction` item,
-which replaces the conversation in later requests. Codex shortens long sessions like this if it takes the gateway for OpenAI.
-`/responses/compact`, which its older versions use, gets the same item.
+which replaces the conversation in later requests. Codex shortens long sessions in this way if it believes that the gateway is
+OpenAI. `/responses/compact`, which its older versions use, gets the same item.
 
 The model is asked for a summary. The item contains it in modelbay's envelope, which later requests bring back.
 """

@@ -1,6 +1,6 @@
 """Whether embeddings are translated, and their encoding if they are not.
 
-OpenAI's SDKs ask for base64 unless told otherwise, and decode a string as 32-bit floats. Some providers ignore the field
+OpenAI's SDKs ask for base64 by default, and decode a string as 32-bit floats. Some providers ignore the field
 and return numbers.
 """
 

@@ -25,7 +25,7 @@ from modelbay.storage.files import identity
 from modelbay.transport import Transport
 
 LOOK = 1.0
-"""Seconds between two looks at the configuration file. A change is used when the file stays the same until the next look."""
+"""Seconds between two checks of the configuration file. A change is used when the file stays the same until the next check."""
 
 
 class Gateway:
@@ -127,7 +127,7 @@ class Gateway:
         self._retired.append(before)
         self.revision = revision
         self._close_unused()
-        # a running Codex sees in its next reply that the list changed, also if it had the list from another worker
+        # a running Codex sees in its next reply that the list changed, even if it had the list from another worker
         await revision.tagged(await revision.models(""))
         self.problem = ""
         for problem in config.problems:

@@ -50,7 +50,7 @@ class OneProcess:
 
 
 class SharedCounts:
-    """Counts of one of several workers. What a killed worker has counted ends when its successor starts."""
+    """Counts of one of several workers. The counts of a killed worker end when its successor starts."""
 
     def __init__(self, file: Path, worker: int, workers: int) -> None:
         """`worker`: its number, from 0. `file` must exist: see `create`."""

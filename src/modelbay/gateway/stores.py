@@ -56,7 +56,7 @@ class Stores:
 
     async def lacks_state(self, client: str, target: Target, request: ClientRequest) -> bool:
         """Whether a request in the target's protocol lacks reasoning state that the target gave and that is stored. A client
-        that sends some state back is taken to send all of it: the others are the ones that remove it everywhere."""
+        that sends some state back counts as one that sends all of it: other clients remove it everywhere."""
         if self._reasoning is None or not self._reasoning.may_lack_state(request.body):
             return False
         conversation = request.conversation(request.fields())

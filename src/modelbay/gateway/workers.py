@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 DRAIN = 60.0
 """Seconds that requests in progress may take after SIGTERM."""
 _LOOK = 0.2
-"""Seconds between two looks at the workers."""
+"""Seconds between two checks of the workers."""
 _PAUSE = 2.0
 """Minimum seconds between two starts of a worker."""
 

@@ -93,7 +93,7 @@ def _parameters(row: SearchBackend, query: str, hosted: HostedSearch, most: int)
 
 
 def _with_operators(query: str, hosted: HostedSearch, row: SearchBackend) -> str:
-    """The query with the client's domains as operators, as far as they fit. All results are filtered in any case."""
+    """The query with the client's domains as operators, as far as they fit. All results are filtered anyway."""
     wanted = " OR ".join(f"site:{domain}" for domain in hosted.allowed_domains)
     others = [f"-site:{domain}" for domain in hosted.blocked_domains]
     for extra in (wanted, *others):
