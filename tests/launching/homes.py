@@ -40,6 +40,14 @@ _QWEN = {
     "privacy": {"usageStatisticsEnabled": False},
 }
 _PI = {"mine": {"baseUrl": f"{DEAD}/v1", "api": "openai-completions", "apiKey": "sk-user", "models": [{"id": "m"}]}}
+_DROID = {
+    "model": "mine",
+    "id": "custom:mine",
+    "displayName": "mine",
+    "provider": "generic-chat-completion-api",
+    "baseUrl": f"{DEAD}/v1",
+    "apiKey": "sk-user",
+}
 _CLINE = {"provider": "anthropic", "apiKey": "sk-user", "model": "m", "baseUrl": DEAD}
 
 HOMES: dict[str, dict[str, str | dict[str, Any]]] = {
@@ -130,6 +138,14 @@ HOMES: dict[str, dict[str, str | dict[str, Any]]] = {
             },
         },
         ".cline/data/settings/global-settings.json": {},
+    },
+    "copilot": {
+        ".copilot/settings.json": {"model": "gpt-5.4"},
+        ".copilot/copilot-instructions.md": "Be brief.",
+    },
+    "droid": {
+        ".factory/settings.json": {"sessionDefaultSettings": {"model": "custom:mine"}, "customModels": [_DROID]},
+        ".factory/AGENTS.md": "Be brief.",
     },
 }
 """By agent and path below the user's home."""

@@ -234,6 +234,59 @@ def test_cline_gets_providers_of_its_own_and_starts_no_process_that_keeps_the_ke
     assert (settings["contextWindow"], settings["maxTokens"]) == (128_000, 8_192)
 
 
+@pytest.mark.parametrize(
+    ("protocol", "own"),
+    [
+        (CHAT, {"COPILOT_PROVIDER_TYPE": "openai", "COPILOT_PROVIDER_BASE_URL": V1}),
+        (
+            RESPONSES,
+            {
+                "COPILOT_PROVIDER_TYPE": "openai",
+                "COPILOT_PROVIDER_BASE_URL": V1,
+                "COPILOT_PROVIDER_WIRE_API": "responses",
+            },
+        ),
+        (MESSAGES, {"COPILOT_PROVIDER_TYPE": "anthropic", "COPILOT_PROVIDER_BASE_URL": URL}),
+    ],
+)
+def test_copilot_gets_a_provider_of_its_own_in_variables(protocol: Protocol, own: dict[str, str]) -> None:
+    made = planned("copilot", protocol)
+    assert made.arguments == ["--reasoning-effort", "high"]
+    assert made.environment == own | {
+        "COPILOT_MODEL": "deep/seek",
+        "COPILOT_PROVIDER_BEARER_TOKEN": KEY,
+        "COPILOT_PROVIDER_MAX_PROMPT_TOKENS": "128000",
+        "COPILOT_PROVIDER_MAX_OUTPUT_TOKENS": "8192",
+    }
+    assert {"COPILOT_PROVIDER_API_KEY", "COPILOT_PROVIDER_API_KEY_COMMAND", "COPILOT_PROVIDER_WIRE_API"} <= set(
+        made.unset
+    )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "provider", "url"),
+    [(CHAT, "generic-chat-completion-api", V1), (RESPONSES, "openai", V1), (MESSAGES, "anthropic", URL)],
+)
+def test_droid_gets_settings_for_one_process(protocol: Protocol, provider: str, url: str) -> None:
+    made = planned("droid", protocol)
+    assert made.environment == {"FACTORY_RUNTIME_SETTINGS_PATH": f"{FOLDER}/settings.json"}
+    settings = file(made, "settings.json")
+    assert settings["sessionDefaultSettings"] == {"model": "custom:modelbay/deep/seek", "reasoningEffort": "high"}
+    main, small = settings["customModels"]
+    assert main == {
+        "id": "custom:modelbay/deep/seek",
+        "model": "deep/seek",
+        "displayName": "Deep/Seek",
+        "provider": provider,
+        "baseUrl": url,
+        "apiKey": KEY,
+        "maxContextLimit": 128_000,
+        "maxOutputTokens": 8_192,
+        "noImageSupport": True,
+    }
+    assert small["maxContextLimit"] == 32_000
+
+
 def test_agents_that_must_know_that_a_model_accepts_images_are_told_so() -> None:
     seeing = launch_model("seeing")
     seeing.facts.capabilities |= {"image_in": True, "document_in": True}

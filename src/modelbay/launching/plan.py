@@ -178,6 +178,7 @@ def _model_facts(program: AgentProgram, model: LaunchModel, protocol: Protocol) 
         "tools": known.can("tool_use"),
         "images": known.can("image_in"),
         "image_kind": "image" if known.can("image_in") else None,
+        "no_images": None if known.can("image_in") is None else not known.can("image_in"),
         "pdfs": known.can("document_in"),
         "audio": known.can("audio_in"),
         "videos": known.can("video_in"),

@@ -27,14 +27,15 @@ KEY_VARIABLE = "MODELBAY_AGENT_KEY"
 """The environment variable with the key, for agents whose settings refer to a variable."""
 MODEL_PLACEHOLDERS = frozenset((
     "model", "model_key", "model_name", "context", "output", "effort", "efforts", "thinking", "tools", "images",
-    "image_kind", "pdfs", "audio", "videos", "temperature", "capabilities", "lower_output", "thinking_budget",
+    "image_kind", "no_images", "pdfs", "audio", "videos", "temperature", "capabilities", "lower_output", "thinking_budget",
 ))  # fmt: skip
 """Facts about a model.
 
 model: its name in requests. model_key: its name in a file that `exporter` renders. model_name: its name for people. context,
 output: context window and maximum output tokens. effort: the reasoning effort that the user set, in the agent's words. efforts:
 the efforts that it accepts. thinking, tools, images, pdfs, audio, videos, temperature: whether it supports them. image_kind: the
-word "image", for lists of kinds of input; unknown if it does not accept images. capabilities: the names of those that it has, such
+word "image", for lists of kinds of input; unknown if it does not accept images. no_images: whether it accepts
+none. capabilities: the names of those that it has, such
 as "thinking,tool_use". lower_output: the maximum output tokens if they are below the agent's `usual_output`. thinking_budget: for
 Anthropic Messages, a budget of tokens below the maximum output, or below `usual_output` if that is unknown; unknown if the model
 can make more than `usual_output`.
