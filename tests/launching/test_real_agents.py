@@ -210,7 +210,7 @@ def test_a_launched_agent_calls_a_provider_of_its_protocol_directly(room: AgentR
     config = room.modelbay / "config.toml"
     config.write_text(
         config.read_text().replace("64000", "32000")
-    )  # what the simulator accepts; Droid asks for all of it
+    )  # the limit of the simulator; Droid asks for all of it
     before = room.hashes()
     done = room.launch(programs()[room.agent].protocols[0], "--direct")
     has_done_the_task(room, done)
