@@ -296,6 +296,14 @@ def test_json_mode_of_openai_gets_a_message_with_the_word(system: str, prompt: s
     assert call.warnings == []
 
 
+@pytest.mark.parametrize("target", ["openai_chat", "openai_responses"])
+def test_a_schema_that_is_missing_is_json_mode_with_the_word(target: str) -> None:
+    asked = Conversation([user("List")], Settings(output_format=OutputFormat("json_schema", name="x")))
+    call = codec(target).render_request(asked, ABLE, PLAIN)
+    assert complaint(target, call) is None
+    assert [turn.text for turn in codec(target).parse_request(call).turns] == ["Answer with a JSON object.", "List"]
+
+
 def test_a_schema_needs_no_word() -> None:
     schema = {"type": "object", "properties": {}}
     asked = Conversation([user("List")], Settings(output_format=OutputFormat("json_schema", schema)))

@@ -117,6 +117,13 @@ def test_each_vendor_has_its_own_limit(vendor, kept):
     assert sent("openai_chat", asked(user=name, client="openai_chat"))[0]["user"] == name
 
 
+@pytest.mark.parametrize("client", ["openai_responses", "anthropic", "google"])
+def test_metadata_of_another_protocol_is_not_sent_where_it_needs_a_stored_reply(client):
+    body, report = sent("openai_chat", asked(metadata={"k": "v"}, client=client))
+    assert "metadata" not in body
+    assert report == ["`metadata` is not sent: it describes a stored reply, and the provider stores none"]
+
+
 def test_metadata_that_openai_refuses_is_reported():
     metadata = {"a": "x" * 600, "b" * 70: "x", "n": 5, **{f"k{number}": "v" for number in range(20)}}
     body, report = sent("openai_responses", asked(metadata=metadata))

@@ -199,7 +199,7 @@ the system prompt goes."""
 
 def _lacks_word(form: OutputFormat | None, turns: list[Turn], protocol: str) -> bool:
     """Whether OpenAI rejects JSON mode, because no message says "json"."""
-    if form is None or form.kind != "json" or form.schema or protocol not in _READ_FOR_WORD:
+    if form is None or form.kind == "text" or form.schema or protocol not in _READ_FOR_WORD:
         return False
     read = [turn for turn in turns if turn.role in _READ_FOR_WORD[protocol]]
     return not any("json" in part.text.lower() for turn in read for part in turn.parts if type(part) is Text)

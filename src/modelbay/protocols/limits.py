@@ -68,6 +68,10 @@ def limited(
     if length is not None and settings.user is not None and len(settings.user) > length:
         report.append(Warned(f"`user` is sent as a hash: {protocol} accepts {length} characters", "user"))
         settings = replace(settings, user=sha256(settings.user.encode()).hexdigest()[:length])
+    if settings.metadata and not same and protocol == "openai_chat" and conversation.protocol:
+        # OpenAI accepts it only with `store`, which clients of other protocols do not send to it
+        report.append(dropped("metadata", protocol, "it describes a stored reply, and the provider stores none"))
+        settings = replace(settings, metadata=None)
     if settings.metadata and not same and protocol.startswith("openai"):
         settings = replace(settings, metadata=_metadata(settings.metadata, protocol, report))
     return settings

@@ -15,6 +15,7 @@ from modelbay.errors import Unsupported
 from modelbay.json_text import encode
 
 _DIGITS = 18
+_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 EXACT = 2**53
 """From here on JSON numbers are not exact: JavaScript and others read them as floats."""
 
@@ -58,6 +59,13 @@ def as_text(number: float) -> str:
 def as_integer(value: Json) -> Json:
     """The integer for a number such as 5.0, as Lua and PHP write integers; other values unchanged."""
     return int(value) if type(value) is float and value.is_integer() and abs(value) < EXACT else value
+
+
+def as_number(value: Json) -> Json:
+    """The number in a text, as JSON of protocol buffers may have it; other values unchanged."""
+    if type(value) is not str or not _NUMBER.fullmatch(value):
+        return value
+    return float(value) if "." in value else int(value)
 
 
 def whole_number(text: str) -> int | None:

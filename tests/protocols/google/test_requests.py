@@ -103,6 +103,16 @@ def test_a_request_of_a_gemini_client_is_written_back_unchanged(also):
     assert again(asked(**also)) == asked(**also)
 
 
+def test_numbers_may_be_texts_as_in_json_of_protocol_buffers():
+    numbers = {"maxOutputTokens": "100", "temperature": "0.5", "topK": "40", "seed": "-1"}
+    config = {**numbers, "thinkingConfig": {"thinkingBudget": "-1"}}
+    settings = parsed(asked(generationConfig=config)).settings
+    assert (settings.max_output_tokens, settings.temperature, settings.top_k, settings.seed) == (100, 0.5, 40, -1)
+    assert settings.reasoning is not None
+    assert settings.reasoning.adaptive
+    assert not settings.extra
+
+
 @pytest.mark.parametrize("declarations", [{"name": "f"}, [{"name": "f"}]])
 def test_a_single_object_is_read_as_a_list_of_tools(declarations):
     conversation = parsed(asked(tools={"functionDeclarations": declarations}))

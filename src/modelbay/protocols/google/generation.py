@@ -10,7 +10,7 @@ from modelbay.model import Model
 from modelbay.protocols.efforts import LEVELS, nearest
 from modelbay.protocols.google.case import Fields, camel, written
 from modelbay.protocols.schema import json_schema
-from modelbay.protocols.shapes import as_integer
+from modelbay.protocols.shapes import as_integer, as_number
 
 PLACE = "generationConfig."
 _THINKING = "generationConfig.thinkingConfig."
@@ -32,6 +32,7 @@ _SAME: dict[str, tuple[str, type | UnionType]] = {
     "top_logprobs": ("logprobs", int),
 }
 """Settings that are a field with the same value, and its type. Other values are passed on, for Google to reject."""
+_NUMERIC = (int, int | float)
 _SCHEMAS = ("responseJsonSchema", "responseSchema")
 _DEFAULT_LEVEL = "THINKING_LEVEL_UNSPECIFIED"
 _DEFAULT_KIND = "MODALITY_UNSPECIFIED"
@@ -53,6 +54,8 @@ def parse_generation(value: Json, settings: Settings) -> None:
         settings.spelling[PLACE + name] = name
     rest = {name: item for name, item in config.items() if item is not None}
     for setting, (name, kind) in _SAME.items():
+        if kind in _NUMERIC and name in rest:
+            rest[name] = as_number(rest[name])
         if kind is int and name in rest:
             rest[name] = as_integer(rest[name])
         if isinstance(rest.get(name), kind) and (kind is bool or not isinstance(rest[name], bool)):
@@ -106,8 +109,8 @@ def _parse_thinking(value: Fields, settings: Settings) -> None:
     elif level is not None and level != _DEFAULT_LEVEL:
         settings.spelling["reasoning"] = rest.pop("thinkingLevel")
         reasoning.effort, reasoning.enabled = settings.spelling["reasoning"].lower(), True
-    if type(rest.get("thinkingBudget")) is int:
-        budget = rest.pop("thinkingBudget")
+    if type(budget := as_integer(as_number(rest.get("thinkingBudget")))) is int:
+        del rest["thinkingBudget"]
         if budget == -1:  # no limit
             reasoning.adaptive = reasoning.enabled = True
         else:
