@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 import modelbay
-from modelbay import Embeddings, Hub, Reply, errors, other_names, sync
+from modelbay import Embeddings, Hub, Model, Reply, Usage, errors, other_names, sync
 from modelbay.library import blocking, chat, reply_stream, tool_run
 from modelbay.testing import ReceivedRequest, Simulator
 
 CLASSES: list[tuple[type, dict[str, str]]] = [
     (Reply, other_names.REPLY),
     (Embeddings, other_names.EMBEDDINGS),
+    (Usage, other_names.USAGE),
+    (Model, other_names.MODEL),
     (Hub, other_names.HUB),
     (sync.Hub, other_names.HUB),
     (reply_stream.ReplyStream, other_names.STREAM),
@@ -36,6 +38,7 @@ PROSE = {
     "the stream itself: for event in stream",
     "annotations` of `parts",
     "load_chat` of the hub",
+    "cost` of the reply",
 }
 
 
@@ -50,7 +53,8 @@ def test_each_name_leads_to_one_that_exists(kind: type, names: dict[str, str]) -
 
 @every_class
 def test_the_names_are_errors_and_not_listed(kind: Any, names: dict[str, str]) -> None:
-    value: Any = kind() if kind is Reply else kind([]) if kind is Embeddings else kind.__new__(kind)
+    made = {Reply: kind, Usage: kind, Embeddings: lambda: Embeddings([]), Model: lambda: Model("large")}
+    value: Any = made.get(kind, lambda: kind.__new__(kind))()
     assert not names.keys() & set(dir(kind))
     for name in names:
         assert not hasattr(value, name)

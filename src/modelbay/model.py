@@ -1,10 +1,11 @@
 """A model for the codecs: its ID on the wire and the known facts."""
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias
 
 from msgspec import Struct, field
 
 from modelbay.conversation import Extra, Protocol
+from modelbay.other_names import MODEL, unknown
 
 Capability: TypeAlias = Literal[
     "thinking",
@@ -89,6 +90,11 @@ class Model(Struct, omit_defaults=True, repr_omit_defaults=True):
     """Further fields of its list or manifest."""
     sources: dict[str, str] = field(default_factory=dict)
     """Source of each fact."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, MODEL)
 
     def __repr__(self) -> str:
         alias = f"{self.alias!r}, " if self.alias else ""

@@ -98,6 +98,35 @@ EMBEDDINGS = {
     "embedding": "vectors[0]",
     "vector": "vectors[0]",
 }
+USAGE = {
+    **_names(
+        input_total="input_tokens prompt_tokens prompt_token_count request_tokens",
+        output_total="output_tokens completion_tokens candidates_token_count response_tokens",
+        total="total_tokens total_token_count",
+        cache_read="cached_tokens cache_read_input_tokens cache_read_tokens cached_content_token_count",
+        cache_write="cache_creation_input_tokens cache_write_tokens",
+        reasoning="reasoning_tokens thoughts_token_count thinking_tokens",
+        raw="details model_extra prompt_tokens_details completion_tokens_details",
+    ),
+    **_all("cost price total_cost", "cost` of the reply"),
+}
+"""`input` and `output` are without the cache and the reasoning, unlike the names of other libraries."""
+MODEL = {
+    **_names(
+        max_context_tokens="context_window context_length context max_context_size max_model_len n_ctx",
+        max_output_tokens="max_tokens max_completion_tokens output_token_limit max_output",
+        max_input_tokens="input_token_limit max_input",
+        cost="price prices pricing",
+        name="display_name title",
+        id="model_id model_name slug",
+        efforts="reasoning_efforts",
+    ),
+    **_all("input_cost_per_token input_price", "cost.input"),
+    **_all("output_cost_per_token output_price", "cost.output"),
+    **_all("supports_tools supports_function_calling", 'can("tool_use")'),
+    **_all("supports_vision", 'can("image_in")'),
+    **_all("supports_reasoning", 'can("thinking")'),
+}
 SIMULATOR = _names(
     say="respond reply text returns responds respond_with",
     fail="error raises",

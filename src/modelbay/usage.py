@@ -1,12 +1,13 @@
 """Token usage in disjoint counts, so that no sum counts a token twice."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import astuple, replace
 
 from modelbay.conversation import Extra
+from modelbay.other_names import USAGE, unknown
 
 
 class Usage(Struct, omit_defaults=True):
@@ -30,6 +31,11 @@ class Usage(Struct, omit_defaults=True):
     """Web searches that the provider, or the gateway in its place, ran for the reply."""
     raw: Extra | None = None
     """The provider's usage object."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise unknown(self, name, USAGE)
 
     def __repr__(self) -> str:
         counts = ((name, getattr(self, name)) for name in self.__struct_fields__ if name != "raw")

@@ -1,10 +1,10 @@
-"""Tools in the forms of other libraries, and tools that the provider runs."""
+"""Prompts and tools in other forms, and tools that the provider runs."""
 
 from typing import Any
 
 import pytest
 
-from modelbay import Hub, Tool, sync
+from modelbay import Hub, Reply, Tool, sync, user
 from modelbay.testing import Simulator
 
 
@@ -60,3 +60,14 @@ def test_a_tool_that_the_provider_runs_is_passed_beside_functions() -> None:
             ValueError, match=r"tools\[0\] is a tool of the provider: pass a tool that the provider runs"
         ):
             hub.complete("Hi", tools=[Tool(kind="vendor", raw=search)])
+
+
+@pytest.mark.parametrize("kind", [Hub, sync.Hub])
+def test_a_turn_and_a_reply_as_prompt_are_told_the_way(kind: Any) -> None:
+    hub = kind.of("ollama", model="llama")
+    with pytest.raises(
+        TypeError, match=r"prompt must be a string, a Conversation or a list of turns, not Turn: pass \[turn\]"
+    ):
+        hub.stream(user("Hi"))
+    with pytest.raises(TypeError, match=r"prompt\[1\] must be a Turn, not Reply: pass reply.turn\(\)"):
+        hub.stream([user("Hi"), Reply(), user("Why?")])

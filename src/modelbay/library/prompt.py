@@ -21,6 +21,7 @@ from modelbay.conversation import (
     Turn,
     user,
 )
+from modelbay.events import Reply
 from modelbay.library.typed_output import output_type
 from modelbay.providers.endpoint import is_header
 from modelbay.typed import Checker, Name
@@ -173,6 +174,8 @@ def checked(prompt: object, model: object, settings: Ask, *, where: str = "promp
             raise TypeError(_unknown(name))
     # a client's request was parsed leniently; its provider decides whether it is valid
     parsed = isinstance(prompt, Conversation) and prompt.protocol is not None
+    if not isinstance(prompt, str | Conversation):
+        _check_turns(prompt, where)
     (_PARSED if parsed else _CHECKER).check(prompt, Prompt, where)
     if isinstance(prompt, Conversation) and not parsed and (prompt.settings.n or 1) > 1:
         raise ValueError(f"{where}.settings.n must be 1: {SEVERAL}")
@@ -208,6 +211,15 @@ def checked(prompt: object, model: object, settings: Ask, *, where: str = "promp
     if not parsed:
         check_tools(tools, settings.get("tool_choice") or given.tool_choice)
     return settings
+
+
+def _check_turns(prompt: object, where: str) -> None:
+    """Raises TypeError for the values of this library that are not turns, but have some: it says how to pass them."""
+    if isinstance(prompt, Turn):
+        raise TypeError(f"{where} must be a string, a Conversation or a list of turns, not Turn: pass [turn]")
+    for place, turn in enumerate(prompt) if isinstance(prompt, list | tuple) else ():
+        if isinstance(turn, Reply):
+            raise TypeError(f"{where}[{place}] must be a Turn, not Reply: pass reply.turn()")
 
 
 _OF_PROVIDER = 'pass a tool that the provider runs in its own form, as extra_body={"tools": […]}'
