@@ -156,16 +156,16 @@ class ProviderClient:
         return Sending(target, call, await self.endpoint(target, call.path, stream=call.stream))
 
     def ready_at_once(self, conversation: Conversation, target: Target) -> Sending | None:
-        """The result of `ready` for a conversation without a stream, if nothing must be awaited for it. Raises what `ready`
-        raises."""
-        dialect = target.upstream.dialect
-        media = media_of(conversation)
-        if media or conversation.stream or dialect.stream_only:
+        """The result of `ready`, if nothing must be awaited for it, and if the reply is a stream only for a caller that asks for
+        one. Raises what `ready` raises."""
+        stream, media = bool(conversation.stream), media_of(conversation)
+        if media or (target.upstream.dialect.stream_only and not stream):
             return None
+        conversation.stream, conversation.include_usage = stream, True if stream else None
         call = self._rendered(conversation, target, check_input(conversation, target.model, media))
-        if call.stream:
+        if call.stream != stream:
             return None
-        endpoint = self.known_endpoint(target, call.path, stream=False)
+        endpoint = self.known_endpoint(target, call.path, stream=stream)
         return None if endpoint is None else Sending(target, call, endpoint)
 
     def _rendered(self, conversation: Conversation, target: Target, warnings: list[Warned]) -> Call:

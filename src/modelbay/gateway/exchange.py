@@ -129,7 +129,7 @@ class Exchange:
         if self._sent is not None:
             self.target, self._warnings = prepared.sending.target, prepared.warnings
         self._responder.reveal(self._request.body)
-        self._overhead = perf_counter() - self._began
+        self._overhead = prepared.overhead or perf_counter() - self._began
         if self._uses_counts(prepared):
             self._expected = asyncio.ensure_future(self._expect(prepared))
         try:

@@ -1,6 +1,7 @@
-"""The usual request without a stream, answered without a task: the connections of the client and of the provider call each other.
+"""The usual request, sent at once. Without a stream, it is answered without a task, too: the connections of the client and of the
+provider call each other.
 
-Everything else is for a `Visit`: before anything was sent, or together with the reply that has begun.
+Everything else is for a `Visit`: a request that is not sent here, and the reply that has begun if it is a stream or unusual.
 """
 
 from collections.abc import Callable
@@ -45,7 +46,6 @@ class Passage:
     _client: GatewayClient | None = None
     _digest = ""
     """Identifies the client."""
-    _overhead: float
 
     def __init__(
         self,
@@ -81,9 +81,12 @@ class Passage:
         self._gateway.enter()
         self.prepared = prepared
         self.begun = prepared.begun = begun
-        begun.on_arrival = self._arrived
-        self.http.on_left = self._left
-        self._overhead = perf_counter() - self.began
+        prepared.overhead = perf_counter() - self.began
+        if prepared.stream:
+            self._go_on(self)
+        else:
+            begun.on_arrival = self._arrived
+            self.http.on_left = self._left
         return True
 
     def close(self) -> None:
@@ -106,37 +109,42 @@ class Passage:
             self._digest = client.sha256
         body = ClientBody(text, codec(asked.protocol).PASS)
         target = revision.known_target(asked.route.model or body.model)
-        if target is None or (body.stream if asked.route.stream is None else asked.route.stream):
+        if target is None:
             return None
         if stores.has_state or stores.needs_counts(target) or revision.settings.cache_ttl or body.threaded:
             return None
         keeps = asked.protocol == "openai_responses" and stores.keeps_responses
         if keeps and (not body.unstored or may_refer(text)):
             return None
-        if body.may_pass(target, asked.protocol, stream=False):
-            return self._passed(target, body)
-        return self._translated(target, body, text)
-
-    def _passed(self, target: Target, body: ClientBody) -> Prepared | None:
-        asked, providers = self._asked, self.revision.providers
-        if target.codec.PASS.is_plain is None or providers.adaptations(target):
-            return None
-        path = passed_path(target.codec.PASS, "generate", target.model.id, asked.query)
-        endpoint = providers.known_endpoint(target, path, stream=False)
-        if endpoint is None:
-            return None
-        call = body.call(target, path, generates=True)
-        assert asked.sent_on is not None
-        call.headers = dict(asked.sent_on)  # an adaptation may change them
-        return None if call.warnings else Prepared(Sending(target, call, endpoint), stream=False)
-
-    def _translated(self, target: Target, body: ClientBody, text: bytes) -> Prepared | None:
-        asked, head = self._asked, self.http.head
-        if target.upstream.protocol == asked.protocol:  # the client's headers would have to be added
-            return None
+        head = self.http.head
         request = ClientRequest(
             self.id, self._digest, asked.route, asked.protocol, head.path, asked.query, head.headers, text
         )
+        stream = body.stream if asked.route.stream is None else asked.route.stream
+        if body.may_pass(target, asked.protocol, stream=stream):
+            prepared = self._passed(target, body, stream)
+        else:
+            prepared = self._translated(target, body, request)
+        if prepared is not None:
+            prepared.array = stream and request.wants_array
+        return prepared
+
+    def _passed(self, target: Target, body: ClientBody, stream: bool) -> Prepared | None:
+        asked, providers = self._asked, self.revision.providers
+        if (target.codec.PASS.is_plain is None and not stream) or providers.adaptations(target):
+            return None
+        path = passed_path(target.codec.PASS, "stream" if stream else "generate", target.model.id, asked.query)
+        endpoint = providers.known_endpoint(target, path, stream=stream)
+        if endpoint is None:
+            return None
+        call = body.call(target, path, generates=True, stream=stream)
+        assert asked.sent_on is not None
+        call.headers = dict(asked.sent_on)  # an adaptation may change them
+        return None if call.warnings else Prepared(Sending(target, call, endpoint), stream)
+
+    def _translated(self, target: Target, body: ClientBody, request: ClientRequest) -> Prepared | None:
+        if target.upstream.protocol == request.protocol:  # the client's headers would have to be added
+            return None
         conversation = request.conversation(body.fields())
         wanted, clamped = asked_of(conversation, target)
         if may_compact(wanted) or declares_search(wanted, target) or as_functions(wanted)[1]:
@@ -147,8 +155,8 @@ class Passage:
         warnings = [*clamped, *sending.call.warnings]
         if self.revision.settings.strict and any(warning.dropped for warning in warnings):
             return None
-        warnings += unsent_previews(head.headers)
-        return Prepared(sending, stream=False, conversation=conversation, warnings=warnings)
+        warnings += unsent_previews(request.headers)
+        return Prepared(sending, bool(conversation.stream), conversation=conversation, warnings=warnings)
 
     # --- the reply ---
 
@@ -209,7 +217,7 @@ class Passage:
                 model=target.model.id,
                 attempts=1,
                 warnings=self.prepared.warnings,
-                overhead=self._overhead,
+                overhead=self.prepared.overhead,
             ),
             *self.revision.tag_for(self._asked.protocol),
             headers.request_id(self.id),

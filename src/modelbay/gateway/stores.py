@@ -19,7 +19,11 @@ from modelbay.gateway.passing import changed_text
 from modelbay.gateway.reasoning_store import ReasoningStore
 from modelbay.gateway.response_store import MAX_BYTES, ResolvedRequest, ResponseStore, may_refer, refers
 from modelbay.gateway.search.search_loop import with_earlier_searches
+from modelbay.storage.paths import data_dir
 from modelbay.storage.state_table import StateTable
+
+COUNTS = "token-counts.sqlite"
+"""The file of learned token counts, in the data folder."""
 
 
 class Stores:
@@ -29,12 +33,15 @@ class Stores:
         self._reasoning: ReasoningStore | None = None
         self._responses: ResponseStore | None = None
         self._conversations: ConversationStore | None = None
-        table: StateTable | None = None
+        counts: StateTable | None = None
         if settings.store:
-            table = StateTable(days=settings.store_days, max_bytes=settings.store_bytes)
+            days, most = settings.store_days, settings.store_bytes
+            table = StateTable(days=days, max_bytes=most)
             self._reasoning, self._responses = ReasoningStore(table), ResponseStore(table)
             self._conversations = ConversationStore(table, MAX_BYTES)
-        self._counts = LearnedCounts(table)
+            # in a file of their own: while the other one is missing, no request is searched for what belongs to it
+            counts = StateTable(data_dir() / COUNTS, days=days, max_bytes=most)
+        self._counts = LearnedCounts(counts)
 
     @property
     def keeps_responses(self) -> bool:

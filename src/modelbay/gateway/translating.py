@@ -35,6 +35,8 @@ class Prepared(Struct):
     warnings: list[Warned] = []
     begun: DirectResponse | None = None
     """The reply, if the call was sent already."""
+    overhead: float = 0.0
+    """Seconds from the request until then."""
 
 
 def asked_of(conversation: Conversation, target: Target) -> tuple[Conversation, list[Warned]]:

@@ -21,6 +21,7 @@ from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import InProgress
 from modelbay.gateway.passage import Passage
 from modelbay.gateway.responder import Responder
+from modelbay.gateway.retries import policy
 from modelbay.gateway.side_call import SideCall
 from modelbay.gateway.stored_call import StoredCall
 from modelbay.json_text import encode
@@ -208,6 +209,8 @@ class Visit:
         query = query_without_key(head.query)
         hidden = None if beside is None else Hidden(beside)
         usual = hidden is None and route.action == "generate" and "content-encoding" not in head.headers
+        if usual:
+            policy(head.headers)  # its call may be sent before the policy is needed
         sent_on = headers.sent_on(head.headers, codec(protocol).PASS) if usual else None
         return Asked(callers, route, protocol, query, keys, hidden, cors, sent_on)
 
