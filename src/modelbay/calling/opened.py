@@ -18,6 +18,7 @@ from modelbay.protocols.names import Restorer
 from modelbay.protocols.stopping import StopCut
 from modelbay.providers.endpoint import Endpoint
 from modelbay.routing.retry import Attempts
+from modelbay.secrecy import HiddenBytes
 
 if TYPE_CHECKING:  # the HTTP client is imported only when something is sent
     from collections.abc import AsyncGenerator
@@ -297,7 +298,7 @@ class Opened:
         for event in events:
             if isinstance(event, Failed):
                 if isinstance(event.error, ReplyError):
-                    event.error.received = b"".join(data for data, _ in self._held)
+                    event.error.received = HiddenBytes(b"".join(data for data, _ in self._held))
                 raise event.error
             if shows(event):
                 return True

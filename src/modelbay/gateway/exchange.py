@@ -47,6 +47,7 @@ from modelbay.gateway.translating import Prepared, asked_of, complete, unsent_pr
 from modelbay.json_text import decode
 from modelbay.protocols.openai_responses.client_tools import as_functions
 from modelbay.providers.unknown_fields import HEADER
+from modelbay.secrecy import HiddenBytes
 from modelbay.serving.refusals import not_valid
 from modelbay.serving.replies import JSON
 from modelbay.usage import Usage
@@ -388,7 +389,7 @@ class Exchange:
         self.attempts = opened.attempts
         if self.error is not None:
             if isinstance(self.error, ReplyError):
-                self.error.received = b"".join(data)
+                self.error.received = HiddenBytes(b"".join(data))
             raise self.error
         reply = collect(self._events)
         await self._keep(reply, prepared.conversation)
