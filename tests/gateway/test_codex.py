@@ -127,6 +127,15 @@ async def test_a_search_for_tools_finds_a_tool_that_is_then_called(
     assert (call["type"], call["name"], call["namespace"]) == ("function_call", "get_tide", "mcp__harbour")
 
 
+@pytest.mark.parametrize(("version", "levels"), [("0.171.0", ["low", "high", "max"]), ("0.130.0", ["low", "high"])])
+async def test_each_version_gets_a_list_that_it_can_read(tmp_path: Path, version: str, levels: list[str]) -> None:
+    more = '\n[models.deep]\nprovider = "anthropic"\nmodel = "m"\nsupport_efforts = ["low", "high", "max"]\n'
+    with running(tmp_path, more=more) as (served, _):
+        _, _, body = await call(served.url, f"/v1/models?client_version={version}", None, method="GET")
+    [deep] = [model for model in json.loads(body)["models"] if model["slug"] == "deep"]
+    assert [level["effort"] for level in deep["supported_reasoning_levels"]] == levels
+
+
 async def test_a_reply_says_when_the_list_of_models_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
