@@ -86,12 +86,11 @@ def test_an_agent_that_stops_gives_the_terminal_back_until_it_is_continued(windo
     window.shows("Stopped")
     window.types("echo shell $((40 + 2))")
     window.shows("shell 42")
-    window.types("fg")
+    window.types("fg; echo left with $?")
     window.shows("keys 'b'")
     window.keys("c")
     window.shows("keys 'bc'")
     window.keys("q")
-    window.types("echo left with $?")
     window.shows("left with 0")
 
 
