@@ -471,7 +471,7 @@ async def test_a_setting_of_the_call_goes_before_the_conversation_s_own(tmp_path
     [
         (None, "prompt must be a string, Conversation or a list of Turn, as user("),
         (b"Hi", "prompt must be a string, Conversation or a list of Turn, as user("),
-        (user("Hi"), "prompt must be a string, Conversation or a list of Turn, as user("),
+        (user("Hi"), "prompt must be a string, a Conversation or a list of turns, not Turn: pass [turn]"),
         ((user(word) for word in ("a", "b")), "prompt must be a string, Conversation or a list of Turn, as user("),
         (["Hi", "you"], 'prompt[0] must be Turn, as user("…") or Turn("assistant", [Text(text="…")]), not str'),
         ([user("Hi"), {"role": "user", "content": "Hi"}], 'prompt[1] must be Turn, as user("…") or'),
