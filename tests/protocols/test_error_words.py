@@ -93,7 +93,7 @@ UPSTREAM: dict[str, dict[int, Any]] = {
 UPSTREAM["openai_responses"] = UPSTREAM["openai_chat"]
 WORDS: dict[str, dict[int, tuple[str, str | None]]] = {
     "openai_chat": {403: ("permission_error", "provider_key_rejected"), 404: ("invalid_request_error", "model_not_found"),
-                    429: ("rate_limit_error", "rate_limit_exceeded"), 503: ("server_error", "server_is_overloaded")},
+                    429: ("rate_limit_error", "rate_limit_exceeded"), 503: ("server_error", "server_error")},
     "anthropic": {403: ("permission_error", None), 404: ("not_found_error", None), 429: ("rate_limit_error", None),
                   529: ("overloaded_error", None)},
     "google": {403: ("PERMISSION_DENIED", None), 404: ("NOT_FOUND", None), 429: ("RESOURCE_EXHAUSTED", None),
@@ -168,7 +168,7 @@ def test_overloaded_inside_a_stream_stays_overloaded(protocol, family):
     error.protocol = family
     renderer = codec(protocol).stream_renderer(Conversation([]))
     sent = renderer.feed(Started("id", "m")) + renderer.feed(Failed(error))
-    assert {"anthropic": b"overloaded_error", "google": b"UNAVAILABLE"}.get(protocol, b"server_is_overloaded") in sent
+    assert {"anthropic": b"overloaded_error", "google": b"UNAVAILABLE"}.get(protocol, b'"code":"server_error"') in sent
 
 
 @pytest.mark.parametrize(
