@@ -75,6 +75,22 @@ async def test_a_file_that_cannot_be_used_leaves_the_last_good_one_in_use(tmp_pa
             await asyncio.sleep(0.02)
 
 
+async def test_a_file_that_is_gone_leaves_the_last_one_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))  # the usual file, which may be missing at the start
+    with running(tmp_path) as (gateway, _):
+        text = gateway.config.read_text()
+        gateway.config.unlink()
+        while await state(gateway) != "outdated":
+            await asyncio.sleep(0.02)
+        assert "config.toml does not exist any more; the last valid configuration stays in use" in caplog.text
+        assert await status_of(gateway, "anthropic") == 200
+        gateway.config.write_text(text)
+        while await state(gateway) != "current":
+            await asyncio.sleep(0.02)
+
+
 async def test_a_change_is_seen_after_an_internal_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faults = [RuntimeError("a bug")]
 

@@ -12,7 +12,7 @@ from modelbay.catalog.lookup import Catalog
 from modelbay.config.load import load
 from modelbay.config.schema import Config, GatewaySettings
 from modelbay.credentials.network import transport_of
-from modelbay.errors import ConfigError, ModelbayError
+from modelbay.errors import ConfigError, ModelbayError, UnreadableFile
 from modelbay.gateway.clients import ClientKeys, GatewayClient
 from modelbay.gateway.proof import proof_of
 from modelbay.gateway.revision import Revision
@@ -113,6 +113,8 @@ class Gateway:
         self._identity = self._files()
         try:
             config = await asyncio.to_thread(load, self._path)
+            if self._config.exists and not config.exists:  # an editor may replace it in two steps
+                raise UnreadableFile(f"{self._path} does not exist any more", file=str(self._path))
             settings = _checked(config, self._host)
             same = config.network == self._config.network
             transport = self.revision.transport if same else transport_of(config)
