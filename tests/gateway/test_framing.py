@@ -119,3 +119,9 @@ def test_a_choice_that_failed_becomes_an_event_that_the_client_reads() -> None:
     sent = passed("openai_chat", BEGUN["openai_chat"], b"data: " + error + b"\n\n", b"data: [DONE]\n\n")
     assert is_failure("openai_chat", sent[sent.rstrip().rindex(b"data: ") :])
     assert b"DONE" not in sent
+
+
+def test_a_failure_that_the_last_text_of_gemini_names_is_not_reported_again() -> None:
+    content = b'"content":{"role":"model","parts":[{"text":" are"}]}'
+    end = b'data: {"candidates":[{%b,"finishReason":"MALFORMED_FUNCTION_CALL"}]}\n\n' % content
+    assert passed("google", BEGUN["google"], end) == BEGUN["google"] + end

@@ -71,8 +71,9 @@ class PassedStream:
             and not frames.rest
             and not frames.within
             and data.endswith(_BLANK)
-        ):
-            return data  # as most pieces are
+        ):  # as most pieces are
+            self._last = data
+            return data
         failed: ModelbayError | None = None
         for event in events:
             if type(event) is Started:
