@@ -25,8 +25,7 @@ Usage: modelbay [OPTIONS] [COMMAND] [ARGS]...
 Options:
   --config FILE                 Configuration file; - for standard input.
   --allow-reference REF=ORIGIN  Reference to follow in a file from elsewhere,
-                                and the origin that gets its value.
-                                Repeatable.
+                                and the origin that gets its value. Repeatable.
   --verbose                     Verbose output: requests, responses, timings,
                                 tracebacks.
   -V, --version                 Show the version and exit.

@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 from inline_snapshot import snapshot
 
-from modelbay import Conversation, Hub, Tool, user
+from modelbay import Conversation, Tool, user
+from modelbay.calling.input_check import check_input
+from modelbay.calling.target import Targets
+from modelbay.config.load import load
+from modelbay.conversation import Settings
 from modelbay.errors import Unsupported
 from modelbay.simulator import Simulator
 from tests.cli.command import KEY
@@ -94,12 +98,12 @@ def test_documents_are_refused_where_the_user_says_so(bay: Inside, tmp_path: Pat
 
 
 @pytest.mark.parametrize("native", ["computer_20250124", "computer_use_preview"])
-async def test_computer_tools_are_refused(bay: Inside, native: str):
+def test_computer_tools_are_refused(bay: Inside, native: str):
     bay.done("model", "set", "one", "computer_use=no")
-    async with Hub.open(bay.file) as hub:
-        tool = Tool("vendor", name="computer", native=native, raw={"type": native})
-        with pytest.raises(Unsupported, match=r"does not accept computer tools \(computer_use = false\)"):
-            await hub.complete(Conversation([user("Click")]), model="one", tools=[tool])
+    tool = Tool("vendor", name="computer", native=native, raw={"type": native})  # as clients of the gateway declare it
+    asked = Conversation([user("Click")], settings=Settings(tools=[tool]))
+    with pytest.raises(Unsupported, match=r"does not accept computer tools \(computer_use = false\)"):
+        check_input(asked, Targets(load(bay.file)).find("one").model, [])
 
 
 def test_prices_give_the_cost(bay: Inside):
