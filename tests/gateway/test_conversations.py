@@ -11,6 +11,7 @@ import pytest
 from openai import OpenAI
 
 from modelbay.simulator import Simulator
+from modelbay.storage.paths import data_dir
 from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, config_text, running
 from tests.gateway.test_app import call
 
@@ -371,6 +372,27 @@ async def test_a_method_that_a_path_does_not_have_is_refused_in_openai_s_form(ga
     assert status == 405
     assert json.loads(data)["error"]["code"] == "method_not_allowed"
     assert headers["allow"] == "GET, HEAD, POST"
+
+
+def test_a_store_that_cannot_be_used_is_an_error_of_the_server_and_not_of_the_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    with running(tmp_path, key="sk-provider") as (gateway, _), of(gateway) as client:
+        data_dir().mkdir(parents=True, exist_ok=True)
+        (data_dir() / "gateway.sqlite").write_bytes(b"not a database" * 100)
+        needed: list[Callable[[], Any]] = [
+            client.conversations.create,
+            lambda: client.conversations.retrieve("conv_1"),
+            lambda: client.responses.retrieve("resp_1"),
+            lambda: client.responses.create(model="anthropic", input="Hello", previous_response_id="resp_mb_1"),
+        ]
+        for request in needed:
+            with pytest.raises(openai.InternalServerError, match="Could not use") as caught:
+                request()
+            assert caught.value.type == "server_error"
+            assert caught.value.response.headers["x-should-retry"] == "false"
+        assert client.responses.create(model="anthropic", input="Hello").output_text
 
 
 # --- several processes -------------------------------------------------------------------------------------------------

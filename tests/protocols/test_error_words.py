@@ -13,6 +13,7 @@ from modelbay.errors import (
     ContentRefused,
     ContextOverflow,
     Disconnected,
+    FileError,
     IncompleteReply,
     MalformedReply,
     MissingCredential,
@@ -22,6 +23,7 @@ from modelbay.errors import (
     QuotaExhausted,
     RateLimited,
     ServerError,
+    StoreError,
     TimedOut,
     UnknownEffort,
     UnknownModel,
@@ -51,7 +53,8 @@ def told(error: Exception, protocol: str) -> tuple[int, dict[str, Any]]:
         (MissingCredential("acme has no key"), 403), (Unsupported("no", setting="n"), 400),
         (UnknownEffort("no", setting="effort"), 400), (ConnectFailed("refused"), 502), (Disconnected("gone"), 502),
         (TimedOut("silent", stage="idle"), 504), (MalformedReply("html"), 502), (IncompleteReply("cut off"), 502),
-        (ModelbayError("something"), 502), (ValueError("a fault"), 500),
+        (ModelbayError("something"), 502), (FileError("no space"), 500), (StoreError("disk full"), 500),
+        (ValueError("a fault"), 500),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
 )  # fmt: skip
@@ -65,7 +68,7 @@ def test_errors_of_modelbay_have_their_status_in_every_protocol(protocol, error,
 
 @pytest.mark.parametrize("kind", [kind for kind in ROWS if issubclass(kind, ModelbayError)])
 def test_a_request_that_modelbay_refuses_is_never_a_server_error(kind):
-    if issubclass(kind, ConfigError | Unsupported):
+    if issubclass(kind, ConfigError | Unsupported) and not issubclass(kind, FileError):
         assert 400 <= ROWS[kind].status < 500
 
 

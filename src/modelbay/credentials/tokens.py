@@ -21,7 +21,14 @@ from modelbay.credentials import system_keyring, termination
 from modelbay.credentials.google import Send
 from modelbay.credentials.oauth import Flow, Refused, TokenSet, is_bearer, refreshed, remember
 from modelbay.credentials.reference import check_attended
-from modelbay.errors import AuthenticationFailed, ConfigError, MalformedReply, MissingCredential, ModelbayError
+from modelbay.errors import (
+    AuthenticationFailed,
+    ConfigError,
+    FileError,
+    MalformedReply,
+    MissingCredential,
+    ModelbayError,
+)
 from modelbay.json_text import decode_as
 from modelbay.storage import files
 from modelbay.storage.paths import home
@@ -369,7 +376,7 @@ async def locked(name: str, sleep: Callable[[float], Awaitable[object]] = asynci
     """Keep other processes from refreshing a login meanwhile, without blocking the event loop.
 
     Raises:
-        ConfigError: another process holds the lock; nothing is refreshed without it.
+        FileError: another process holds the lock; nothing is refreshed without it.
     """
     from filelock import FileLock, Timeout
 
@@ -383,12 +390,12 @@ async def locked(name: str, sleep: Callable[[float], Awaitable[object]] = asynci
                 break
             await sleep(LOCK_POLL)
         else:
-            raise ConfigError(
+            raise FileError(
                 f'could not lock the login "{name}": another process has held the lock for {LOCK_WAIT:g} s',
                 hint="try again when the other process has ended",
             )
     except OSError as error:
-        raise ConfigError(
+        raise FileError(
             f"could not create {path}.lock: {error.strerror or error}",
             hint=f"check that {path.parent} is writable and has free space",
             file=str(path),

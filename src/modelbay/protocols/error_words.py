@@ -1,8 +1,9 @@
 """Errors as clients see them: a table from error class to status and error codes of each client protocol.
 
 The provider's own status and codes are passed on only to clients of the same protocol. All others come from the table,
-so that `code` is always one that the client's protocol has. Errors that modelbay itself raises about a request are
-never 5xx, as clients retry those. If a provider rejects modelbay's key, the client gets a 403: its own key was
+so that `code` is always one that the client's protocol has. Errors that modelbay itself raises about a request or its
+configuration are never 5xx, as clients retry those. A file that cannot be read or written, as on a full disk, is a 500:
+the request is right, and can succeed later. If a provider rejects modelbay's key, the client gets a 403: its own key was
 accepted.
 """
 
@@ -19,6 +20,7 @@ from modelbay.errors import (
     ContentRefused,
     ContextOverflow,
     Disconnected,
+    FileError,
     IncompleteReply,
     MissingCredential,
     ModelbayError,
@@ -60,6 +62,7 @@ ROWS: dict[type[Exception], ErrorRow] = {
     Exception: ErrorRow(500, ("server_error", "server_error"), "api_error", "INTERNAL"),
     ModelbayError: ErrorRow(502, ("server_error", "upstream_error"), "api_error", "INTERNAL"),
     ConfigError: ErrorRow(400, (_BAD, "invalid_configuration"), _BAD, "FAILED_PRECONDITION"),
+    FileError: ErrorRow(500, ("server_error", "server_error"), "api_error", "INTERNAL"),
     UnknownModel: ErrorRow(404, (_BAD, "model_not_found"), "not_found_error", "NOT_FOUND"),
     UnknownProvider: ErrorRow(404, (_BAD, "model_not_found"), "not_found_error", "NOT_FOUND"),
     MissingCredential: ErrorRow(403, (_DENIED, "provider_key_missing"), _DENIED, "PERMISSION_DENIED"),
