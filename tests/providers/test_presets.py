@@ -120,6 +120,7 @@ def test_some_types_are_a_vendor_wherever_they_point():
         ("moonshot", "anthropic", {"cache_ttl": False, "reasoning_echo": "seen"}),
         ("deepseek", "openai_chat", {"reasoning_echo": "always", "text_only_content": True}),
         ("mistral", "openai_chat", {"tool_id": "[a-zA-Z0-9]{9}", "required_word": "any"}),
+        ("openai", "openai_responses", {"tool_id": None}),
         ("xai", "openai_chat", {"reasoning_in_output": False, "strict_tools": False}),
         ("openrouter", "openai_chat", {"reasoning_control": "reasoning", "cache_marks": True}),
         ("dashscope", "openai_chat", {"reasoning_control": "enable_thinking", "stream_only": True}),

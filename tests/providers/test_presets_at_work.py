@@ -125,6 +125,30 @@ def _check_chat(body: dict[str, Any], dialect: Dialect) -> None:
         assert ways[dialect.reasoning_control] in body
 
 
+@pytest.mark.parametrize("id", ["openai", "azure", "github-copilot", "openrouter"])
+def test_an_id_that_is_too_long_for_openai_is_shortened_in_the_call_and_in_its_result(id: str) -> None:
+    long = "call_0f0e50a1476a6c35006912c58dc9f8819192c25864eb16f07f"
+    preset = presets.by_id(id)
+    assert preset is not None
+    calls = Turn("assistant", [ToolCall(name="look", id=long), ToolCall(name="look", id=long[:40])])
+    results = Turn("tool", [ToolResult(call_id=long[:40]), ToolResult(call_id=long)])
+    asked = Conversation([user("Look"), calls, results], protocol="anthropic")
+    call = codec("openai_chat").render_request(asked, Model(id="m"), preset.dialect_of("openai_chat"))
+    _, assistant, *answers = msgspec.json.decode(call.encode())["messages"]
+    first, second = (item["id"] for item in assistant["tool_calls"])
+    assert [len(first) <= 40, second] == [True, long[:40]]
+    assert [answer["tool_call_id"] for answer in answers] == [second, first]
+
+
+def test_openrouter_gets_kimi_s_own_ids_however_long_they_are() -> None:
+    preset = presets.by_id("openrouter")
+    assert preset is not None
+    id = "functions.mcp__github__create_pull_request_review:12"
+    asked = Conversation([user("Look"), Turn("assistant", [ToolCall(name="look", id=id)])], protocol="anthropic")
+    call = codec("openai_chat").render_request(asked, Model(id="kimi-k2"), preset.dialect_of("openai_chat"))
+    assert msgspec.json.decode(call.encode())["messages"][1]["tool_calls"][0]["id"] == id
+
+
 THINKS = '{"id":"x","choices":[{"message":{"content":"<think>Hm.</think>Yes."},"finish_reason":"stop"}],"usage":%s}'
 USAGE = '{"prompt_tokens":10,"completion_tokens":20,"completion_tokens_details":{"reasoning_tokens":5}}'
 
