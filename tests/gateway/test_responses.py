@@ -237,3 +237,27 @@ async def test_a_history_is_compacted_that_a_request_refers_to(gateway: Running)
     status, _, data = await call(gateway[0].url, "/v1/responses/compact", body)
     assert status == 200, data
     assert "My name is Ada" in gateway[1].journal.last.body.decode()
+
+
+AUDIO = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+BROKEN = [
+    {"role": "user", "content": "Look"},
+    {"type": "function_call", "call_id": "call_1", "name": "look", "arguments": '{"at": "a'},
+    {"type": "function_call_output", "call_id": "call_1", "output": "seen"},
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        ("openai_chat/sim-vision", [{"role": "user", "content": [AUDIO]}]),
+        ("google/sim-vision", [{"role": "user", "content": [AUDIO]}]),
+        *((model, BROKEN) for model in PROTOCOLS),
+    ],
+)
+async def test_content_that_is_sent_is_not_named_as_dropped(gateway: Running, model: str, given: Any) -> None:
+    status, headers, data = await call(gateway[0].url, "/v1/responses", {"model": model, "input": given})
+    assert status == 200, data
+    assert "x-modelbay-dropped" not in headers
+    sent = gateway[1].journal.last.body.decode()
+    assert "UklGRg" in sent or "seen" in sent

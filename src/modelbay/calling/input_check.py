@@ -43,7 +43,7 @@ def check_input(conversation: Conversation, model: Model, media: list[Media]) ->
                 hint=f"choose another model, or correct the setting: modelbay model set {quote(model.alias)} {capability}=yes",
             )
         if model.can(capability) is None and capability not in ("tool_use", "computer_use"):
-            warnings.append(Warned(f"unknown whether {model.alias or model.id} accepts {what}", capability))
+            warnings.append(Warned(f"unknown whether {model.alias or model.id} accepts {what}"))
     return warnings
 
 

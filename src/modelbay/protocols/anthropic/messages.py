@@ -210,7 +210,7 @@ class _Writer:
         block = render_block(self._plain(part), self.ids[id(part)])
         if block is not None and is_raw(block["input"]):
             self.report.append(
-                Warned(f"the arguments of the call of `{part.name}` are not a JSON object: sent as `_raw`", "tools")
+                Warned(f"the arguments of the call of `{part.name}` are not a JSON object: sent as `_raw`")
             )
         return block
 
