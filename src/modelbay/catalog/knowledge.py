@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
-from importlib.resources import files
 
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
@@ -17,9 +16,10 @@ from modelbay.conversion import convert
 from modelbay.dialect import Dialect
 from modelbay.model import Capability, Cost, Model
 from modelbay.providers.upstream import Upstream
+from modelbay.shipped import shipped_files
 from modelbay.storage.probes import ProbeRecord
 
-TABLE = files("modelbay.catalog") / "knowledge.toml"
+TABLE = shipped_files("modelbay.catalog") / "knowledge.toml"
 
 
 class KnowledgeRule(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

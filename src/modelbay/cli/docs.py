@@ -2,20 +2,23 @@
 
 import re
 import sys
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from modelbay.cli import suggestions, terminal
 from modelbay.errors import UnreadableFile
+from modelbay.shipped import shipped_files
 from modelbay.storage.paths import environment
 
-SHIPPED = files("modelbay") / "docs"
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+
+SHIPPED = shipped_files("modelbay") / "docs"
 """The pages in an installed package, which may be in a zip file."""
 CHECKOUT = Path(__file__).parents[3] / "docs"
 FOLDERS = ("guides", "concepts", "reference")
@@ -52,7 +55,7 @@ def groups(index: str) -> dict[str, list[str]]:
     return found
 
 
-def _root() -> Traversable:
+def _root() -> "Traversable":
     for folder in (SHIPPED, CHECKOUT):
         if folder.is_dir():
             return folder

@@ -11,15 +11,15 @@ import tomllib
 from bisect import bisect
 from collections import Counter
 from functools import cache
-from importlib.resources import files
 from itertools import chain
 from typing import NamedTuple
 
 from msgspec import Struct
 
 from modelbay.conversion import convert
+from modelbay.shipped import shipped_files
 
-TABLES = files("modelbay.counting") / "tokenizers"
+TABLES = shipped_files("modelbay.counting") / "tokenizers"
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SIGNS = ("\"'`", "()[]{}", "<>", "_", "-", "/\\", ".", ",", ":;")

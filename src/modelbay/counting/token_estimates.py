@@ -8,7 +8,6 @@ from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from functools import cache
-from importlib.resources import files
 from math import ceil
 from typing import Literal, NamedTuple, TypeVar
 
@@ -42,8 +41,9 @@ from modelbay.json_text import encode
 from modelbay.model import Model
 from modelbay.protocols.documents import plain_text
 from modelbay.protocols.freeform import as_function
+from modelbay.shipped import shipped_files
 
-TABLE = files("modelbay.counting") / "token_estimates.toml"
+TABLE = shipped_files("modelbay.counting") / "token_estimates.toml"
 _UNKNOWN_SIZE = (1024, 1024)
 """Assumed width and height of an image that is not in the request, or is not readable."""
 _UNKNOWN_PAGES = 3

@@ -3,6 +3,7 @@ progress keep theirs."""
 
 import asyncio
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -15,10 +16,12 @@ from modelbay.errors import ConfigError
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.headers import Field
 from modelbay.gateway.names import ModelNames
-from modelbay.gateway.search.engine import SearchEngine
 from modelbay.serving.codex_models import list_tag
 from modelbay.serving.model_lists import ModelList
 from modelbay.transport import Transport
+
+if TYPE_CHECKING:
+    from modelbay.gateway.search.engine import SearchEngine
 
 
 class Revision:
@@ -31,7 +34,11 @@ class Revision:
         """Requests in progress."""
         self.targets = Targets(config, catalog)
         self.providers = ProviderClient(config, transport, "client")
-        self.search = None if settings.search is None else SearchEngine(config, settings.search, transport)
+        self.search: SearchEngine | None = None
+        if settings.search is not None:
+            from modelbay.gateway.search import engine  # most gateways have none
+
+            self.search = engine.SearchEngine(config, settings.search, transport)
         self.list_tag = b""
         """The entity tag of the model list for Codex; empty until a client reads the list."""
         self._names = ModelNames(config)

@@ -8,7 +8,6 @@ one placeholder keeps the type of the fact, such as a number. `{name|quoted}` is
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
@@ -20,8 +19,9 @@ from modelbay.conversation import Protocol
 from modelbay.conversion import convert
 from modelbay.protocols.efforts import OFF, ON, nearest
 from modelbay.serving.routes import ListForm
+from modelbay.shipped import shipped_files
 
-TABLE = files("modelbay.launching") / "programs.toml"
+TABLE = shipped_files("modelbay.launching") / "programs.toml"
 PLACEHOLDER = re.compile(r"\{(\w+)(\|quoted)?\}")
 KEY_VARIABLE = "MODELBAY_AGENT_KEY"
 """The environment variable with the key, for agents whose settings refer to a variable."""

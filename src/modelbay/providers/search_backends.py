@@ -4,7 +4,6 @@ The rows are in `search_backends.toml`. An MCP server has none, as it describes 
 """
 
 from functools import cache
-from importlib.resources import files
 from typing import Literal
 
 from msgspec import Struct, field
@@ -15,8 +14,9 @@ from modelbay.credentials.reference import check_bound, forget_outputs, may_ask,
 from modelbay.credentials.secret import Secret
 from modelbay.errors import ConfigError, MissingCredential
 from modelbay.origin import Origin, origin
+from modelbay.shipped import shipped_files
 
-TABLE = files("modelbay.providers") / "search_backends.toml"
+TABLE = shipped_files("modelbay.providers") / "search_backends.toml"
 PLACE = "gateway.search"
 
 

@@ -3,7 +3,6 @@
 import re
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
 from typing import Literal, TypeAlias, get_args
 
 from msgspec import Struct, field
@@ -12,8 +11,9 @@ from modelbay.config.schema import Problem, Table
 from modelbay.conversation import Protocol
 from modelbay.conversion import convert
 from modelbay.dialect import Dialect
+from modelbay.shipped import shipped_files
 
-FOLDER = files("modelbay.providers") / "presets"
+FOLDER = shipped_files("modelbay.providers") / "presets"
 NAMES = get_args(Protocol)
 
 Scheme: TypeAlias = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key"]

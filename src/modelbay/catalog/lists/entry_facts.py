@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
 from functools import cache
-from importlib.resources import files
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -16,8 +15,9 @@ from modelbay.conversation import Extra, Json, Protocol
 from modelbay.conversion import convert
 from modelbay.model import Capability, Cost
 from modelbay.protocols.shapes import EXACT
+from modelbay.shipped import shipped_files
 
-TABLE = files("modelbay.catalog.lists") / "entry_facts.toml"
+TABLE = shipped_files("modelbay.catalog.lists") / "entry_facts.toml"
 
 DIGITS = re.compile(r"\d{1,16}", re.ASCII)
 A_TOKEN = Decimal("0.002")

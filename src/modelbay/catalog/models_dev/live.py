@@ -9,12 +9,10 @@ from asyncio import timeout
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache, cached_property
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
 from time import time
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -26,7 +24,11 @@ from modelbay.errors import MalformedReply, ModelbayError, TimedOut
 from modelbay.json_text import decode, decode_as
 from modelbay.protocols.failures import provider_error, summary, text_of
 from modelbay.secrecy import masked_url
+from modelbay.shipped import shipped_files
 from modelbay.storage.cache import Cache
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 URL = "https://models.dev/api.json"
 SECONDS = 10.0
@@ -34,7 +36,7 @@ BYTES = 32 * 2**20
 FRESH = 600.0
 """Seconds before the list is fetched again."""
 FOLDER = "models.dev"
-BUILT_IN = files("modelbay.catalog.models_dev") / "models.json.gz"
+BUILT_IN = shipped_files("modelbay.catalog.models_dev") / "models.json.gz"
 """The bundled list. `tools/snapshot.py` writes it; `models.NOTICE` names its source."""
 
 Exchange: TypeAlias = Callable[
@@ -211,7 +213,7 @@ def _providers(body: bytes) -> dict[str, Extra]:
 
 
 @cache
-def _snapshot() -> Traversable:
+def _snapshot() -> "Traversable":
     """The newest installed list: the one in this package, or that of the `models-dev` package if it is newer.
 
     The latter is found without importing it, because an import would load all of it.
@@ -228,7 +230,7 @@ def _snapshot_time() -> float:
     return _made(_snapshot())
 
 
-def _made(path: Traversable) -> float:
+def _made(path: "Traversable") -> float:
     """The time in a gzip header; 0 if the file is missing."""
     try:
         with path.open("rb") as file:

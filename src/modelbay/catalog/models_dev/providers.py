@@ -3,7 +3,6 @@
 import re
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
 from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
@@ -13,8 +12,9 @@ from modelbay.conversation import Extra, Protocol
 from modelbay.conversion import convert
 from modelbay.providers import presets
 from modelbay.providers.vendor import Preset
+from modelbay.shipped import shipped_files
 
-TABLE = files("modelbay.catalog.models_dev") / "providers.toml"
+TABLE = shipped_files("modelbay.catalog.models_dev") / "providers.toml"
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 

@@ -11,6 +11,7 @@ that the parts keep their order.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -45,7 +46,6 @@ from modelbay.events import (
     Warned,
     collect,
 )
-from modelbay.gateway.search.engine import SearchEngine
 from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.hosted_search import (
     NAME,
@@ -61,6 +61,9 @@ from modelbay.protocols.hosted_search import (
 )
 from modelbay.routing.retry import Policy
 from modelbay.usage import Usage
+
+if TYPE_CHECKING:
+    from modelbay.gateway.search.engine import SearchEngine
 
 SECONDS = 300.0
 """Seconds after which the model gets no further searches for a request, and must answer."""
@@ -87,7 +90,7 @@ def with_earlier_searches(conversation: Conversation, name: str = NAME) -> Conve
 class SearchLoop:
     """The searches of one request. `conversation`: what the provider gets."""
 
-    def __init__(self, engine: SearchEngine, hosted: HostedSearch, conversation: Conversation) -> None:
+    def __init__(self, engine: "SearchEngine", hosted: HostedSearch, conversation: Conversation) -> None:
         """`conversation`: the client's, without the declaration."""
         self.backend = engine.settings.backend
         self.warnings = [
@@ -430,7 +433,7 @@ def refusal(hosted: HostedSearch, target: Target) -> Unsupported:
 
 
 def with_searches(
-    conversation: Conversation, target: Target, engine: SearchEngine | None, *, strict: bool
+    conversation: Conversation, target: Target, engine: "SearchEngine | None", *, strict: bool
 ) -> tuple[Conversation, SearchLoop | None, list[Warned]]:
     """The conversation as a provider gets it that does not run hosted searches: with a function tool in their place, and with
     earlier searches as its calls. The loop runs them; None if the conversation declares none, or if its provider runs them.
