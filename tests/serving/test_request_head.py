@@ -1,19 +1,24 @@
 """Heads that were read before: a request that has one needs no parser, and must not be read in another way."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelbay.serving.client_connection import SILENCE, ConnectionState, DirectConnection
 from modelbay.serving.http_request import HttpRequest
 from modelbay.serving.request_head import LONGEST, MOST, KnownHeads, RequestHead, split
 from modelbay.serving.server import HttpServer, RequestHandler, listen
+from modelbay.threads import run
 from tests.fault_config import LONG
 
 VALID = b"POST /v1/messages?a=1 HTTP/1.1\r\nHost: here\r\nX-One: 1\r\nContent-Length: %d\r\nX-Two: 2\r\n\r\n%b"
@@ -138,3 +143,102 @@ def test_few_heads_are_kept() -> None:
 
 def test_a_long_head_is_not_kept() -> None:
     assert split(VALID.replace(b"X-One: 1", b"X-One: " + b"1" * LONGEST) % (1, b"x")) is None
+
+
+class Patient(Echo):
+    """Waits for whole bodies."""
+
+    def expects(self, head: RequestHead) -> bool:
+        return True
+
+
+class Wire(asyncio.Transport):
+    """Keeps what a connection writes."""
+
+    def __init__(self) -> None:
+        super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)})
+        self.sent = b""
+        self.closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.sent += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def write_eof(self) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+def connected() -> tuple[DirectConnection, Wire]:
+    """A connection that knows the head of `VALID`."""
+    config = uvicorn.Config(lambda: None, ws="none", lifespan="off", log_config=None, access_log=False)
+    config.load()
+    found = DirectConnection(Patient(), KnownHeads(), config=config, server_state=ConnectionState(), app_state={})
+    wire = Wire()
+    found.connection_made(wire)
+    found.data_received(VALID % (1, b"x"))
+    return found, wire
+
+
+async def bodies_of(wire: Wire, count: int) -> list[str]:
+    """The bodies that were answered, when there are so many."""
+    async with asyncio.timeout(LONG):
+        while wire.sent.count(b"HTTP/1.1 200") < count:
+            await asyncio.sleep(0)
+    answers = wire.sent.split(b"\r\n\r\n")[1:]
+    return [json.JSONDecoder().raw_decode(answer.decode())[0][-1] for answer in answers]
+
+
+@given(bodies=st.lists(st.binary(min_size=2, max_size=40), min_size=1, max_size=4), data=st.data())
+def test_bodies_that_arrive_in_pieces_are_answered_in_order(bodies: list[bytes], data: st.DataObject) -> None:
+    sent, cuts = b"", []
+    for body in bodies:  # each is cut in its middle; some pieces have the beginning of the next request, too
+        request = VALID % (len(body), body)
+        within = st.integers(len(request) - len(body), len(request) - data.draw(st.integers(0, 1)))
+        cuts += [len(sent) + cut for cut in data.draw(st.lists(within, min_size=1, max_size=3))]
+        sent += request
+    pieces = [sent[begin:end] for begin, end in pairwise(sorted({0, *cuts, len(sent)}))]
+
+    async def answered() -> list[str]:
+        connection, wire = connected()
+        await bodies_of(wire, 1)
+        for piece in pieces:
+            connection.data_received(piece)
+            if data.draw(st.booleans()):  # else the request before is still in progress
+                await asyncio.sleep(0)
+        return await bodies_of(wire, 1 + len(bodies))
+
+    assert run(answered()) == ["x", *(body.decode("latin-1") for body in bodies)]
+
+
+async def test_a_client_that_does_not_send_the_rest_of_a_body_is_refused() -> None:
+    connection, wire = connected()
+    await bodies_of(wire, 1)
+    connection.data_received((VALID % (10, b"half of it"))[:-5])
+    connection.close_if_silent(SILENCE - 1)
+    assert wire.sent.count(b"HTTP/1.1") == 1
+    connection.close_if_silent(SILENCE + 1)
+    assert b"HTTP/1.1 408" in wire.sent
+    connection.data_received(b"of it" + VALID % (1, b"y"))
+    await asyncio.sleep(0)
+    assert wire.sent.count(b"HTTP/1.1") == 2, "everything after it is ignored"
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_body_leaves_nothing() -> None:
+    connection, wire = connected()
+    await bodies_of(wire, 1)
+    connection.data_received((VALID % (10, b"half of it"))[:-5])
+    connection.connection_lost(None)
+    await asyncio.sleep(0)
+    assert wire.sent.count(b"HTTP/1.1") == 1
+    assert not connection.tasks
