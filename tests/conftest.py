@@ -10,6 +10,7 @@ import hypothesis
 import pytest
 
 from modelbay import secrecy
+from modelbay.calling import next_attempt
 from tests import bundled_list
 
 for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):  # the developer's own, also for processes of tests
@@ -100,4 +101,13 @@ def own_secrets() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def one_index() -> Iterator[None]:
     with bundled_list.shared():
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def shortest_pauses() -> Iterator[None]:
+    """The pause before a retry is random, from 0 s: tests do not wait longer than a provider asks for. The rule for pauses is
+    tested in `routing/test_retry.py`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(next_attempt, "random", float)
         yield

@@ -356,6 +356,7 @@ async def test_attempts_that_failed_are_one_line_which_goes_when_something_comes
         waits.append(asyncio.Event())
         await waits[-1].wait()
 
+    monkeypatch.setattr("modelbay.calling.next_attempt.random", lambda: 0.5)  # there is a pause
     monkeypatch.setattr("modelbay.calling.opening.sleep", wait)
     config = configured + '\n[models.flaky]\nprovider = "sim"\nmodel = "sim-text!503*3"\n'
     async with sitting(config, home=home, size=(120, 30)) as person:
