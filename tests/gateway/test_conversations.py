@@ -187,6 +187,11 @@ def test_a_deleted_item_is_not_sent_any_more(gateway: Running, client: OpenAI, u
     assert "SAPPHIRE" in gateway[1].journal.last.body.decode(), "the response itself still has it"
 
 
+def weather_of(city: str, calls: list[Any]) -> list[Any]:
+    """The results of calls of the tool."""
+    return [{"type": "function_call_output", "call_id": call.call_id, "output": f"Sun in {city}"} for call in calls]
+
+
 @upstreams
 def test_a_session_calls_functions_over_several_turns(gateway: Running, client: OpenAI, upstream: str) -> None:
     """As the session of OpenAI's Agents SDK: it sends the items of the conversation, and adds the new ones to it."""
@@ -201,10 +206,7 @@ def test_a_session_calls_functions_over_several_turns(gateway: Running, client: 
             calls = [item for item in made.output if item.type == "function_call"]
             if not calls:
                 break
-            new = [
-                {"type": "function_call_output", "call_id": asked.call_id, "output": f"Sun in {city}"}
-                for asked in calls
-            ]
+            new = weather_of(city, calls)
         assert made.output_text == f"The tool get_weather answered: Sun in {city}."
     kinds = [item.type for item in every(client, id) if item.type != "reasoning"]
     assert kinds == ["message", "function_call", "function_call_output", "message"] * 2
@@ -220,10 +222,7 @@ def test_a_conversation_calls_functions_over_several_turns(gateway: Running, cli
             calls = [item for item in made.output if item.type == "function_call"]
             if not calls:
                 break
-            given = [
-                {"type": "function_call_output", "call_id": asked.call_id, "output": f"Sun in {city}"}
-                for asked in calls
-            ]
+            given = weather_of(city, calls)
         assert made.output_text == f"The tool get_weather answered: Sun in {city}."
     kinds = [item.type for item in every(client, id) if item.type != "reasoning"]
     assert kinds == ["message", "function_call", "function_call_output", "message"] * 2

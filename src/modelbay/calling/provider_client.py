@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from logging import DEBUG
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from msgspec import to_builtins
@@ -295,27 +295,20 @@ class ProviderClient:
 
     async def ask(self, sending: Sending, method: str) -> "AnyResponse":
         """Like `respond`, for a request without a body."""
-        endpoint = sending.endpoint
-        try:
-            if endpoint.wants_token:
-                endpoint = endpoint.with_token(await self._token(endpoint))
-            body = b"" if method == "POST" else None
-            request = replace(_request(endpoint, body, sending.call.headers), method=method)
-            start = logs.sent(request, endpoint)
-            sending.attempts.made += 1
-            response = await self.transport().send(request)
-            logs.answered(response.status, response.headers, start)
-            return await self._accepted(sending, response)
-        except ModelbayError as error:
-            raise self.explained(error, endpoint, model=sending.target.model.id) from None
+        return await self._sent_as(sending, b"" if method == "POST" else None, method=method)
 
     async def upload(self, sending: Sending, body: AsyncIterable[bytes], length: int | None) -> "AnyResponse":
         """Like `respond`, for a body in pieces, which is not recorded. `length`: its length, if it is known."""
+        return await self._sent_as(sending, b"", body=body, length=length)
+
+    async def _sent_as(self, sending: Sending, usual: bytes | None, **changes: Any) -> "AnyResponse":
+        """The response to the request that a call with the body `usual` would be, with some `changes`. Raises what `respond`
+        raises."""
         endpoint = sending.endpoint
         try:
             if endpoint.wants_token:
                 endpoint = endpoint.with_token(await self._token(endpoint))
-            request = replace(_request(endpoint, b"", sending.call.headers), body=body, length=length)
+            request = replace(_request(endpoint, usual, sending.call.headers), **changes)
             start = logs.sent(request, endpoint)
             sending.attempts.made += 1
             response = await self.transport().send(request)
