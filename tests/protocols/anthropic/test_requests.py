@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from modelbay.conversation import AnyPart, Conversation, Provenance, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Conversation, Provenance, Text, Thinking, ToolCall, Turn
 from modelbay.dialect import PLAIN
 from modelbay.errors import Unsupported
 from modelbay.events import Finished, Reply
 from modelbay.model import Model
 from modelbay.protocols.codec import Call, codec
 
-HI = {"max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+HI: dict[str, Any] = {"max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
 GEMINI = Provenance("google", "google", "gemini")
 OF_GPT = Provenance("openai_responses", "openai", "gpt")
 
@@ -88,3 +88,13 @@ def test_state_that_a_client_kept_for_another_provider_is_restored(part: AnyPart
 def test_a_signature_without_envelope_is_unchanged(signature):
     block = {"type": "thinking", "thinking": "Hm", "signature": signature}
     assert again(messages=[{"role": "assistant", "content": [block]}])["messages"][0]["content"] == [block]
+
+
+def test_a_conversation_that_begins_with_the_assistant_begins_with_a_user_message_for_claude():
+    """Anthropic answers 400: first message must use the "user" role. Its own clients get this answer."""
+    greeted = [Turn("assistant", [Text(text="Welcome!")]), Turn("user", [Text(text="Hi")])]
+    call = codec("anthropic").render_request(Conversation(greeted, protocol="openai_chat"), Model(id="m"), PLAIN)
+    assert [message["role"] for message in call.body["messages"]] == ["user", "assistant", "user"]
+    assert call.body["messages"][1]["content"] == [{"type": "text", "text": "Welcome!"}]
+    own = [{"role": "assistant", "content": "Welcome!"}, *HI["messages"]]
+    assert again(messages=own)["messages"] == own

@@ -41,6 +41,8 @@ from modelbay.protocols.shapes import unknown
 SYSTEM = "system"
 """The `native` of a turn from the top-level `system`."""
 _MESSAGE = frozenset(("role", "content"))
+_BEGIN = "(The assistant begins.)"
+"""The first user message of a conversation that begins with one of the assistant."""
 _ROLES: dict[str, Role] = {role: role for role in ("user", "assistant", "system", "developer")}
 
 
@@ -265,6 +267,9 @@ def render_messages(
     if not writer.same and not writer.messages and writer.system:  # there must be a message to answer
         writer.messages = [{"role": "user", "content": [render_block(part) for part in writer.system]}]
         writer.system = []
+    if not writer.same and writer.messages and writer.messages[0]["role"] == "assistant":
+        # 400 "first message must use the "user" role"; other protocols may begin with a greeting of the assistant
+        writer.messages.insert(0, {"role": "user", "content": [{"type": "text", "text": _BEGIN}]})
     if not writer.same and writer.messages and writer.messages[-1]["role"] == "assistant":
         # a trailing assistant message is continued, and must not end with white space
         for block in writer.messages[-1]["content"][-1:]:
