@@ -6,7 +6,7 @@ import pytest
 
 from modelbay.conversation import Conversation, OutputFormat, Reasoning, Settings, Tool, ToolChoice, user
 from modelbay.dialect import Dialect
-from modelbay.errors import Unsupported
+from modelbay.errors import BadRequest, Unsupported
 from modelbay.model import Model
 from modelbay.protocols import google
 from tests.protocols.google.bodies import GEMINI, again, asked, parsed, rendered
@@ -61,10 +61,16 @@ def test_contents_may_be_what_sdk_users_write(contents):
     assert again({"contents": contents}) == asked()
 
 
-@pytest.mark.parametrize("body", [{}, {"contents": []}, {"contents": [1]}, {"messages": []}])
-def test_a_body_that_is_not_a_gemini_request_is_refused_by_name(body):
-    with pytest.raises(Unsupported) as caught:
+@pytest.mark.parametrize("body", [{}, {"contents": []}, {"messages": []}])
+def test_a_body_without_contents_is_refused_in_gemini_s_words(body):
+    with pytest.raises(BadRequest, match="contents is not specified") as caught:
         parsed(body)
+    assert caught.value.param == "contents"
+
+
+def test_contents_that_gemini_does_not_know_are_refused_by_name():
+    with pytest.raises(Unsupported) as caught:
+        parsed({"contents": [1]})
     assert caught.value.setting == "contents"
 
 

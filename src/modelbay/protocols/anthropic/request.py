@@ -23,6 +23,7 @@ from modelbay.protocols.anthropic.parts import NAME
 from modelbay.protocols.anthropic.pass_rules import PASS
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import dropped, omit_unsupported
+from modelbay.protocols.empty_requests import refuse_empty
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.other_forms import function_tool, tool_choice
 from modelbay.protocols.preparation import prepared
@@ -198,6 +199,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     settings, same = conversation.settings, conversation.protocol == NAME
     settings, stops = accepted_stops(settings, NAME, dialect, same=same)
     system, messages = render_messages(conversation, model, dialect, report, answers)
+    refuse_empty(messages, conversation, NAME)
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     if system:
         body["system"] = system

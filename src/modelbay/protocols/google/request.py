@@ -5,10 +5,10 @@ from urllib.parse import unquote
 
 from modelbay.conversation import Conversation, Settings
 from modelbay.dialect import Dialect
-from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import omit_unsupported
+from modelbay.protocols.empty_requests import refuse_empty, without_messages
 from modelbay.protocols.google.case import camel, written
 from modelbay.protocols.google.contents import KNOWN_ROLES, SYSTEM, parse_contents, parse_system, render_contents
 from modelbay.protocols.google.generation import parse_generation, render_generation
@@ -37,7 +37,7 @@ def parse_request(call: Call) -> Conversation:
     if isinstance(inner := body.get("generateContentRequest"), dict):  # a request for a token count
         body, snake = camel(inner)
     if not body.get("contents"):
-        raise Unsupported("`contents` must be a list of objects", setting="contents")
+        raise without_messages(NAME)
     settings = Settings()
     if snake:
         settings.spelling[_TOP] = " ".join(snake)
@@ -88,6 +88,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     settings, same = conversation.settings, conversation.protocol == NAME
     settings, stops = accepted_stops(settings, NAME, dialect, same=same)
     system, contents = render_contents(conversation, model, dialect, report, answers)
+    refuse_empty(contents, conversation, NAME)
     body: dict[str, Any] = {} if system is None else {SYSTEM: system}
     body["contents"] = contents
     # an empty list of tools, and a tool choice without tools, are rejected

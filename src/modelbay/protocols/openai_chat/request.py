@@ -19,6 +19,7 @@ from modelbay.protocols.codec import Call
 from modelbay.protocols.defaults import changes_nothing
 from modelbay.protocols.dispositions import dropped, omit_unsupported
 from modelbay.protocols.efforts import of_budget
+from modelbay.protocols.empty_requests import refuse_empty
 from modelbay.protocols.freeform import with_text_calls
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.openai_chat.body import ChatBody
@@ -176,6 +177,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     settings, stops = accepted_stops(settings, NAME, dialect, same=same)
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     body["messages"] = render_messages(conversation, model, dialect, report, answers)
+    refuse_empty(body["messages"], conversation, NAME)
     if conversation.stream is not None:
         body["stream"] = conversation.stream
     options = dict(settings.extra.get("stream_options") or {})

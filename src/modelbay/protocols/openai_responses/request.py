@@ -21,6 +21,7 @@ from modelbay.model import Model
 from modelbay.protocols.codec import Call
 from modelbay.protocols.dispositions import omit_unsupported, refused_state
 from modelbay.protocols.efforts import of_budget
+from modelbay.protocols.empty_requests import refuse_empty
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.openai_responses.items import REFERENCE
 from modelbay.protocols.openai_responses.parts import NAME, STRING
@@ -238,6 +239,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     _check_references(settings)
     body: dict[str, Any] = {"model": model.id} if dialect.model_in_body and model.id else {}
     instructions, given = render_input(conversation, model, dialect, report, answers)
+    refuse_empty(given, conversation, NAME)
     if instructions is not None:
         body["instructions"] = instructions
     if given or not same:
