@@ -40,8 +40,14 @@ async def test_a_client_that_repeats_requests_itself_turns_retries_off(gateway: 
     assert (status, len(gateway[1].journal.calls())) == (529, before + 1)
 
 
+async def test_a_limit_of_the_provider_is_met_also_without_retries(gateway: Running) -> None:
+    path, body = request("anthropic", "anthropic/sim-1")
+    status, headers, _ = await call(gateway[0].url, path, body | {"max_tokens": 900_000}, **{"x-modelbay-retries": "0"})
+    assert (status, headers["x-modelbay-attempts"]) == (200, "2")
+
+
 def test_retries_that_a_client_asks_for_wait_as_long_as_those_of_the_library() -> None:
-    assert retries.policy({"x-modelbay-retries": " 7 "}) == Policy(attempts=8)
+    assert retries.policy({"x-modelbay-retries": " 7 "}) == Policy(attempts=8, changes=1)
     assert retries.policy({}) == retries.USUAL
 
 

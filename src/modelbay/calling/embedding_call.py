@@ -27,7 +27,7 @@ from modelbay.errors import (
 )
 from modelbay.events import Warned
 from modelbay.protocols.form import form_of, is_json, web_page
-from modelbay.routing.retry import Attempts, Policy
+from modelbay.routing.retry import Policy
 from modelbay.usage import Usage, sum_of
 
 CONCURRENT = 8
@@ -177,7 +177,7 @@ class EmbeddingCall:
         for warning in call.warnings:
             self._warnings[warning.message] = warning
         sending = Sending(self._target, call, await self._client.endpoint(self._target, call.path, stream=False))
-        sending.attempts = Attempts(self._policy.attempts)
+        sending.attempts = self._policy.count()
         if (pause := self._pause_end - get_running_loop().time()) > 0:
             await sleep(pause)
         try:

@@ -23,7 +23,7 @@ from modelbay.protocols.defaults import changes_nothing
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, preview_lessons, stop_thinking, stops_to_cut
 from modelbay.providers.refused_reasoning import without_reasoning
 from modelbay.providers.unknown_fields import HEADER, previews, previews_of, without_previews
-from modelbay.routing.retry import Attempts, Policy, heed
+from modelbay.routing.retry import Policy, heed
 from modelbay.secrecy import without_frames
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Opening:
         self._lessons: list[Adaptation] = []
         self._warnings: list[Warned] = []
         """Warnings about the next attempt that were not returned yet."""
-        sending.attempts = Attempts(self._policy.attempts)
+        sending.attempts = self._policy.count()
 
     async def opened(self, warned: Callable[[Warned], object] | None = None) -> Opened:
         """The opened call. `warned` gets the warnings until then: what was adapted, and each failed attempt. Raises what `step`

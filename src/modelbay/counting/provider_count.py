@@ -22,7 +22,7 @@ from modelbay.json_text import decode
 from modelbay.protocols.codec import Call
 from modelbay.providers.endpoint import Endpoint
 from modelbay.providers.upstream import upstream
-from modelbay.routing.retry import Attempts, Policy
+from modelbay.routing.retry import Policy
 
 _ABSENT = (404, 405, 501)
 """Statuses of servers that do not have the endpoint. Most servers that are compatible with a protocol lack it."""
@@ -153,7 +153,7 @@ async def counted(
         ModelbayError: there is no response, the credential was rejected, or a limit is reached.
     """
     policy = policy or client.policy
-    sending.attempts = Attempts(policy.attempts)
+    sending.attempts = policy.count()
     while True:
         try:
             async with await client.response(sending) as response:

@@ -24,4 +24,5 @@ def policy(headers: Mapping[str, str]) -> Policy:
         return USUAL
     if not re.fullmatch("[0-9]{1,2}", asked.strip()) or int(asked) > MOST:
         raise not_valid(f"the header {HEADER} must be a number from 0 to {MOST}, not {asked[:20]!r}")
-    return Policy(attempts=1 + int(asked))
+    # a client that repeats requests itself repeats them unchanged, and cannot renew a key of the gateway
+    return Policy(attempts=1 + int(asked), changes=1)

@@ -36,6 +36,8 @@ DURATION = re.compile(rf"(?:{DURATION_PART.pattern})+")
 class Policy(Struct, frozen=True):
     attempts: int = 4
     """Maximum number of requests for one call, with those that repeat it with a changed parameter or a renewed key."""
+    changes: int = 0
+    """Requests beyond `attempts` that may repeat the call with a changed parameter or a renewed key."""
     base: float = 0.5
     """Upper bound in seconds of the random wait after the first attempt. Doubles with each attempt, up to `cap`."""
     cap: float = 32.0
@@ -43,6 +45,10 @@ class Policy(Struct, frozen=True):
     """Longest wait in seconds that a provider may request. If it requests more, the call fails at once."""
     silences: int = 2
     """Maximum attempts after a timeout without a reply: the provider may still be working on the earlier ones."""
+
+    def count(self) -> "Attempts":
+        """A new count of the requests for one call."""
+        return Attempts(self.attempts + self.changes)
 
 
 class Attempts(Struct):
