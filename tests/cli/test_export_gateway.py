@@ -162,6 +162,16 @@ args = ["HOME/gateway/local-key"]
     assert "not exported" not in run.err, "Codex reads the list of the gateway"
 
 
+def test_qwen_code_repeats_failed_requests_instead_of_the_gateway(desk: Desk) -> None:
+    entries = parsed("qwen", desk.done("export", "qwen", "--gateway"))["modelProviders"]
+    told = {
+        model["generationConfig"]["customHeaders"]["x-modelbay-retries"]
+        for group in entries.values()
+        for model in group.values()
+    }
+    assert told == {"0"}
+
+
 def test_claude_code_has_a_model_for_each_of_its_names(desk: Desk) -> None:
     assert desk.done("export", "claude", "--gateway") == snapshot("""\
 {

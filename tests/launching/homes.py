@@ -147,5 +147,21 @@ HOMES: dict[str, dict[str, str | dict[str, Any]]] = {
         ".factory/settings.json": {"sessionDefaultSettings": {"model": "custom:mine"}, "customModels": [_DROID]},
         ".factory/AGENTS.md": "Be brief.",
     },
+    "grok": {
+        ".grok/user-settings.json": {"apiKey": "sk-user", "baseURL": f"{DEAD}/v1", "defaultModel": "mine"},
+    },
+    "omp": {
+        ".omp/agent/config.yml": "modelRoles:\n  default: mine/m\n  smol: mine/m\n",
+        ".omp/agent/models.yml": f"providers:\n  mine:\n    baseUrl: {DEAD}/v1\n    apiKey: sk-user\n"
+        "    api: openai-completions\n    models:\n      - id: m\n",
+        ".omp/agent/AGENTS.md": "Be brief.",
+    },
+    "mini": {
+        ".config/mini-swe-agent/.env": f"MSWEA_MODEL_NAME=openai/mine\nOPENAI_API_KEY=sk-user\nOPENAI_API_BASE={DEAD}\n"
+        f"ANTHROPIC_API_KEY=sk-user\nANTHROPIC_API_BASE={DEAD}\nGEMINI_API_KEY=sk-user\nGEMINI_API_BASE={DEAD}\n",
+    },
+    "gptme": {
+        ".config/gptme/config.toml": f'[env]\nMODEL = "local/mine"\nOPENAI_API_KEY = "sk-user"\nOPENAI_BASE_URL = "{DEAD}"\n',
+    },
 }
 """By agent and path below the user's home."""

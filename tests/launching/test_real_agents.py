@@ -45,6 +45,10 @@ TASKS = {
     "cline": (READ,),
     "copilot": ("-p", READ, "--allow-all-tools"),
     "droid": ("exec", READ),
+    "grok": ("-p", READ),
+    "omp": ("-p", READ, "--auto-approve"),
+    "mini": ("-t", "Run the shell command `cat NOTE`", "--yolo", "--exit-immediately"),
+    "gptme": ("--non-interactive", "Run the shell command `cat NOTE`"),
 }
 """The arguments with which each agent does the task without questions."""
 RESUMED = {
@@ -73,8 +77,8 @@ SEEN = {
 """The arguments with which agents send an image."""
 WITHOUT_TOOLS = ("aider",)
 """Agents that give no tools to a model: it answers with the changes as text."""
-DIRECT = [name for name in programs() if name not in ("codex", "continue")]
-"""Agents that need no gateway for the simulator's models: Codex has namespaces of tools, and Continue drops thinking."""
+DIRECT = [name for name in programs() if name not in ("codex", "continue", "grok")]
+"""Agents that need no gateway for the simulator's models: Codex has namespaces of tools, Continue and Grok CLI drop thinking."""
 ALSO_ALONE = {
     "AIDER_ANALYTICS": "false",
     "AIDER_CHECK_UPDATE": "false",

@@ -109,6 +109,7 @@ def test_qwen_code_gets_settings_that_override_those_of_a_project(protocol: Prot
     main, small = settings["modelProviders"][type]
     assert (main["id"], main["baseUrl"], main["envKey"]) == ("deep/seek", url, "MODELBAY_AGENT_KEY")
     assert main["generationConfig"] == {
+        "customHeaders": {"x-modelbay-retries": "0"},
         "contextWindowSize": 128_000,
         "modalities": {"image": False},
         "samplingParams": {"max_tokens": 8_192},
@@ -280,11 +281,72 @@ def test_droid_gets_settings_for_one_process(protocol: Protocol, provider: str, 
         "provider": provider,
         "baseUrl": url,
         "apiKey": KEY,
+        "extraHeaders": {"x-modelbay-retries": "0"},
         "maxContextLimit": 128_000,
         "maxOutputTokens": 8_192,
         "noImageSupport": True,
     }
     assert small["maxContextLimit"] == 32_000
+
+
+def test_grok_cli_gets_no_options_that_it_would_store() -> None:
+    made = planned("grok", CHAT)
+    assert made.arguments == ["--model", "deep/seek"]
+    assert made.environment == {"GROK_BASE_URL": V1, "GROK_API_KEY": KEY, "GROK_MAX_TOKENS": "8192"}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "api", "url"),
+    [
+        (CHAT, "openai-completions", V1),
+        (RESPONSES, "openai-responses", V1),
+        (MESSAGES, "anthropic-messages", URL),
+        (GEMINI, "google-generative-ai", V1BETA),
+    ],
+)
+def test_oh_my_pi_gets_its_models_in_a_copy_of_its_folder(protocol: Protocol, api: str, url: str) -> None:
+    made = planned("omp", protocol)
+    assert made.environment == {"PI_CODING_AGENT_DIR": FOLDER, "MODELBAY_AGENT_KEY": KEY}
+    assert made.arguments == ["--model", "modelbay/deep/seek", "--smol", "modelbay/tiny", "--thinking", "high"]
+    provider = file(made, "models.yml")["providers"]["modelbay"]
+    assert (provider["baseUrl"], provider["api"], provider["apiKey"]) == (url, api, "MODELBAY_AGENT_KEY")
+    assert [(model["id"], model["contextWindow"]) for model in provider["models"]] == [
+        ("deep/seek", 128_000),
+        ("tiny", 32_000),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "prefix", "own"),
+    [
+        (CHAT, "openai", {"OPENAI_API_KEY": KEY, "OPENAI_API_BASE": V1}),
+        (MESSAGES, "anthropic", {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_API_BASE": URL}),
+        (GEMINI, "gemini", {"GEMINI_API_KEY": KEY, "GEMINI_API_BASE": V1BETA}),
+    ],
+)
+def test_mini_swe_agent_asks_no_questions_at_its_first_start(
+    protocol: Protocol, prefix: str, own: dict[str, str]
+) -> None:
+    made = planned("mini", protocol)
+    assert made.arguments == ["--model", f"{prefix}/deep/seek"]
+    assert made.environment == {"MSWEA_CONFIGURED": "true", "MSWEA_COST_TRACKING": "ignore_errors", **own}
+
+
+def test_gptme_uses_the_server_as_its_local_one() -> None:
+    made = planned("gptme", CHAT)
+    assert made.arguments == ["--model", "local/deep/seek"]
+    assert made.environment == {"OPENAI_BASE_URL": V1, "OPENAI_API_KEY": KEY}
+    assert "OPENAI_API_BASE" in made.unset
+
+
+@pytest.mark.parametrize("agent", ["codex", "droid", "qwen"])
+def test_only_the_gateway_is_asked_for_a_number_of_retries(agent: str) -> None:
+    program = programs()[agent]
+    for protocol in program.protocols:
+        for gateway in (True, False):
+            made = plan(program, launch_target(protocol, MAIN, gateway=gateway), FOLDER)
+            told = " ".join([*made.arguments, *(render(file.content) for file in made.files)])
+            assert ("x-modelbay-retries" in told) is gateway
 
 
 def test_agents_that_must_know_that_a_model_accepts_images_are_told_so() -> None:

@@ -319,6 +319,8 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
             exported.variables[name] = provider.id
         exported.entries.append(ExportedEntry(("env", name), _unknown, (), (), credentials=((),), group=("env", name)))
         headers = provider.headers()
+        if provider.of_gateway:  # Qwen Code repeats failed requests itself, and the numbers would multiply
+            headers["x-modelbay-retries"] = "0"
         groups = provider.groups(ENDINGS)
         for group in groups:
             exported.settings["providerProtocol", group.id] = NAMES[group.protocol]

@@ -141,7 +141,7 @@ def _facts(program: AgentProgram, target: LaunchTarget, folder: str) -> dict[str
         "folder": folder,
         "attribution": 0 if program.maker and target.vendor != program.maker else None,
         "retries": 0 if through else None,
-        "gateway_retries": str(RETRIES) if through else None,
+        "gateway_retries": ("0" if program.repeats else str(RETRIES)) if through else None,
     }
 
 

@@ -56,8 +56,8 @@ the server expects it in the header `Authorization`; header_key: if it expects a
 `KEY_VARIABLE`. protocol: `openai_chat`, `openai_responses`, `anthropic` or `google`. folder: the private folder of the
 launch, with its files. environment: all variables of the row, those of `unset` with the value "". attribution: 0 for a model
 of another vendor than `maker`, otherwise unknown. retries: 0 with the gateway, which repeats failed requests itself; unknown
-without. gateway_retries: the number that the gateway is asked for, for an agent that repeats none after a rate limit; unknown
-without the gateway.
+without. gateway_retries: the number of retries that the gateway is asked for, as text: 0 for an agent that `repeats` itself;
+unknown without the gateway.
 """
 CATALOG = "models.json"
 """The file with the model list in the private folder."""
@@ -152,6 +152,8 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     drops_thinking: tuple[Protocol, ...] = ()
     """Protocols in which it does not return the thinking of a model. Some models refuse a tool loop without it, and the gateway
     adds it again."""
+    repeats: bool = False
+    """Whether it repeats failed requests quickly itself. If the gateway also did, the numbers would multiply."""
     functions_only: bool = True
     """Whether all its tools are functions. Others, such as those of Codex, are changed by the gateway for most providers."""
     catalog: CatalogRow | None = None
