@@ -63,6 +63,28 @@ def test_a_wrong_url_of_a_manifest_is_asked_for_again(home: Path):
         assert code == 130, (code, person.seen)
 
 
+@pytest.mark.parametrize(
+    ("line", "question"),
+    [
+        ("provider add", "Vendor name, URL or file: "),
+        ("provider add azure", "Azure resource name: "),
+        ("provider add http://127.0.0.1:1/v1", "Model IDs, separated by spaces: "),
+        ("provider add anthropic", "API key for Anthropic: "),
+        ("provider edit acme", "Models: "),
+        ("provider remove acme", "[y/N]: "),
+        ("login", "Select a platform [1]: "),
+    ],
+)
+def test_leaving_a_question_ends_its_line_once(home: Path, simulator: Simulator, line: str, question: str):
+    (home / "config.toml").write_text(
+        f'[providers.acme]\ntype = "openai"\nbase_url = "{simulator.url}/v1"\napi_key = "{KEY}"\n'
+    )
+    with Person(home, *line.split()) as person:
+        person.sees(question).presses("\x04")  # Ctrl-D: Python loses a Ctrl-C that comes while it begins to read
+        assert person.ends() == 130
+    assert person.seen.endswith(f"{question}\n"), person.seen
+
+
 def test_of_many_models_none_is_marked_before_a_person_chooses(home: Path):
     with site() as here:
         here.pages["/v1/models"] = {"data": [{"id": f"m-{number}"} for number in range(5000)] + [{"id": "sonnet-5"}]}

@@ -92,7 +92,10 @@ def asked_secret(prompt: str, *, needed: bool) -> str:
 def hidden(prompt: str) -> str:
     """The API key that is entered at a prompt without echo."""
     with _echo_restored():
-        text: str = click.prompt(prompt, default="", hide_input=True, show_default=False, err=True)
+        try:
+            text: str = click.prompt(prompt, default="", hide_input=True, show_default=False, err=True)
+        except click.Abort:
+            raise click.Abort from None  # not by a key: click has ended the line
     return pasted_key(text)
 
 

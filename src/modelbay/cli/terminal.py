@@ -251,7 +251,9 @@ def guarded(run: Callable[[], object], settings: GlobalOptions) -> int:
             code = run()
     except ReaderGone:
         return 0
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as left:
+        if _leaves_a_line_open(left):
+            _say("\n")
         return INTERRUPTED
     except ModelbayError as failure:
         report(explained(failure, settings))
@@ -266,6 +268,16 @@ def guarded(run: Callable[[], object], settings: GlobalOptions) -> int:
         lost = _lost_output() if isinstance(unexpected, OSError) else None
         return _misused(lost, settings) if lost else internal(unexpected, settings)
     return code if isinstance(code, int) else 0
+
+
+def _leaves_a_line_open(left: BaseException) -> bool:
+    """Whether Ctrl-C or Ctrl-D ended a question, behind which the shell would write its prompt.
+
+    click ends the line of a hidden prompt, which `key_input` raises again, and the line at a Ctrl-C elsewhere, which is the cause.
+    An answer such as "n" has ended its own line.
+    """
+    by_key = isinstance(left.__context__, KeyboardInterrupt | EOFError)
+    return by_key and left.__cause__ is None and is_terminal(sys.stderr)
 
 
 def _is_for_a_file(failure: ModelbayError, file: Path | None) -> bool:
