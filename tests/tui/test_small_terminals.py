@@ -36,6 +36,29 @@ async def test_a_list_can_be_used_with_five_lines(home: Path, configured: str):
         await person.sees("Default model")
 
 
+async def test_the_end_of_an_answer_is_seen_with_five_lines(home: Path, configured: str):
+    async with sitting(configured, home=home, size=(20, 5)) as person:
+        await person.says("Hi")
+        await person.answered()
+        await person.sees("about it.", "Ask something", "out ·")
+        await person.presses("pageup")
+        await person.sees_no("about it.")
+
+
+async def test_a_message_and_a_queue_push_nothing_off_a_screen_of_five_lines(home: Path, configured: str):
+    slow = configured.replace("sim-thinker", "sim-thinker!pace=0.05")
+    async with sitting(slow, home=home, size=(20, 5)) as person:
+        await person.says("write 500 words")
+        await person.sees("Enter queues")
+        await person.types("More?")
+        await person.presses("enter")
+        await person.types("/nothing")
+        await person.presses("enter")
+        await person.sees("1 queued", "Unknown command:", "/nothing. /help")
+        assert person.app.chat_screen.max_scroll_y == 0
+        await person.sees("thinker")
+
+
 @pytest.mark.parametrize(
     ("row", "width", "seen"),
     [

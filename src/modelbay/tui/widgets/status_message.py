@@ -1,4 +1,4 @@
-"""The message between composer and footer, such as the result of a command."""
+"""The message between composer and footer, such as the result of a command. In a terminal of a few lines it covers the footer."""
 
 from textual.content import Content
 from textual.timer import Timer
@@ -36,4 +36,5 @@ class StatusMessage(Static):
     def _show(self, words: str) -> None:
         self._words = words
         self.display = bool(words)
+        self.screen.query_one("#foot").set_class(self.display, "covered")
         self.update(Content(words))
