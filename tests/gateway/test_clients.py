@@ -293,6 +293,8 @@ def test_the_last_use_is_noted_once_a_minute(bay: Inside) -> None:
     assert not noted()
     clock[0] += 1
     assert noted()
+    clock[0] -= 86_400
+    assert noted(), "the clock was ahead by a day, and was set right"
 
 
 def test_the_last_use_survives_a_deleted_cache(bay: Inside) -> None:

@@ -267,6 +267,17 @@ def test_a_response_expires_some_days_after_its_last_use(store: ResponseStore, n
         store.get("ann", "r1")
 
 
+def test_a_response_that_is_used_while_the_clock_is_wrong_is_there_when_it_is_right(
+    store: ResponseStore, now: list[float]
+) -> None:
+    say(store, "r", "q")
+    right = now[0]
+    now[0] -= 400 * DAY
+    continued(store, "r")
+    now[0] = right
+    continued(store, "r")
+
+
 def test_a_response_of_another_client_is_not_found(store: ResponseStore) -> None:
     say(store, "r", "q")
     assert_not_found(store, "r", "bob")

@@ -210,7 +210,7 @@ class ClientKeys:
 
     def _mark(self, client: GatewayClient, key: str) -> None:
         now = self._now()
-        if now - self._marked.get(client.sha256, 0) >= MARKED:
+        if not 0 <= now - self._marked.get(client.sha256, 0) < MARKED:  # the clock may be set back
             self._marked[client.sha256] = now
             register(key)  # the registry drops its oldest values
             with suppress(OSError):  # a request must not fail for it

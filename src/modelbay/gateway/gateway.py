@@ -5,7 +5,7 @@ import signal
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
-from time import time
+from time import monotonic
 from typing import Any
 
 from modelbay.catalog.lookup import Catalog
@@ -47,7 +47,7 @@ class Gateway:
         """Earlier states of the configuration, which requests in progress still use."""
         self._closing: set[asyncio.Future[None]] = set()
         self._config = config
-        self._started = time()
+        self._started = monotonic()
         self._identity: tuple[object, object] = self._files()
         self._watching: asyncio.Task[None] | None = None
         settings = _checked(config, host)
@@ -173,7 +173,7 @@ class Gateway:
         return {
             "status": state,
             "version": __version__,
-            "uptime_seconds": round(time() - self._started),
+            "uptime_seconds": round(monotonic() - self._started),
             "configuration": "outdated" if self.problem else "current",
             "providers": len(self._config.providers),
             "models": len(self._config.models),

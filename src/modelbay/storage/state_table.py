@@ -116,7 +116,7 @@ class ClientStates:
             if replace:
                 self.database.execute(f"delete from states where {same}", where)
             else:
-                self.database.execute(f"update states set used = ? where {same}", (self.now, *where))
+                self.database.execute(f"update states set used = max(used, ?) where {same}", (self.now, *where))
             self.database.execute(
                 "insert or ignore into states (client, kind, key, variant, used, size, content)"
                 " values (?, ?, ?, ?, ?, ?, ?)",
@@ -124,10 +124,10 @@ class ClientStates:
             )
 
     def touch(self, ids: Iterable[int]) -> None:
-        """Mark rows as used now."""
+        """Mark rows as used now. A clock that was set back makes no row older: it would expire when the clock is right again."""
         for batch in _batches(ids):
             marks = ", ".join("?" * len(batch))
-            self.database.execute(f"update states set used = ? where id in ({marks})", (self.now, *batch))
+            self.database.execute(f"update states set used = max(used, ?) where id in ({marks})", (self.now, *batch))
 
     def delete(self, kind: str, keys: Iterable[str]) -> int:
         """Delete the rows with these keys. Returns their number."""
