@@ -147,6 +147,7 @@ HOMES: dict[str, dict[str, str | dict[str, Any]]] = {
         ".factory/settings.json": {"sessionDefaultSettings": {"model": "custom:mine"}, "customModels": [_DROID]},
         ".factory/AGENTS.md": "Be brief.",
     },
+    "openhands": {".openhands/mcp.json": {"mcpServers": {}}},
     "grok": {
         ".grok/user-settings.json": {"apiKey": "sk-user", "baseURL": f"{DEAD}/v1", "defaultModel": "mine"},
     },

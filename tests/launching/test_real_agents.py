@@ -48,6 +48,7 @@ TASKS = {
     "grok": ("-p", READ),
     "omp": ("-p", READ, "--auto-approve"),
     "mini": ("-t", "Run the shell command `cat NOTE`", "--yolo", "--exit-immediately"),
+    "openhands": ("--headless", "-t", READ),
     "gptme": ("--non-interactive", "Run the shell command `cat NOTE`"),
 }
 """The arguments with which each agent does the task without questions."""
@@ -77,8 +78,8 @@ SEEN = {
 """The arguments with which agents send an image."""
 WITHOUT_TOOLS = ("aider",)
 """Agents that give no tools to a model: it answers with the changes as text."""
-DIRECT = [name for name in programs() if name not in ("codex", "continue", "grok")]
-"""Agents that need no gateway for the simulator's models: Codex has namespaces of tools, Continue and Grok CLI drop thinking."""
+DIRECT = [name for name in programs() if name not in ("codex", "continue", "grok", "openhands")]
+"""Agents that need no gateway for the simulator's models: Codex has namespaces of tools, the others drop thinking."""
 ALSO_ALONE = {
     "AIDER_ANALYTICS": "false",
     "AIDER_CHECK_UPDATE": "false",

@@ -332,6 +332,13 @@ def test_mini_swe_agent_asks_no_questions_at_its_first_start(
     assert made.environment == {"MSWEA_CONFIGURED": "true", "MSWEA_COST_TRACKING": "ignore_errors", **own}
 
 
+@pytest.mark.parametrize(("protocol", "prefix", "url"), [(CHAT, "openai", V1), (MESSAGES, "anthropic", URL)])
+def test_openhands_is_told_to_use_variables(protocol: Protocol, prefix: str, url: str) -> None:
+    made = planned("openhands", protocol)
+    assert made.arguments == ["--override-with-envs"]
+    assert made.environment == {"LLM_MODEL": f"{prefix}/deep/seek", "LLM_API_KEY": KEY, "LLM_BASE_URL": url}
+
+
 def test_gptme_uses_the_server_as_its_local_one() -> None:
     made = planned("gptme", CHAT)
     assert made.arguments == ["--model", "local/deep/seek"]
