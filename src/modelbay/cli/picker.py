@@ -53,8 +53,10 @@ def pick_one(title: str, offered: dict[str, str]) -> str:
         raise click.UsageError(f"not a terminal: pass one of: {', '.join(words)}", click.get_current_context())
     for number, word in enumerate(words, 1):
         _say(f"{number:>4}  {offered[word]}")
-    number = click.prompt(title, type=click.IntRange(1, len(words)), default=1, err=True)
-    return words[number - 1]
+    by_number = {str(number): word for number, word in enumerate(words, 1)}
+    while (answer := click.prompt(title, default="1", err=True).strip()) not in by_number:
+        terminal.note(f"Type a number from 1 to {len(words)}")
+    return by_number[answer]
 
 
 class _Picker:
