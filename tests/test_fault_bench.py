@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import random
 import time
 from pathlib import Path
 
@@ -112,8 +113,9 @@ async def test_s01_429_with_retry_after_once(bench: Bench) -> None:
     assert [type(warning) for warning in got.warnings] == [Warned]
 
 
-async def test_s02_429_without_retry_after_persistent(bench: Bench) -> None:
+async def test_s02_429_without_retry_after_persistent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """safe: four attempts at random, growing distances, then the provider's own words."""
+    monkeypatch.setattr("modelbay.calling.next_attempt.random", random.random)
     wall = Wall(failure(429, "Slow down", "rate_limit_exceeded"))
     got = await bench.ask(wall)
     assert isinstance(got.error, errors.RateLimited)
