@@ -29,7 +29,7 @@ demo: $(DEMO)/.ready  ## Show modelbay in action, without an account
 
 .PHONY: test
 test: $(READY)  ## Run the tests; make test ARGS="-k stream" runs some
-	@$(BIN)/pytest -n auto --inline-snapshot=disable $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal --inline-snapshot=disable $(ARGS)
 
 .PHONY: check
 check: $(READY)  ## Lint, format, types, the layers and the house rules

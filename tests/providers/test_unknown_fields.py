@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from modelbay.errors import BadRequest
 from modelbay.protocols.anthropic.pass_rules import PASS
+from modelbay.protocols.defaults import changes_nothing
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, preview_lessons
 from modelbay.providers.unknown_fields import remove, unknown_place, unknown_previews
 
@@ -153,9 +154,14 @@ _PLACES = st.lists(
 
 
 @example(body={"a": {"cache_control": None}}, steps=["a", "cache_control"])
+@example(body={"a": None}, steps=["a"])
 @given(st.dictionaries(st.sampled_from(["system", "messages", "tools", "a", "output_config"]), _JSON), _PLACES)
 def test_no_error_and_no_body_breaks_it(body: dict[str, Any], steps: list[str]) -> None:
     error = BadRequest(f"{'.'.join(steps)}: {SAID}", status=400)
     lesson = adaptation(error, body, PASS)
     if lesson is not None:
-        assert adapt(body, [lesson], PASS) == [lesson], "what is named can be removed"
+        before = copy.deepcopy(body)
+        applied = adapt(body, [lesson], PASS)
+        assert body != before, "what is named can be removed"
+        default = lesson.parameter in before and changes_nothing(lesson.parameter, before[lesson.parameter])
+        assert applied == ([] if default else [lesson]), "a value that changes nothing is not missed"
