@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from modelbay.tui.widgets.status_message import StatusMessage
 from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 from tests.tui.sitting import sitting
 
@@ -46,7 +47,7 @@ async def test_the_end_of_an_answer_is_seen_with_five_lines(home: Path, configur
 
 
 async def test_a_message_and_a_queue_push_nothing_off_a_screen_of_five_lines(home: Path, configured: str):
-    slow = configured.replace("sim-thinker", "sim-thinker!pace=0.05")
+    slow = configured.replace("sim-thinker", "sim-thinker!pace=0.5")
     async with sitting(slow, home=home, size=(20, 5)) as person:
         await person.says("write 500 words")
         await person.sees("Enter queues")
@@ -56,6 +57,8 @@ async def test_a_message_and_a_queue_push_nothing_off_a_screen_of_five_lines(hom
         await person.presses("enter")
         await person.sees("1 queued", "Unknown command:", "/nothing. /help")
         assert person.app.chat_screen.max_scroll_y == 0
+        message = person.app.chat_screen.query_one(StatusMessage)
+        message.clear(str(message.content))
         await person.sees("thinker")
 
 
