@@ -99,7 +99,9 @@ class Exchange:
     _ended = False
     """Whether the end of the reply, or its failure, was received."""
     _rest = b""
-    """The end of a stream, which is sent last."""
+    """The end of a stream, which is sent last, or its beginning until the response is stored."""
+    _keeping: asyncio.Future[None] | None = None
+    """The storing of a response that runs in the background, until it is stored."""
 
     def __init__(
         self,
@@ -300,7 +302,8 @@ class Exchange:
                 stream = self._begun(prepared, opened, counted)
             if len(events) != 1 or type(events[0]) is not PartDelta:
                 self._note(events, prepared.conversation)
-            if self._ended:  # stored before the client sees the end: it may send its next request at once
+                self._keep_running(events)
+            if self._ended or self._keeping is not None:  # stored before the client sees it: it may ask for it at once
                 self._rest += stream.feed(opened.data, events)
             else:
                 self._responder.write(stream.feed(opened.data, events))
@@ -310,12 +313,16 @@ class Exchange:
         except ModelbayError as error:
             if not self._responder.started:
                 raise
+            if self._keeping is not None:
+                await self._keeping
             self._failed(error)
             begun = failed_stream if stream is None else failure_event
             self._responder.end((failure_array if prepared.array else begun)(self._request.protocol, error))
             return
         finally:
             begin.cancel()
+        if self._keeping is not None:
+            await self._keeping
         if self.finished:
             await self._keep(collect(self._events), prepared.conversation)
         assert stream is not None
@@ -439,11 +446,13 @@ class Exchange:
             reply = made_by_model(reply)
         await self._stores.keep_reasoning(request.client, target, conversation, reply)
 
-    async def _keep_begun(self) -> None:
-        """Store a response that runs in the background although its client has left: it resumes the stream by the ID."""
+    def _keep_running(self, events: list[Event]) -> None:
+        """Store a response that runs in the background as soon as it begins: its client may leave, and resumes it by its ID."""
         resolution = self._resolution
-        begun = next((event for event in self._events if type(event) is Started), None)
-        if resolution is None or begun is None or resolution.body.get("background") is not True:
+        if resolution is None or resolution.body.get("background") is not True:
+            return
+        begun = next((event for event in events if type(event) is Started), None)
+        if begun is None:
             return
         running: Extra = {
             "id": begun.id,
@@ -452,7 +461,15 @@ class Exchange:
             "model": begun.model,
             "output": [],
         }
-        await self._stores.keep_response(self._request.client, resolution, running)
+        kept = self._stores.keep_response(self._request.client, resolution, running)
+        self._keeping = asyncio.ensure_future(kept)
+        self._keeping.add_done_callback(self._kept_running)
+
+    def _kept_running(self, _: asyncio.Future[None]) -> None:
+        self._keeping = None
+        if not self._ended:
+            rest, self._rest = self._rest, b""
+            self._responder.write(rest)
 
     # --- counts of input tokens ---
 
