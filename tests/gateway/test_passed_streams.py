@@ -111,12 +111,14 @@ async def test_a_failed_stream_is_answered_like_one_whose_head_is_new(
     assert "Unknown fault" not in str(new.body)
 
 
+@pytest.mark.parametrize("protocol", ["openai_chat", "anthropic"], ids=["passed", "counted"])
 async def test_a_wrong_number_of_retries_is_refused_before_the_call(
-    gateway: tuple[RunningGateway, Simulator],
+    gateway: tuple[RunningGateway, Simulator], protocol: str
 ) -> None:
     at, simulator = gateway
+    await answered(at.url, asking(protocol, "openai_chat"))  # leaves a connection to the provider
     simulator.reset()
-    for found in await answered(at.url, asking("openai_chat", "openai_chat", "X-Modelbay-Retries: many"), 2):
+    for found in await answered(at.url, asking(protocol, "openai_chat", "X-Modelbay-Retries: many"), 2):
         assert found.status == 400
         assert b"x-modelbay-retries must be a number from 0 to 20" in found.body
     assert not simulator.journal

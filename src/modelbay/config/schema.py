@@ -442,7 +442,7 @@ class Config(Struct, kw_only=True):
 
     @property
     def is_missing(self) -> bool:
-        """Whether there is no file, and the program has not described a provider either."""
+        """Whether the file is missing, and the program has described no provider."""
         return not self.exists and not self.providers and self.path != IN_CODE
 
     def _place(self) -> str:

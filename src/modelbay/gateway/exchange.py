@@ -47,6 +47,7 @@ from modelbay.gateway.translating import Prepared, asked_of, complete, unsent_pr
 from modelbay.json_text import decode
 from modelbay.protocols.openai_responses.client_tools import as_functions
 from modelbay.providers.unknown_fields import HEADER
+from modelbay.routing.retry import Policy
 from modelbay.secrecy import HiddenBytes
 from modelbay.serving.refusals import not_valid
 from modelbay.serving.replies import JSON
@@ -64,16 +65,6 @@ PINGS = {
 COMMENT = KeepAlive(b": keep-alive\n\n")
 WHITE_SPACE = KeepAlive(b"\n", (b"}",))
 """Between two elements of a JSON array."""
-
-
-_PARTS = (PartStarted, PartEnded)
-
-
-def _name_item(event: Event, types: dict[str, str]) -> None:
-    """Make a call of a tool that the client runs the item that the client knows."""
-    assert isinstance(event, PartStarted | PartEnded)
-    if type(event.part) is ToolCall and event.part.name in types:
-        event.part.native = types[event.part.name]
 
 
 class Exchange:
@@ -95,11 +86,13 @@ class Exchange:
     _expected: asyncio.Future[Expected | None] | None = None
     """The expected count of the input, if a client uses it."""
     _client_tools: dict[str, str] | None = None
-    """The types of the items that calls of functions are for the client, by name."""
+    """The functions that stand for tools which the client runs: the type of the item that it gets for a call, by name."""
     _ended = False
     """Whether the end of the reply, or its failure, was received."""
     _rest = b""
     """The end of a stream, which is sent last, or its beginning until the response is stored."""
+    _policy: Policy
+    """The retries of the call."""
     _keeping: asyncio.Future[None] | None = None
     """The storing of a response that runs in the background, until it is stored."""
 
@@ -128,6 +121,7 @@ class Exchange:
         Raises:
             ModelbayError: the call failed, and nothing was sent to the client.
         """
+        self._policy = policy(self._request.headers)
         prepared = self._sent or await self._prepared()
         if self._sent is not None:
             self.target, self._warnings = prepared.sending.target, prepared.warnings
@@ -339,12 +333,11 @@ class Exchange:
         providers = self._revision.providers
         if self._compaction is not None:
             consume = self._compaction.of(consume)
-        rules = policy(self._request.headers)
         try:
             if self._search is not None:
-                await self._search.relay(providers, prepared.sending, consume, self._warned, rules)
+                await self._search.relay(providers, prepared.sending, consume, self._warned, self._policy)
             else:
-                await Opening(providers, prepared.sending, rules, consume, prepared.begun).opened(self._warned)
+                await Opening(providers, prepared.sending, self._policy, consume, prepared.begun).opened(self._warned)
         except ModelbayError as error:
             self.attempts = error.attempts
             raise
@@ -412,8 +405,8 @@ class Exchange:
         for event in events:
             if type(event) is PartDelta:  # most
                 continue
-            if self._client_tools and type(event) in _PARTS:
-                _name_item(event, self._client_tools)
+            if self._client_tools and isinstance(event, PartStarted | PartEnded) and type(event.part) is ToolCall:
+                event.part.native = self._client_tools.get(event.part.name, event.part.native)
             if type(event) is Started and conversation is not None:
                 assert self.target is not None
                 settings, asked = conversation.settings, self._request.protocol

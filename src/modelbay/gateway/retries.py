@@ -22,7 +22,12 @@ def policy(headers: Mapping[str, str]) -> Policy:
     asked = headers.get(HEADER)
     if asked is None:
         return USUAL
-    if not re.fullmatch("[0-9]{1,2}", asked.strip()) or int(asked) > MOST:
+    if not is_number(asked):
         raise not_valid(f"the header {HEADER} must be a number from 0 to {MOST}, not {asked[:20]!r}")
     # a client that repeats requests itself repeats them unchanged, and cannot renew a key of the gateway
     return Policy(attempts=1 + int(asked), changes=1)
+
+
+def is_number(asked: str) -> bool:
+    """Whether a value of the header is valid."""
+    return re.fullmatch("[0-9]{1,2}", asked.strip()) is not None and int(asked) <= MOST

@@ -39,7 +39,7 @@ class Stores:
             table = StateTable(days=days, max_bytes=most)
             self._reasoning, self._responses = ReasoningStore(table), ResponseStore(table)
             self._conversations = ConversationStore(table, MAX_BYTES)
-            # in a file of their own: while the other one is missing, no request is searched for what belongs to it
+            # in a file of their own: requests are searched for reasoning state as soon as the file of state exists
             counts = StateTable(data_dir() / COUNTS, days=days, max_bytes=most)
         self._counts = LearnedCounts(counts)
 

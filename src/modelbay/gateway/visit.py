@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from modelbay.calling.target import Target
 from modelbay.errors import ModelbayError, ProviderError
-from modelbay.gateway import client_login, headers
+from modelbay.gateway import client_login, headers, retries
 from modelbay.gateway.access_log import EndedRequest
 from modelbay.gateway.asked import Asked
 from modelbay.gateway.catalogs import catalog
@@ -21,7 +21,6 @@ from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import InProgress
 from modelbay.gateway.passage import Passage
 from modelbay.gateway.responder import Responder
-from modelbay.gateway.retries import policy
 from modelbay.gateway.side_call import SideCall
 from modelbay.gateway.stored_call import StoredCall
 from modelbay.json_text import encode
@@ -209,8 +208,7 @@ class Visit:
         query = query_without_key(head.query)
         hidden = None if beside is None else Hidden(beside)
         usual = hidden is None and route.action == "generate" and "content-encoding" not in head.headers
-        if usual:
-            policy(head.headers)  # its call may be sent before the policy is needed
+        usual = usual and retries.is_number(head.headers.get(retries.HEADER, "0"))
         sent_on = headers.sent_on(head.headers, codec(protocol).PASS) if usual else None
         return Asked(callers, route, protocol, query, keys, hidden, cors, sent_on)
 

@@ -32,7 +32,7 @@ class Database:
         """
         self.path = path
         self.is_missing: Callable[[], bool] = files.Recent(partial(_is_missing, str(path))).get
-        """Whether there is no file yet. It is asked with each request of a client, so a file may be noticed late: see `Recent`."""
+        """Whether the file is missing. It is asked with each request of a client, so a new file is noticed late: see `Recent`."""
         self.wait = WAIT
         """Seconds to wait for another program's write."""
         self._title = title

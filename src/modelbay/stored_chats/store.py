@@ -110,7 +110,7 @@ class Store:
 
     @property
     def new(self) -> bool:
-        """Whether there is no file yet."""
+        """Whether the file is missing."""
         return self._file.is_missing()
 
     def wait(self, seconds: float) -> None:

@@ -108,7 +108,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_a_background_process_starts_once_an_hour(home: Path, started: list[list[str]]) -> None:
-    assert not daily.start(), "there is no file"
+    assert not daily.start(), "the file is missing"
     (home / "config.toml").write_text(ENTRY)
     assert daily.start()
     assert not daily.start()
