@@ -1,4 +1,16 @@
-"""Calls whose replies have begun, read batch by batch."""
+"""Calls whose replies have begun, read batch by batch.
+
+A batch is the bytes that arrived together, and the events in them. There are two ways to read, which give the same batches:
+
+- Pulled by a task, for a caller of the library: `hold` waits for the beginning of the reply, then `events` returns the batches.
+- Pushed by the connection, for the gateway: `relay` calls `consume` with each batch, and returns at the end.
+
+Either way, a reply is in one of three states:
+
+1. Held: nothing of it shows yet. Its batches are kept, and a failure is raised, so that the call can be repeated.
+2. Shown: text, a tool call or `HELD_BYTES` have arrived. The batches are handed out as they arrive, and a failure is an event.
+3. Ended: the last event was handed out, or the reply was cut at a stop sequence.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -54,8 +66,11 @@ class Arrival:
     _framed: bool | None = None
     """Whether the reply consists of server-sent events; None until its first byte."""
     _chunks: "AsyncGenerator[bytes, None] | None" = None
+    """The pieces of the body, if they are pulled."""
     _begun = False
+    """Whether a piece has arrived: before, a failure of the connection is raised."""
     _ended = False
+    """Whether the last event was returned."""
 
     def __init__(self, sending: Sending, response: "AnyResponse") -> None:
         self._response = response
@@ -71,6 +86,8 @@ class Arrival:
             self._parser = self._codec.stream_parser(self._dialect, self._origin)
         elif self._in_pieces:
             self._parser = Mislabeled(self._codec, self._dialect, self._origin)
+
+    # --- pulled ---
 
     async def next(self) -> list[Event] | None:
         """The events of the next bytes, which `data` has; None after the end. The last event is `Finished` or `Failed`.
@@ -113,6 +130,8 @@ class Arrival:
             self.data += await self._response.finish()
         return events
 
+    # --- pushed ---
+
     async def push(self, consume: Callable[[list[Event]], None]) -> None:
         """Call `consume` with the results of `next`, from the connection, without a task switch per piece. Returns at the end.
         Bytes that follow the last event come with no events. Raises what `next` and `consume` raise."""
@@ -139,6 +158,8 @@ class Arrival:
         if self._ended:
             self._response.finished()
         consume(events)
+
+    # --- both ---
 
     def _parsed(self, chunk: bytes) -> list[Event]:
         self._begun = True
@@ -206,7 +227,7 @@ class Opened:
     _size = 0
     """Bytes that are held back."""
     _shown = False
-    """Whether the consumer of a relayed reply gets it as it arrives."""
+    """Whether a relayed reply is not held any more."""
     _consume: "Consume"
     _end: tuple[Event, float] | None = None
     """The last event, and the seconds that the reply took, until they are logged."""

@@ -20,8 +20,8 @@ class Asked(Struct, frozen=True):
     """The query without a key."""
     keys: list[Hidden]
     """The keys in it. One of them must be a client's."""
-    beside: Hidden | None
-    """A key beside a login: see `client_login`."""
+    separate_key: Hidden | None
+    """The key in a header of its own, beside a login: see `client_login`."""
     cors: list[Field]
     """The headers of the response that let a page of an allowed origin read it."""
     sent_on: dict[str, str] | None

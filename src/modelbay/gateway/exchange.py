@@ -36,9 +36,9 @@ from modelbay.gateway.framing import (
     failure_event,
     names_failure,
 )
-from modelbay.gateway.passing import ClientBody, changed_text, passed_path
+from modelbay.gateway.passing import ClientBody, changed_text
 from modelbay.gateway.responder import KeepAlive, Responder
-from modelbay.gateway.response_store import ResolvedRequest, may_refer, with_reasoning
+from modelbay.gateway.response_store import ResolvedRequest, with_reasoning
 from modelbay.gateway.retries import policy
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.search.search_loop import SearchLoop, made_by_model, with_searches
@@ -153,18 +153,16 @@ class Exchange:
 
     async def _prepared(self) -> Prepared:
         request = self._request
-        body = ClientBody(request.body, request.codec.PASS)
+        body = ClientBody(request.body, request.codec.PASS, request.route.stream)
         self.target = target = await self._revision.target(request.route.model or body.model)
         if (login := client_login.for_call(request, target)) is not None:
             self.target = target = client_login.without_credential(target)
         if body.threaded:  # of a provider's own threads, a gateway sees only the last turn
             raise Unsupported("threads are not supported; send the whole conversation", setting="thread")
-        keeps = request.protocol == "openai_responses" and self._stores.keeps_responses
-        if keeps and (not body.unstored or may_refer(request.body)):
+        if self._stores.concern(request.protocol, body, request.body):
             body = await self._resolved(target, body)
-        stream = body.stream if request.route.stream is None else request.route.stream
-        passes = await self._passes(target, body, stream)
-        prepared = await (self._passed(target, body, stream) if passes else self._translated(target, body))
+        passes = await self._passes(target, body)
+        prepared = await (self._passed(target, body) if passes else self._translated(target, body))
         if target.upstream.protocol == request.protocol:
             self._add_headers(prepared.sending)
         else:
@@ -210,11 +208,11 @@ class Exchange:
         if sent is fields:
             return body
         self._request = replace(request, body=changed_text(request.body, sent))
-        return ClientBody(self._request.body, request.codec.PASS)
+        return ClientBody(self._request.body, request.codec.PASS, request.route.stream)
 
-    async def _passes(self, target: Target, body: ClientBody, stream: bool) -> bool:
+    async def _passes(self, target: Target, body: ClientBody) -> bool:
         """Whether request and reply can be passed on as bytes."""
-        if not body.may_pass(target, self._request.protocol, stream=stream):
+        if not body.may_pass(target, self._request.protocol):
             return False
         for lesson in self._revision.providers.adaptations(target):
             if lesson.cuts and f'"{lesson.parameter}"'.encode() in self._request.body:
@@ -228,14 +226,12 @@ class Exchange:
             client, target, self._request
         )
 
-    async def _passed(self, target: Target, body: ClientBody, stream: bool) -> Prepared:
-        request, providers = self._request, self._revision.providers
-        rules = request.codec.PASS
-        path = passed_path(rules, "stream" if stream else "generate", target.model.id, request.query)
-        lessons = providers.adaptations(target)
-        call = body.call(target, path, generates=True, stream=stream, lessons=lessons)
+    async def _passed(self, target: Target, body: ClientBody) -> Prepared:
+        providers = self._revision.providers
+        call = body.call_for_reply(target, self._request.query, providers.adaptations(target))
         self._warnings = call.warnings
-        return Prepared(Sending(target, call, await providers.endpoint(target, path, stream=stream)), stream)
+        endpoint = await providers.endpoint(target, call.path, stream=call.stream)
+        return Prepared(Sending(target, call, endpoint), call.stream)
 
     def _add_headers(self, sending: Sending) -> None:
         """Add the client's headers to a call in its own protocol. A body that was rendered again has the fields of previews, too,

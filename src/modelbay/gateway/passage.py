@@ -20,8 +20,7 @@ from modelbay.gateway.clients import GatewayClient
 from modelbay.gateway.compaction import may_compact
 from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import InProgress
-from modelbay.gateway.passing import ClientBody, passed_path
-from modelbay.gateway.response_store import may_refer
+from modelbay.gateway.passing import ClientBody
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.search.search_loop import declares_search, with_earlier_searches
 from modelbay.gateway.translating import Prepared, asked_of, complete, unsent_previews
@@ -98,7 +97,8 @@ class Passage:
     # --- the call ---
 
     def _prepared(self, asked: Asked) -> Prepared | None:
-        """The call; None if it is not the usual one. Raises what the visit reports."""
+        """The call; None if `Exchange` must prepare it, which also handles the cases that are excluded here. Raises what the visit
+        reports."""
         revision, stores, text = self.revision, self._gateway.stores, self.http.whole
         if asked.sent_on is None or text is None or len(text) > revision.settings.body_bytes:
             return None
@@ -107,40 +107,35 @@ class Passage:
             if client is None:
                 return None
             self._digest = client.sha256
-        body = ClientBody(text, codec(asked.protocol).PASS)
+        body = ClientBody(text, codec(asked.protocol).PASS, asked.route.stream)
         target = revision.known_target(asked.route.model or body.model)
         if target is None:
             return None
-        if stores.has_state or stores.needs_counts(target) or revision.settings.cache_ttl or body.threaded:
+        if stores.has_state or stores.needs_counts(target) or stores.concern(asked.protocol, body, text):
             return None
-        keeps = asked.protocol == "openai_responses" and stores.keeps_responses
-        if keeps and (not body.unstored or may_refer(text)):
+        if revision.settings.cache_ttl or body.threaded:
             return None
         head = self.http.head
         request = ClientRequest(
             self.id, self._digest, asked.route, asked.protocol, head.path, asked.query, head.headers, text
         )
-        stream = body.stream if asked.route.stream is None else asked.route.stream
-        if body.may_pass(target, asked.protocol, stream=stream):
-            prepared = self._passed(target, body, stream)
-        else:
-            prepared = self._translated(target, body, request)
+        passes = body.may_pass(target, asked.protocol)
+        prepared = self._passed(target, body) if passes else self._translated(target, body, request)
         if prepared is not None:
-            prepared.array = stream and request.wants_array
+            prepared.array = prepared.stream and request.wants_array
         return prepared
 
-    def _passed(self, target: Target, body: ClientBody, stream: bool) -> Prepared | None:
+    def _passed(self, target: Target, body: ClientBody) -> Prepared | None:
         asked, providers = self._asked, self.revision.providers
-        if (target.codec.PASS.is_plain is None and not stream) or providers.adaptations(target):
+        if (target.codec.PASS.is_plain is None and not body.stream) or providers.adaptations(target):
             return None
-        path = passed_path(target.codec.PASS, "stream" if stream else "generate", target.model.id, asked.query)
-        endpoint = providers.known_endpoint(target, path, stream=stream)
+        call = body.call_for_reply(target, asked.query)
+        endpoint = providers.known_endpoint(target, call.path, stream=call.stream)
         if endpoint is None:
             return None
-        call = body.call(target, path, generates=True, stream=stream)
         assert asked.sent_on is not None
         call.headers = dict(asked.sent_on)  # an adaptation may change them
-        return None if call.warnings else Prepared(Sending(target, call, endpoint), stream)
+        return None if call.warnings else Prepared(Sending(target, call, endpoint), call.stream)
 
     def _translated(self, target: Target, body: ClientBody, request: ClientRequest) -> Prepared | None:
         if target.upstream.protocol == request.protocol:  # the client's headers would have to be added

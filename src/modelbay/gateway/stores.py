@@ -15,7 +15,7 @@ from modelbay.events import Reply
 from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.conversation_store import ConversationStore
 from modelbay.gateway.kept_items import KeptResponse
-from modelbay.gateway.passing import changed_text
+from modelbay.gateway.passing import ClientBody, changed_text
 from modelbay.gateway.reasoning_store import ReasoningStore
 from modelbay.gateway.response_store import MAX_BYTES, ResolvedRequest, ResponseStore, may_refer, refers
 from modelbay.gateway.search.search_loop import with_earlier_searches
@@ -42,10 +42,6 @@ class Stores:
             # in a file of their own: requests are searched for reasoning state as soon as the file of state exists
             counts = StateTable(data_dir() / COUNTS, days=days, max_bytes=most)
         self._counts = LearnedCounts(counts)
-
-    @property
-    def keeps_responses(self) -> bool:
-        return self._responses is not None
 
     # --- reasoning ---
 
@@ -105,6 +101,12 @@ class Stores:
         return self._counts.is_asked(target)
 
     # --- responses ---
+
+    def concern(self, protocol: str, body: ClientBody, text: bytes) -> bool:
+        """Whether a request must be `resolved`: it may refer to something stored, or its response is stored."""
+        if self._responses is None or protocol != "openai_responses":
+            return False
+        return not body.unstored or may_refer(text)
 
     async def resolved(self, client: str, body: Extra, keeper: str) -> ResolvedRequest:
         """A request of Responses with the history that its receiver does not keep. `keeper`, and what it raises: see

@@ -204,13 +204,13 @@ class Visit:
         protocol = route.protocol or self._spoken()
         # only Gemini's clients put the key into the query, which other servers write to logs
         keys = [Hidden(key) for key in keys_of(head.headers, head.query if protocol == "google" else "")]
-        beside = head.headers.get(client_login.KEY)
+        separate = head.headers.get(client_login.KEY)
         query = query_without_key(head.query)
-        hidden = None if beside is None else Hidden(beside)
-        usual = hidden is None and route.action == "generate" and "content-encoding" not in head.headers
+        separate_key = None if separate is None else Hidden(separate)
+        usual = separate_key is None and route.action == "generate" and "content-encoding" not in head.headers
         usual = usual and retries.is_number(head.headers.get(retries.HEADER, "0"))
         sent_on = headers.sent_on(head.headers, codec(protocol).PASS) if usual else None
-        return Asked(callers, route, protocol, query, keys, hidden, cors, sent_on)
+        return Asked(callers, route, protocol, query, keys, separate_key, cors, sent_on)
 
     def _admitted(self, asked: Asked) -> tuple[str, Hidden | None]:
         """The digest of the client's key; "" if no key is required. And the login beside it.
@@ -220,13 +220,13 @@ class Visit:
         """
         if self._revision.settings.auth == "none" or (asked.route.action == "api_json" and self._gateway.is_local):
             return "", None
-        if asked.beside is not None and (client := self._gateway.clients.find(asked.beside)) is not None:
+        if asked.separate_key is not None and (client := self._gateway.clients.find(asked.separate_key)) is not None:
             self.client = client.name
             return client.sha256, client_login.brought(self._head.headers)
         if (client := self._gateway.client_of(asked.keys)) is not None:
             self.client = client.name
             return client.sha256, None
-        if asked.beside is not None:
+        if asked.separate_key is not None:
             raise refusals.wrong_key_beside(client_login.KEY)
         raise refusals.wrong_key() if asked.keys else refusals.missing_key()
 

@@ -13,7 +13,7 @@ from modelbay.agents.gateway_provider import ID, gateway_provider
 from modelbay.calling.target import Target, Targets
 from modelbay.config.schema import Config, ModelEntry
 from modelbay.errors import ModelbayError, UnknownModel, Unsupported
-from modelbay.gateway.passing import edited_fields
+from modelbay.gateway.pass_plan import edited_fields
 from modelbay.launching.plan import LaunchModel, LaunchTarget
 from modelbay.launching.program import KEY_VARIABLE, AgentProgram
 from modelbay.onboarding.fields import APIS
