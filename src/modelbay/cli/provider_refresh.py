@@ -68,7 +68,7 @@ def say(outcome: RefreshResult, settings: GlobalOptions, *, dry_run: bool) -> No
     for one in outcome.written:
         if not dry_run or one.nothing:
             terminal.write(f"{one.provider}: {_summary(one)}\n")
-            for text in one.changed:
+            for text in filter(None, (*one.changed, one.renamed)):
                 terminal.write(f"  ~ {text}\n")
             say_merged(one.models)
         for text in one.notes:
@@ -116,7 +116,7 @@ def _summary(one: WrittenProvider) -> str:
     words += [f"{len(merged.changed)} changed"] if merged.changed else []
     words += ["added"] if one.new else []
     words += ["removed: no longer in its source"] if one.gone else []
-    words += ["base URL changed"] if one.moved else ["changed"] if one.changed else []
+    words += ["base URL changed"] if one.moved else ["changed"] if one.changed or one.renamed else []
     return ", ".join(words) or "up to date"
 
 
@@ -135,7 +135,7 @@ def _table(outcomes: list[RefreshResult]) -> dict[str, Any]:
                     "kind": answer.kind,
                     "new": one.new,
                     "gone": one.gone,
-                    "provider_changed": one.changed,
+                    "provider_changed": [text for text in (*one.changed, one.renamed) if text],
                     "incomplete": one.models.incomplete,
                     "added": one.models.added,
                     "removed": one.models.removed,

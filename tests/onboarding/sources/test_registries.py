@@ -190,6 +190,18 @@ def test_the_users_settings_are_kept(file: Path, host: Site):
     assert "# my note" in file.read_text()
 
 
+def test_a_new_display_name_replaces_the_old_one_but_not_the_users(file: Path, host: Site):
+    added(file, host, keys={"acme": KEY})
+    renamed = {id: {**made, "name": f"{made['name']} Inc"} for id, made in (("acme", ACME), ("other", OTHER))}
+    host.pages["/api.json"] = renamed
+    file.write_text(file.read_text().replace('name = "Other"', 'name = "Mine"'))
+    assert [one.renamed for one in refreshed(file).written] == ["name Acme → Acme Inc", ""]
+    assert [entry.name for entry in load(file).providers.values()] == ["Acme Inc", "Mine"]
+    host.pages["/api.json"] = {id: {**made, "name": "New"} for id, made in renamed.items()}
+    asyncio.run(daily.refresh_due(load(file), lambda: time() + 100_000))
+    assert [entry.name for entry in load(file).providers.values()] == ["New", "Mine"]
+
+
 def test_without_changes_the_file_stays_identical(file: Path, host: Site):
     added(file, host)
     before = file.read_bytes()

@@ -15,7 +15,7 @@ from msgspec import Struct, field, to_builtins
 from modelbay.catalog import names as naming
 from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
 from modelbay.catalog.lists.entry import Listed
-from modelbay.catalog.lists.listing import listed_model, parse_list
+from modelbay.catalog.lists.listing import listed_model, parse_list, reported_gaps
 from modelbay.catalog.models_dev.index import SWITCHES
 from modelbay.config.schema import Table, key_text
 from modelbay.conversation import Extra, Json
@@ -216,7 +216,11 @@ def inspect_models(content: bytes | Json, under: tuple[Step, ...] = ()) -> tuple
     found = read.get("models") if isinstance(read, dict) else None
     if isinstance(found, dict):
         _keep(findings, _keys_within(found, (*under, "models")))
-        return _table(found, (*under, "models"), findings), findings
+        models = _table(found, (*under, "models"), findings)
+        assert isinstance(read, dict)
+        around = {name: value for name, value in read.items() if name != "models"}
+        _keep(findings, _unread(_path((*under, "models")), reported_gaps(around, len(found)).reasons))
+        return models, findings
     if isinstance(read, dict) and "models" in read and not isinstance(found, list):
         findings.append(
             ManifestFinding(_path((*under, "models")), f"must be an object of models by ID, not {_kind(found)}")
@@ -242,8 +246,14 @@ def _plain(read: Json, under: tuple[Step, ...], findings: list[ManifestFinding])
     gaps = [*listing.gaps.reasons, *(f"{id}: {why}" for id, why in listing.gaps.entries.items())]
     if listing.next:
         gaps.append("it has more pages, which were not read")
-    _keep(findings, (ManifestFinding(where, why, fatal=False, unread=True) for why in gaps))
+    elif listing.total is not None and listing.total > len(items):
+        gaps.append(f"the list announces {listing.total} models and contains {len(items)}")
+    _keep(findings, _unread(where, gaps))
     return listing.models
+
+
+def _unread(where: str, gaps: Iterable[str]) -> Iterator[ManifestFinding]:
+    return (ManifestFinding(where, why, fatal=False, unread=True) for why in gaps)
 
 
 def _read(content: bytes | Json, findings: list[ManifestFinding]) -> Json:

@@ -63,6 +63,19 @@ def parse_list(body: bytes | Json) -> ListPage:
     return ListPage(list(models.values()), following, shape, gaps, total)
 
 
+def reported_gaps(around: Extra, read: int) -> Gaps:
+    """The gaps that a document reports itself, in the fields beside its `read` models: an error, further pages, a larger total."""
+    gaps = Gaps()
+    if (error := error_in(around)) is not None:
+        gaps.reasons.append(f"the model list contains an error: {error.message}")
+    total = _parts(around, read, gaps)
+    if _next(around):
+        gaps.reasons.append("it has more pages, which were not read")
+    elif total is not None and total > read:
+        gaps.reasons.append(f"the list announces {total} models and contains {read}")
+    return gaps
+
+
 def listed_model(id: str, raw: Extra, kind: Kind | None = None) -> Listed:
     """The model of one entry."""
     return Listed(

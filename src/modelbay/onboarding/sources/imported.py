@@ -31,6 +31,8 @@ class Imported(Struct, kw_only=True):
     """A provider from a catalog or registry, ready to be written."""
 
     id: str
+    name: str = ""
+    """Display name in the source; "" if it has none other than the ID."""
     table: Table = field(default_factory=dict)
     """The provider's keys to write. Other keys of an existing entry do not change."""
     models: dict[str, Table] = field(default_factory=dict)
@@ -82,13 +84,17 @@ def write(edit: Edit, made: Imported, *, again: bool = False) -> WrittenProvider
         f"{key} {_shown(before.get(key))} → {_shown(now.get(key))}" for key in SHOWN if before.get(key) != now.get(key)
     ]
     moved = before.get("base_url") != now.get("base_url")
+    renamed = merging.rename(edit, made.id, made.name, last)
     models = _merged(edit, made, last, again=again)
-    return WrittenProvider(provider=made.id, models=models, elsewhere=other, changed=changed, moved=moved)
+    return WrittenProvider(
+        provider=made.id, models=models, elsewhere=other, changed=changed, moved=moved, renamed=renamed
+    )
 
 
 def remember(made: Imported) -> None:
     """Stores the written values. Values that differ from them at the next refresh were changed by the user."""
     memory = merging.seen(str(made.table.get("base_url", "")), made.models, merging.recall(made.id), made.gaps)
+    memory.name = made.name
     merging.remember(made.id, memory)
 
 

@@ -49,7 +49,7 @@ from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources import merge as merging
 from modelbay.onboarding.sources.documents import check_reachable
-from modelbay.onboarding.sources.merge import Ownership, WrittenProvider
+from modelbay.onboarding.sources.merge import Memory, Ownership, WrittenProvider
 from modelbay.origin import Origin, origin
 from modelbay.providers import presets, urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
@@ -380,6 +380,7 @@ def add(
     def change(edit: Edit) -> WrittenProvider:
         if proposal.again:
             changes.change_provider(edit, id, _updated(edit, proposal, key))
+            merging.rename(edit, id, said.manifest.name, last)
         else:
             changes.add_provider(edit, id, with_key(proposal.draft, key).table)
         chosen = merging.limited(edit, id, tables, only)
@@ -393,14 +394,21 @@ def add(
 
     edited = key_storage.apply(change, config, dry_run=dry_run)
     if not dry_run:
-        merging.remember(id, merging.seen(said.manifest.base_url, tables, last, said.gaps))
+        remember(id, said, said.manifest.base_url, last)
     return edited
+
+
+def remember(provider: str, said: ManifestModels, base_url: str, last: Memory | None) -> None:
+    """Stores the state of a provider's manifest."""
+    memory = merging.seen(base_url, said.tables, last, said.gaps)
+    memory.name = said.manifest.name
+    merging.remember(provider, memory)
 
 
 def _updated(edit: Edit, proposal: ManifestDraft, key: str | None) -> dict[tuple[str, ...], object]:
     """The changes of an existing entry: the values of its source, and the API key if one is given."""
     table = proposal.draft.table
-    renewed: dict[tuple[str, ...], object] = {(name,): table[name] for name in ("name", "base_url", "source")}
+    renewed: dict[tuple[str, ...], object] = {(name,): table[name] for name in ("base_url", "source")}
     if key:
         renewed["api_key",] = key
         if edit.get("providers", proposal.id, "auth") == "none":

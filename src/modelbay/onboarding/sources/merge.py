@@ -53,6 +53,8 @@ class Memory(Struct):
     """Unix time of the last automatic refresh, successful or not."""
     list_url: str = ""
     """URL of the list, if the source is the provider's own list."""
+    name: str = ""
+    """The provider's display name in its source."""
 
 
 class Merged(Struct):
@@ -84,6 +86,8 @@ class WrittenProvider(Struct, kw_only=True):
     """Whether its base URL changed."""
     changed: list[str] = field(default_factory=list)
     """Keys of the provider that its source changed, such as "base_url https://a.example/v1 → https://a.example/v2"."""
+    renamed: str = ""
+    """The change of its display name, such as "name Acme → Acme Inc"."""
     elsewhere: str | None = None
     """New origin according to the source. It was not written, because the API key was given for another origin."""
     default_model: str | None = None
@@ -92,7 +96,7 @@ class WrittenProvider(Struct, kw_only=True):
 
     @property
     def nothing(self) -> bool:
-        return self.models.empty and not (self.new or self.gone or self.moved or self.changed)
+        return self.models.empty and not (self.new or self.gone or self.moved or self.changed or self.renamed)
 
 
 def recall(provider: str) -> Memory | None:
@@ -135,6 +139,15 @@ def seen(base_url: str, models: Mapping[str, Table], last: Memory | None = None,
     earlier = last.models if last and gaps else {}
     kept = {id: table for id, table in earlier.items() if gaps and gaps.covers(id)}
     return Memory(base_url, {**kept, **models}, now, now)
+
+
+def rename(edit: Edit, provider: str, name: str, last: Memory | None) -> str:
+    """Sets the display name to that of the source, unless the user changed it. Returns the change, "" for none."""
+    now = str(edit.get("providers", provider, "name") or "")
+    if last is None or now != last.name or not name or now == name:
+        return ""
+    changes.change_provider(edit, provider, {("name",): name})
+    return f"name {now or '(not set)'} → {name}"
 
 
 def limited(edit: Edit, provider: str, models: Mapping[str, Table], only: Collection[str]) -> dict[str, Table]:

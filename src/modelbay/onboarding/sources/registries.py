@@ -345,7 +345,8 @@ def _removed(edit: Edit, id: str) -> WrittenProvider:
 def _item(
     config: Config, found: FetchedRegistry, given: RegistryKeys, listed: RegistryProvider, old: ProviderEntry | None
 ) -> RegistryItem:
-    named = {"name": listed.name} if old is None and listed.name != listed.id else {}
+    name = listed.name if listed.name != listed.id else ""
+    named = {"name": name} if old is None and name else {}
     table: Table = {"type": listed.type, **named, "base_url": listed.api}
     key, api_key = _key(config, found, given, listed, old)
     if api_key is not None:
@@ -358,6 +359,7 @@ def _item(
         key=key,
         made=Imported(
             id=listed.id,
+            name=name,
             table=table,
             models=listed.models,
             names=listed.names,

@@ -42,15 +42,17 @@ async def of_manifest(config: Config, client: ProviderClient, entry: ProviderEnt
         moves = elsewhere and agreed
         if moves:
             changes.change_provider(edit, entry.id, {("base_url",): manifest.base_url})
-        dev_id = manifest.models_dev_id
-        if source.get("models_dev_provider_id") != dev_id:
-            changes.change_provider(edit, entry.id, {("source", "models_dev_provider_id"): dev_id})
-        merged = merging.merge(edit, entry.id, tables, manifests.OWNER, last, gaps=said.gaps)
-        return [WrittenProvider(provider=entry.id, models=merged, moved=moves, notes=said.notes)]
+        for name, value in (("models_dev_provider_id", manifest.models_dev_id), ("website", manifest.website)):
+            if source.get(name) != value:
+                changes.change_provider(edit, entry.id, {("source", name): value})
+        renamed = merging.rename(edit, entry.id, manifest.name, last)
+        written = WrittenProvider(provider=entry.id, moved=moves, renamed=renamed)
+        written.models = merging.merge(edit, entry.id, tables, manifests.OWNER, last, gaps=said.gaps)
+        written.notes = [note for note in said.notes if note != written.models.incomplete]
+        return [written]
 
     def remember(agreed: bool) -> None:
-        settled = manifest.base_url if agreed or not elsewhere else before
-        merging.remember(entry.id, merging.seen(settled, tables, last, said.gaps))
+        manifests.remember(entry.id, said, manifest.base_url if agreed or not elsewhere else before, last)
 
     return SourceUpdate(
         kind=MANIFEST,

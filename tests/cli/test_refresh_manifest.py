@@ -1,0 +1,84 @@
+"""`modelbay provider refresh` of a manifest that changes its provider, or that is incomplete."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelbay.config.load import load
+from tests.catalog.manifests import manifest
+from tests.cli.inside import Inside
+from tests.servers.site import Site, site
+
+HOSTED = "/v1/models?provider=true"
+LISTED = "/v1/models?extended=true"
+
+
+def models(*named: dict[str, Any]) -> dict[str, Any]:
+    return {"models": {one["id"]: one for one in named}}
+
+
+@pytest.fixture
+def acme() -> Iterator[Site]:
+    with site() as made:
+        made.pages = {
+            HOSTED: manifest(name="Acme", website=None, baseUrl="SITE/v1"),
+            LISTED: models(*({"id": id, "name": id.title()} for id in ("large", "small", "old"))),
+        }
+        yield made
+
+
+@pytest.fixture
+def bay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, acme: Site) -> Inside:
+    made = Inside(tmp_path, monkeypatch, {acme.url: "SITE"})
+    made.done("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
+    return made
+
+
+def test_a_provider_is_renamed_with_its_manifest_unless_the_user_named_it(bay: Inside, acme: Site) -> None:
+    url = f"{acme.url}{HOSTED}"
+    for again in (("refresh", "acme"), ("manifest", url, "--yes", "--id", "acme")):
+        name = f"Acme by {again[0]}"
+        acme.pages[HOSTED] = manifest(name=name, website="https://new.example", baseUrl="SITE/v1")
+        bay.done("provider", *again)
+        entry = load(bay.file).provider("acme")
+        assert (entry.name, (entry.source or {})["website"]) == (name, "https://new.example")
+    bay.done("provider", "edit", "acme", "--name", "Mine")
+    acme.pages[HOSTED] = manifest(name="Acme Inc", website=None, baseUrl="SITE/v1")
+    bay.done("provider", "refresh", "acme")
+    bay.done("provider", "manifest", url, "--yes", "--id", "acme")
+    assert load(bay.file).provider("acme").name == "Mine"
+
+
+def test_a_new_name_is_reported(bay: Inside, acme: Site) -> None:
+    acme.pages[HOSTED] = manifest(name="Acme Inc", website=None, baseUrl="SITE/v1")
+    assert bay.done("provider", "refresh", "acme") == "acme: changed\n  ~ name Acme → Acme Inc\n"
+    acme.pages[HOSTED] = manifest(name="Acme & Co", website=None, baseUrl="SITE/v1")
+    found = json.loads(bay.done("provider", "refresh", "acme", "--json"))["refreshed"][0]
+    assert found["provider_changed"] == ["name Acme Inc → Acme & Co"]
+
+
+@pytest.mark.parametrize(
+    ("around", "said"),
+    [
+        ({"error": {"message": "one region did not answer"}}, "contains an error: one region did not answer"),
+        ({"total": 3}, "announces 3 models and contains 1"),
+        ({"has_more": True}, "says that it is incomplete"),
+        ({"meta": {"next_cursor": "more"}}, "says that it is incomplete"),
+        ({"next_page_token": "more"}, "has more pages"),
+    ],
+)
+@pytest.mark.parametrize("listed", [{"small": {"id": "small", "name": "Small"}}, [{"id": "small", "name": "Small"}]])
+def test_incomplete_extended_models_remove_nothing(
+    bay: Inside, acme: Site, listed: Any, around: dict[str, Any], said: str
+) -> None:
+    acme.pages[LISTED] = {"models": listed, **around}
+    run = bay("provider", "refresh", "acme")
+    assert "  - " not in run.out
+    assert len(re.findall(f"incomplete: models: .*{said}", run.err)) == run.err.count(said) == 1
+    assert {"acme/large", "acme/small", "acme/old"} <= load(bay.file).models.keys()
+    acme.pages[LISTED] = models({"id": "small", "name": "Small"})
+    assert "  - acme/old\n" in bay.done("provider", "refresh", "acme")
