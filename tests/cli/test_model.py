@@ -113,6 +113,15 @@ def test_prices_give_the_cost(bay: Inside):
     assert json.loads(bay.done("ask", "--json", "Hello"))["cost"] > 0
 
 
+def test_one_price_of_the_user_keeps_the_others_of_the_list(bay: Inside, simulator: Simulator):
+    bay.done("provider", "refresh", "acme")
+    bay.done("model", "set", "one", "cost.input=3")
+    assert "$3 in, $4 out, $0.1 cache read, $1.25 cache write  config" in bay.done("model", "show", "one")
+    assert json.loads(bay.done("ask", "--json", "Hello"))["cost"] > 0
+    bay.done("model", "set", "one", "cost.output=15")
+    assert "$3 in, $15 out  config" in re.sub(" +(?=config)", "  ", bay.done("model", "show", "one"))
+
+
 def test_a_variant_adds_its_keys(bay: Inside, simulator: Simulator):
     bay.done("model", "set", "one", "variants.deep.reasoning_effort=high", "variants.deep.top_p=0.5")
     bay.done("ask", "-m", "one:deep", "Hello")

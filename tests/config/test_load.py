@@ -114,6 +114,23 @@ def test_an_imported_provider_has_its_source_and_unknown_keys_are_kept(kimi):
     assert not kimi.providers["moonshot"].imported
 
 
+def test_overrides_change_single_values_of_a_table():
+    text = """
+        [providers.p]
+        [models.m]
+        provider = "p"
+        model = "w"
+        cost = { input = 1, output = 2 }
+        variants.brief = { max_tokens = 10, top_p = 1 }
+        variants.long.max_tokens = 90
+        overrides = { cost.input = 3, variants.brief.max_tokens = 20, variants.cold.temperature = 0 }
+    """
+    model = parse(text, PATH).models["m"]
+    assert model.cost == Cost(input=3, output=2)
+    brief = {"max_tokens": 20, "top_p": 1}
+    assert model.variants == {"brief": brief, "long": {"max_tokens": 90}, "cold": {"temperature": 0}}
+
+
 def test_overrides_change_the_facts_of_a_model(kimi):
     entry = kimi.models["kimi-code/kimi-for-coding"]
     assert entry.display_name == "Kimi"

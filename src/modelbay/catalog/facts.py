@@ -120,6 +120,15 @@ def fill(model: Model, facts: Facts, source: str) -> None:
         elif value is not None and name not in model.sources:
             setattr(model, name, copy(value))
             model.sources[name] = source
+    if model.sources.get("cost") == "config" and model.cost is not None and facts.cost is not None:
+        _complete(model.cost, facts.cost)
+
+
+def _complete(cost: Cost, other: Cost) -> None:
+    """Adds the missing prices, if the user set only the price of input or of output: alone, it gives no cost of an answer."""
+    for name in Cost.__struct_fields__ if None in (cost.input, cost.output) else ():
+        if getattr(cost, name) is None:
+            setattr(cost, name, getattr(other, name))
 
 
 def overrule(model: Model, facts: Facts, source: str) -> None:

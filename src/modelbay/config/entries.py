@@ -156,7 +156,7 @@ def model_entry(alias: str, value: object, overrides: Table, default_provider: s
     wire_id = table.pop("name", None) or table.pop("model", None)
     if not wire_id:
         raise Unusable("no model ID", hint='add model = "..."')
-    known, extra = _split({**table, **overrides}, MODEL_KEYS)
+    known, extra = _split(_overlaid(table, overrides), MODEL_KEYS)
     known |= {"alias": alias, "provider": provider, "model": wire_id, "extra": extra}
     known["overridden"] = frozenset(overrides)
     if not provider:
@@ -184,6 +184,16 @@ def _table(value: object) -> Table:
         raise Unusable("expected a table")
     stripped = {key: type(item)(item.strip()) if isinstance(item, str) else item for key, item in value.items()}
     return {key: item for key, item in stripped.items() if item != ""}
+
+
+def _overlaid(table: Table, overrides: Table) -> Table:
+    """A table with the values of another one, which may have a single price of `cost` or a single variant."""
+    inner = {
+        key: _overlaid(table[key], value)
+        for key, value in overrides.items()
+        if isinstance(value, dict) and isinstance(table.get(key), dict)
+    }
+    return {**table, **overrides, **inner}
 
 
 def _check_references(known: Table) -> None:
