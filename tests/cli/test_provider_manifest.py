@@ -1,6 +1,7 @@
 """`modelbay provider manifest`, and `provider add` with a manifest."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,12 @@ def test_facts_of_a_manifest_have_the_manifest_as_source(bay: Inside, acme: Site
     shown = [" ".join(line.split()) for line in bay.done("model", "show", f"sample-provider/{FIRST}").splitlines()]
     for fact in ("context window 128k", "max output 4,096", "price $0.5 in, $1.5 out", "image_in yes"):
         assert any(line.startswith(fact) and line.endswith("manifest") for line in shown), fact
+
+
+def test_the_source_of_a_provider_is_shown_as_text(bay: Inside, acme: Site) -> None:
+    bay.done("provider", "manifest", f"{acme.url}{HOSTED}", "--yes")
+    shown = bay.same(bay.done("provider", "show", "sample-provider"))
+    assert re.search(r"(?m)^source +kind=manifest, url=SITE\S+, website=\S+$", shown)
 
 
 def test_an_output_limit_of_a_manifest_is_not_sent_as_max_tokens(bay: Inside, acme: Site) -> None:

@@ -71,7 +71,7 @@ def show_provider(settings: GlobalOptions, /, id: str, as_json: bool) -> None:
         terminal.write_json(about)
         return
     shown = {key: value for key, value in about.items() if key not in ("models", "lessons", "headers", "list")}
-    write_rows([(key.replace("_", " "), str(value)) for key, value in shown.items() if value not in (None, "", {})])
+    write_rows([(key.replace("_", " "), _text(value)) for key, value in shown.items() if value not in (None, "", {})])
     _write_section("headers", [f"{name}: {value}" for name, value in about["headers"].items()])
     _write_section("models", [f"{alias}  ({wire_id})" for alias, wire_id in about["models"].items()])
     if about["list"]:
@@ -81,6 +81,10 @@ def show_provider(settings: GlobalOptions, /, id: str, as_json: bool) -> None:
     _write_section("lessons", lines)
     if lines:
         terminal.note(f"delete lessons with `modelbay provider test {quote(id)} --forget`")
+
+
+def _text(value: object) -> str:
+    return ", ".join(f"{name}={item}" for name, item in value.items()) if isinstance(value, dict) else str(value)
 
 
 def summary(config: Config, entry: ProviderEntry) -> dict[str, Any]:
