@@ -57,6 +57,9 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """Maximum temperature, if it is lower than the protocol's."""
     user_length: int | None = None
     """Maximum length of `user` in characters. A longer value is sent as its hash. Default: the limit of the protocol's vendor."""
+    metadata: bool = False
+    """Accepts `metadata` in Chat Completions without `store`, which OpenAI requires. If false, `metadata` of clients of other
+    protocols is left out with a warning."""
     most_stops: int | None = None
     """Maximum number of stop sequences. For a request with more, modelbay cuts the answer itself."""
     unsupported: list[str] = field(default_factory=list)

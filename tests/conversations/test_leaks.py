@@ -31,19 +31,19 @@ def test_an_item_that_only_responses_has_is_not_written_into_a_system_prompt():
     assert anthropic(conversation) == snapshot(
         (
             {"messages": [{"role": "user", "content": [{"type": "text", "text": "Go"}]}], "max_tokens": 8192},
-            ["`tools.vendor` is not sent: anthropic has no field for it"],
+            ["`web_search` is not sent: only the request's own protocol has this tool"],
         )
     )
     assert google(conversation) == snapshot(
         (
             {"contents": [{"role": "user", "parts": [{"text": "Go"}]}]},
-            ["`tools.vendor` is not sent: google has no field for it"],
+            ["`web_search` is not sent: only the request's own protocol has this tool"],
         )
     )
     assert chat(conversation) == snapshot(
         (
             {"messages": [{"role": "user", "content": "Go"}]},
-            ["`tools.vendor` is not sent: openai_chat has no field for it"],
+            ["`web_search` is not sent: only the request's own protocol has this tool"],
         )
     )
 

@@ -230,7 +230,7 @@ def test_a_vendor_s_own_tool_beside_ours():
                     }
                 ],
             },
-            ["`tools.vendor` is not sent: openai_chat has no field for it"],
+            ["`web_search` is not sent: only the request's own protocol has this tool"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -252,7 +252,7 @@ def test_a_vendor_s_own_tool_beside_ours():
                 ],
                 "store": False,
             },
-            ["`tools.vendor` is not sent: openai_responses has no field for it"],
+            ["`web_search` is not sent: only the request's own protocol has this tool"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -272,7 +272,7 @@ def test_a_vendor_s_own_tool_beside_ours():
                     }
                 ],
             },
-            ["`tools.vendor` is not sent: anthropic has no field for it"],
+            ["`web_search` is not sent: only the request's own protocol has this tool"],
         )
     )
     assert google(conversation) == snapshot(
@@ -295,6 +295,6 @@ def test_a_vendor_s_own_tool_beside_ours():
                     }
                 ],
             },
-            ["`tools.vendor` is not sent: google has no field for it"],
+            ["`web_search` is not sent: only the request's own protocol has this tool"],
         )
     )

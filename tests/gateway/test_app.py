@@ -182,6 +182,36 @@ async def test_a_provider_that_rejects_its_key_is_not_blamed_on_the_client_s(tmp
             assert protocol in json.loads(data)["error"]["message"]
 
 
+@pytest.mark.parametrize("effort", ["high", "none"])
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+async def test_an_effort_that_is_sent_is_not_named_as_dropped(gateway: Running, upstream: str, effort: str) -> None:
+    path, body = request("openai_chat", upstream)
+    status, headers, data = await call(gateway[0].url, path, {**body, "reasoning_effort": effort})
+    assert status == 200, data
+    assert "x-modelbay-dropped" not in headers, "it is unknown whether the model has it"
+
+
+@pytest.mark.parametrize(
+    ("client", "fields", "dropped"),
+    [
+        ("openai_responses", {"reasoning": {"summary": "auto"}}, None),
+        ("openai_responses", {"reasoning": {"effort": "high", "summary": "auto"}}, "reasoning"),
+        ("anthropic", {"output_config": {"effort": "low"}}, "reasoning"),
+        ("google", {"generationConfig": {"thinkingConfig": {"thinkingLevel": "low"}}}, "reasoning"),
+    ],
+    ids=["a summary", "an effort and a summary", "an effort", "a level"],
+)
+async def test_a_provider_without_control_of_reasoning_answers(
+    tmp_path: Path, client: str, fields: dict[str, Any], dropped: str | None
+) -> None:
+    more = '[providers.openai_chat.dialect]\nreasoning_control = "none"\n'
+    with running(tmp_path, more=more, key="sk-provider") as (gateway, _):
+        path, body = request(client, "openai_chat")
+        status, headers, data = await call(gateway.url, path, body | fields)
+    assert status == 200, data
+    assert headers.get("x-modelbay-dropped") == dropped
+
+
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])
 @pytest.mark.parametrize("upstream", PROTOCOLS)
 async def test_an_error_has_the_headers_of_its_provider_and_of_the_gateway(

@@ -82,7 +82,7 @@ def test_newer_versions_have_the_newest_known_schema_and_too_old_ones_none(targe
     assert "insert_text" in functions(target, rendered(target, [newer]))[newer["name"]]["properties"]
     call = rendered(target, [BASH, {"type": "memory_20200101", "name": "memory"}])
     assert list(functions(target, call)) == ["bash"]
-    assert [warning.setting for warning in call.warnings] == ["tools.vendor"]
+    assert [warning.setting for warning in call.warnings] == ["memory_20200101"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_tools_that_need_anthropic_or_its_models_are_named_as_dropped(tool: dict
     for target in OTHERS:
         call = rendered(target, [tool, BASH])
         assert list(functions(target, call)) == ["bash"]
-        assert [warning.setting for warning in call.warnings] == ["tools.vendor"]
+        assert [warning.setting for warning in call.warnings] == [tool["type"]]
 
 
 @pytest.mark.parametrize("client", ["anthropic", "openai_chat"])

@@ -33,7 +33,7 @@ def sent(
     said = {name: call.body[name] for name in FIELDS if name in call.body}
     if "generationConfig" in call.body:
         said |= call.body["generationConfig"].get("thinkingConfig", {})
-    return said, [warning.message for warning in call.warnings if warning.setting == "reasoning"]
+    return said, [warning.message for warning in call.warnings]
 
 
 def wish(effort: str) -> Reasoning:

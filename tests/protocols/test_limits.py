@@ -124,6 +124,17 @@ def test_metadata_of_another_protocol_is_not_sent_where_it_needs_a_stored_reply(
     assert report == ["`metadata` is not sent: it describes a stored reply, and the provider stores none"]
 
 
+@pytest.mark.parametrize("vendor", ["mistral", "openrouter"])
+def test_metadata_of_another_protocol_is_sent_to_a_vendor_that_takes_it_without_storing_the_reply(vendor):
+    preset = presets.by_id(vendor)
+    assert preset is not None
+    body, report = sent(
+        "openai_chat", asked(metadata={"k": "v"}, client="openai_responses"), preset.dialect_of("openai_chat")
+    )
+    assert body["metadata"] == {"k": "v"}
+    assert report == []
+
+
 def test_metadata_that_openai_refuses_is_reported():
     metadata = {"a": "x" * 600, "b" * 70: "x", "n": 5, **{f"k{number}": "v" for number in range(20)}}
     body, report = sent("openai_responses", asked(metadata=metadata))

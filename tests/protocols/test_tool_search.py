@@ -58,7 +58,7 @@ def test_a_search_and_the_tools_that_it_found_are_functions(target: str) -> None
     assert "tool_search_call" not in text and "tsc_1" not in text
     assert call.names["tool_search"] == ToolName("tool_search", kind="search")
     assert call.names["mcp__harbour__get_tide"] == ToolName("get_tide", "mcp__harbour")
-    assert not [warning for warning in call.warnings if warning.setting == "tools.vendor"]
+    assert not [warning for warning in call.warnings if warning.dropped]
 
 
 def test_the_arguments_of_a_search_are_those_of_the_function() -> None:

@@ -64,8 +64,8 @@ NAMED: list[tuple[str, dict[str, Any], str]] = [
     (RESPONSES, {"input": [{"role": "user", "content": "Hi"}, {"type": "dream", "x": 1}]}, "unknown_parts"),
     (ANTHROPIC, {"messages": [{"role": "user", "content": [{"type": "smell", "smell": "x"}]}]}, "unknown_parts"),
     (GOOGLE, {"contents": [{"role": "user", "parts": [{"smell": "x"}]}]}, "unknown_parts"),
-    (CHAT, {"tools": [TOOLS[CHAT], {"type": "telepathy"}]}, "tools.vendor"),
-    (GOOGLE, {"tools": [TOOLS[GOOGLE], {"telepathy": {}}]}, "tools.vendor"),
+    (CHAT, {"tools": [TOOLS[CHAT], {"type": "telepathy"}]}, "telepathy"),
+    (GOOGLE, {"tools": [TOOLS[GOOGLE], {"telepathy": {}}]}, "telepathy"),
 ]
 
 

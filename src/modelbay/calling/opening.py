@@ -169,7 +169,7 @@ def _change(error: BadRequest, sending: Sending) -> _Change | None:
             message = "`reasoning` is not sent: the thinking before the last tool calls is missing"
             return _Change([Warned(message, "reasoning", dropped=True)])
         if match_results(error, sending):
-            return _Change([Warned("tool calls and results that did not match are repaired", "turns")])
+            return _Change([Warned("tool calls and results that did not match are repaired")])
     except MalformedReply:
         pass  # a client's text that is nested too deeply to be changed
     return None

@@ -524,7 +524,8 @@ if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
 def adapted(lesson: Adaptation) -> Warned:
     """The warning about an adapted parameter."""
     rejected = "the usual form" if lesson.most is None else "more"
-    return Warned(f"{lesson}: the endpoint rejects {rejected}", lesson.parameter, dropped=lesson.drops)
+    lost = lesson.parameter if lesson.drops or lesson.most is not None else None
+    return Warned(f"{lesson}: the endpoint rejects {rejected}", lost, dropped=lesson.drops)
 
 
 def _refused(of: Codec, response: "AnyResponse", body: bytes) -> ModelbayError:

@@ -119,6 +119,11 @@ def _is_vendors(tool: Tool) -> bool:
     return tool.kind in ("vendor", "namespace") and not is_for_client(tool)
 
 
+def _without_vendors(tools: list[Tool], protocol: str) -> list[Warned]:
+    names = dict.fromkeys(tool.native or tool.name for tool in tools if _is_vendors(tool))
+    return [dropped(name, protocol, "only the request's own protocol has this tool") for name in names]
+
+
 def _native_choice(settings: Settings) -> bool:
     form = settings.tool_choice and (settings.tool_choice.extra or {}).get("tool_choice")
     return form is not None and not (isinstance(form, dict) and form.get("type") in _CHOSEN)
@@ -172,7 +177,11 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
         if what not in (R, D) or (setting in _SAID and not _SAID[setting](settings)):
             continue
         if what is D:
-            if setting not in _PLAIN or not changes_nothing(setting, getattr(settings, setting), conversation.protocol):
+            if setting == "tools.vendor":
+                report += _without_vendors(settings.tools or [], protocol)
+            elif setting not in _PLAIN or not changes_nothing(
+                setting, getattr(settings, setting), conversation.protocol
+            ):
                 report.append(dropped(setting, protocol))
             if setting in _PLAIN:
                 setattr(settings, setting, None)

@@ -51,8 +51,7 @@ def fitted(
         return None
     if protocol in ("openai_chat", "openai_responses") and dialect.reasoning_control == "none":
         if said or reasoning.budget:
-            unknown = f"`reasoning` is not sent: {dialect.vendor or 'the provider'} has no setting for it"
-        report.append(_warned(unknown, dropped=True))
+            report.append(_unknown(dialect))
         return None
     if reasoning.budget and word and word not in ON:
         if _has_budgets(model, dialect, protocol):
@@ -135,7 +134,7 @@ def _level(reasoning: Reasoning, model: Model, dialect: Dialect, protocol: str, 
     if efforts is None and protocol in ("anthropic", "google") and model.can("thinking"):
         efforts = list(_BUDGETED)
     if efforts is None:
-        report.append(_warned(f"unknown whether {name} has the effort `{word}`; it is sent unchanged"))
+        report.append(Warned(f"unknown whether {name} has the effort `{word}`; it is sent unchanged"))
         return reasoning
     if not efforts:
         report.append(_warned(f"the effort `{word}` is not sent: {name} has no levels"))
@@ -161,12 +160,15 @@ def _off(reasoning: Reasoning, model: Model, dialect: Dialect, protocol: str, re
         report.append(_warned(f"the effort `off` is not sent: {name} always thinks", dropped=True))
         return Reasoning(visibility="hidden")
     if protocol == "openai_chat" and dialect.reasoning_control == "none":
-        unknown = f"`reasoning` is not sent: {dialect.vendor or 'the provider'} has no setting for it"
-        report.append(_warned(unknown, dropped=True))
+        report.append(_unknown(dialect))
         return None
     if always is None and not model.off_effort:
-        report.append(_warned(f"unknown whether {name} can turn off thinking; the effort `off` is sent"))
+        report.append(Warned(f"unknown whether {name} can turn off thinking; the effort `off` is sent"))
     return replace(reasoning, enabled=False, effort=model.off_effort, budget=None)
+
+
+def _unknown(dialect: Dialect) -> Warned:
+    return _warned(f"`reasoning` is not sent: {dialect.vendor or 'the provider'} has no setting for it", dropped=True)
 
 
 def _warned(message: str, *, dropped: bool = False) -> Warned:

@@ -89,6 +89,11 @@ def _without_parallel(settings: Settings, report: list[Warned]) -> Settings:
     return replace(settings, tool_choice=replace(choice, parallel=False))
 
 
+_ONE_BY_ONE = Warned(
+    "tool calls of one message are sent one after the other: the provider accepts only one in a message"
+)
+
+
 def one_by_one(turns: list[Turn], report: list[Warned]) -> list[Turn]:
     """The turns with one tool call in a message: each call is followed by its result, then comes the next call.
 
@@ -109,13 +114,8 @@ def one_by_one(turns: list[Turn], report: list[Warned]) -> list[Turn]:
         if split is not None:
             out += split
             place = after
-            if not any(warning.setting == "parallel_call_history" for warning in report):
-                report.append(
-                    Warned(
-                        "tool calls of one message are sent one after the other: the provider accepts only one in a message",
-                        "parallel_call_history",
-                    )
-                )
+            if _ONE_BY_ONE not in report:
+                report.append(_ONE_BY_ONE)
         else:
             stop = max(end, place + 1)
             out += turns[place:stop]

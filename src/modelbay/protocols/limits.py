@@ -68,8 +68,7 @@ def limited(
     if length is not None and settings.user is not None and len(settings.user) > length:
         report.append(Warned(f"`user` is sent as a hash: {protocol} accepts {length} characters", "user"))
         settings = replace(settings, user=sha256(settings.user.encode()).hexdigest()[:length])
-    if settings.metadata and not same and protocol == "openai_chat" and conversation.protocol:
-        # OpenAI accepts it only with `store`, which clients of other protocols do not send to it
+    if settings.metadata and not same and protocol == "openai_chat" and conversation.protocol and not dialect.metadata:
         report.append(dropped("metadata", protocol, "it describes a stored reply, and the provider stores none"))
         settings = replace(settings, metadata=None)
     if settings.metadata and not same and protocol.startswith("openai"):
@@ -127,9 +126,7 @@ def without_system(turns: list[Turn], report: list[Warned]) -> list[Turn]:
     message, later ones become user messages."""
     if not any(_is_system(turn) for turn in turns):
         return turns
-    report.append(
-        Warned("the system prompt is sent as part of the user's message: the model does not accept one", "system")
-    )
+    report.append(Warned("the system prompt is sent as part of the user's message: the model does not accept one"))
     out: list[Turn] = []
     held: list[AnyPart] = []
     for turn in turns:

@@ -44,7 +44,7 @@ def repaired(conversation: Conversation, protocol: str, seen: Survey, report: li
         return turns
     answered = conversation.protocol != protocol or ToolResult in seen.kinds
     if answered and any(turn.role != "assistant" and is_own(turn) for turn in turns):
-        report.append(Warned("a tool call outside of an assistant message is sent as the assistant's", "turns"))
+        report.append(Warned("a tool call outside of an assistant message is sent as the assistant's"))
         turns = [
             replace(turn, role="assistant", native=None) if is_own(turn) and turn.role != "assistant" else turn
             for turn in turns
@@ -282,7 +282,7 @@ class _Repair:
         name = f"`{result.name}`" if result.name else "a tool"
         given = self.history.result_beside(result)
         if given is not None and given.parts == result.parts:
-            self._warn(f"a second result of the same call of {name} is not sent")
+            self._warn(f"a second result of the same call of {name} is not sent", "tool_result")
             return []
         self._warn(f"a result of {name} has no matching call: sent as text")
         text = "\n".join(part.text for part in result.parts if isinstance(part, Text | Refusal))
@@ -316,10 +316,10 @@ class _Repair:
             whole += [Turn("user", loose)] if self.inside else [Turn("tool", [part]) for part in loose]
         return whole
 
-    def _warn(self, message: str) -> None:
+    def _warn(self, message: str, lost: str | None = None) -> None:
         if message not in self.said:
             self.said.add(message)
-            self.report.append(Warned(message, "tool_result"))
+            self.report.append(Warned(message, lost))
 
 
 def _joined(turns: list[Turn]) -> Turn:

@@ -1,4 +1,5 @@
-"""Lessons from a 400 about messages: roles that an endpoint rejects, content that must be a string, and reasoning that is missing.
+"""Lessons from a 400 about messages: roles that an endpoint rejects, content that must be a string, reasoning that is missing,
+and a reply that cannot be continued.
 
 Servers apply a model's chat template and reject what it does not support, each in its own words. A lesson changes a
 rendered body of any protocol in place, before it is sent to the endpoint.
@@ -35,6 +36,12 @@ _ALTERNATE = re.compile(r"roles? must (?:strictly )?alternate|alternate between 
 _REASONING = re.compile(
     r"reasoning_content\b.{0,80}?(?:missing|required|must be (?:passed back|present|set))", re.IGNORECASE | re.DOTALL
 )
+_PREFILL = re.compile(
+    rf"\bprefill\w*\b.{{0,60}}?(?:{_NOT}|incompatible)|(?:{_NOT})\b.{{0,60}}?\bprefill"
+    r"|(?:must|should|has to|that \w+ requests?) ends? with an? (?:`|')?user"
+    r"|ending with an? (?:model|assistant) (?:turn|message)|last (?:message|role|turn)\b.{0,30}?\buser\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _SYSTEM = ("system", "developer")
 
 
@@ -52,6 +59,8 @@ def lesson(error: BadRequest, body: dict[str, Any], rules: PassRules) -> str | N
         return DEVELOPER
     if named and roles.intersection(_SYSTEM):
         return SYSTEM
+    if _PREFILL.search(text) and _begun(body):
+        return PREFILL
     if _STRING.search(text) and any(isinstance(message.get("content"), list) for message in _messages(body)):
         return STRINGS
     if _ALTERNATE.search(text) and len(list(_messages(body))) > 1:
@@ -175,6 +184,35 @@ def _reasoning(body: dict[str, Any], rules: PassRules) -> bool:
     return bool(found)
 
 
+def _begun(body: dict[str, Any]) -> list[Any] | None:
+    """The messages of a body that ends with the beginning of a reply, which the model should continue; else None.
+
+    The last part of a reply that a server's tool paused is not a text, and a provider with a field for it can continue a reply.
+    """
+    for name in ("messages", "input", "contents"):
+        messages = body.get(name)
+        last = messages[-1] if isinstance(messages, list) and messages else None
+        if not isinstance(last, dict) or last.get("role") not in ("assistant", "model"):
+            continue
+        if last.get("prefix") or last.get("partial") or last.get("tool_calls"):
+            continue
+        content = last.get("parts" if name == "contents" else "content")
+        part = content[-1] if isinstance(content, list) and content else content
+        if isinstance(part, str) or (isinstance(part, dict) and isinstance(part.get("text"), str)):
+            return messages
+    return None
+
+
+def _continued(body: dict[str, Any], _: PassRules) -> bool:
+    """Ask for the rest of a reply that has begun."""
+    messages = _begun(body)
+    if messages is None:
+        return False
+    gemini = messages[-1]["role"] == "model"
+    messages.append({"role": "user", **({"parts": [{"text": CONTINUE}]} if gemini else {"content": CONTINUE})})
+    return True
+
+
 def _is_plain(message: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(message, dict) and "role" in message and message.keys() <= {"role", "content"}
 
@@ -186,11 +224,13 @@ class MessageLesson(Struct, frozen=True):
 
 
 DEVELOPER, SYSTEM, STRINGS, MERGED = "role:developer", "role:system", "content:list", "roles:repeated"
-REASONING = "reasoning:missing"
+REASONING, PREFILL = "reasoning:missing", "turns:prefill"
+CONTINUE = "Continue your last message exactly where it ends. Do not repeat any of it."
 LESSONS = {
     DEVELOPER: MessageLesson("developer messages are sent as system messages", _developer),
     SYSTEM: MessageLesson("system messages are sent as part of user messages", _system),
     STRINGS: MessageLesson("message content is sent as strings", _strings),
     MERGED: MessageLesson("consecutive messages of one role are merged", _merged),
     REASONING: MessageLesson("empty reasoning is sent with earlier replies that have none", _reasoning),
+    PREFILL: MessageLesson("a last message of the assistant is followed by a request to continue it", _continued),
 }

@@ -213,7 +213,9 @@ def test_a_call_without_a_result_gets_an_error_and_is_reported():
     first, text = request.body["contents"][2]["parts"]
     assert "error" in first["functionResponse"]["response"]
     assert text == {"text": "stop"}
-    assert [warning.setting for warning in request.warnings] == ["tool_result"]
+    assert [warning.message for warning in request.warnings] == [
+        "the call of `f` has no result: an error is sent as its result"
+    ]
 
 
 def test_a_result_that_answers_no_call_is_sent_as_text():

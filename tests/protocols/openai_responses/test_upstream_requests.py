@@ -297,7 +297,7 @@ def test_a_request_of_codex_reaches_chat_completions_without_what_only_openai_ha
     call = codec("openai_chat").render_request(parsed(**CODEX), MODEL, PLAIN)
     assert [tool["type"] for tool in call.body["tools"]] == ["function", "function", "function"]
     assert call.body["tools"][1]["function"]["name"] == "multi_agent_v1__spawn"
-    assert "tools.vendor" in {warning.setting for warning in call.warnings}
+    assert "web_search" in {warning.setting for warning in call.warnings}
 
 
 @pytest.mark.parametrize(
