@@ -2,14 +2,12 @@
 
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from modelbay.cli import EXIT_CODES
-from tests.cli.command import MODELBAY, Command
+from tests.cli.command import Command
 
 SUCCESS, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 ENDS = {
@@ -64,49 +62,6 @@ def test_a_command_ends_with_the_code_of_its_kind(modelbay: Command, name: str):
     assert run.code == code, run.err
 
 
-PRINTING = [
-    ["provider", "list", "--json"],
-    ["ask", "-m", "sim/sim-1", "Hi"],
-    ["docs", "faq"],
-    ["completion", "bash"],
-    ["--help"],
-    ["provider", "add", "--help"],
-    ["help", "ask"],
-    ["--version"],
-    ["version"],
-    [],
-]
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
-@pytest.mark.parametrize("line", PRINTING, ids=" ".join)
-def test_output_on_a_full_disk_is_an_error_and_not_a_bug(modelbay: Command, line: list[str]):
-    with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [MODELBAY, *line],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=modelbay.environment,
-        )
-    assert done.returncode == FAILED
-    assert done.stderr.endswith(
-        "error: cannot write to standard output: No space left on device\n\nhint: free some space on the disk, then try again\n"
-    )
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
-@pytest.mark.parametrize("line", PRINTING, ids=" ".join)
-def test_a_command_whose_output_is_closed_runs_without_it(modelbay: Command, line: list[str]):
-    shell = ["sh", "-c", '"$@" >&-', "sh", MODELBAY, *line]
-    done = subprocess.run(
-        shell, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=modelbay.environment, check=False
-    )
-    assert (done.returncode, "error" in done.stderr) == (SUCCESS, False)
-
-
 def test_the_help_has_every_code():
     assert re.findall(r"^  (\d+) ", EXIT_CODES, re.MULTILINE) == ["0", "1", "2", "130"]
     assert {str(code) for code, _ in ENDS.values()} | {"130"} == {"0", "1", "2", "130"}
@@ -118,12 +73,3 @@ def test_ctrl_c_interrupts(modelbay: Command, tmp_path: Path):
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=60)
     assert running.returncode == INTERRUPTED
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
-def test_notes_that_cannot_be_written_do_not_fail_the_command(modelbay: Command):
-    line = ["sh", "-c", 'exec "$@" 2>/dev/full', "sh", MODELBAY, "ask", "-m", "sim/sim-1", "Hi"]
-    done = subprocess.run(
-        line, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=modelbay.environment
-    )
-    assert (done.returncode, done.stdout.startswith("You asked: Hi.")) == (SUCCESS, True)

@@ -224,14 +224,22 @@ def modelbay(ctx: click.Context, again: bool) -> None:
 
 
 def _open_closed_streams() -> None:
-    """Opens standard streams that the caller closed: the next file would get their numbers, and the output of an agent."""
+    """Opens standard streams that the caller closed: the next file would get their numbers, and the output of an agent.
+
+    Standard output is not writable, since output that is lost is an error; an agent gets one that is.
+    """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+    # they are open until the process ends
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 it is open until the process ends
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 def main() -> None:

@@ -130,11 +130,13 @@ def ask(
     if count:
         _print_count(threads.run(asking.count(settings)), as_json=as_json)
         return
-    reply = threads.run(asking.run(settings))
-    if as_json:
-        terminal.write_line(redact(encode(asking.summary(reply)).decode()).encode())
-    if record is not None:
-        _keep(record, asking.recorded)
+    try:
+        reply = threads.run(asking.run(settings))
+        if as_json:
+            terminal.write_line(redact(encode(asking.summary(reply)).decode()).encode())
+    finally:  # also of an answer that Ctrl-C or its reader ended
+        if record is not None:
+            _keep(record, asking.recorded)
     if reply.error is not None:
         raise reply.error
 
@@ -143,7 +145,7 @@ def _print_count(counted: TokenCount, *, as_json: bool) -> None:
     if as_json:
         terminal.write_line(encode({"tokens": counted.tokens, "estimated": counted.estimated}))
         return
-    terminal.write(f"{counted.tokens}\n", whole=True)
+    terminal.write(f"{counted.tokens}\n")
     if counted.estimated:
         terminal.note("estimated: the provider did not count the tokens")
 
@@ -260,12 +262,12 @@ class Asking:
     def _print_json(self, reply: Reply) -> None:
         """Writes the JSON of an answer whose schema was given."""
         try:
-            text = object_text(reply).decode()
+            text = object_text(reply)
         except MalformedReply as error:
             reply.error = error
             return
         if not self._quiet:
-            terminal.write(f"{text}\n", whole=True)
+            terminal.write_line(text)
 
     async def _answer(self, hub: Hub) -> Reply:
         with terminal.waiting(f"waiting for {self._name or 'the model'}", hidden=self._quiet) as arrived:

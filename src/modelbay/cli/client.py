@@ -31,7 +31,7 @@ def add_client(name: str, key: str | None) -> None:
         terminal.write(f"Added {name} with its existing key\n")
     else:
         try:
-            terminal.write(f"Added {name} with the key {made}\n", whole=True)
+            terminal.write_whole(f"Added {name} with the key {made}\n")
         except (terminal.ReaderGone, terminal.CommandFailed):
             ClientKeys().remove(name)  # its key was not printed, and is not stored
             raise

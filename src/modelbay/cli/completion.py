@@ -154,4 +154,4 @@ def completion(shell: str) -> None:
       fish  ~/.config/fish/completions/modelbay.fish
     """
     made = {"bash": ReadlineComplete, "zsh": ZshWords, "fish": FishWords}[shell]
-    terminal.write(made(modelbay, {}, "modelbay", COMPLETING).source().lstrip(), whole=True)
+    terminal.write_file(made(modelbay, {}, "modelbay", COMPLETING).source().lstrip())

@@ -75,7 +75,7 @@ class Display:
     def end_line(self) -> None:
         """Ends the unfinished line."""
         if self._line == "out":
-            terminal.write("\n", whole=True)
+            terminal.write_whole("\n")
         elif self._line == "thinking":
             terminal.note("")
         self._line = ""
@@ -91,7 +91,7 @@ class Display:
                 if self._hold:
                     return
                 self._turn_to("out")
-                terminal.write(text, whole=True)
+                terminal.write_whole(text)
             case _:
                 return
         if text.endswith("\n"):

@@ -94,7 +94,7 @@ def docs(topic: str | None) -> None:
         raise wrong
     text = text_of(shown)
     if not terminal.is_terminal(sys.stdout):
-        terminal.write(text, whole=True)
+        terminal.write_file(text)
         return
     click.echo_via_pager(_rendered(_LINK.sub(lambda link: _followed(link[1], shown.parent / link[2], pages), text)))
 

@@ -37,7 +37,7 @@ def export(settings: GlobalOptions, /, agent: str, providers: tuple[str, ...], g
         raise click.UsageError("pass either PROVIDER or --gateway", click.get_current_context())
     to = by_name(agent)
     exported = exported_config(load(settings.config), to, providers, with_keys=keys)
-    terminal.write(render(exported), whole=True)
+    terminal.write_file(render(exported))
     named = " ".join(map(quote, providers)) or "--gateway"
     write = f"to write it: modelbay configure {agent} {named}" if to.changes_file else "copy these lines into it"
     terminal.note(f"for {to.files()[-1]}; {write}")

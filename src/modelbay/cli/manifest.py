@@ -212,7 +212,7 @@ def serve_manifest(settings: GlobalOptions, /, what: Path, port: int) -> None:
     from modelbay.publishing.inspection import files_of
 
     def ready(url: str, served: HostedManifest) -> None:
-        terminal.write(f"{url}\n")
+        terminal.announce(url)
         terminal.note(
             f"\nCalls are forwarded to {masked_url(served.base_url)} with the caller's key. Press Ctrl-C to stop. To try it:\n"
         )

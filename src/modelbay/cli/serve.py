@@ -93,7 +93,7 @@ def serve(
     except OSError as error:
         raise cannot_listen(address, wanted, error, "the gateway") from None
     url = url_of(address, listener.getsockname()[1])
-    terminal.write(f"{url}\n")
+    terminal.announce(url)
     if log_format == "text":
         _greet(config, url)
     # it may follow references that other commands may not, or have a configuration that is in no file

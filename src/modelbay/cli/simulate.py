@@ -1,6 +1,5 @@
 """`modelbay simulate`."""
 
-import sys
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ import click
 
 from modelbay.cli import terminal
 from modelbay.cli.listening import cannot_listen
+from modelbay.cli.texts import Lines
 from modelbay.simulator.config_entries import config_text, login_text
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def simulate(
 
 
 def _ready(url: str, key: str | None, *, login: bool) -> None:
-    terminal.write(f"{url}\n")
+    terminal.announce(url)
     text = config_text(url, key) + (login_text(url) if login else "")
     terminal.note(f"\nPress Ctrl-C to stop. To use the simulator, add this to config.toml:\n\n{text}", end="")
 
@@ -107,13 +107,12 @@ def _asked(user_code: str, page: str) -> None:
 
 def _listen(server: "LoginServer") -> None:
     """Approves and denies codes by lines of standard input: `approve` or `deny`, optionally followed by a code."""
-    # without a buffer: at the end of the program, a thread that waits for a line would hold the buffer's lock
-    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as lines:
-        for line in lines:
-            word, _, code = line.decode(errors="replace").strip().partition(" ")
-            if word not in ("approve", "deny"):
-                terminal.note("type approve or deny; add the code if several are pending")
-            elif server.decide(code.strip().upper() or None, approve=word == "approve"):
-                terminal.note("approved" if word == "approve" else "denied")
-            else:
-                terminal.note("no such pending code")
+    lines = Lines()
+    while line := lines.next():
+        word, _, code = line.strip().partition(" ")
+        if word not in ("approve", "deny"):
+            terminal.note("type approve or deny; add the code if several are pending")
+        elif server.decide(code.strip().upper() or None, approve=word == "approve"):
+            terminal.note("approved" if word == "approve" else "denied")
+        else:
+            terminal.note("no such pending code")

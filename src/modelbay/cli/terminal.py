@@ -1,7 +1,9 @@
 """Output of the command line: data on stdout, everything else on stderr, colors only on terminals, and no tracebacks."""
 
+import errno
 import re
 import sys
+from codecs import lookup
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
@@ -76,22 +78,48 @@ class CommandFailed(click.ClickException):
 
 
 class ReaderGone(Exception):
-    """The reader of stdout has closed it, as in `modelbay ask … | head -1`."""
+    """The reader of an answer on stdout has closed it, as in `modelbay ask … | head -1`."""
 
 
-def write(text: str, *, whole: bool = False) -> None:
+def write(text: str) -> None:
     """Writes text to stdout without secrets, and on a terminal without control characters.
 
-    `whole`: the text is an answer or a file, so that secrets are not removed.
+    If its reader is gone, as in `modelbay model list | head -1`, the command goes on without output: its exit code must not depend
+    on when the reader ends.
     """
-    text = text if whole else shown(text)
+    with suppress(ReaderGone):
+        write_whole(shown(text))
+
+
+def write_whole(text: str) -> None:
+    """Writes text in which secrets are not removed, such as a piece of an answer.
+
+    Raises:
+        ReaderGone: the reader has closed the pipe.
+    """
     _out(lambda: sys.stdout.write(plain(text) if is_terminal(sys.stdout) else text))
+
+
+def write_file(text: str) -> None:
+    """Writes the content of a file, which is UTF-8 unless a terminal shows it, even if the console has another encoding."""
+    with suppress(ReaderGone):
+        if is_terminal(sys.stdout):
+            write_whole(text)
+        else:
+            _out(lambda: sys.stdout.buffer.write(text.encode()))
 
 
 def write_marked(mark: str, text: str) -> None:
     """Writes a line that begins with a mark, which may be `styled`."""
     text = shown(plain(text) if is_terminal(sys.stdout) else text)
-    _out(lambda: sys.stdout.write(f"{mark} {text}\n"))
+    with suppress(ReaderGone):
+        _out(lambda: sys.stdout.write(f"{mark} {text}\n"))
+
+
+def announce(url: str) -> None:
+    """Writes the URL of a server, which runs even if the URL cannot be written, for example because a log file is full."""
+    with suppress(CommandFailed):
+        write(f"{url}\n")
 
 
 def write_json(value: Any) -> None:
@@ -108,7 +136,8 @@ def write_line(data: bytes) -> None:
     context = click.get_current_context(silent=True)
     if context is not None:
         context.ensure_object(GlobalOptions).answered = True
-    _out(lambda: sys.stdout.buffer.write(text.encode() + b"\n"))
+    with suppress(ReaderGone):
+        _out(lambda: sys.stdout.buffer.write(text.encode() + b"\n"))
 
 
 def _out(put: Callable[[], object]) -> None:
@@ -120,9 +149,8 @@ def _out(put: Callable[[], object]) -> None:
         raise ReaderGone from None
     except OSError as failed:
         _discard(sys.stdout)
-        raise CommandFailed(
-            f"cannot write to standard output: {failed.strerror}", HINTS.get(failed.errno or 0)
-        ) from None
+        why = "it is closed" if failed.errno == errno.EBADF else failed.strerror
+        raise CommandFailed(f"cannot write to standard output: {why}", HINTS.get(failed.errno or 0)) from None
 
 
 def _lost_output() -> CommandFailed | None:
@@ -171,8 +199,6 @@ def error(message: str, hint: str | None = None) -> None:
 
 
 def _say(text: str) -> None:
-    if sys.stderr is None:  # closed, for example by `2>&-`
-        return
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -240,17 +266,22 @@ def progress() -> Iterator[Callable[[str], object]]:
 
 def guarded(run: Callable[[], object], settings: GlobalOptions) -> int:
     """Runs a command and returns its exit code. Errors become messages."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a console without a character shows `?`
-    if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(errors="replace")  # see `texts`
+            # the locale C does not say which encoding it is. A console without a character shows `?`; for input see `texts`
+            in_ascii = lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding="utf-8" if in_ascii else None, errors="replace")
     show_logs(settings)
+    output = sys.stdout
     try:
         with allowing():
             code = run()
     except ReaderGone:
         return 0
+    except SystemExit:
+        if sys.stdout is output:
+            raise
+        return 0  # click replaces it if the reader of its help is gone
     except (KeyboardInterrupt, click.Abort) as left:
         if _leaves_a_line_open(left):
             _say("\n")
@@ -344,7 +375,7 @@ def name_of(param: click.Parameter, ctx: click.Context | None) -> str:
 def _answer(settings: GlobalOptions, row: dict[str, Any]) -> None:
     """Writes the error of a command with `--json` that failed before it wrote its own JSON. Standard error has it as text too."""
     if settings.as_json and not settings.answered:
-        with suppress(ReaderGone, CommandFailed):
+        with suppress(CommandFailed):
             write_json({"error": row})
 
 

@@ -4,12 +4,14 @@ In a prompt, an invalid byte is sent as U+FFFD, with a warning. In other text (n
 its bytes, so that every file can be named.
 """
 
+import errno
 import os
 import re
 import sys
+from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, AnyStr
 
 import click
 
@@ -19,9 +21,18 @@ from modelbay.stored_chats.plain import STEERING
 BREAKING = re.compile(r"[\t\n\u2028\u2029]")
 """Line breaks and tabs, which `STEERING` does not have."""
 REPLACED = "\ufffd"
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 _STDIN = "modelbay.stdin"
 """Key of the context's value that describes the use of standard input."""
+
+
+def _decoded(value: str) -> str:
+    """An argument whose bytes are UTF-8, but not text in the encoding of the locale, such as ASCII."""
+    try:
+        return os.fsencode(value).decode() if SURROGATE.search(value) else value
+    except UnicodeDecodeError:
+        return value
 
 
 def empty(said: str, param: click.Parameter | None, ctx: click.Context | None) -> click.BadParameter:
@@ -52,6 +63,7 @@ class Word(click.ParamType[Any]):
 
         if not isinstance(value, str):
             return value
+        value = _decoded(value)
         if whole_text(value) != value:
             self.fail(f"{whole_text(value)!r} is not UTF-8 text.", param, ctx)
         if not self._clears and not value.strip():
@@ -100,6 +112,7 @@ class Prose(click.ParamType[Any]):
             raise empty("the text", param, ctx)
         from modelbay.json_text import whole_text
 
+        value = _decoded(value)
         text = whole_text(value)
         if text != value:
             terminal.warning(_sent(terminal.name_of(param, ctx) if param else "the text"))
@@ -165,14 +178,14 @@ def claim_stdin(what: str) -> None:
 def piped_bytes(what: str) -> bytes:
     """All bytes of standard input. Raises `UsageError` if it is reserved for another use."""
     claim_stdin(what)
-    return sys.stdin.buffer.read() if sys.stdin is not None else b""
+    return _read(sys.stdin.buffer.read, b"")
 
 
 def piped() -> str:
     """Standard input as part of a prompt; "" if it is a terminal, closed or reserved for another use."""
-    if sys.stdin is None or sys.stdin.isatty() or _STDIN in click.get_current_context().find_root().meta:
+    if sys.stdin.isatty() or _STDIN in click.get_current_context().find_root().meta:
         return ""
-    text = sys.stdin.read()
+    text = _read(sys.stdin.read, "")
     if REPLACED in text:
         terminal.warning(_sent("standard input"))
     return text.strip()
@@ -181,10 +194,24 @@ def piped() -> str:
 def piped_key() -> str:
     """An API key on standard input. Raises `UsageError` if it is not UTF-8, or standard input is reserved for another use."""
     claim_stdin("the API key")
-    text = sys.stdin.read().removeprefix("\ufeff").strip() if sys.stdin is not None else ""
+    text = _read(sys.stdin.read, "").removeprefix("\ufeff").strip()
     if REPLACED in text:
         raise click.UsageError("The API key on standard input is not UTF-8 text", click.get_current_context())
     return text
+
+
+def _read(read: Callable[[], AnyStr], nothing: AnyStr) -> AnyStr:
+    """Reads standard input; `nothing` if it is not open for reading, as under nohup.
+
+    Raises:
+        CommandFailed: it cannot be read.
+    """
+    try:
+        return read()
+    except OSError as failed:
+        if failed.errno == errno.EBADF:
+            return nothing
+        raise terminal.CommandFailed(f"cannot read standard input: {failed.strerror}") from None
 
 
 class Lines:
@@ -198,8 +225,6 @@ class Lines:
 
     def next(self) -> str:
         """The next line with its line break; "" at the end of the input."""
-        if sys.stdin is None:
-            return ""
         # on Windows only `sys.stdin` has the encoding of the console
         text = sys.stdin.readline() if sys.platform == "win32" else self._read()
         if REPLACED in text:
@@ -211,7 +236,7 @@ class Lines:
         piece = self._came
         while b"\n" not in piece:
             pieces.append(piece)
-            piece = os.read(sys.stdin.fileno(), 65_536)
+            piece = _read(lambda: os.read(sys.stdin.fileno(), 65_536), b"")
             if not piece:
                 break
         line, end, self._came = piece.partition(b"\n")
