@@ -276,6 +276,28 @@ async def test_no_lesson_is_kept_of_an_adapted_call_that_failed(tmp_path: Path, 
     assert "top_p" not in bodies[-1]
 
 
+async def test_a_lesson_is_kept_in_memory_until_a_call_with_it_succeeds(tmp_path: Path) -> None:
+    unpaid = reply(b'{"error":{"message":"Your credit balance is too low"}}', 400, "Content-Type: application/json")
+    script, bodies = in_turn(AS_STATUS, unpaid, unpaid, good("openai_chat"))
+    async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
+        for _ in range(2):
+            assert isinstance((await streaming(hub, "openai_chat/m", top_p=0.5))[-1], Failed)
+        assert ["top_p" in body for body in bodies] == [True, False, False], "it is refused only once"
+        assert not (tmp_path / "lessons.json").exists()
+        told = collect(await streaming(hub, "openai_chat/m", top_p=0.5))
+        assert hub._client.lessons.at(server.url) == {"m": [{"parameter": "top_p", "protocol": "openai_chat"}]}
+    assert told.text == "well"
+    assert [warning.setting for warning in told.warnings if warning.dropped] == ["top_p"]
+
+
+async def test_a_lesson_after_which_the_same_refusal_comes_again_is_not_kept(tmp_path: Path) -> None:
+    script, bodies = in_turn(AS_STATUS, AS_STATUS)
+    async with RawServer(script) as server, opened(tmp_path, server.url) as hub:
+        for _ in range(2):
+            assert isinstance((await streaming(hub, "openai_chat/m", top_p=0.5))[-1], Failed)
+    assert ["top_p" in body for body in bodies] == [True, False, True, False]
+
+
 async def test_a_call_that_is_repeated_with_an_adaptation_is_one_of_the_attempts(tmp_path: Path) -> None:
     script, bodies = in_turn(AS_STATUS, failing("openai_chat", "JSON"))
     async with RawServer(script) as server, opened(tmp_path, server.url) as hub:

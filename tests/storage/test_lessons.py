@@ -1,5 +1,8 @@
 from pathlib import Path
 
+import pytest
+
+from modelbay.storage import lessons
 from modelbay.storage.lessons import LessonBook
 
 SEED = {"parameter": "seed"}
@@ -24,6 +27,35 @@ def test_deleting_the_lessons_of_an_origin_returns_their_number(tmp_path: Path) 
     assert book.forget("http://a") == 1
     assert book.forget("http://a") == 0
     assert book.of("http://a", "m") == []
+
+
+def test_a_noted_lesson_is_valid_for_an_hour_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(lessons, "monotonic", lambda: now)
+    book = LessonBook(tmp_path / "lessons.json")
+    for _ in range(2):
+        book.note("http://a", "m", SEED)
+    assert book.of("http://a", "m") == book.noted("http://a", "m") == [SEED]
+    assert LessonBook(tmp_path / "lessons.json").of("http://a", "m") == []
+    now += lessons.NOTED_SECONDS
+    assert book.of("http://a", "m") == []
+
+
+def test_a_noted_lesson_that_is_stored_is_there_once(tmp_path: Path) -> None:
+    book = LessonBook(tmp_path / "lessons.json")
+    book.note("http://a", "m", SEED)
+    book.note("http://a", "m", {"parameter": "top_p"})
+    book.add("http://a", "m", SEED)
+    assert book.of("http://a", "m") == [SEED, {"parameter": "top_p"}]
+    assert book.noted("http://a", "m") == [{"parameter": "top_p"}]
+
+
+def test_only_the_latest_models_have_noted_lessons(tmp_path: Path) -> None:
+    book = LessonBook(tmp_path / "lessons.json")
+    for number in range(lessons.MOST_NOTED + 1):
+        book.note("http://a", f"m{number}", SEED)
+    assert book.of("http://a", "m0") == []
+    assert book.of("http://a", f"m{lessons.MOST_NOTED}") == book.of("http://a", "m1") == [SEED]
 
 
 def test_a_damaged_book_is_an_empty_one(tmp_path: Path) -> None:

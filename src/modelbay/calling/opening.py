@@ -2,7 +2,8 @@
 
 A call is retried if its error is retryable and no part of the reply was shown yet: after an error status, a broken
 connection, or a failure inside a reply. A parameter that an endpoint rejects by name is adapted once; the adaptation is
-stored if the adapted call succeeds. Attempts are limited by `Policy.attempts`, and adaptations by `MOST_LESSONS`.
+stored if the adapted call succeeds, and kept in memory if it fails for another reason. Attempts are limited by
+`Policy.attempts`, and adaptations by `MOST_LESSONS`.
 """
 
 from asyncio import sleep
@@ -54,6 +55,8 @@ class Opening:
         self._policy = policy or client.policy
         self._consume = consume
         self._lessons: list[Adaptation] = []
+        self._refusal = ""
+        """The message of the error that taught the last of them."""
         self._warnings: list[Warned] = []
         """Warnings about the next attempt that were not returned yet."""
         sending.attempts = self._policy.count()
@@ -81,9 +84,13 @@ class Opening:
             opened = await self._attempt()
         except ModelbayError as error:
             return self._failed(error)
-        for lesson in self._lessons:
-            self._client.learn(self.sending.target, lesson)
+        self._learn(confirmed=True)
+        self._client.confirm(self.sending.target, self.sending.call.warnings)
         return opened
+
+    def _learn(self, *, confirmed: bool) -> None:
+        for lesson in self._lessons:
+            self._client.learn(self.sending.target, lesson, confirmed=confirmed)
 
     async def _attempt(self) -> Opened:
         """One attempt. If the reply is relayed, to its end.
@@ -112,10 +119,13 @@ class Opening:
         """The warning about the next attempt, and about changes for it. Raises the error if there is none."""
         attempts = self.sending.attempts
         without_frames(error)  # they refer to the attempt, whose memory would wait for the garbage collector
+        if error.message != self._refusal:
+            self._learn(confirmed=False)
         if isinstance(error, BadRequest) and attempts.left and (change := _change(error, self.sending)):
             # nothing was generated, and an agent's request may have several fields that are unknown
             attempts.limit += bool(change.lessons) and attempts.limit < self._policy.attempts + MOST_LESSONS
             self._lessons += change.lessons
+            self._refusal = error.message
             self._delay = 0.0
             first, *self._warnings = change.warnings
             return first

@@ -220,11 +220,18 @@ class ProviderClient:
         found = [Adaptation(**lesson) for lesson in lessons]
         return [lesson for lesson in found if lesson.protocol in ("", target.upstream.protocol)]
 
-    def learn(self, target: Target, lesson: Adaptation) -> None:
-        """Store an adaptation that a target needs."""
+    def learn(self, target: Target, lesson: Adaptation, *, confirmed: bool) -> None:
+        """Store an adaptation that a target needs; in memory only, if no call with it has succeeded yet."""
         if lesson.most is None:
             lesson = replace(lesson, protocol=target.upstream.protocol)
-        self.lessons.add(target.origin, target.model.id, to_builtins(lesson))
+        keep = self.lessons.add if confirmed else self.lessons.note
+        keep(target.origin, target.model.id, to_builtins(lesson))
+
+    def confirm(self, target: Target, warnings: list[Warned]) -> None:
+        """Store the adaptations in memory that a successful call with these warnings had."""
+        for noted in self.lessons.noted(target.origin, target.model.id):
+            if adapted(lesson := Adaptation(**noted)) in warnings:
+                self.learn(target, lesson, confirmed=True)
 
     async def with_media(self, conversation: Conversation, target: Target) -> Conversation:
         """The conversation with its media converted for the provider."""
