@@ -136,6 +136,25 @@ def test_items_are_listed_in_pages(client: OpenAI) -> None:
     assert ([item.id for item in rest.data], rest.has_more) == ([found[-1].id], False)
 
 
+def test_a_content_that_no_item_has_is_refused_by_name(client: OpenAI) -> None:
+    unknown: Any = ["reasoning.encrypted_content", "message.dreams"]
+    id = client.conversations.create(items=[said("Hi")]).id
+    item = client.conversations.items.list(id).data[0].id
+    for ask in (
+        lambda: client.conversations.items.list(id, include=unknown),
+        lambda: client.conversations.items.retrieve(item or "", conversation_id=id, include=unknown),
+        lambda: client.conversations.items.create(id, items=[said("Hello")], include=unknown),
+        lambda: client.responses.input_items.list("resp_1", include=unknown),
+        lambda: client.responses.retrieve("resp_1", include=unknown),
+    ):
+        with pytest.raises(
+            openai.BadRequestError, match=r"Invalid value: 'message\.dreams'\. Supported values are:"
+        ) as refusal:
+            ask()
+        assert (refusal.value.param, refusal.value.code) == ("include", "invalid_value")
+    assert texts(client, id) == ["Hi"]
+
+
 def test_an_empty_conversation_has_an_empty_page(client: OpenAI) -> None:
     id = client.conversations.create(items=[]).id
     page: Any = client.conversations.items.list(id)

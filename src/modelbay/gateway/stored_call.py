@@ -20,7 +20,7 @@ from modelbay.json_text import decode, encode
 from modelbay.protocols.codec import Call, codec
 from modelbay.protocols.openai_responses.stream_out import REPEATED
 from modelbay.serving.replies import JSON
-from modelbay.serving.value_errors import refused
+from modelbay.serving.value_errors import check_included, refused
 
 if TYPE_CHECKING:
     from modelbay.calling.opened import AnyResponse
@@ -38,6 +38,7 @@ class StoredCall(SideCall):
         """
         request, stores = self._request, self._stores
         action, id, query = request.route.action, request.route.id or "", dict(parse_qsl(request.query))
+        check_included(request.query)
         streams = action == "retrieve" and query.get("stream") == "true"
         kept = await stores.kept_response(request.client, id)
         if kept is not None and kept.keeper and (kept.runs or action == "delete" or (streams and kept.in_background)):

@@ -19,6 +19,7 @@ from modelbay.gateway.passing import ClientBody, changed_text
 from modelbay.gateway.reasoning_store import ReasoningStore
 from modelbay.gateway.response_store import MAX_BYTES, ResolvedRequest, ResponseStore, may_refer, refers
 from modelbay.gateway.search.search_loop import with_earlier_searches
+from modelbay.serving.value_errors import check_included
 from modelbay.storage.paths import data_dir
 from modelbay.storage.state_table import StateTable
 
@@ -157,6 +158,7 @@ class Stores:
         """The result of an action on a stored conversation. Raises what the method of `ConversationStore` raises."""
         if self._conversations is None:
             raise _stores_nothing()
+        check_included(request.query)
         return await to_thread(_acted, self._conversations, request)
 
 

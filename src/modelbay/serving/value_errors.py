@@ -1,11 +1,25 @@
 """Errors of OpenAI's API about values of a request, in its words and with its codes."""
 
+from urllib.parse import parse_qsl
+
 from modelbay.conversation import Extra, Json
 from modelbay.errors import BadRequest, NotFound, ProviderError
 
 _KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 _METADATA, _NAME, _VALUE = 16, 64, 512
 """Maximum number of entries in `metadata`, and of characters in a name and in a value."""
+
+_INCLUDED = (
+    "code_interpreter_call.outputs",
+    "computer_call_output.output.image_url",
+    "file_search_call.results",
+    "message.input_image.image_url",
+    "message.output_text.logprobs",
+    "reasoning.encrypted_content",
+    "web_search_call.action.sources",
+    "web_search_call.results",
+)
+"""Contents of items that a request can ask for with `include`."""
 
 
 def refused(message: str, param: str, code: str | None = None) -> BadRequest:
@@ -75,6 +89,17 @@ def one_of(param: str, value: str | None, *values: str) -> str:
     raise refused(
         f"Invalid value: '{value}'. Supported values are: {', '.join(others)} and {last}.", param, "invalid_value"
     )
+
+
+def check_included(query: str) -> None:
+    """Check the `include` of a request for stored items. They are returned with all of their contents in any case.
+
+    Raises:
+        BadRequest: it asks for a content that no item has.
+    """
+    for name, value in parse_qsl(query):
+        if name in ("include", "include[]"):
+            one_of("include", value, *_INCLUDED)
 
 
 def checked_metadata(value: Json) -> Extra:
