@@ -115,15 +115,18 @@ class Passage:
             return None
         if revision.settings.cache_ttl or body.threaded:
             return None
-        head = self.http.head
-        request = ClientRequest(
-            self.id, self._digest, asked.route, asked.protocol, head.path, asked.query, head.headers, text
-        )
+        self._text = text
         passes = body.may_pass(target, asked.protocol)
-        prepared = self._passed(target, body) if passes else self._translated(target, body, request)
-        if prepared is not None:
-            prepared.array = prepared.stream and request.wants_array
+        prepared = self._passed(target, body) if passes else self._translated(target, body, self._request())
+        if prepared is not None and prepared.stream:
+            prepared.array = self._request().wants_array
         return prepared
+
+    def _request(self) -> ClientRequest:
+        head, asked = self.http.head, self._asked
+        return ClientRequest(
+            self.id, self._digest, asked.route, asked.protocol, head.path, asked.query, head.headers, self._text
+        )
 
     def _passed(self, target: Target, body: ClientBody) -> Prepared | None:
         asked, providers = self._asked, self.revision.providers
@@ -203,7 +206,7 @@ class Passage:
 
     def _respond(self, body: bytes) -> None:
         target, http = self.prepared.sending.target, self.http
-        body = redacted_reply(body, http.whole or b"")
+        body = redacted_reply(body, self._text)
         fields = [
             JSON,
             *headers.returned(self.begun.headers, passed=False),

@@ -121,7 +121,7 @@ class DirectResponse(Response):
     _ends_by: float | None = None
 
     def __init__(self, client: DirectClient, request: Request, connection: HttpConnection, nap: float) -> None:
-        super().__init__(request)
+        self._request = request
         self._client = client
         self._loop = client.loop
         self._connection = connection
@@ -162,7 +162,8 @@ class DirectResponse(Response):
         """The body, if all of it has arrived; None if it must be awaited, or has failed."""
         if not self._over or self._error is not None or self._size > self._request.limits.reply_bytes:
             return None
-        packed = unpacker(self.headers.get("content-encoding"), self._request, "reply_bytes")
+        coding = self.headers.get("content-encoding")
+        packed = None if coding is None else unpacker(coding, self._request, "reply_bytes")
         if packed is None:
             return b"".join(self._backlog)
         try:
@@ -333,9 +334,9 @@ class DirectResponse(Response):
 
     def on_head(self, status: int, headers: dict[str, str]) -> None:
         self.status, self.headers = status, headers
-        if self.on_arrival is None:  # else the body is awaited, too
+        if self.on_arrival is None:  # else the body is awaited, too, and not by a task
             self._stop_waiting()
-        self._wake()
+            self._wake()
 
     def on_data(self, data: bytes) -> None:
         if self._since is not None:

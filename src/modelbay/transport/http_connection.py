@@ -260,7 +260,7 @@ class HttpConnection(asyncio.Protocol):
         self._open_ended = coding is None and "content-length" not in self._headers
         self._sink.on_head(status, self._headers)
         if self._bodiless:
-            self._complete(self._parser)
+            self.on_message_complete()
             self._parser = None  # it waits for a body
 
     def on_body(self, data: bytes) -> None:
@@ -271,11 +271,8 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._head_done and not self.ended and self._parser is not None:
-            self._complete(self._parser)
-
-    def _complete(self, parser: httptools.HttpResponseParser) -> None:
-        self.ended = True
-        self._keep = parser.should_keep_alive()
+            self.ended = True
+            self._keep = self._parser.should_keep_alive()
 
 
 def _length(length: int) -> bytes:

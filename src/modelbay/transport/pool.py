@@ -43,7 +43,7 @@ class Pool:
         unused = self._unused.get(key)
         while unused:
             connection = unused.pop()
-            if connection.usable:
+            if not connection.transport.is_closing():
                 return connection
         return None
 
