@@ -315,3 +315,54 @@ async def test_a_preview_that_one_provider_rejects_is_still_sent_to_others(tmp_p
                     await client.send(asked(model))
                     assert (await client.response()).status == 200
     assert seen == [("old", "new-1"), ("new", "new-1"), ("old", "new-1"), ("old", ""), ("new", "new-1")]
+
+
+async def test_a_provider_s_own_signature_needs_no_visit_and_a_dropped_one_is_put_back(
+    tmp_path: Path, provider: Provider, visits: list[Visit]
+) -> None:
+    bodies: list[dict[str, Any]] = []
+    question, result = {"role": "user", "content": "Is it windy?"}, {"type": "tool_result", "tool_use_id": "toolu_1"}
+    thinking = {"type": "thinking", "thinking": "Well.", "signature": "sig-1"}
+    call = {"type": "tool_use", "id": "toolu_1", "name": "wind", "input": {}}
+    text = {"type": "text", "text": "Yes."}
+
+    def answering(*content: dict[str, Any]) -> Callable[[Client], Awaitable[None]]:
+        message = {
+            "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [*content], "stop_sequence": None,
+            "stop_reason": "end_turn", "usage": {"input_tokens": 3, "output_tokens": 1},
+        }  # fmt: skip
+
+        async def answer(client: Client) -> None:
+            await client.send(reply(json.dumps(message).encode(), 200, JSON))
+
+        return answer
+
+    async def serve(client: Client) -> None:
+        while True:
+            bodies.append(json.loads((await client.request()).body))
+            await provider.answer(client)
+
+    async def ask(client: RawClient, *parts: dict[str, Any]) -> int:
+        path, body = request("anthropic", "anthropic")
+        body["tools"] = [{"name": "wind", "input_schema": {"type": "object"}}]
+        body["messages"] = [question]
+        if parts:
+            body["messages"] += [{"role": "assistant", "content": [*parts]}, {"role": "user", "content": [result]}]
+        await client.send(post(path, body))
+        assert (await client.response()).status == 200
+        return len(visits)
+
+    async with RawServer(serve) as server:
+        config = tmp_path / "config.toml"
+        config.write_text(config_text(server.url))
+        with RunningGateway(config) as at:
+            async with RawClient(at.url) as client:
+                provider.answer = answering(text)
+                assert [await ask(client) for _ in range(2)] == [1, 1]
+                provider.answer = answering(thinking, call)
+                assert await ask(client) == 2
+                provider.answer = answering(text)
+                assert await ask(client, thinking, call) == 2
+                assert await ask(client) == 2
+                assert await ask(client, call) == 3
+    assert bodies[-1]["messages"][1]["content"] == [thinking, call]

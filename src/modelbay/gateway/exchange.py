@@ -217,7 +217,9 @@ class Exchange:
         for lesson in self._revision.providers.adaptations(target):
             if lesson.cuts and f'"{lesson.parameter}"'.encode() in self._request.body:
                 return False
-        return not (self._stores.has_state and await self._needs_state(target))
+        request = self._request
+        may_change = self._stores.may_change(request.client, target, request.body, passes=True)
+        return not (may_change and await self._needs_state(target))
 
     async def _needs_state(self, target: Target) -> bool:
         """Whether the body must be changed by what is stored: it has reasoning state of another provider, or lacks the target's."""

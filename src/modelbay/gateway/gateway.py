@@ -75,6 +75,7 @@ class Gateway:
             self._watching.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watching
+        self.stores.close()
         for revision in (*self._retired, self.revision):
             await revision.aclose()
         for transport in {revision.transport for revision in (*self._retired, self.revision)}:
@@ -124,6 +125,7 @@ class Gateway:
             return False
         self._config, self._settings = config, settings
         self.callers = _callers(self._host, settings)
+        self.stores.close()
         self.stores = Stores(settings)
         before, revision = self.revision, Revision(config, settings, transport, self._catalog)
         self._retired.append(before)

@@ -111,12 +111,14 @@ class Passage:
         target = revision.known_target(asked.route.model or body.model)
         if target is None:
             return None
-        if stores.has_state or stores.needs_counts(target) or stores.concern(asked.protocol, body, text):
+        if stores.needs_counts(target) or stores.concern(asked.protocol, body, text):
             return None
         if revision.settings.cache_ttl or body.threaded:
             return None
         self._text = text
         passes = body.may_pass(target, asked.protocol)
+        if stores.may_change(self._digest, target, text, passes=passes):
+            return None
         prepared = self._passed(target, body) if passes else self._translated(target, body, self._request())
         if prepared is not None and prepared.stream:
             prepared.array = self._request().wants_array

@@ -14,12 +14,13 @@ beginning up to the edit.
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
-from itertools import dropwhile, groupby
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import dropwhile
 from operator import is_
+from time import sleep
 from typing import NamedTuple
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -27,25 +28,24 @@ from modelbay.calling.target import Target
 from modelbay.conversation import (
     AnyPart,
     Conversation,
-    Json,
-    Media,
     Provenance,
     Refusal,
     Text,
     Thinking,
     ToolCall,
-    ToolResult,
     Turn,
 )
 from modelbay.errors import MalformedReply, StoreError
 from modelbay.events import Reply
+from modelbay.gateway.reasoning_places import Maker, Run, digest, likeness, runs_of, text_of
 from modelbay.json_text import decode, decode_as, encode
 from modelbay.protocols import opaque
-from modelbay.storage.state_table import DAY, Found, State, StateTable
+from modelbay.storage.files import FRESH
+from modelbay.storage.state_table import DAY, ClientStates, Found, State, StateTable
 
-_REASONING, _SIGNATURE = "reasoning", "signature"
-"""The kinds of rows: state of a reply by its place, and makers of signatures by their digest. A row about a signature has a
-variant if this maker refused it."""
+_REASONING, _SIGNATURE, _MAKER = "reasoning", "signature", "maker"
+"""The kinds of rows: state of a reply by its place, makers of signatures by their digest, and the makers of both. A row about a
+signature or a maker has a variant if this maker refused it, or has refused one."""
 _VISIBLE = Text | Refusal | ToolCall
 """Parts that every client sends back."""
 _THINKING = "thinking"
@@ -63,34 +63,12 @@ _SIGNATURES = re.compile(
 )
 
 
-class Maker(Struct, frozen=True):
-    """The provider and model family that created a state, which only they accept."""
+class Note(Struct):
+    """That a client has state of a maker."""
 
-    origin: str
-    """With the provider's ID where state is bound to an account."""
-    protocol: str
-    vendor: str
-    family: str
-
-    @classmethod
-    def of(cls, target: Target) -> "Maker":
-        made, origin = target.provenance, str(target.upstream.origin)
-        if (
-            made.protocol == "openai_responses"
-        ):  # another account rejects encrypted reasoning; signatures are valid everywhere
-            origin = f"{origin} {target.upstream.provider.id}"
-        # of unknown families, each model is one: two models of a provider may be asked the same
-        return cls(origin, made.protocol, made.vendor, made.family or target.model.id)
-
-    def accepts(self, other: "Maker") -> bool:
-        """Whether this maker accepts the state of another one."""
-        theirs = Text(origin=Provenance(other.protocol, other.vendor, other.family))
-        return self.origin == other.origin and opaque.belongs(theirs, self.protocol, self.vendor, self.family)
-
-    @property
-    def refusal(self) -> str:
-        """The variant of a row about a signature that this maker refused."""
-        return f"refused {_digest(self.origin, self.protocol, self.vendor, self.family)}"
+    maker: Maker
+    refused: bool
+    """Whether it is about state that this maker refused."""
 
 
 class KeptState(Struct, omit_defaults=True):
@@ -105,33 +83,6 @@ class KeptState(Struct, omit_defaults=True):
     """Length of the text before it, without white space."""
 
 
-class Run(Struct):
-    """Consecutive turns of the model."""
-
-    start: int
-    """Index of the first turn."""
-    end: int
-    """Index after the last turn."""
-    parts: list[AnyPart]
-    before: str
-    """Digest of the conversation before."""
-
-    def place(self, maker: Maker) -> str | None:
-        """The key of the run's state; None if it has neither a call nor a text."""
-        call = next((part for part in self.parts if type(part) is ToolCall), None)
-        content = call.name if call is not None else _text(self.parts)
-        if not content:
-            return None
-        kind = "call" if call is not None else "text"
-        return _digest(self.before, maker.origin, maker.protocol, maker.vendor, maker.family, kind, content)
-
-    @property
-    def variant(self) -> str:
-        """The ID of the first call and a digest of its arguments; "" if there is none."""
-        call = next((part for part in self.parts if type(part) is ToolCall), None)
-        return "" if call is None else f"{_digest(_arguments(call))} {call.id or ''}"
-
-
 class ReasoningStore:
     """Methods read and write a file: call them in a thread. No method raises an error if the file cannot be used."""
 
@@ -139,6 +90,7 @@ class ReasoningStore:
         self._table = table
         self.is_empty = table.is_missing
         """Whether nothing is stored."""
+        self.close = table.close
 
     def keep(self, client: str, target: Target, conversation: Conversation, reply: Reply) -> None:
         """Keep the state of a reply to a client's conversation."""
@@ -150,9 +102,9 @@ class ReasoningStore:
         if not signatures and not states:
             return
         try:
-            with self._table.writing(client) as rows:
+            with self._writing(client, maker) as rows:
                 content = encode(maker)
-                known = [State(_digest(signature), content) for signature in signatures]
+                known = [State(digest(signature), content) for signature in signatures]
                 rows.put(_SIGNATURE, known, replace=True)
                 # the first state at a place stays, so that later requests begin with the same bytes
                 rows.put(_REASONING, [state for state in states if self._table.fits(state.content)], replace=False)
@@ -163,13 +115,13 @@ class ReasoningStore:
         """The conversation with the state that the target gave and the client did not send back, and without state of
         other providers that the client sent as its own, or that the target refused. The same object if nothing changes."""
         maker = Maker.of(target)
-        runs = list(_runs(conversation.turns))
+        runs = list(runs_of(conversation.turns))
         if not runs or self._table.is_missing():
             return conversation
         turns = conversation.turns
         try:
             turns = self._without_foreign(client, maker, conversation)
-            runs = runs if turns is conversation.turns else list(_runs(turns))
+            runs = runs if turns is conversation.turns else list(runs_of(turns))
             if not conversation.settings.state:
                 if conversation.protocol == maker.protocol:
                     # until then, the conversation was passed on as it is, and prompt caches have it in this form
@@ -183,14 +135,41 @@ class ReasoningStore:
         """Note that the target refused the state in a conversation, so that later requests do not contain it."""
         maker = Maker.of(target)
         content = encode(maker)
-        sent = {_digest(part.opaque) for turn in conversation.turns for part in turn.parts if part.opaque}
-        places = [place for run in _runs(conversation.turns) if (place := run.place(maker)) is not None]
+        sent = {digest(part.opaque) for turn in conversation.turns for part in turn.parts if part.opaque}
+        places = [place for run in runs_of(conversation.turns) if (place := run.place(maker)) is not None]
         try:
-            with self._table.writing(client) as rows:
+            with self._writing(client, maker, refused=True) as rows:
                 rows.put(_SIGNATURE, [State(digest, content, maker.refusal) for digest in sent], replace=False)
                 rows.delete(_REASONING, places)
         except StoreError as error:
             self._table.report(error)
+
+    @contextmanager
+    def _writing(self, client: str, maker: Maker, *, refused: bool = False) -> Iterator[ClientStates]:
+        """The rows of a client, with a note that it has some of a maker. `concerns` looks only for the note, so it must not expire
+        before the rows. Raises StoreError."""
+        variant = "refused" * refused
+        with self._table.writing(client) as rows:
+            yield rows
+            known = any(note.variant == variant for note in rows.find(_MAKER, [maker.digest]))
+            rows.put(_MAKER, [State(maker.digest, encode(Note(maker, refused)), variant)], replace=True)
+        if not known:
+            sleep(FRESH)  # until all processes know it
+
+    def concerns(self, client: str, target: Target, body: bytes, *, passes: bool) -> bool:
+        """Whether what is stored may change a request. It is not waited for, so the answer may be a false yes. `passes`: the body
+        is in the target's own protocol, and is passed on otherwise."""
+        if self.is_empty():
+            return False
+        rows = self._table.at_once(client, _MAKER)
+        if rows is None:
+            return True
+        maker, notes = Maker.of(target), [_note(row) for row in rows]
+        own = any(note.maker == maker for note in notes)
+        if not passes:  # another provider's state is translated from its envelope, or left out
+            return own
+        foreign = any(note.maker == maker if note.refused else not maker.accepts(note.maker) for note in notes)
+        return (foreign and self.may_contain_state(body)) or (own and self.may_lack_state(body))
 
     def may_contain_state(self, body: bytes) -> bool:
         """Whether a body can contain a signature."""
@@ -205,7 +184,7 @@ class ReasoningStore:
         target refused. Such a request cannot be passed on unchanged."""
         if self.is_empty() or not self.may_contain_state(body):
             return False
-        found = {_digest(_unescaped(signature)) for signature in _SIGNATURES.findall(body)}
+        found = {digest(_unescaped(signature)) for signature in _SIGNATURES.findall(body)}
         try:
             return bool(self._foreign(client, Maker.of(target), found))
         except StoreError as error:
@@ -231,7 +210,7 @@ class ReasoningStore:
             for part in turn.parts
             if part.opaque and (same if part.origin is None else _is_of(part, maker))
         ]
-        if not own or not (foreign := self._foreign(client, maker, {_digest(part.opaque or "") for part in own})):
+        if not own or not (foreign := self._foreign(client, maker, {digest(part.opaque or "") for part in own})):
             return turns
         changed = []
         for turn in turns:
@@ -255,7 +234,7 @@ class ReasoningStore:
             chosen = {start: row for start, row in rows_of.items() if row is not None}
             contents = rows.contents(row.id for row in chosen.values())
         if old := [row.id for row in chosen.values() if row.used < self._table.now() - DAY]:
-            with self._table.writing(client) as rows:
+            with self._writing(client, maker) as rows:
                 rows.touch(old)
         changed = list(turns)
         for run in reversed(runs):
@@ -266,108 +245,9 @@ class ReasoningStore:
         return turns if same else changed
 
 
-# --- places in a conversation ------------------------------------------------------------------------------------------
-
-
-class _History:
-    """A digest of a conversation that grows with it."""
-
-    def __init__(self) -> None:
-        self._hash = blake2b(digest_size=16)
-        self._voice = ""
-
-    def add(self, voice: str, text: str) -> None:
-        # clients divide a message into texts as they like, but not between voices
-        if voice != self._voice:
-            self._voice = voice
-            self._hash.update(b"\0" + voice.encode() + b"\0")
-        self._hash.update(text.encode("utf-8", "surrogatepass"))
-
-    def add_given(self, part: AnyPart, voice: str = "user") -> None:
-        """Add a part of a message that is not the model's."""
-        match part:
-            case Text() | Refusal():
-                self.add(voice, part.text)
-            case Media():
-                self.add(f"{voice} {part.kind}", part.data or part.url or part.file_id or part.text or "")
-                for inner in part.parts or ():
-                    self.add_given(inner, voice)
-            case ToolResult():
-                self.add("", "")  # each result is a message of its own
-                for inner in part.parts:
-                    self.add_given(inner, "result")
-
-    def add_run(self, parts: list[AnyPart]) -> None:
-        self.add("model", _text(parts))
-        for part in parts:
-            if type(part) is ToolCall:
-                self.add("", "")
-                self.add("call", part.name)
-
-    def digest(self) -> str:
-        return self._hash.hexdigest()
-
-
-def _runs(turns: list[Turn]) -> Iterator[Run]:
-    """The model's part of a conversation, in its order."""
-    history = _History()
-    start = 0
-    for own, group in groupby(turns, lambda turn: turn.role == "assistant"):
-        run = list(group)
-        if own:
-            parts = [part for turn in run for part in turn.parts]
-            yield Run(start, start + len(run), parts, history.digest())
-            history.add_run(parts)
-        else:
-            for turn in run:
-                if turn.role not in ("system", "developer"):
-                    for part in turn.parts:
-                        history.add_given(part)
-        start += len(run)
-
-
-def _digest(*texts: str) -> str:
-    return blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def _text(parts: list[AnyPart]) -> str:
-    """The texts without white space: clients and renderers trim and divide them."""
-    return "".join("".join(part.text.split()) for part in parts if isinstance(part, Text | Refusal))
-
-
-def _arguments(call: ToolCall) -> str:
-    """The arguments of a call without their format: clients encode them again."""
-    try:
-        arguments = decode(call.arguments or "{}") if call.format == "json" else {"input": call.arguments}
-    except MalformedReply:
-        arguments = None
-    if not isinstance(arguments, dict):  # some clients receive invalid arguments like this
-        arguments = {"_raw": call.arguments}
-    if re.search(r"\d[.eE]", call.arguments):
-        arguments = _plain_numbers(arguments)
-    return msgspec.json.encode(arguments, order="sorted").decode()
-
-
-def _plain_numbers(value: Json) -> Json:
-    """The value with 1 for 1.0, as JavaScript writes it."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, list):
-        return [_plain_numbers(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _plain_numbers(item) for name, item in value.items()}
-    return value
-
-
-def _likeness(part: AnyPart) -> str:
-    """A digest of what a client sees of a part."""
-    match part:
-        case ToolCall():
-            return _digest("call", part.name)
-        case Media():
-            return _digest("media", part.data or part.url or "")
-        case _:
-            return _digest("text", _text([part]))
+@lru_cache(maxsize=256)
+def _note(content: bytes) -> Note:
+    return decode_as(content, Note)
 
 
 # --- state of a reply --------------------------------------------------------------------------------------------------
@@ -376,7 +256,7 @@ def _likeness(part: AnyPart) -> str:
 def _states(conversation: Conversation, own: list[AnyPart], maker: Maker) -> list[State]:
     """The state of a reply at its place; empty if it has none or no place."""
     turns = [*conversation.turns, Turn("assistant", own)]
-    run = deque(_runs(turns), maxlen=1).pop()
+    run = deque(runs_of(turns), maxlen=1).pop()
     place = run.place(maker)
     called = any(type(part) is ToolCall for part in own)
     kept: list[KeptState] = []
@@ -388,10 +268,10 @@ def _states(conversation: Conversation, own: list[AnyPart], maker: Maker) -> lis
         if _is_of(part, maker) and (thought or part.opaque is not None):
             apart = thought or (type(part) is Text and not part.text)
             kept.append(
-                KeptState(opaque.seal(part, with_text=True), "" if apart else _likeness(part), calls=calls, text=text)
+                KeptState(opaque.seal(part, with_text=True), "" if apart else likeness(part), calls=calls, text=text)
             )
         calls += type(part) is ToolCall
-        text += len(_text([part]))
+        text += len(text_of([part]))
     return [State(place, encode(kept), run.variant)] if kept and place is not None else []
 
 
@@ -437,7 +317,7 @@ def _restored(turns: list[Turn], run: Run, states: list[KeptState], protocol: st
                 while missing and _goes_before(missing[0], part, calls, text, last=index == last):
                     _insert(missing.popleft().part, own, out, apart=apart)
                 calls += type(part) is ToolCall
-                text += len(_text([part]))
+                text += len(text_of([part]))
             if not (rewritten and type(part) is Thinking):
                 own.append(part)
             index += 1
@@ -478,7 +358,7 @@ def _restore_part(parts: list[AnyPart], state: KeptState) -> None:
     alike: int | None = None
     calls = 0
     for index, part in enumerate(parts):
-        if part.opaque is None and type(part) is not Thinking and _likeness(part) == state.part:
+        if part.opaque is None and type(part) is not Thinking and likeness(part) == state.part:
             if type(part) is not ToolCall or calls == state.calls:  # of calls of one tool, the one at the same place
                 alike = index
                 break
@@ -523,7 +403,7 @@ def _thought(part: AnyPart) -> str:
 
 def _without_state(part: AnyPart, foreign: set[str]) -> AnyPart | None:
     """The part without a signature that the provider does not accept; None if it is nothing without it."""
-    if not part.opaque or _digest(part.opaque) not in foreign:
+    if not part.opaque or digest(part.opaque) not in foreign:
         return part
     return None if type(part) is Thinking else replace(part, opaque=None)
 

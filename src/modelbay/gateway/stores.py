@@ -44,12 +44,16 @@ class Stores:
             counts = StateTable(data_dir() / COUNTS, days=days, max_bytes=most)
         self._counts = LearnedCounts(counts)
 
+    def close(self) -> None:
+        """Close the files that are kept open."""
+        if self._reasoning is not None:
+            self._reasoning.close()
+
     # --- reasoning ---
 
-    @property
-    def has_state(self) -> bool:
-        """Whether anything is stored."""
-        return self._reasoning is not None and not self._reasoning.is_empty()
+    def may_change(self, client: str, target: Target, body: bytes, *, passes: bool) -> bool:
+        """Whether stored reasoning state may change a request: see `ReasoningStore.concerns`."""
+        return self._reasoning is not None and self._reasoning.concerns(client, target, body, passes=passes)
 
     async def is_foreign(self, client: str, target: Target, body: bytes) -> bool:
         """Whether a request in the target's protocol contains reasoning state that is known to be another provider's, or that the
@@ -69,9 +73,8 @@ class Stores:
 
     async def restored(self, client: str, target: Target, conversation: Conversation) -> Conversation:
         """The conversation with the reasoning state that the client did not send back."""
-        if not self.has_state or all(turn.role != "assistant" for turn in conversation.turns):
+        if self._reasoning is None or all(turn.role != "assistant" for turn in conversation.turns):
             return conversation
-        assert self._reasoning is not None
         return await to_thread(self._reasoning.restore, client, target, conversation)
 
     async def keep_reasoning(self, client: str, target: Target, conversation: Conversation, reply: Reply) -> None:

@@ -1,4 +1,4 @@
-"""SQLite files that only their owner can read. Every call opens the file, so any thread and several programs may use it."""
+"""SQLite files that only their owner can read. A transaction opens the file, so any thread and several programs may use it."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelbay.errors import StoreError
 from modelbay.storage import files
@@ -97,6 +97,78 @@ class Database:
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
             return "rename the file to start a new one: this one is damaged"
         return f"check that its folder is writable and has free space, or {self._alternative}"
+
+
+class Glance:
+    """Looks at a file without waiting, on a connection that stays open: opening it for each request of a client would cost more
+    than the rest of the request. What was found is kept until the file changes, and is at most `files.FRESH` seconds old."""
+
+    def __init__(self, path: Path, version: int) -> None:
+        """`version`: see `Database`."""
+        self._path = path
+        self._version = version
+        self._is_readable = files.Recent(self._look).get
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+        self._state = 0
+        """The state of the file, as SQLite counts the changes that others make."""
+        self._found: dict[tuple[str, ...], list[Any]] = {}
+
+    def find(self, query: str, *values: str) -> list[Any] | None:
+        """The rows of a query; None if they cannot be read at once, or the file is missing, damaged or of another version."""
+        import sqlite3
+
+        if not self._is_readable() or self._connection is None:
+            return None
+        found = self._found.get((query, *values))
+        if found is None:
+            try:
+                found = self._connection.execute(query, values).fetchall()
+            except sqlite3.Error:
+                return None
+            if len(self._found) >= _GLANCES:
+                self._found.clear()
+            self._found[query, *values] = found
+        return found
+
+    def close(self) -> None:
+        """Close the connection until it is needed again."""
+        connection, self._connection = self._connection, None
+        self._found.clear()
+        if connection is not None:
+            connection.close()
+
+    def _look(self) -> bool:
+        """Whether the file can be read now. Drops what was found in another state of it."""
+        import sqlite3
+
+        try:
+            inode = os.stat(self._path).st_ino
+            if self._connection is None or inode != self._inode:
+                self.close()
+                self._connection, self._inode = self._opened(), inode
+            state: int = self._connection.execute("pragma data_version").fetchall()[0][0]
+            if state != self._state:
+                self._state = state
+                self._found.clear()
+        except (sqlite3.Error, OSError):
+            self.close()
+            return False
+        return True
+
+    def _opened(self) -> "sqlite3.Connection":
+        import sqlite3
+
+        place = f"{self._path.absolute().as_uri()}?mode=ro"
+        connection = sqlite3.connect(place, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
+        if connection.execute("pragma user_version").fetchall() != [(self._version,)]:
+            connection.close()
+            raise sqlite3.DatabaseError
+        return connection
+
+
+_GLANCES = 1024
+"""Maximum number of queries whose rows are kept."""
 
 
 def _is_missing(place: str) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from modelbay.errors import StoreError
 from modelbay.storage.paths import data_dir
-from modelbay.storage.sqlite import Database
+from modelbay.storage.sqlite import Database, Glance
 
 if TYPE_CHECKING:
     import sqlite3
@@ -160,10 +160,15 @@ class StateTable:
         self._file = Database(path, "state of the gateway", SCHEMA, VERSION, "set store = false in [gateway]")
         self.is_missing = self._file.is_missing
         """Whether the file does not exist yet: nothing can be found."""
+        self._glance = Glance(path, VERSION)
         self._days = days
         self._max_bytes = max_bytes
         self._clock = clock
         self._failing = False
+
+    def close(self) -> None:
+        """Close what `at_once` keeps open, until it is called again."""
+        self._glance.close()
 
     def now(self) -> float:
         return self._clock()
@@ -171,6 +176,12 @@ class StateTable:
     def fits(self, content: bytes) -> bool:
         """Whether a row of this content can be kept at all."""
         return ROW_BYTES + len(content) <= self._max_bytes
+
+    def at_once(self, client: str, kind: str) -> list[bytes] | None:
+        """The contents of a client's rows of a kind, for a caller that must not wait; None if they cannot be read at once. They are
+        at most `files.FRESH` seconds old, and may have expired."""
+        found = self._glance.find("select content from states where client = ? and kind = ?", client, kind)
+        return None if found is None else [content for (content,) in found]
 
     @contextmanager
     def reading(self, client: str) -> Iterator[ClientStates]:

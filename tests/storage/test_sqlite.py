@@ -1,0 +1,107 @@
+"""Glances at a file: they see each change of it, and never wait."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from modelbay.storage import files
+from modelbay.storage.sqlite import Database, Glance
+
+QUERY = "select content from notes where name = ?"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def pass_by(self) -> None:
+        self.now += files.FRESH
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(files.Recent.__init__, "__defaults__", (lambda: clock.now,))
+    return clock
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "a folder?#" / "notes.sqlite"
+    write(path, "one")
+    return path
+
+
+@pytest.fixture
+def glance(path: Path, clock: Clock) -> Iterator[Glance]:
+    glance = Glance(path, 1)
+    yield glance
+    glance.close()
+
+
+def write(path: Path, content: str) -> None:
+    database = Database(path, "notes", "create table if not exists notes (name text, content text);", 1, "none")
+    with database.open() as connection:
+        connection.execute("insert into notes values ('a', ?)", (content,))
+
+
+def test_rows_are_read_again_when_the_file_has_changed(glance: Glance, path: Path, clock: Clock) -> None:
+    assert glance.find(QUERY, "a") == [("one",)]
+    assert glance.find(QUERY, "b") == []
+    write(path, "two")
+    clock.pass_by()
+    assert glance.find(QUERY, "a") == [("one",), ("two",)]
+
+
+def test_the_system_is_not_asked_again_at_once(glance: Glance, path: Path, clock: Clock) -> None:
+    assert glance.find(QUERY, "a") == [("one",)]
+    write(path, "two")
+    assert glance.find(QUERY, "a") == [("one",)]
+
+
+def test_a_file_that_was_replaced_is_opened_again(glance: Glance, path: Path, clock: Clock) -> None:
+    glance.find(QUERY, "a")
+    write(path.with_suffix(".new"), "new")
+    os.replace(path.with_suffix(".new"), path)
+    clock.pass_by()
+    assert glance.find(QUERY, "a") == [("new",)]
+
+
+@pytest.mark.parametrize("damage", ["missing", "a folder", "damaged", "of another version", "locked"])
+def test_a_file_that_cannot_be_read_at_once_says_nothing(glance: Glance, path: Path, clock: Clock, damage: str) -> None:
+    glance.find(QUERY, "a")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        if damage == "locked":
+            other.execute("begin exclusive")
+        elif damage == "of another version":
+            path.unlink()
+            with closing(sqlite3.connect(path)) as newer:
+                newer.execute("pragma user_version = 2")
+        else:
+            path.unlink()
+            if damage == "a folder":
+                path.mkdir()
+            elif damage == "damaged":
+                path.write_bytes(b"not a database, but long enough to be read as one" * 100)
+        clock.pass_by()
+        assert glance.find(QUERY, "a") is None
+        if damage == "locked":
+            other.execute("rollback")
+            clock.pass_by()
+            assert glance.find(QUERY, "a") == [("one",)]
+
+
+def test_it_does_not_create_the_file(tmp_path: Path) -> None:
+    assert Glance(tmp_path / "notes.sqlite", 1).find(QUERY, "a") is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_after_it_was_closed_it_opens_the_file_again(glance: Glance, clock: Clock) -> None:
+    glance.find(QUERY, "a")
+    glance.close()
+    clock.pass_by()
+    assert glance.find(QUERY, "a") == [("one",)]
