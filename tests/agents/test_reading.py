@@ -80,7 +80,6 @@ def test_unsupported_settings_of_the_large_configurations():
             "provider.acme.models.acme-large.headers.X-Model",
             "provider.acme.models.acme-large.options.seed",
             "provider.acme.models.acme-large.status",
-            "provider.acme.options.discoverModels",
             "provider.bedrock",
             "provider.gpt.models.gpt-5.variants.high.textVerbosity",
             "provider.odd", "provider.off", "provider.openrouter.options.timeout", "provider.shell", "small_model",

@@ -1,5 +1,6 @@
 """`modelbay import` as a person runs it."""
 
+import re
 import stat
 from pathlib import Path
 
@@ -128,6 +129,57 @@ model = "m"
 provider = "acme"
 model = "other-fast"
 """
+
+
+def test_a_login_that_is_not_copied_leads_to_a_login(desk: Desk, kimi: Path):
+    kimi.write_text("""
+        [providers."managed:kimi-code"]
+        type = "kimi"
+        base_url = "https://api.kimi.com/coding/v1"
+        oauth = { storage = "file", key = "oauth/kimi-code" }
+    """)
+    run = desk("import", "kimi", "--yes")
+    assert run.err == "managed:kimi-code: its login was not imported; log in: `modelbay login managed:kimi-code`\n"
+
+
+KILO = """{"provider": {
+    "openai": {"options": {"baseURL": "https://${GATEWAY}/v1", "apiKey": "sk-planted-0123456789"}, "models": {"m": {}}},
+    "anthropic": {"options": {"baseURL": "{env:GATEWAY}/v1", "apiKey": "sk-planted-0123456789"}, "models": {"m": {}}},
+    "acme": {
+        "npm": "@ai-sdk/openai-compatible", "options": {"baseURL": "https://acme.example/v1", "discoverModels": true},
+        "whitelist": ["a", "b", "c"], "blacklist": ["b"],
+        "models": {
+            "a": {"reasoning_options": [{"type": "effort", "values": ["none", "low", "max"]}]},
+            "b": {"name": "Hidden"}, "c": {"provider": {"api": "https://${GATEWAY}/v1"}}, "d": {}
+        }
+    }
+}}"""
+
+
+def test_a_key_is_not_imported_without_the_url_that_it_is_for(desk: Desk):
+    (desk.home / "kilo.json").write_text(KILO)
+    run = desk("import", "kilo", str(desk.home / "kilo.json"), "--keys", "--yes")
+    assert "skipped provider openai: its base URL contains a variable" in run.err
+    assert "skipped provider anthropic: its base URL contains a variable" in run.err
+    assert "planted" not in desk.text
+    assert list(load().providers) == ["acme"]
+
+
+def test_models_that_kilo_code_hides_or_sends_elsewhere_are_not_imported(desk: Desk):
+    (desk.home / "kilo.json").write_text(KILO)
+    out = desk.done("import", "kilo", str(desk.home / "kilo.json"), "--yes")
+    config = load()
+    assert list(config.models) == ["acme/a"]
+    assert (config.models["acme/a"].support_efforts, config.models["acme/a"].off_effort) == (["low", "max"], "none")
+    assert config.provider("acme").model_source == "discover"
+    for setting, why in (
+        ("b", "whitelist or blacklist"),
+        ("d", "whitelist or blacklist"),
+        ("c", "contains a variable"),
+    ):
+        assert re.search(rf"unsupported +provider.acme.models.{setting} .*{why}", out)
+    assert '"discoverModels": true' in desk.done("export", "kilo", "acme")
+    assert "discoverModels" not in desk.done("export", "opencode", "acme")
 
 
 def test_an_id_in_use_gets_the_agents_name_behind_it(desk: Desk, kimi: Path):

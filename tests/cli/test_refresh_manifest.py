@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from modelbay.config.load import load
+from modelbay.onboarding.sources import merge as merging
 from tests.catalog.manifests import manifest
 from tests.cli.inside import Inside
 from tests.servers.site import Site, site
@@ -82,3 +84,17 @@ def test_incomplete_extended_models_remove_nothing(
     assert {"acme/large", "acme/small", "acme/old"} <= load(bay.file).models.keys()
     acme.pages[LISTED] = models({"id": "small", "name": "Small"})
     assert "  - acme/old\n" in bay.done("provider", "refresh", "acme")
+
+
+def test_a_provider_without_models_that_discovers_them_gets_its_whole_list(bay: Inside, acme: Site) -> None:
+    acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "b"}]}
+    table = f'[providers.own]\ntype = "openai"\nbase_url = "{acme.url}/v1"\nauth = "none"\n'
+    bay.file.write_text(table)
+    assert bay.done("provider", "refresh", "own") == "own: up to date\n"
+    shutil.rmtree(merging.path_of("own").parent)
+    bay.file.write_text(f'{table}model_source = "discover"\n')
+    assert bay.done("provider", "refresh", "own") == "own: 2 new\n  + own/a\n  + own/b\n"
+    bay.done("provider", "edit", "own", "--remove-model", "b")
+    acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "b"}, {"id": "c"}]}
+    bay.done("provider", "refresh", "own")
+    assert list(load(bay.file).models) == ["own/a"]

@@ -11,5 +11,6 @@ AGENT = agent(
         folders=(".kilocode", ".kilo"),
         schema="https://app.kilo.ai/config.json",
         blocked=frozenset({"KILO_SERVER_PASSWORD", "KILO_SERVER_USERNAME"}),
+        discovers=True,
     )
 )

@@ -64,7 +64,7 @@ def exported_config(program: Program, providers: list[ExportedProvider]) -> Expo
     exported.problems = lambda file, data: _problems(program, exported, file, data)
     logins = read_logins(program.logins, keys=True)
     for provider in providers:
-        table = exported.settings["provider", provider.id] = _provider(provider, exported, program.title)
+        table = exported.settings["provider", provider.id] = _provider(provider, exported, program)
         if "apiKey" not in table["options"] and logins.get(provider.id) is not None:
             table["options"]["apiKey"] = (
                 NO_KEY  # otherwise the key of the login, which is for another URL, would be sent
@@ -130,7 +130,7 @@ def _check_other_file(program: Program, entry: ExportedEntry, layer: ConfigLayer
         )
 
 
-def _provider(provider: ExportedProvider, exported: ExportedConfig, title: str) -> Table:
+def _provider(provider: ExportedProvider, exported: ExportedConfig, program: Program) -> Table:
     options: Table = {}
     npm = _npm(provider, _main_protocol(provider))
     table: Table = {"npm": npm, "name": provider.name, "options": options}
@@ -161,11 +161,13 @@ def _provider(provider: ExportedProvider, exported: ExportedConfig, title: str) 
     for name, key in (("setCacheKey", "prompt_cache_key"), ("includeUsage", "include_usage")):
         if key in dialect:
             options[name] = dialect[key]
+    if program.discovers and provider.entry.model_source == "discover":
+        options["discoverModels"] = True
     named = _model_ids(provider)
     table["models"] = {named[model.alias]: _model(provider, model, named[model.alias]) for model in provider.models}
-    if not provider.models:
+    if not provider.models and "discoverModels" not in options:
         add = f"`modelbay provider edit {quote(provider.id)} --add-model MODEL`"
-        provider.note(f"no models configured, so {title} does not offer it; add some: {add}")
+        provider.note(f"no models configured, so {program.title} does not offer it; add some: {add}")
     return table
 
 

@@ -81,6 +81,8 @@ class Program(Struct, frozen=True):
     """The URL of its JSON schema."""
     blocked: frozenset[str] = frozenset()
     """Environment variables that its configuration cannot refer to."""
+    discovers: bool = False
+    """Whether it reads a provider's list of models, with `options.discoverModels`."""
 
     @property
     def home(self) -> Path:

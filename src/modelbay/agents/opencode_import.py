@@ -20,6 +20,7 @@ from modelbay.agents.opencode_family import (
 )
 from modelbay.agents.project_files import NO_KEYS, changed_by_project, remove_user_settings
 from modelbay.catalog.lookup import Catalog
+from modelbay.catalog.models_dev.index import IndexEntry
 from modelbay.config.provider_types import TYPE_OF, protocol_of_type
 from modelbay.config.schema import Table
 from modelbay.config.toml.scan import Keys
@@ -92,8 +93,15 @@ class _Reader(Struct):
         self._headers(provider, here)
         self._key(provider, here)
         protocol = protocol_of_type(provider.table["type"]) or "openai_chat"
+        shown, hidden = merged.strings(*here, "whitelist"), merged.strings(*here, "blacklist") or []
         for key in merged.table(*here, "models"):
-            self._model(provider, key, protocol)
+            if key in hidden or (shown is not None and key not in shown):
+                provider.models.pop(f"{id}/{key}", None)
+                merged.unsupported(*here, "models", key, why="the provider's whitelist or blacklist hides it")
+            else:
+                self._model(provider, key, protocol)
+        for name in ("whitelist", "blacklist"):
+            merged.exact(*here, name, why="models that it hides are not imported")
         self._add(provider, here)
 
     def _skip(self, id: str, why: str) -> None:
@@ -123,6 +131,8 @@ class _Reader(Struct):
         preset = presets.by_models_dev(provider.id) or presets.by_id(provider.id)
         npm = merged.text(*here, "npm")
         url = self._url(*here, "options", "baseURL") or self._url(*here, "api")
+        if url is None and any(_varies(merged.get(*here, *path)) for path in (("options", "baseURL"), ("api",))):
+            return "its base URL contains a variable"  # its key must not go to the vendor's URL instead
         listed = self.catalog.models_dev.providers.get(provider.id, {}) if npm is None or url is None else {}
         npm = npm or str(listed.get("npm") or COMPATIBLE)
         if npm in (VERTEX, CLAUDE_AT_VERTEX):
@@ -194,6 +204,10 @@ class _Reader(Struct):
             if (enabled := merged.boolean(*here, "options", name)) is not None:
                 table.setdefault("dialect", {})[target] = enabled
                 merged.exact(*here, "options", name)
+        if self.program.discovers and merged.boolean(*here, "options", "discoverModels") and here not in self.changed:
+            table["model_source"] = "discover"
+            why = "`modelbay provider refresh` reads its list of models, as the daily refresh does"
+            merged.approximate(*here, "options", "discoverModels", why=why)
         for name, target in (("timeout", "first_byte"), ("headerTimeout", "first_byte"), ("chunkTimeout", "idle")):
             if merged.get(*here, "options", name) is False:
                 merged.unsupported(*here, "options", name, why="timeouts cannot be disabled in modelbay")
@@ -348,6 +362,11 @@ class _Reader(Struct):
                 *path, why="a project's file can change the URL of this model, so it gets none of your keys"
             )
             return
+        api = self._url(*path, "provider", "api")
+        if api is None and _varies(merged.get(*path, "provider", "api")):
+            provider.models.pop(alias, None)
+            merged.override_unsupported(*path, why="its base URL contains a variable")
+            return
         table: Table = {"model": self._literal(*path, "id") or key, **provider.models.get(alias, {})}
         merged.exact(*path, "id")
         if merged.get(*path) == {}:
@@ -357,7 +376,7 @@ class _Reader(Struct):
             protocol = PACKAGES[npm]
             table["protocol"] = protocol
             merged.exact(*path, "provider", "npm")
-        if api := self._url(*path, "provider", "api"):
+        if api:
             bare = api if merged.keys else bare_url(api)
             if bare != api:
                 merged.approximate(*path, "provider", "api", why=NOT_COPIED)
@@ -370,6 +389,12 @@ class _Reader(Struct):
                     inner = inner.setdefault(name, {})
                 inner[here[-1]] = value
                 merged.exact(*path, *there)
+        options = merged.get(*path, "reasoning_options")
+        efforts = IndexEntry(provider.id, key, {"reasoning_options": options}).facts
+        if efforts.efforts:
+            table["support_efforts"] = efforts.efforts
+            table |= {"off_effort": efforts.off_effort} if efforts.off_effort else {}
+            merged.exact(*path, "reasoning_options")
         for name in merged.table(*path, "variants"):
             variant = self._variant((*path, "variants", name), protocol)
             if variant:
@@ -476,6 +501,11 @@ class _Reader(Struct):
             self.merged.unsupported(*path, why=why)
             return None
         return f"{{{kind}:{name}}}"
+
+
+def _varies(url: object) -> bool:
+    """Whether a URL contains a reference or a variable."""
+    return isinstance(url, str) and ("${" in url or _REFERENCE.search(url) is not None)
 
 
 def _is_harmless(path: Keys) -> bool:

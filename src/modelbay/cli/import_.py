@@ -135,9 +135,10 @@ def _report(summary: "ImportSummary") -> None:
         for alias in result.models_without_key:
             terminal.warning(f"{alias}: removed its API key, which belongs to another URL")
         if result.provider.missing_key and result.action in ("added", "replaced"):
-            terminal.note(
-                f"{quote(result.id)}: {result.provider.missing_key}; set an API key: `modelbay key set {quote(result.id)}`"
-            )
+            id = quote(result.id)
+            login = "oauth" in result.provider.table
+            fix = f"log in: `modelbay login {id}`" if login else f"set an API key: `modelbay key set {id}`"
+            terminal.note(f"{id}: {result.provider.missing_key}; {fix}")
     for keys in summary.unchanged:
         terminal.warning(f"{path_text(keys)} already exists and was not changed")
     if summary.default_model:

@@ -182,13 +182,14 @@ def find(catalog: ProviderCatalog, id: str, base_url: str | None = None) -> Cata
 
         named = presets.by_name(id)
         near = get_close_matches(id.lower(), list(catalog.providers), n=3)
-        other = "" if catalog.date else f" --url {quote(masked_url(catalog.url))}"
         hint = (
             f"add it by name: `modelbay provider add {named.id}`"
             if named is not None and not named.ended
             else f"did you mean {' or '.join(near)}?"
             if near
-            else f"run `modelbay provider catalog list{other}` to list all providers"
+            else "run `modelbay provider catalog list` to list all providers"
+            if catalog.date
+            else f"run `modelbay provider catalog list --url {quote(masked_url(catalog.url))}` to list all providers"
         )
         raise SourceError(f'provider "{id}" is not in the catalog {masked_url(catalog.url)}', hint=hint)
     found = wire(entry, base_url)

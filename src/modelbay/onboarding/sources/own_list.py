@@ -60,7 +60,9 @@ def _last(found: Upstream) -> Memory | None:
 def _written(
     edit: Edit, found: Upstream, before: Seen | None, last: Memory | None, discovery: Discovery
 ) -> WrittenProvider:
-    """Updates the user's models from the list. New models are added only if the user had all models of the list before."""
+    """Updates the user's models from the list. New models are added only if the user had all models of the list before, or has
+    has none and discovers them.
+    """
     id = found.provider.id
     listed = {one.id: one for one in discovery.models if one.chats and one.status != "inactive"}
     mine = {str(table.get("name") or table.get("model")): alias for alias, table in edit.models_of(id).items()}
@@ -73,7 +75,8 @@ def _written(
             former[wire_id] = old
             ids[wire_id] = ids.pop(old)  # type: ignore[assignment]
     new = [wire_id for wire_id in listed if wire_id not in had and wire_id not in mine]
-    takes_all = bool(had) and had.keys() <= mine.keys()
+    unread = last is None and not mine and found.provider.model_source == "discover"  # a list that was never added
+    takes_all = unread or (bool(had) and had.keys() <= mine.keys())
     kept: dict[str, Table] = {wire_id: {} for wire_id in listed if wire_id in mine or (takes_all and wire_id in new)}
     written = WrittenProvider(
         provider=id, models=merging.merge(edit, id, kept, OWNER, Memory(models=had), gaps=discovery.gaps)
