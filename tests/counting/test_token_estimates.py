@@ -1,7 +1,5 @@
 """Estimates of input tokens: of every kind of content, by the rules of the model's family, and fast."""
 
-import zlib
-from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -24,7 +22,6 @@ from modelbay.conversation import (
     UnknownPart,
     user,
 )
-from modelbay.counting.image_sizes import image_size
 from modelbay.counting.text_tokens import text_tokens
 from modelbay.counting.token_estimates import estimate
 from modelbay.counting.tool_tokens import described_tool
@@ -39,6 +36,7 @@ CLAUDE, GPT, GPT_4O = (
     Model("gpt-4o", family="gpt"),
 )
 GEMINI, GEMINI_2 = Model("gemini-3-pro", family="gemini"), Model("google/gemini-2.5-flash", family="gemini")
+KIMI = Model("kimi-k2.6", family="kimi")
 MISTRAL, UNKNOWN = Model("mistral-large-latest", family="mistral"), Model("some-model")
 
 
@@ -137,6 +135,31 @@ def test_a_choice_of_one_call_at_most_leaves_out_the_instructions_for_several() 
     single = ToolChoice("auto", parallel=False)
     assert added(CLAUDE, tools=[tool], tool_choice=single) < added(CLAUDE, tools=[tool]) - 150
     assert added(GPT, tools=[tool], tool_choice=single) == added(GPT, tools=[tool])
+
+
+@pytest.mark.parametrize(
+    ("id", "free", "forced"),
+    [
+        ("claude-opus-4-1", 313, 0),
+        ("claude-sonnet-4-6", 497, 92),
+        ("claude-opus-4-7", 675, 129),
+        ("claude-opus-4-8", 290, 120),
+        ("claude-sonnet-5", 354, 120),
+    ],
+)
+def test_a_claude_has_the_published_instructions_for_tools(id: str, free: int, forced: int) -> None:
+    model, tool = Model(id, family="claude"), Tool(name="a", schema={})
+    found = added(model, tools=[tool])
+    assert found == pytest.approx(free + 25, abs=20)
+    assert added(model, tools=[tool], tool_choice=ToolChoice("required")) == pytest.approx(found + forced, abs=5)
+
+
+def test_a_deferred_tool_counts_twice_for_a_claude_that_declares_it() -> None:
+    newest, tide = Model("claude-opus-5", family="claude"), Tool(name="tide", description="The tide.")
+    sea = Tool(name="sea", description="The level of the water. " * 20, extra={"defer_loading": True})
+    none, hidden = added(newest, tools=[tide]), added(newest, tools=[tide, replace(sea, loaded=False)])
+    assert hidden > none + 100
+    assert added(newest, tools=[tide, sea]) == pytest.approx(none + 2 * (hidden - none), abs=1)
 
 
 def test_a_tool_that_the_model_does_not_see_yet_does_not_count() -> None:
@@ -339,16 +362,80 @@ def test_a_system_prompt_without_text_adds_nothing() -> None:
     assert tokens(empty, GPT) == tokens(Conversation([user("Hi")]), GPT)
 
 
+@pytest.mark.parametrize("family", ["deepseek", "glm", "qwen", "minimax"])
+def test_thinking_in_the_text_of_an_earlier_reply_does_not_count(family: str) -> None:
+    thought, model = "<think>" + "Let me see what the tide is like. " * 20 + "</think>", Model("any", family=family)
+
+    def with_reply(text: str, model: Model = model) -> int:
+        return tokens(Conversation([user("The tide?"), Turn("assistant", [Text(text=text)]), user("And now?")]), model)
+
+    assert with_reply(thought + "High.") == with_reply("High.")
+    assert with_reply(thought + "High.", GPT) > with_reply("High.", GPT) + 150
+    loop = [user("The tide?"), Turn("assistant", [Text(text=thought), ToolCall(name="tide", id="1")])]
+    result = Turn("user", [ToolResult(call_id="1", parts=[Text(text="high")])])
+    plain = [loop[0], replace(loop[1], parts=loop[1].parts[1:]), result]
+    assert tokens(Conversation([*loop, result]), model) > tokens(Conversation(plain), model) + 50
+
+
+def test_a_message_that_claude_continues_has_no_frame_of_its_own() -> None:
+    begun = Turn("assistant", [Text(text="Once upon a time")])
+    asked, more = [user("Tell a story.")], [user("Tell a story."), begun]
+    for model, frame in ((CLAUDE, 0), (GPT, 4)):
+        found = tokens(Conversation(more), model) - tokens(Conversation(asked), model)
+        assert found == pytest.approx(4 + frame, abs=1)
+
+
+def test_templates_have_a_system_prompt_of_their_own_if_there_is_no_other() -> None:
+    system = Turn("system", [Text(text="Hi")])
+    old, new = Model("qwen2.5-coder", family="qwen"), Model("qwen3-coder", family="qwen")
+    alone, both = Conversation([user("Hi")]), Conversation([system, user("Hi")])
+    assert tokens(both, new) > tokens(alone, new)
+    assert tokens(both, old) < tokens(alone, old) - 10
+
+
+def test_reasoning_that_is_turned_off_is_an_empty_one_in_some_templates() -> None:
+    off, on = Reasoning(enabled=False), Reasoning(enabled=True)
+    for model, more in ((Model("qwen3-32b", family="qwen"), 4), (Model("glm-4.6", family="glm"), 4), (GPT, 0)):
+        assert added(model, reasoning=off) == more
+        assert added(model, reasoning=on) == 0
+
+
+def test_deepseek_has_instructions_for_an_effort_and_for_json() -> None:
+    model = Model("deepseek-v4-flash", family="deepseek")
+    assert added(model, reasoning=Reasoning(effort="high")) == 80
+    assert added(model, output_format=OutputFormat("json")) == 20
+    assert added(GPT, output_format=OutputFormat("json")) == 0
+
+
+def test_the_template_of_deepseek_r1_has_no_tools() -> None:
+    tool = Tool(name="tide", description="The tide.", schema={"type": "object", "properties": {"city": {}}})
+    assert added(Model("deepseek-ai/DeepSeek-R1", family="deepseek"), tools=[tool]) == 0
+
+
 def test_only_thinking_of_the_current_tool_loop_counts() -> None:
     thought = Thinking(texts=["Let me see what the tide is like. " * 20], opaque="x" * 4000)
     call, result = ToolCall(name="tide", id="1"), ToolResult(call_id="1", parts=[Text(text="high")])
     turns = [user("The tide?"), Turn("assistant", [thought, call]), Turn("user", [result])]
     plain = [user("The tide?"), Turn("assistant", [call]), Turn("user", [result])]
-    for model in (CLAUDE, GPT, GEMINI):
+    for model in (CLAUDE, GPT, KIMI):
         assert tokens(Conversation(turns), model) > tokens(Conversation(plain), model) + 150
-        for more in (user("And now?"), Turn("user", [result, Text(text="See the file.")]), Turn("user", [image(9, 9)])):
+        for more in (
+            user("And now?"),
+            Turn("user", [result, Text(text="See the file.")]),
+            Turn("user", [Media("image", url="https://a.example/b.png")]),
+        ):
             old, none = (tokens(Conversation([*before, more]), model) for before in (turns, plain))
             assert old == none
+
+
+def test_gemini_counts_texts_of_earlier_thinking_but_not_their_signatures() -> None:
+    def with_thought(*parts: Thinking) -> int:
+        reply = Turn("assistant", [*parts, Text(text="High.")])
+        return tokens(Conversation([user("The tide?"), reply, user("And now?")]), GEMINI)
+
+    text = ["Let me see what the tide is like. " * 20]
+    assert with_thought(Thinking(opaque="x" * 4000)) == with_thought()
+    assert with_thought(Thinking(texts=text, opaque="x" * 4000)) == pytest.approx(with_thought() + 170, abs=15)
 
 
 def test_all_thinking_counts_if_the_provider_keeps_it() -> None:
@@ -387,141 +474,3 @@ def test_a_summary_of_encrypted_reasoning_does_not_count() -> None:
     assert with_reasoning(texts=["I looked at the tide. " * 20], summary=True) == nothing
     assert with_reasoning(opaque="x" * 800) == nothing, "it contains little more than its own frame"
     assert with_reasoning(opaque="x" * 2800) == pytest.approx(nothing + 270, abs=30)
-
-
-# --- media -------------------------------------------------------------------------------------------------------------
-
-
-def png(width: int, height: int) -> bytes:
-    return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes(100)
-
-
-def gif(width: int, height: int) -> bytes:
-    return b"GIF89a" + width.to_bytes(2, "little") + height.to_bytes(2, "little") + bytes(10)
-
-
-def jpeg(width: int, height: int) -> bytes:
-    size = height.to_bytes(2, "big") + width.to_bytes(2, "big")
-    thumbnail = b"\xff\xe1\x00\x14" + b"\xff\xc0" + bytes(16)
-    return b"\xff\xd8" + thumbnail + b"\xff\xff\xc2\x00\x11\x08" + size + bytes(20)
-
-
-def webp(kind: bytes, data: bytes) -> bytes:
-    return b"RIFF\0\0\0\0WEBP" + kind + b"\0\0\0\0" + data + bytes(20)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        png(800, 600),
-        gif(800, 600),
-        jpeg(800, 600),
-        webp(b"VP8X", bytes(4) + (799).to_bytes(3, "little") + (599).to_bytes(3, "little")),
-        webp(b"VP8L", b"\x2f" + (799 | 599 << 14).to_bytes(4, "little")),
-        webp(b"VP8 ", bytes(3) + b"\x9d\x01\x2a" + (800 | 1 << 14).to_bytes(2, "little") + (600).to_bytes(2, "little")),
-    ],
-    ids=["png", "gif", "jpeg", "webp", "webp-lossless", "webp-lossy"],
-)
-def test_the_size_of_an_image_is_in_its_header(data: bytes) -> None:
-    assert image_size(data) == (800, 600)
-    for length in range(len(data)):
-        assert image_size(data[:length]) in ((800, 600), None)
-
-
-def image(width: int, height: int, detail: str | None = None) -> Media:
-    return Media(kind="image", data=b64encode(png(width, height)).decode(), media_type="image/png", detail=detail)
-
-
-@pytest.mark.parametrize(
-    ("model", "part", "tokens"),
-    [
-        (CLAUDE, image(800, 600), 664),
-        (CLAUDE, image(4000, 3000), 1608),
-        (CLAUDE, image(300, 3136), 329),
-        (Model("claude-opus-5", family="claude"), image(2000, 1500), 4106),
-        (GPT_4O, image(512, 512), 255),
-        (GPT_4O, image(1024, 1024), 765),
-        (GPT_4O, image(2048, 4096), 1105),
-        (GPT_4O, image(2048, 4096, "low"), 85),
-        (Model("gpt-4o-mini", family="gpt"), image(512, 512), 8500),
-        (Model("gpt-4.1-mini", family="gpt"), image(1024, 1024), 1659),
-        (Model("gpt-5-nano", family="gpt"), image(128, 128), 24),
-        (Model("grok-2-vision", family="grok"), image(400, 300), 256),
-        (Model("mistral/pixtral-12b", family="mistral"), image(597, 566), 1409),
-        (GEMINI_2, image(600, 400), 258),
-        (GEMINI_2, image(1500, 1000), 1032),
-        (GEMINI, image(600, 400), 1080),
-        (UNKNOWN, image(280, 280), 100),
-        (GEMINI_2, Media(kind="image", url="https://example.com/sea.png"), 1032),
-        (GEMINI_2, Media(kind="image", data="not an image"), 1032),
-    ],
-)
-def test_an_image_counts_by_the_rule_of_its_model(model: Model, part: Media, tokens: int) -> None:
-    assert added(model, part) == pytest.approx(tokens, abs=2)
-
-
-def test_documents_count_by_pages_or_by_their_text() -> None:
-    pages = b"%PDF-1.4" + b"<< /Type /Pages >>" + b"<< /Type /Page >>" * 3 + b"<</Type/Page>>"
-    assert added(GEMINI_2, Media(kind="document", data=b64encode(pages).decode())) == 4 * 258
-    packed = Media(kind="document", data=b64encode(b"%PDF-1.7" + bytes(200_000)).decode())
-    assert added(GEMINI_2, packed) == pytest.approx(4 * 258, rel=0.01)
-    text = "The tide is high. " * 50
-    for document in (
-        Media(kind="document", text=text),
-        Media(kind="document", data=b64encode(text.encode()).decode(), media_type="text/plain"),
-        Media(kind="document", parts=[Text(text=text)]),
-    ):
-        assert added(GPT, document) == pytest.approx(added(GPT, Text(text=text)) + 18, abs=2), "with its frame"
-        assert added(GEMINI_2, document) == pytest.approx(added(GEMINI_2, Text(text=text)), abs=2)
-
-
-def test_a_page_counts_with_its_text() -> None:
-    def document(text: bytes) -> Media:
-        content = zlib.compress(b"BT (" + text + b") Tj ET")
-        page = b"%PDF-1.7\n1 0 obj << /Type /Page >> endobj 2 0 obj << /FlateDecode >>\nstream\n" + content
-        return Media(kind="document", data=b64encode(page).decode())
-
-    short, long = document(b"Tide"), document(b"Tide" * 1000)
-    for model in (CLAUDE, GPT, GPT_4O):
-        assert 900 < added(model, long) - added(model, short) < 1600
-    assert added(GEMINI, long) == added(GEMINI, short) == 540
-    chat, responses = (tokens(asks(short), GPT_4O, protocol=one) for one in ("openai_chat", "openai_responses"))
-    assert chat > responses + 100, "Chat Completions adds an image of the page"
-
-
-def test_gemini_2_reads_the_only_page_of_a_request_in_tiles() -> None:
-    page, pages = (
-        Media(kind="document", data=b64encode(b"%PDF-1.4" + b"<< /Type /Page >>" * count).decode()) for count in (1, 2)
-    )
-    image = Media(kind="image", data=b64encode(png(100, 100)).decode())
-    assert (added(GEMINI_2, page), added(GEMINI_2, pages)) == (1290, 2 * 258)
-    assert (added(GEMINI_2, page, image), added(GEMINI_2, page, page)) == (2 * 258, 2 * 258)
-    direct = Model("gemini-2.5-flash", family="gemini")
-    assert added(direct, page) == 258, "the Gemini API reads it like the others"
-    vertex = Dialect(bare_counts=True)
-    assert tokens(asks(page), direct, dialect=vertex) - tokens(asks(), direct, dialect=vertex) == 1290
-
-
-def test_audio_and_video_count_by_their_length() -> None:
-    rate = (48_000).to_bytes(4, "little")
-    wave = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\xc0\x5d\0\0" + rate + bytes(480_000)
-    assert added(GEMINI, Media(kind="audio", data=b64encode(wave).decode())) == pytest.approx(320, abs=2)
-    assert added(GEMINI, Media(kind="audio", data=b64encode(bytes(160_000)).decode())) == pytest.approx(320, abs=2)
-    assert added(GEMINI, Media(kind="video", data=b64encode(bytes(800_000)).decode())) == pytest.approx(930, abs=2)
-    assert added(GEMINI, Media(kind="video", file_id="files/1")) == pytest.approx(2790, abs=2)
-
-
-def test_each_second_of_a_video_counts_and_its_sound_does_if_it_has_one() -> None:
-    def video(milliseconds: int, *more: bytes) -> Media:
-        header = b"mvhd" + bytes(12) + (1000).to_bytes(4, "big") + milliseconds.to_bytes(4, "big")
-        data = b"\0\0\0\x18ftypmp42" + header + b"hdlr" + b"".join(more) + bytes(9000)
-        return Media(kind="video", data=b64encode(data).decode())
-
-    assert added(GEMINI_2, video(1300, b"vide")) == pytest.approx(258, abs=2)
-    assert added(GEMINI_2, video(10_030, b"vide")) == pytest.approx(2580, abs=5)
-    assert added(GEMINI_2, video(10_030, b"vide", b"soun")) == pytest.approx(3210, abs=5)
-
-
-def test_media_in_the_results_of_tools_count() -> None:
-    inside = ToolResult(call_id="1", parts=[image(600, 400)])
-    assert added(GEMINI_2, inside) >= 258

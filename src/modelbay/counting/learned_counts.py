@@ -29,7 +29,7 @@ _UNCERTAIN = {
     "base": 20.0, "system": 2.0, "turn": 2.0, "tools": 70.0, "tool": 7.0, "property": 4.0,
     "text": 0.1, "schema": 0.2, "document": 14.0, "call": 10.0, "result": 4.0, "thinking": 0.2, "opaque": 70.0, "format": 0.3,
     "has_format": 28.0, "forced": 28.0, "named": 28.0, "added": 40.0, "cited": 70.0, "reasons": 10.0, "media": 0.2,
-    "argument": 3.0, "parallel": 2.0, "provided": 0.1,
+    "argument": 3.0, "parallel": 2.0, "provided": 0.1, "has_json": 10.0, "unreasoned": 2.0, "no_system": 4.0,
 }  # fmt: skip
 """Standard deviations of a family's factors for one model of it."""
 _NOISE = 0.06

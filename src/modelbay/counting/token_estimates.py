@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
 from functools import cache
 from math import ceil
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct, field
 
@@ -32,6 +32,7 @@ from modelbay.conversation import (
     UnknownPart,
 )
 from modelbay.conversion import convert
+from modelbay.counting.image_rule import ImageRule
 from modelbay.counting.image_sizes import image_size
 from modelbay.counting.media_lengths import seconds
 from modelbay.counting.text_tokens import text_tokens
@@ -59,40 +60,10 @@ _SEARCH = "tool_search"
 """The beginning of the type of a provider's tool that searches the others."""
 _SOUND = b"soun"
 """The handler of a track with sound, in the header of MP4 and MOV."""
+_THOUGHT = "</think>"
+"""The end of the thinking in a reply whose text contains it, as that of many local servers does."""
 _TAIL = 65_536
 """Characters of base64 at the end of a video that may contain its header."""
-
-
-class ImageRule(Struct, frozen=True, kw_only=True):
-    """How a family counts the tokens of an image."""
-
-    kind: Literal["area", "tiles", "patches", "flat"]
-    """`area`: by the number of pixels. `tiles` and `patches`: by squares of `edge` pixels. `flat`: always `base`."""
-    base: float = 0
-    """Tokens of every image; for `tiles` also those of one with low detail."""
-    pixels: float = 750
-    """Pixels per token."""
-    edge: int = 512
-    """Width and height of a square in pixels."""
-    each: float = 1
-    """Tokens per square."""
-    long_side: int = 0
-    """A larger image is scaled down to this; 0: not at all."""
-    short_side: int = 0
-    most: int = 0
-    """Maximum tokens without `base`; 0: no maximum."""
-
-    def tokens(self, size: tuple[int, int], detail: str | None) -> float:
-        if self.kind == "flat" or (self.kind == "tiles" and detail == "low"):
-            return self.base
-        long, short = float(max(size)), float(max(1, min(size)))
-        if self.long_side and long > self.long_side:
-            long, short = self.long_side, short * self.long_side / long
-        if self.short_side and short > self.short_side:
-            long, short = long * self.short_side / short, self.short_side
-        squares = ceil(long / self.edge) * ceil(short / self.edge) * self.each
-        found = long * short / self.pixels if self.kind == "area" else squares
-        return self.base + (min(found, self.most) if self.most else found)
 
 
 class FactorRow(Struct, frozen=True, kw_only=True):
@@ -118,6 +89,8 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
     tool: float = 0
     defers: bool = False
     """Whether tools that the provider searches for the model count only after it has found them."""
+    declares: bool = False
+    """Whether deferred tools count from the beginning, and again after they were found."""
     property: float = 0
     """For each property in the schemas of tools."""
     tokenizer: str = "o200k"
@@ -138,13 +111,21 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
     """Factor for thinking that counts."""
     opaque: float = 0
     """For 1,000 characters of encrypted reasoning that counts."""
+    keeps_opaque: bool = False
+    """Whether all encrypted reasoning counts. Default: only that in the current tool loop."""
     streamed_opaque: bool = False
     """Whether encrypted reasoning counts only in requests whose reply is streamed."""
     keeps_thinking: bool = False
-    """Whether all thinking counts. Default: only that in the current tool loop; the provider removes older thinking."""
+    """Whether all texts of thinking count. Default: only those in the current tool loop; the provider removes older ones."""
+    tagged: bool = False
+    """Whether the text of a reply before `</think>` is thinking: templates of open models read it so."""
+    continues: bool = False
+    """Whether the model continues a last message of its own, so that its frame begins no other."""
     format: float = 0
     """Factor for the schema of an output format."""
     has_format: float = 0
+    has_json: float = 0
+    """For JSON without a schema."""
     forced: float = 0
     """For tools of which the model must call any."""
     named: float = 0
@@ -157,6 +138,10 @@ class TextFactors(FactorRow, frozen=True, kw_only=True):
     """For contents that the model can cite: the instructions for citations."""
     reasons: float = 0
     """For reasoning that is turned on."""
+    unreasoned: float = 0
+    """For reasoning that is turned off: some templates begin the reply with an empty one."""
+    no_system: float = 0
+    """For the system prompt that the template has if there is no other."""
     media: float = 1
     """Factor for the tokens of images, documents, audio and video."""
     provided: float = 1
@@ -173,12 +158,16 @@ class MediaFactors(FactorRow, frozen=True, kw_only=True):
     image: ImageRule
     page: float
     """For a page of a document, besides its text: most providers also read it as an image."""
+    returned_page: float = 0
+    """For a page of a document in the result of a tool; 0: like any page."""
     only_page: float = 0
     """For a document of one page that is the only file of a request; 0: like any page."""
     page_text: float = 0
     """For a character of the text of a document, without spaces."""
     audio: float
     """For a second of audio."""
+    padded: float = 0
+    """Seconds to a multiple of which audio is padded; 0: not at all."""
     video: float
     """For a second of video."""
     sound: float = 0
@@ -229,7 +218,7 @@ def _row(rows: list[_Row], model: Model, protocol: Protocol | None, bare: bool) 
 FACTORS = (
     "base", "system", "turn", "tools", "tool", "property", "text", "schema", "document", "call", "result",
     "thinking", "opaque", "format", "has_format", "forced", "named", "added", "cited", "reasons", "media", "argument",
-    "parallel", "provided",
+    "parallel", "provided", "has_json", "unreasoned", "no_system",
 )  # fmt: skip
 """The factors of `TextFactors` that are multiplied by an amount."""
 
@@ -256,8 +245,12 @@ def estimate(
     row = _row(table.family, model, protocol, dialect.bare_counts)
     media = _row(table.media, model, protocol, dialect.bare_counts)
     amounts = contents.amounts(row)
-    amounts["media"] = _only_page(contents.media, media) or sum(_media_tokens(one, media) for one in contents.media)
-    complete = not contents.hidden and not contents.media
+    files = [*contents.media, *contents.returned]
+    amounts["media"] = _only_page(files, media) or (
+        sum(_media_tokens(one, media, media.page) for one in contents.media)
+        + sum(_media_tokens(one, media, media.returned_page or media.page) for one in contents.returned)
+    )
+    complete = not contents.hidden and not files
     return Estimate([float(amounts[name]) for name in FACTORS], [getattr(row, name) for name in FACTORS], complete)
 
 
@@ -280,14 +273,20 @@ class Contents(Struct):
     results: int = 0
     thoughts: list[tuple[int, str]] = field(default_factory=list)
     """Texts of thinking, each with the index of its turn."""
+    tagged: dict[int, int] = field(default_factory=dict)
+    """Texts that end with `</think>`, by their index in `texts`, with the index of their turn."""
     opaque: list[tuple[int, int]] = field(default_factory=list)
     """Characters of each encrypted reasoning, with the index of its turn."""
     loop: int = 0
     """Index of the first turn of the current tool loop."""
     streams: bool = False
     """Whether the reply is streamed."""
+    begun: bool = False
+    """Whether the last message is one of the model."""
     format: str = ""
     """An output format: the name, the description, and the schema as JSON."""
+    json: bool = False
+    """Whether the answer is JSON without a schema."""
     forced: bool = False
     """Whether the model must call any tool."""
     named: bool = False
@@ -302,7 +301,11 @@ class Contents(Struct):
     """Whether the model must not call several tools at once."""
     reasons: bool = False
     """Whether the request turns reasoning on."""
+    unreasoned: bool = False
+    """Whether the request turns reasoning off."""
     media: list[Media] = field(default_factory=list)
+    returned: list[Media] = field(default_factory=list)
+    """Media in the results of tools."""
     hidden: bool = False
     """Whether the provider may add texts that are not in the conversation: with its own tools, or from its own storage."""
 
@@ -317,12 +320,18 @@ class Contents(Struct):
             else:
                 found.turns += 1
             for part in turn.parts:
-                found._add(part, texts)
+                if type(part) is Text and turn.role == "assistant" and _THOUGHT in part.text:
+                    found.tagged[len(texts)] = index
+                    end = part.text.rindex(_THOUGHT) + len(_THOUGHT)
+                    texts += [part.text[:end], part.text[end:]]
+                else:
+                    found._add(part, texts)
                 if part.opaque:
                     found.opaque.append((index, len(part.opaque)))
                 if type(part) is Thinking and not part.summary:
                     found.thoughts += [(index, text) for text in part.texts]
         found.streams = bool(conversation.stream)
+        found.begun = bool(conversation.turns) and conversation.turns[-1].role == "assistant"
         found._add_settings(conversation)
         return found
 
@@ -332,16 +341,15 @@ class Contents(Struct):
         provided = [_provided(tool, row.family) for tool in tools]
         own = [tool for tool, known in zip(tools, provided, strict=True) if known is None]
         described = [described_tool(tool, row.tools_as, row.tokenizer) for tool in own]
-        text, arguments = with_calls(self.texts, row.calls_as)
-        start = 0 if row.keeps_thinking else self.loop
-        thinking = "".join([text for index, text in self.thoughts if index >= start])
+        text, arguments = with_calls(self._texts(row), row.calls_as)
+        start = 0 if row.keeps_opaque else self.loop
         opaque = sum(max(0, length - row.sealed) for index, length in self.opaque if index >= start)
         if row.streamed_opaque and not self.streams:
             opaque = 0
         return {
             "base": 1,
             "system": max(self.systems, row.tools_in_system and bool(tools)),
-            "turn": self.turns,
+            "turn": self.turns - (row.continues and self.begun),
             "tools": bool(tools),
             "tool": len(own),
             "property": sum(one.properties for one in described),
@@ -351,7 +359,7 @@ class Contents(Struct):
             "call": self.calls,
             "argument": arguments,
             "result": self.results,
-            "thinking": text_tokens(thinking, row.tokenizer),
+            "thinking": text_tokens(self._thinking(row), row.tokenizer),
             "opaque": opaque / 1000,
             "format": text_tokens(self.format, row.tokenizer),
             "has_format": bool(self.format),
@@ -362,19 +370,36 @@ class Contents(Struct):
             "reasons": self.reasons,
             "parallel": bool(tools) and not self.single,
             "provided": sum(known or 0 for known in provided),
+            "has_json": self.json,
+            "unreasoned": self.unreasoned,
+            "no_system": not self.systems,
         }
+
+    def _texts(self, row: TextFactors) -> list[str | tuple[str, str]]:
+        if not row.tagged or not self.tagged:
+            return self.texts
+        return [text for index, text in enumerate(self.texts) if index not in self.tagged]
+
+    def _thinking(self, row: TextFactors) -> str:
+        start = 0 if row.keeps_thinking else self.loop
+        found = [text for index, text in self.thoughts if index >= start]
+        if row.tagged:
+            found += [str(self.texts[at]) for at, index in self.tagged.items() if index >= start]
+        return "".join(found)
 
     def _seen_tools(self, row: TextFactors) -> list[Tool]:
         """The tools that the model sees."""
         if self.unused and not row.unused:
             return []
         loaded = [tool for tool in self.tools if tool.loaded]
-        if not row.defers or not any((tool.native or "").startswith(_SEARCH) for tool in loaded):
-            return loaded
-        known = {part[0] for part in self.texts if type(part) is tuple}
-        return [
-            tool for tool in loaded if not _is_deferred(tool) or tool.name in known or f'"{tool.name}"' in self.found
-        ]
+        if row.defers and any((tool.native or "").startswith(_SEARCH) for tool in loaded):
+            known = {part[0] for part in self.texts if type(part) is tuple}
+            loaded = [
+                tool
+                for tool in loaded
+                if not _is_deferred(tool) or tool.name in known or f'"{tool.name}"' in self.found
+            ]
+        return [*loaded, *filter(_is_deferred, self.tools)] if row.declares else loaded
 
     def _add(self, part: AnyPart, texts: list[str | tuple[str, str]]) -> None:
         match part:
@@ -385,8 +410,11 @@ class Contents(Struct):
                 texts.append((part.name, part.arguments))
             case ToolResult():
                 self.results += 1
+                before = len(self.media)
                 for inner in part.parts:
                     self._add(inner, texts)
+                self.returned += self.media[before:]
+                del self.media[before:]
             case Media():
                 self.cited |= _are_cited(part.extra)
                 text = plain_text(part)
@@ -431,7 +459,9 @@ class Contents(Struct):
             bool(reasoning.enabled or reasoning.adaptive or reasoning.budget)
             or (by_effort and reasoning.effort not in (None, "none"))
         )
+        self.unreasoned = reasoning is not None and (reasoning.enabled is False or reasoning.effort == "none")
         form = settings.output_format
+        self.json = form is not None and form.kind == "json"
         if form is not None and form.schema is not None:
             self.format = " ".join(filter(None, [form.name, form.description, encode(form.schema).decode()]))
 
@@ -495,20 +525,21 @@ def _only_page(files: list[Media], row: MediaFactors) -> float:
     return row.only_page if _document(files[0].data)[0] <= 1 else 0
 
 
-def _media_tokens(media: Media, row: MediaFactors) -> float:
+def _media_tokens(media: Media, row: MediaFactors, page: float) -> float:
     if media.parts is not None:
-        return sum(_media_tokens(part, row) for part in media.parts if type(part) is Media)
+        return sum(_media_tokens(part, row, page) for part in media.parts if type(part) is Media)
     match media.kind:
         case "image":
             found = image_size(_head(media.data)) if media.data else None
             return row.image.tokens(found or _UNKNOWN_SIZE, media.detail)
         case "document":
             if not media.data:
-                return row.page * _UNKNOWN_PAGES
+                return page * _UNKNOWN_PAGES
             pages, characters = _document(media.data)
-            return row.page * pages + row.page_text * characters
+            return page * pages + row.page_text * characters
         case "audio":
-            return row.audio * (_seconds(media.data, media.kind) if media.data else _UNKNOWN_SECONDS)
+            length = _seconds(media.data, media.kind) if media.data else _UNKNOWN_SECONDS
+            return row.audio * (max(1, ceil(length / row.padded)) * row.padded if row.padded else length)
         case _:
             length = _seconds(media.data, media.kind) if media.data else _UNKNOWN_SECONDS
             whole = max(min(length, 1.0), float(int(length)))  # of each whole second, a frame is read
