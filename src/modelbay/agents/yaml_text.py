@@ -25,6 +25,8 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]{1,40}|[0-9]{1,40}(\.[0-9]{0,40})?)([eE][-+]?[0-9]{1,4})?")
 _PLAIN = re.compile(r"[A-Za-z_/$][\w./@$+:-]*(?<!:)")
 """A text that may be written without quotes, if it is not read as another value."""
+_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""Characters that end a line in YAML, or are not allowed in it, and that JSON does not escape."""
 
 
 class _Open(Struct):
@@ -201,4 +203,4 @@ def _word(value: Any) -> str:
     """A value on one line."""
     if isinstance(value, str) and value.isascii() and _PLAIN.fullmatch(value) and resolved(value, old=True) == value:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
