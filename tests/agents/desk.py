@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelbay.agents import NAMES, by_name, ccr, continue_, crush, jsonc, qwen, variables, yaml_text
+from modelbay.agents import NAMES, by_name, ccr, continue_, crush, droid, jsonc, qwen, variables, yaml_text
 from modelbay.agents.agent import ImportedConfig
 from modelbay.agents.named_lists import NamedLists, as_tables
 from tests.cli.inside import Inside
@@ -24,9 +24,16 @@ FILES = {
     "gemini": "gemini.env",
     "continue": "continue.yaml",
     "cline": "cline.json",
+    "droid": "droid.json",
 }
 """A large configuration of each agent, written from its documentation."""
-LISTS: dict[str, NamedLists] = {"ccr": ccr.LISTS, "crush": crush.LISTS, "qwen": qwen.LISTS, "continue": continue_.LISTS}
+LISTS: dict[str, NamedLists] = {
+    "ccr": ccr.LISTS,
+    "crush": crush.LISTS,
+    "qwen": qwen.LISTS,
+    "continue": continue_.LISTS,
+    "droid": droid.LISTS,
+}
 """The lists in an agent's file whose items have names."""
 RESTS = ("CONFIG", "CONFIG_DIR", "CONFIG_CONTENT", "DISABLE_PROJECT_CONFIG")
 VARIABLES = (
@@ -38,6 +45,7 @@ VARIABLES = (
         "QWEN_HOME",
         "GEMINI_CLI_HOME",
         "CONTINUE_GLOBAL_DIR",
+        "FACTORY_HOME_OVERRIDE",
     ),
     *("OPENAI_BASE_URL", "OPENAI_MODEL", "OPENAI_API_KEY", "GEMINI_API_KEY", "GEMINI_MODEL"),
     *("GOOGLE_GEMINI_BASE_URL", "GOOGLE_API_KEY", "GOOGLE_GENAI_USE_VERTEXAI"),

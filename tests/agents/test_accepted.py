@@ -42,6 +42,8 @@ ALONE = {
     "DISABLE_AUTOUPDATER": "1",
     "CLINE_NO_AUTO_UPDATE": "1",
     "CLINE_SESSION_BACKEND_MODE": "local",  # otherwise Cline starts a server that stays
+    "FACTORY_AIRGAP_ENABLED": "true",
+    "FACTORY_DISABLE_KEYRING": "1",
     "GEMINI_CLI_TRUST_WORKSPACE": "true",  # otherwise Gemini CLI does not read its file of variables
 }
 """Environment variables that stop the agents from using the network."""
@@ -58,6 +60,7 @@ PROVIDER = {
     "gemini": "gemini",
     "continue": "chat",
     "cline": "chat",
+    "droid": "claude",
 }
 COMMANDS = {"continue": "cn"}
 """The commands of agents whose name is not the name of their command."""
@@ -80,6 +83,7 @@ ASKS = {
     "gemini": ("gemini", "-p", "Hello"),
     "cline": ("cline", "Hello there"),
     "continue": ("cn", "--config", "FILE", "--auto", "-p", "Hello"),
+    "droid": ("droid", "exec", "Hello"),
 }
 SERVERS = {"ccr": 'PORT": %d, "LOG": false'}
 """Agents that are servers, and do not answer on a terminal: the settings of the port in their file."""

@@ -42,6 +42,12 @@ FILES: dict[str, tuple[str, Any]] = {
         {"version": 1, "modes": {}, "providers": {"openai-compatible": {"settings": {
             "provider": "openai-compatible", "baseUrl": "URL", "apiKey": WAS, "headers": HEADERS}}}},
     ),
+    "droid": (
+        ".factory/settings.json",
+        {"customModels": [{"id": "other"}, {"id": "custom:acme/m", "model": "old", "baseUrl": "URL", "apiKey": WAS,
+                                            "apiKeyHelper": f"echo {WAS}", "authMode": "bearer", "extraHeaders": HEADERS,
+                                            "extraArgs": {"key": WAS}}]},
+    ),
 }  # fmt: skip
 
 
@@ -61,7 +67,7 @@ def test_settings_of_the_old_url_are_removed_and_others_stay(desk: Desk, name: s
     assert jsonc.decode(after)
 
 
-@pytest.mark.parametrize("name", ["crush", "qwen", "cline"])
+@pytest.mark.parametrize("name", ["crush", "qwen", "cline", "droid"])
 def test_valid_settings_of_the_same_url_stay(desk: Desk, name: str):
     desk.file.write_text(CONFIG)
     path, data = FILES[name]

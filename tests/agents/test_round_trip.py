@@ -37,6 +37,7 @@ OTHERWISE: dict[str, set[str]] = {
         "East",
         "X-Trace",
     },
+    "droid": {"sessionDefaultSettings", "#2", "#4", "authMode"},
     "qwen": {"env", "providerProtocol", "openai", "anthropic", "gemini", "capabilities"},
 }
 """Settings that are imported but not exported to the same place: not part of a provider, a default, or no longer supported by

@@ -457,7 +457,7 @@ def test_a_provider_with_googles_credentials_is_refused(name: str, desk: Desk):
     assert "cannot use Google's credentials, which provider v needs" in run.err
 
 
-@pytest.mark.parametrize("name", ["crush", "qwen", "continue"])
+@pytest.mark.parametrize("name", ["crush", "qwen", "continue", "droid"])
 def test_a_query_that_the_agent_cannot_send_is_refused(name: str, desk: Desk):
     assert "does not support the query in the base URL of provider query" in desk("export", name, "query").err
 

@@ -59,6 +59,7 @@ WRITTEN = {
     "gemini": ".gemini/.env",
     "continue": ".continue/config.yaml",
     "cline": ".cline/data/settings/providers.json",
+    "droid": ".factory/settings.json",
 }
 
 

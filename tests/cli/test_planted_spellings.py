@@ -141,6 +141,7 @@ COMMANDS = (
     "export opencode all", "export kilo all claude", "export kimi claude", "export claude claude", "export codex responses",
     "export kimi all", "export claude all", "export ccr all claude responses", "export crush all claude",
     "export qwen all claude responses", "export continue all claude", "export cline all claude responses",
+    "export droid all claude responses",
     "import kimi FILE --dry-run", "import kimi FILE --yes",
     "provider edit claude --base-url https://claude.example/v1 --dry-run", "provider remove claude --dry-run",
     "model default claude/m", "model set all/m max_output_size=10", "provider remove all --yes", "login --status --json",

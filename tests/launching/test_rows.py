@@ -285,6 +285,7 @@ def test_droid_gets_settings_for_one_process(protocol: Protocol, provider: str, 
         "maxContextLimit": 128_000,
         "maxOutputTokens": 8_192,
         "noImageSupport": True,
+        "reasoningEffort": "high",
     }
     assert small["maxContextLimit"] == 32_000
 

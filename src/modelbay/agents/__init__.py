@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from modelbay.agents.agent import Agent, ImportSource
 
-NAMES = ("kimi", "kilo", "opencode", "codex", "claude", "ccr", "crush", "qwen", "gemini", "continue", "cline")
+NAMES = ("kimi", "kilo", "opencode", "codex", "claude", "ccr", "crush", "qwen", "gemini", "continue", "cline", "droid")
 
 IMPORTED_ONLY = ("litellm",)
 """Other programs whose providers can be imported."""
