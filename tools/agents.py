@@ -10,7 +10,6 @@ import datetime
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import venv
@@ -18,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelbay.launching.program import AgentProgram, programs
+from tests.agents.presence import printed
 from tests.servers.aimock import node_and_npm
 from tests.servers.process import Unavailable
 from tools.kimi import Unreadable, keys_of
@@ -34,11 +34,11 @@ TESTS = (
 )
 PROGRAMS = {"goose": ("@aaif/goose-binary-{machine}", "bin/goose")}
 """Agents whose usual package is in no registry here: an npm package of the same project, and the program in it."""
+COMPANIONS = {"omp": "bun"}
+"""npm packages without which an agent does not run."""
 OLDER = {"codex-0.144.5": ("codex", "@openai/codex@0.144.5")}
 """Older versions that the tests use, too: the name of their command here, its name in the package, and the package."""
 BUNDLE = Path("node_modules") / programs()["kimi"].package / "dist" / "main.mjs"
-SECONDS = 120
-"""The time for a command of an agent that only prints its version."""
 
 
 class Npm:
@@ -84,22 +84,8 @@ class Npm:
 
     def version(self, command: str, arguments: Sequence[str] = ("--version",)) -> str | None:
         """The version that an agent says it has; None where it does not run."""
-        program = shutil.which(command, path=self.environment["PATH"])
-        if program is None:
-            return None
-        try:
-            done = subprocess.run(
-                [program, *arguments],
-                env=self.environment,
-                capture_output=True,
-                text=True,
-                timeout=SECONDS,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        match = re.search(r"\d+\.\d+\.\d+\S*", done.stdout)
-        return match[0] if match and done.returncode == 0 else None
+        match = re.search(r"\d+\.\d+\.\d+\S*", printed(command, *arguments, path=self.environment["PATH"]) or "")
+        return match[0] if match else None
 
     def machine(self) -> str:
         """This machine's name in packages, such as "linux-x64"."""
@@ -158,6 +144,8 @@ def _runs(npm: Npm, agent: AgentProgram) -> bool:
             npm.offer(FOLDER / "node_modules" / package / program)
         else:
             note = _install_npm(npm, agent)
+            if agent.id in COMPANIONS:
+                npm.install(f"{COMPANIONS[agent.id]}@latest")
     except Unavailable as error:
         note = f" ({error})"
     version = npm.version(agent.command, agent.version)

@@ -139,7 +139,9 @@ def test_the_models_of_the_local_file_replace_those_of_the_settings(desk: Desk):
         "acme-example/new",
         "acme-example/new-2",
     ]
-    (overridden,) = (finding for finding in found.findings if finding.file.endswith(OWN) and finding.where == "customModels")
+    (overridden,) = (
+        finding for finding in found.findings if finding.file.endswith(OWN) and finding.where == "customModels"
+    )
     assert overridden.why.endswith("settings.local.json overrides it")
 
 

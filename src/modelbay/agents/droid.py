@@ -1,7 +1,7 @@
 """Factory's Droid: `settings.json` with the list `customModels`; each model has a base URL and a key.
 
-`settings.local.json` beside it replaces each of its settings as a whole. Files of a project are not read. Droid replaces `${NAME}` by
-an environment variable in keys only, and runs no `apiKeyHelper` of a user.
+`settings.local.json` beside it replaces each of its settings as a whole. Files of a project are not read. Droid replaces `${NAME}`
+by an environment variable in keys only, and does not run the `apiKeyHelper` of a user.
 """
 
 import re
@@ -152,7 +152,9 @@ class _Reader(Struct):
         import_headers(merged, (*path, "extraHeaders"), provider, LITERAL)
         vendor = presets.by_host(origin(provider.table["base_url"]).host)
         as_here = (merged.get(*path, "authMode") == BEARER) == _bearer(provider.table["type"], vendor)
-        merged.exact(*path, "authMode", why="" if as_here else "modelbay sends the key as the vendor of the URL expects it")
+        merged.exact(
+            *path, "authMode", why="" if as_here else "modelbay sends the key as the vendor of the URL expects it"
+        )
         same = (repr(provider.table), provider.missing_key, repr(merged.get(*path, "apiKey")))
         if same not in self.providers:
             written = re.fullmatch(rf"{PREFIX}([\w.-]+)/{re.escape(model)}", path[-1])
