@@ -246,7 +246,7 @@ async def test_a_real_server_makes_embeddings(llamacpp_embedding: LlamaServer, t
         with pytest.raises(errors.ContextOverflow, match=r"texts\[1\]: .* too large to process") as caught:
             await hub.embed(["The sky", "a " * 5000], model="llama/tiny")
         assert (caught.value.limit, caught.value.attempts) == (512, 1)
-        with pytest.raises(errors.MalformedReply, match="instead of 2"):
+        with pytest.raises(errors.Unsupported, match="instead of 2"):
             await hub.embed("The sky", model="llama/tiny", dimensions=2)
 
 
@@ -397,7 +397,7 @@ async def test_a_reply_that_is_not_one_vector_per_text_is_an_error(reply: Any, m
 
 
 async def test_vectors_of_another_length_than_asked_for_are_an_error() -> None:
-    with pytest.raises(errors.MalformedReply, match="2 dimensions instead of 3") as caught:
+    with pytest.raises(errors.Unsupported, match="2 dimensions instead of 3") as caught:
         await embedded({"data": [{"embedding": [1, 2]}]}, ["a"], dimensions=3)
     assert caught.value.hint is not None
     assert caught.value.hint.startswith("remove `dimensions`")

@@ -266,7 +266,8 @@ class UnreadableChat(ModelbayError):
 
 
 class Unsupported(ModelbayError):
-    """The protocol or the model cannot do what the request asks. Nothing was sent. `setting` is the name of the setting."""
+    """The protocol or the model cannot do what the request asks. Nothing was sent, unless only the reply shows it. `setting` is the
+    name of the setting."""
 
     def __init__(self, message: str, *, setting: str, **also: Any) -> None:
         super().__init__(message, **also)

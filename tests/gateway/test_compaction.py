@@ -105,6 +105,29 @@ async def test_a_request_for_a_compaction_that_cannot_be_read_is_refused(
     assert (await call(gateway[0].url, "/v1/responses/compact", body))[0] == status
 
 
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.parametrize("items", [[], "", 5, {"a": 1}, [{"type": "dream"}]], ids=str)
+async def test_a_compaction_of_nothing_is_refused(gateway: Running, upstream: str, items: Any) -> None:
+    before = len(gateway[1].journal)
+    requests = [("/v1/responses/compact", items)]
+    if isinstance(items, list):
+        requests.append(("/v1/responses", [*items, TRIGGER]))
+    for path, given in requests:
+        status, _, data = await call(gateway[0].url, path, {"model": upstream, "input": given})
+        assert (status, json.loads(data)["error"]["code"]) == (400, "missing_required_parameter")
+    assert len(gateway[1].journal) == before, "the model is not asked to summarize nothing"
+
+
+@pytest.mark.parametrize("upstream", ["openai_chat", "anthropic", "google"])
+@pytest.mark.parametrize("content", [5, None, True, ["x"], {"a": 1}, "modelbay1.", ""], ids=str)
+async def test_an_item_that_no_provider_made_is_refused_by_its_type(
+    gateway: Running, upstream: str, content: Any
+) -> None:
+    item = {"type": "compaction", "encrypted_content": content}
+    status, response = await ask(gateway, upstream, [item, *HISTORY[:1]])
+    assert (status, response["error"]["param"]) == (400, "compaction")
+
+
 def test_a_provider_with_compaction_gets_the_request_as_it_is() -> None:
     body = ClientBody(json.dumps({"input": [*HISTORY, TRIGGER]}).encode(), codec("openai_responses").PASS)
     assert body.to_repair(target_of("openai_responses", compaction=True)) is None

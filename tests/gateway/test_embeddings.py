@@ -3,6 +3,8 @@
 import json
 import struct
 from base64 import b64decode
+from pathlib import Path
+from typing import Any
 
 import pytest
 from openai import OpenAI
@@ -10,6 +12,10 @@ from openai import OpenAI
 from modelbay.gateway.embeddings import as_asked
 from modelbay.gateway.passing import ClientBody
 from modelbay.protocols.codec import codec
+from tests.faults.raw_server import Client, RawServer
+from tests.faults.raw_server import reply as raw_reply
+from tests.gateway.running import RunningGateway, config_text
+from tests.gateway.test_app import call
 from tests.servers.loopback import Handler, served
 
 REPLY = b"""{"object":"list", "data":[
@@ -48,6 +54,29 @@ def test_otherwise_the_reply_is_unchanged(asked: str | None) -> None:
 )
 def test_a_reply_without_lists_of_numbers_is_unchanged(reply: bytes) -> None:
     assert as_asked(reply, "base64") == reply
+
+
+@pytest.mark.parametrize("wanted", [0, -1, 1.5, "two", 3])
+async def test_dimensions_that_are_not_valid_or_that_the_model_lacks_are_refused(tmp_path: Path, wanted: Any) -> None:
+    """Status 400 is not repeated by SDKs, and the client must change its request."""
+
+    async def provider(client: Client) -> None:
+        many = (await client.request()).target.endswith(":batchEmbedContents")
+        found: Any = (
+            {"embeddings": [{"values": [0.5, 0.25]}]} if many else {"data": [{"index": 0, "embedding": [1, 2]}]}
+        )
+        await client.send(raw_reply(json.dumps(found).encode(), 200, "Content-Type: application/json"))
+
+    async with RawServer(provider) as server:
+        (tmp_path / "config.toml").write_text(config_text(server.url))
+        with RunningGateway(tmp_path / "config.toml") as gateway:
+            body = {"model": "google", "input": "Hi", "dimensions": wanted}
+            status, _, data = await call(gateway.url, "/v1/embeddings", body)
+            assert (status, json.loads(data)["error"]["param"]) == (400, "dimensions")
+            if wanted != 3:
+                gemini = {"content": {"parts": [{"text": "Hi"}]}, "outputDimensionality": wanted}
+                status, _, data = await call(gateway.url, "/v1beta/models/openai_chat:embedContent", gemini)
+                assert (status, json.loads(data)["error"]["status"]) == (400, "INVALID_ARGUMENT")
 
 
 def test_the_official_sdk_reads_the_result() -> None:

@@ -57,6 +57,13 @@ async def test_a_request_without_messages_is_refused_in_the_words_of_the_client(
         assert error["status"] == "INVALID_ARGUMENT"
 
 
+@pytest.mark.parametrize("model", ["openai_chat", "anthropic", "google"])
+@pytest.mark.parametrize("content", [5, [5], [{"type": "input_text"}], [{"type": "smell", "smell": "x"}]], ids=str)
+async def test_a_request_of_which_no_part_can_be_sent_is_refused(gateway: Running, model: str, content: Any) -> None:
+    error = await refused(gateway, "openai_responses", model, {"input": [{"role": "user", "content": content}]})
+    assert error["message"] == f"`input` has no part that can be sent in {model}"
+
+
 @pytest.mark.parametrize("client", BLANK)
 async def test_a_request_with_nothing_but_an_empty_text_is_refused_if_the_provider_rejects_that(
     gateway: Running, client: str

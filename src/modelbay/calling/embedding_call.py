@@ -204,14 +204,16 @@ class EmbeddingCall:
         return reply
 
     def _check_lengths(self, vectors: list[list[float]]) -> None:
-        """Raise MalformedReply if the vectors do not have the requested length, or that of other batches."""
+        """Raise Unsupported if the vectors do not have the requested length, and MalformedReply if not that of other batches."""
         wanted = self._asked.dimensions or next((reply.dimensions for reply in self._replies), None)
         for vector in vectors:
             wanted = wanted or len(vector)
             if len(vector) == wanted:
                 continue
-            error = MalformedReply(f"the provider returned a vector of {len(vector)} dimensions instead of {wanted}")
-            error.retryable = False
+            message = f"the provider returned a vector of {len(vector)} dimensions instead of {wanted}"
             if self._asked.dimensions is not None:
-                error.hint = "remove `dimensions`, or use a model that can shorten its vectors"
+                hint = "remove `dimensions`, or use a model that can shorten its vectors"
+                raise Unsupported(message, setting="dimensions", hint=hint)
+            error = MalformedReply(message)
+            error.retryable = False
             raise error

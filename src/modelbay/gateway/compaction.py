@@ -18,6 +18,7 @@ from modelbay.gateway.client_request import ClientRequest
 from modelbay.gateway.passing import ClientBody
 from modelbay.gateway.revision import Revision
 from modelbay.json_text import decode, encode
+from modelbay.protocols.empty_requests import without_messages
 from modelbay.protocols.opaque import seal, unseal
 
 if TYPE_CHECKING:
@@ -134,7 +135,14 @@ class Compaction:
 
 
 def compaction(conversation: Conversation, target: Target) -> Compaction | None:
-    """The compaction that a conversation asks for; None if it asks for none, or its provider has it."""
-    last = conversation.turns[-1].parts if conversation.turns else []
-    asks = any(type(part) is UnknownPart and part.native == _TRIGGER for part in last)
-    return Compaction(conversation) if asks and not _compacts(target) else None
+    """The compaction that a conversation asks for; None if it asks for none, or its provider has it.
+
+    Raises:
+        BadRequest: there is nothing to summarize.
+    """
+    *turns, last = conversation.turns or [Turn("user")]
+    if _compacts(target) or not any(type(part) is UnknownPart and part.native == _TRIGGER for part in last.parts):
+        return None
+    if all(type(part) is UnknownPart for turn in turns for part in turn.parts):
+        raise without_messages("openai_responses")
+    return Compaction(conversation)

@@ -32,9 +32,10 @@ def refuse_empty(messages: Sized, conversation: Conversation, protocol: str) -> 
         return
     if not conversation.turns:
         raise without_messages(client)
-    if all(type(part) is Text for turn in conversation.turns for part in turn.parts):
-        param = _WORDS[client][2]
-        raise BadRequest(f"`{param}` has no text", status=400, param=param)
+    param = _WORDS[client][2]
+    texts = all(type(part) is Text for turn in conversation.turns for part in turn.parts)
+    why = "has no text" if texts else f"has no part that can be sent in {protocol}"
+    raise BadRequest(f"`{param}` {why}", status=400, param=param)
 
 
 def without_messages(client: str) -> BadRequest:

@@ -13,7 +13,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import msgspec
 
-from modelbay.conversation import AnyPart, Extra, Provenance, Text, Thinking, ToolCall
+from modelbay.conversation import AnyPart, Extra, Json, Provenance, Text, Thinking, ToolCall
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode_as
 
@@ -69,9 +69,9 @@ def seal(part: AnyPart, *, with_text: bool = False, with_name: bool = False) -> 
     return f"{MARK}{origin.protocol}.{_word(origin.vendor)}.{_word(origin.family)}.{payload}"
 
 
-def unseal(text: str | None) -> tuple[Provenance, Sealed] | None:
-    """The content of an envelope, or None if `text` is not one or is damaged."""
-    if not text or not text.startswith(MARK):
+def unseal(text: Json) -> tuple[Provenance, Sealed] | None:
+    """The content of an envelope, or None if `text`, which a client may have written, is not one or is damaged."""
+    if not isinstance(text, str) or not text.startswith(MARK):
         return None
     words = text.split(".")
     if len(words) != 5:

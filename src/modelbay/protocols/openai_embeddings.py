@@ -4,9 +4,9 @@ import sys
 from array import array
 from base64 import b64decode, b64encode
 from binascii import Error
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from modelbay.conversation import Extra, Json
 from modelbay.dialect import Dialect
@@ -103,7 +103,7 @@ def packed(vector: list[float]) -> str:
 class _Request(TypedDict, total=False):
     input: str | list[str]
     model: str
-    dimensions: int | None
+    dimensions: Annotated[int, Meta(ge=1)] | None
     encoding_format: str | None
     input_type: str | None
     user: str | None

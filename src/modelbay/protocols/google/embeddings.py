@@ -1,9 +1,9 @@
 """Gemini's embeddings, in both directions: `batchEmbedContents`, and `predict` of Vertex AI. Clients may also call
 `embedContent`."""
 
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from modelbay.conversation import Extra, Json
 from modelbay.dialect import Dialect
@@ -117,7 +117,7 @@ def _usage(raw: Extra | None, found: list[_Vector]) -> Usage | None:
 
 
 class _Request(TypedDict, total=False):
-    outputDimensionality: int | None
+    outputDimensionality: Annotated[int, Meta(ge=1)] | None
     taskType: str | None
 
 
