@@ -6,6 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import pytest
+from openai import OpenAI
+
 from modelbay.config.load import load
 from modelbay.gateway.access_log import AccessLog
 from modelbay.gateway.app import GatewayApp
@@ -53,6 +56,10 @@ class RunningGateway:
         self.server.start()
         return self
 
+    def openai(self, key: str = KEY) -> OpenAI:
+        """A client of OpenAI's SDK."""
+        return OpenAI(base_url=f"{self.url}/v1", api_key=key, max_retries=0)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -69,3 +76,13 @@ def running(
         config.write_text(config_text(upstream.url, model, settings) + more)
         with RunningGateway(config) as gateway:
             yield gateway, upstream
+
+
+@contextmanager
+def running_at_home(folder: Path, *, keeps: bool = False, **options: Any) -> Iterator[tuple[RunningGateway, Simulator]]:
+    """A gateway whose home is `folder`: it finds no state of others. `keeps`: its provider of Responses keeps responses."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODELBAY_HOME", str(folder))
+        more = "[providers.openai_responses.dialect]\nkeeps_responses = true\n" if keeps else ""
+        with running(folder, key="sk-provider", more=more, **options) as found:
+            yield found

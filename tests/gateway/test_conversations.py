@@ -12,7 +12,7 @@ from openai import OpenAI
 
 from modelbay.simulator import Simulator
 from modelbay.storage.paths import data_dir
-from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, config_text, running
+from tests.gateway.running import PROTOCOLS, RunningGateway, running, running_at_home
 from tests.gateway.test_app import call
 
 Running = tuple[RunningGateway, Simulator]
@@ -27,21 +27,14 @@ TOOL: Any = {
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("gateway")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODELBAY_HOME", str(folder))
-        with running(folder, key="sk-provider") as found:
-            yield found
+    with running_at_home(tmp_path_factory.mktemp("gateway")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def client(gateway: Running) -> Iterator[OpenAI]:
-    with of(gateway[0]) as found:
+    with gateway[0].openai() as found:
         yield found
-
-
-def of(gateway: RunningGateway, key: str = KEY) -> OpenAI:
-    return OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0)
 
 
 def said(text: str, role: str = "user") -> Any:
@@ -373,7 +366,7 @@ def test_every_action_on_an_unknown_conversation_and_on_another_client_s_is_not_
 ) -> None:
     id = client.conversations.create(items=[said("Secret")]).id
     item = every(client, id)[0].id
-    with of(gateway[0], str(gateway[0].clients.add(f"other-{id}"))) as stranger:
+    with gateway[0].openai(str(gateway[0].clients.add(f"other-{id}"))) as stranger:
         for who, asked in ((client, "conv_unknown"), (stranger, id)):
             for act in actions(who, asked, item):
                 with pytest.raises(openai.NotFoundError, match=f"Conversation with id '{asked}' not found") as caught:
@@ -396,7 +389,7 @@ def test_a_store_that_cannot_be_used_is_an_error_of_the_server_and_not_of_the_re
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
-    with running(tmp_path, key="sk-provider") as (gateway, _), of(gateway) as client:
+    with running(tmp_path, key="sk-provider") as (gateway, _), gateway.openai() as client:
         data_dir().mkdir(parents=True, exist_ok=True)
         (data_dir() / "gateway.sqlite").write_bytes(b"not a database" * 100)
         needed: list[Callable[[], Any]] = [
@@ -419,7 +412,7 @@ def test_a_store_that_cannot_be_used_is_an_error_of_the_server_and_not_of_the_re
 def test_workers_share_conversations_which_outlive_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
     with running(tmp_path, key="sk-provider") as (one, simulator):
-        with another(one) as two, of(one) as first, of(two) as second:
+        with another(one) as two, one.openai() as first, two.openai() as second:
             id = first.conversations.create(items=[said("My name is Ada")]).id
             second.conversations.items.create(id, items=[said("I live in Ostend")])
             first.responses.create(model="google", input="Hello", conversation=id)
@@ -428,7 +421,7 @@ def test_workers_share_conversations_which_outlive_them(tmp_path: Path, monkeypa
             assert before[:3] == ["My name is Ada", "I live in Ostend", "Hello"]
             assert before == texts(second, id)
             assert len(before) == 6
-        with another(one) as later, of(later) as client:
+        with another(one) as later, later.openai() as client:
             assert texts(client, id) == before
             client.responses.create(model="openai_chat", input="Where?", conversation=id)
             assert "I live in Ostend" in simulator.journal.last.body.decode()
@@ -445,25 +438,18 @@ def another(one: RunningGateway) -> Iterator[RunningGateway]:
         gateway.server.stop()
 
 
-def test_a_provider_that_keeps_conversations_gets_the_items_of_the_gateway_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
-    with Simulator(key="sk-provider") as upstream:
-        config = tmp_path / "config.toml"
-        keeps = 'type = "openai_responses"\ndialect = { keeps_responses = true }'
-        config.write_text(config_text(upstream.url).replace('type = "openai_responses"', keeps))
-        with RunningGateway(config) as gateway, of(gateway) as client:
-            id = client.conversations.create(items=[said("My name is Ada")]).id
-            for prompt in ("Hello", "Who am I?"):
-                client.responses.create(model="openai_responses", input=prompt, conversation=id)
-                sent = json.loads(upstream.journal.last.body)
-                assert "conversation" not in sent
-                assert "_modelbay" not in upstream.journal.last.body.decode(), "the provider does not know these IDs"
-            assert len(sent["input"]) == 4
-            # its own conversations are passed on, and only it has their items
-            with pytest.raises(openai.BadRequestError, match="not found"):
-                client.responses.create(model="openai_responses", input="Hi", conversation="conv_of_the_provider")
-            assert json.loads(upstream.journal.last.body)["conversation"] == "conv_of_the_provider"
-            with pytest.raises(openai.NotFoundError, match="Conversation with id 'conv_of_the_provider' not found"):
-                client.conversations.items.list("conv_of_the_provider")
+def test_a_provider_that_keeps_conversations_gets_the_items_of_the_gateway_s(tmp_path: Path) -> None:
+    with running_at_home(tmp_path, keeps=True) as (gateway, upstream), gateway.openai() as client:
+        id = client.conversations.create(items=[said("My name is Ada")]).id
+        for prompt in ("Hello", "Who am I?"):
+            client.responses.create(model="openai_responses", input=prompt, conversation=id)
+            sent = json.loads(upstream.journal.last.body)
+            assert "conversation" not in sent
+            assert "_modelbay" not in upstream.journal.last.body.decode(), "the provider does not know these IDs"
+        assert len(sent["input"]) == 4
+        # its own conversations are passed on, and only it has their items
+        with pytest.raises(openai.BadRequestError, match="not found"):
+            client.responses.create(model="openai_responses", input="Hi", conversation="conv_of_the_provider")
+        assert json.loads(upstream.journal.last.body)["conversation"] == "conv_of_the_provider"
+        with pytest.raises(openai.NotFoundError, match="Conversation with id 'conv_of_the_provider' not found"):
+            client.conversations.items.list("conv_of_the_provider")

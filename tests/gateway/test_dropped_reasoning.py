@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from modelbay.simulator import Simulator
-from tests.gateway.running import PROTOCOLS, RunningGateway, running
+from tests.gateway.running import PROTOCOLS, RunningGateway, running_at_home
 from tests.gateway.test_app import call
 
 Running = tuple[RunningGateway, Simulator]
@@ -17,11 +17,8 @@ QUESTION = "What is the weather in Paris?"
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("gateway")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODELBAY_HOME", str(folder))
-        with running(folder, model="sim-echo", key="sk-provider") as found:
-            yield found
+    with running_at_home(tmp_path_factory.mktemp("gateway"), model="sim-echo") as found:
+        yield found
 
 
 async def answered(gateway: Running, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from openai import OpenAI
 
 from modelbay.simulator import Simulator
-from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, running
+from tests.gateway.running import PROTOCOLS, RunningGateway, running_at_home
 
 Running = tuple[RunningGateway, Simulator]
 SHELL: Any = {"type": "shell", "environment": {"type": "local"}}
@@ -19,16 +19,13 @@ streams = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("gateway")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODELBAY_HOME", str(folder))
-        with running(folder, key="sk-provider") as found:
-            yield found
+    with running_at_home(tmp_path_factory.mktemp("gateway")) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def client(gateway: Running) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{gateway[0].url}/v1", api_key=KEY, max_retries=0) as found:
+    with gateway[0].openai() as found:
         yield found
 
 

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from modelbay.simulator import Simulator
-from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, config_text, running
+from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, running, running_at_home
 from tests.gateway.test_app import call
 
 Running = tuple[RunningGateway, Simulator]
@@ -18,12 +18,8 @@ Running = tuple[RunningGateway, Simulator]
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("gateway")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_DATA_HOME", str(folder / "data"))
-        patch.setenv("MODELBAY_HOME", str(folder))
-        with running(folder, key="sk-provider") as found:
-            yield found
+    with running_at_home(tmp_path_factory.mktemp("gateway")) as found:
+        yield found
 
 
 async def ask(gateway: Running, model: str, prompt: Any, *, stream: bool = False, **more: Any) -> dict[str, Any]:
@@ -150,16 +146,10 @@ async def posted(gateway: RunningGateway, text: bytes) -> dict[str, Any]:
 
 
 @pytest.fixture
-def keeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+def keeping(tmp_path: Path) -> Iterator[Running]:
     """A gateway whose provider of Responses keeps them."""
-    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    with Simulator(key="sk-provider") as upstream:
-        config = tmp_path / "config.toml"
-        keeps = 'type = "openai_responses"\ndialect = { keeps_responses = true }'
-        config.write_text(config_text(upstream.url).replace('type = "openai_responses"', keeps))
-        with RunningGateway(config) as gateway:
-            yield gateway, upstream
+    with running_at_home(tmp_path, keeps=True) as found:
+        yield found
 
 
 async def test_a_conversation_of_the_gateway_works_with_a_provider_that_keeps_its_own(keeping: Running) -> None:

@@ -8,7 +8,7 @@ import pytest
 from openai import OpenAI
 
 from modelbay.simulator import Simulator
-from tests.gateway.running import KEY, PROTOCOLS, RunningGateway, config_text
+from tests.gateway.running import PROTOCOLS, RunningGateway, running_at_home
 
 Running = tuple[RunningGateway, Simulator]
 
@@ -16,19 +16,13 @@ Running = tuple[RunningGateway, Simulator]
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A gateway whose provider of Responses keeps them."""
-    folder = tmp_path_factory.mktemp("gateway")
-    with pytest.MonkeyPatch.context() as patch, Simulator(key="sk-provider") as upstream:
-        patch.setenv("MODELBAY_HOME", str(folder))
-        config = folder / "config.toml"
-        keeps = 'type = "openai_responses"\ndialect = { keeps_responses = true }'
-        config.write_text(config_text(upstream.url).replace('type = "openai_responses"', keeps))
-        with RunningGateway(config) as found:
-            yield found, upstream
+    with running_at_home(tmp_path_factory.mktemp("gateway"), keeps=True) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def client(gateway: Running) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{gateway[0].url}/v1", api_key=KEY, max_retries=0) as found:
+    with gateway[0].openai() as found:
         yield found
 
 

@@ -21,6 +21,16 @@ CHAT: Protocol = "openai_chat"
 RESPONSES: Protocol = "openai_responses"
 MESSAGES: Protocol = "anthropic"
 GEMINI: Protocol = "google"
+apis_of_pi = pytest.mark.parametrize(
+    ("protocol", "api", "url"),
+    [
+        (CHAT, "openai-completions", V1),
+        (RESPONSES, "openai-responses", V1),
+        (MESSAGES, "anthropic-messages", URL),
+        (GEMINI, "google-generative-ai", V1BETA),
+    ],
+)
+"""The names of the protocols in pi and Oh My Pi, and the URLs that they call."""
 
 
 def planned(agent: str, protocol: Protocol) -> LaunchPlan:
@@ -118,15 +128,7 @@ def test_qwen_code_gets_settings_that_override_those_of_a_project(protocol: Prot
     assert small["generationConfig"]["contextWindowSize"] == 32_000
 
 
-@pytest.mark.parametrize(
-    ("protocol", "api", "url"),
-    [
-        (CHAT, "openai-completions", V1),
-        (RESPONSES, "openai-responses", V1),
-        (MESSAGES, "anthropic-messages", URL),
-        (GEMINI, "google-generative-ai", V1BETA),
-    ],
-)
+@apis_of_pi
 def test_pi_gets_a_provider_in_a_copy_of_its_folder(protocol: Protocol, api: str, url: str) -> None:
     made = planned("pi", protocol)
     assert made.arguments == ["--provider", "modelbay", "--model", "deep/seek", "--thinking", "high"]
@@ -296,15 +298,7 @@ def test_grok_cli_gets_no_options_that_it_would_store() -> None:
     assert made.environment == {"GROK_BASE_URL": V1, "GROK_API_KEY": KEY, "GROK_MAX_TOKENS": "8192"}
 
 
-@pytest.mark.parametrize(
-    ("protocol", "api", "url"),
-    [
-        (CHAT, "openai-completions", V1),
-        (RESPONSES, "openai-responses", V1),
-        (MESSAGES, "anthropic-messages", URL),
-        (GEMINI, "google-generative-ai", V1BETA),
-    ],
-)
+@apis_of_pi
 def test_oh_my_pi_gets_its_models_in_a_copy_of_its_folder(protocol: Protocol, api: str, url: str) -> None:
     made = planned("omp", protocol)
     assert made.environment == {"PI_CODING_AGENT_DIR": FOLDER, "MODELBAY_AGENT_KEY": KEY}
