@@ -7,10 +7,11 @@ from modelbay.calling.target import Target
 from modelbay.events import Warned
 from modelbay.gateway.pass_plan import LIMITS, SEEDS
 from modelbay.json_members import ObjectText
-from modelbay.protocols.codec import GROUPS, PassRules, spellings
+from modelbay.protocols.codec import GROUPS
 from modelbay.protocols.defaults import changes_nothing
 from modelbay.protocols.dispositions import dropped
 from modelbay.protocols.limits import output_clamped, output_limit, reduced_budget
+from modelbay.protocols.pass_rules import PassRules, spellings
 from modelbay.protocols.shapes import whole_number
 from modelbay.providers.adaptation import Adaptation
 

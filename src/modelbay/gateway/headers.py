@@ -10,7 +10,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from modelbay.events import Warned
-from modelbay.protocols.codec import PassRules
+from modelbay.protocols.pass_rules import PassRules
 from modelbay.providers.adaptation import Adaptation
 from modelbay.providers.unknown_fields import HEADER as BETA
 from modelbay.providers.unknown_fields import PREVIEW, previews, previews_of, without_previews

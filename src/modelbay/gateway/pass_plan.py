@@ -11,8 +11,8 @@ from msgspec import Raw, Struct
 from modelbay.calling.target import Target
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.json_text import encode
-from modelbay.protocols.codec import PassRules, spellings
 from modelbay.protocols.limits import output_limit
+from modelbay.protocols.pass_rules import PassRules, spellings
 
 LIMITS = ("max_tokens", "max_completion_tokens")
 SEEDS = ("seed", "random_seed")

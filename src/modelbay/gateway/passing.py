@@ -23,7 +23,8 @@ from modelbay.gateway.client_request import form_of_body
 from modelbay.gateway.pass_plan import plan_of
 from modelbay.json_members import ObjectText, RepeatedName, rewritten, with_value
 from modelbay.json_text import decode, encode, members
-from modelbay.protocols.codec import Call, PassRules
+from modelbay.protocols.codec import Call
+from modelbay.protocols.pass_rules import PassRules
 from modelbay.protocols.shared_tools import TEXTS
 from modelbay.providers.adaptation import Adaptation, adapt
 

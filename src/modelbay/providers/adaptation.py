@@ -15,8 +15,8 @@ from msgspec import Struct
 
 from modelbay.errors import BadRequest, MalformedReply
 from modelbay.json_text import decode
-from modelbay.protocols.codec import PassRules
 from modelbay.protocols.defaults import changes_nothing
+from modelbay.protocols.pass_rules import PassRules
 from modelbay.providers import message_lessons, output_limits, unknown_fields
 
 

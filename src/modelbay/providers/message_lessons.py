@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from modelbay.conversation import Json
 from modelbay.errors import BadRequest
-from modelbay.protocols.codec import PassRules
+from modelbay.protocols.pass_rules import PassRules
 
 _NOT = (
     "not support|unsupported|not enabled|not allowed|not permitted|invalid|unknown|unexpected|unrecognized|should be|"

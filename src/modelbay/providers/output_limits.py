@@ -10,8 +10,8 @@ from typing import Any
 
 from modelbay.errors import BadRequest, ContextOverflow, MalformedReply
 from modelbay.json_text import decode
-from modelbay.protocols.codec import PassRules, spellings
 from modelbay.protocols.limits import reduced_budget
+from modelbay.protocols.pass_rules import PassRules, spellings
 
 _PARAMETER = re.compile(
     r"max_?(?:completion_?|output_?|new_?)?tokens|max(?:imum)? (?:\w+ ){0,3}tokens|(?:completion|output) tokens",

@@ -3,7 +3,7 @@
 import re
 
 from modelbay.protocols.anthropic.usual import is_plain
-from modelbay.protocols.codec import PassRules
+from modelbay.protocols.pass_rules import PassRules
 
 PASS = PassRules(
     paths={"generate": "/v1/messages", "stream": "/v1/messages", "count": "/v1/messages/count_tokens"},

@@ -1,10 +1,10 @@
 """Rules for Gemini requests that are passed on. The model is in the path."""
 
 from modelbay.conversation import Json
-from modelbay.protocols.codec import PassRules
 from modelbay.protocols.google.parts import ENVELOPE
 from modelbay.protocols.google.resource import resource_name, resource_path
 from modelbay.protocols.google.usual import is_plain
+from modelbay.protocols.pass_rules import PassRules
 from modelbay.protocols.shapes import items
 
 _FAILED = frozenset((

@@ -2,8 +2,8 @@
 
 import re
 
-from modelbay.protocols.codec import PassRules
 from modelbay.protocols.openai_chat.usual import is_plain
+from modelbay.protocols.pass_rules import PassRules
 
 PASS = PassRules(
     paths={

@@ -4,7 +4,7 @@ import re
 
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode
-from modelbay.protocols.codec import PassRules
+from modelbay.protocols.pass_rules import PassRules
 
 _REASONING = re.compile(rb'"type"\s*:\s*"reasoning"')
 
