@@ -32,7 +32,7 @@ ModelbayError
 │   ├── PermissionDenied        403
 │   ├── NotFound                404: the model or the path
 │   ├── RateLimited             429; waiting helps
-│   ├── QuotaExhausted      402, or a 429 that waiting does not clear
+│   ├── QuotaExhausted          402, or a 429 that waiting does not clear
 │   ├── Overloaded              503, 529
 │   └── ServerError             other 5xx
 └── ReplyError                  the reply is unusable

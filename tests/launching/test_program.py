@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from modelbay.launching.program import programs, read
+from tests.pages import ROOT
 
 ROW: dict[str, Any] = {
     "title": "Agent",
@@ -66,3 +67,19 @@ def test_a_row_that_cannot_work_is_refused(fields: dict[str, Any], fault: str) -
 def test_a_row_says_whether_a_small_model_can_be_chosen() -> None:
     rows = {"yes": {**ROW, "environment": {"SMALL": "{small}"}}, "no": {**ROW, "environment": {"MODEL": "{model}"}}}
     assert [row.names_small for row in read(rows).values()] == [True, False]
+
+
+def test_the_guide_lists_the_settings_that_each_agent_gets() -> None:
+    lines = (ROOT / "docs/guides/agents.md").read_text().splitlines()
+    table = lines[next(place for place, line in enumerate(lines) if line.startswith("| agent | `--small` |")) + 2 :]
+    shown = {
+        cells[0].strip("| `"): [cell == "yes" for cell in cells[1:5]] for cells in map(_cells, table[: table.index("")])
+    }
+    assert {id: [small, context, effort] for id, (small, context, _, effort) in shown.items()} == {
+        id: [row.names_small, row.names_context, row.names_effort or bool(row.exporter)]
+        for id, row in programs().items()
+    }
+
+
+def _cells(line: str) -> list[str]:
+    return line.split(" | ")

@@ -97,11 +97,11 @@ def fields_options(command: F, key: Word = KEY) -> F:
     )
 
 
-def models_options(command: F) -> F:
-    """The options for the models to add."""
+def models_options(command: F, *, model: str = "Model to add; repeatable.") -> F:
+    """The options for the models to add. `model`: the help of --model."""
     return _decorated(
         command,
-        click.option("--model", multiple=True, metavar="ID[=NAME]", help="Model to add; repeatable."),
+        click.option("--model", multiple=True, metavar="ID[=NAME]", help=model),
         click.option(
             "--base-model",
             multiple=True,

@@ -41,9 +41,9 @@ TOOL = Tool(
 def demo(keep: bool) -> None:
     """Show modelbay in action, without an account.
 
-    Starts the simulator with a temporary configuration. Over each protocol, lists models, streams an answer and runs a tool for a
-    thinking model. Then starts the gateway, through which a client of each protocol uses a provider of another. The exit code is 1
-    if a step fails.
+    The simulator runs with a temporary configuration. Over each protocol, the demo lists models, streams an answer and runs a tool
+    for a thinking model. Then a client of each protocol uses a provider of another through the gateway. The exit code is 1 if a
+    step fails.
     """
     start = perf_counter()
     with Simulator(key=KEY, pace=0.01) as simulator, TemporaryDirectory(prefix="modelbay-") as folder:

@@ -72,7 +72,7 @@ def topic_names(ctx: click.Context, param: click.Parameter, typed: str) -> list[
 @click.command()
 @click.argument("topic", required=False, shell_complete=topic_names)
 def docs(topic: str | None) -> None:
-    """Show a page of the documentation. Without TOPIC, lists the pages.
+    """Show a page of the documentation. Without TOPIC, list the pages.
 
     On a terminal, the page is shown with a pager; otherwise its Markdown is printed.
     """

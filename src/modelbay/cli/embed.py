@@ -56,7 +56,7 @@ def embed(
 ) -> None:
     """Turn texts into vectors.
 
-    Prints a JSON list of numbers for each TEXT, then for each file, then for standard input: `modelbay embed -m MODEL hello`. With
+    Print a JSON list of numbers for each TEXT, then for each file, then for standard input: `modelbay embed -m MODEL hello`. With
     --lines, each line of a file or of standard input is a text: `modelbay embed -m MODEL --lines < names.txt`.
     """
     as_json = options.pop("as_json")

@@ -56,7 +56,7 @@ def search_models(settings: GlobalOptions, /, words: tuple[str, ...], limit: int
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_settings
 def show_model(settings: GlobalOptions, /, name: str | None, as_json: bool) -> None:
-    """Show the facts about a model with their sources. Without NAME, shows the default model."""
+    """Show the facts about a model with their sources. Without NAME, show the default model."""
     from modelbay.cli import model_show
 
     config = load(settings.config)

@@ -34,7 +34,7 @@ from modelbay.onboarding.setup.steps import Given
 @click.option("--remove-header", multiple=True, metavar="NAME", help="Header to remove; repeatable.")
 @click.option("--add-model", multiple=True, metavar="ID[=NAME]", help="Model to add to the others; repeatable.")
 @click.option("--remove-model", multiple=True, metavar="ID", help="Model to remove, by model ID or alias; repeatable.")
-@models_options
+@partial(models_options, model="Model of the provider, instead of all others; repeatable.")
 @manner_options
 @pass_settings
 def edit_provider(settings: GlobalOptions, /, id: str, **options: Any) -> None:

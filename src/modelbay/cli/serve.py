@@ -62,7 +62,8 @@ def serve(
     The URL is printed on standard output when the gateway is ready. Each program needs a key: `modelbay client add NAME`. The
     first start creates the client `local`, whose key `modelbay export AGENT --gateway` uses.
 
-    Changes of config.toml are used at once. Press Ctrl-C to stop; SIGTERM waits up to 60 seconds for requests in progress.
+    A changed config.toml is used within a few seconds. Press Ctrl-C to stop; SIGTERM waits up to 60 seconds for requests in
+    progress.
 
     With --install, a systemd user unit is written on Linux, and a launchd agent on macOS, with the options of this command.
     """
