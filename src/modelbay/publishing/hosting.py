@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from modelbay.calling.provider_client import USER_AGENT
+from modelbay.calling.network_client import USER_AGENT
 from modelbay.catalog.facts import day
 from modelbay.catalog.formats.manifest import parse_manifest, parse_models
 from modelbay.config.schema import Config

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from modelbay.calling.provider_client import USER_AGENT
+from modelbay.calling.network_client import USER_AGENT
 from modelbay.catalog.formats import manifest as manifest_format
 from modelbay.catalog.models_dev.live import Exchange, ModelsDev
 from modelbay.config.schema import Config, ProviderEntry

@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from modelbay.calling.network_client import NetworkClient
 from modelbay.calling.provider_client import ProviderClient
 from modelbay.config.changes import Removed
 from modelbay.config.edit import Edit, apply
@@ -246,7 +247,7 @@ def _is_other(before: ProviderEntry, now: ProviderEntry) -> bool:
 
 
 async def _end(
-    client: ProviderClient,
+    client: NetworkClient,
     id: str,
     login: OAuth,
     change: Callable[[], Removed] | None = None,
@@ -276,7 +277,7 @@ async def _end(
     return LoggedOut(ended, removed)
 
 
-async def _revoked(client: ProviderClient, id: str, login: OAuth, ended: Ended, found: TokenSet | None) -> Ended:
+async def _revoked(client: NetworkClient, id: str, login: OAuth, ended: Ended, found: TokenSet | None) -> Ended:
     if found is None or found.refused or found.obtained_by != oauth.OBTAINED:
         return ended
     try:
@@ -293,7 +294,7 @@ async def _revoked(client: ProviderClient, id: str, login: OAuth, ended: Ended, 
     return Ended(ended.deleted, problem, found.expires_at or None)
 
 
-async def _logged_in(client: ProviderClient, config: Config, to: LoginTarget) -> bool:
+async def _logged_in(client: NetworkClient, config: Config, to: LoginTarget) -> bool:
     """Whether valid tokens of this login are stored."""
     try:
         await client.token(_login(config, to.entry))
@@ -326,7 +327,7 @@ async def log_out(config: Config, name: str) -> LoggedOut:
     change = (
         None if vendor is None else lambda: apply(lambda edit: login_models.remove(edit, vendor), config.path).result
     )
-    client = ProviderClient(config)
+    client = NetworkClient(config)
     try:
         return await _end(client, entry.id, entry.oauth, change)
     finally:
@@ -341,7 +342,7 @@ async def remove(config: Config, ids: Sequence[str]) -> list[Removed]:
         ConfigError: the file cannot be changed.
     """
     removed = await asyncio.to_thread(removal.remove, config.path, ids)
-    client = ProviderClient(config)
+    client = NetworkClient(config)
     try:
         for entry in (config.providers[id] for id in ids if id in config.providers):
             if entry.oauth is not None:
@@ -365,7 +366,7 @@ async def check_google(config: Config) -> Google:
         MissingCredential: no credentials are set up on this machine; the hint is the command that sets them up.
         AuthenticationFailed: Google rejected the credentials.
     """
-    client = ProviderClient(config)
+    client = NetworkClient(config)
     try:
         found = await client.google()
     finally:

@@ -13,7 +13,7 @@ from shlex import quote
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from modelbay.calling.provider_client import ProviderClient
+from modelbay.calling.network_client import NetworkClient
 from modelbay.catalog.formats.registry import why_refused
 from modelbay.catalog.lists.entry import Gaps
 from modelbay.catalog.lists.entry_facts import status_of
@@ -151,7 +151,7 @@ async def opened(config: Config, url: str | None = None, cache: Cache | None = N
     Raises:
         ModelbayError: the catalog at the URL could not be read.
     """
-    client = ProviderClient(config)
+    client = NetworkClient(config)
     try:
         if url is None or url == modelsdev.URL:
             known = ModelsDev(cache)

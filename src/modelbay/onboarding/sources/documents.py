@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from msgspec import Struct
 
-from modelbay.calling.provider_client import USER_AGENT, ProviderClient
+from modelbay.calling.network_client import USER_AGENT, NetworkClient
 from modelbay.config.schema import Config
 from modelbay.conversation import Json
 from modelbay.errors import ModelbayError, SourceError, TransportError
@@ -37,7 +37,7 @@ class FetchedDocument(Struct):
 
 
 async def fetch(
-    client: ProviderClient, url: str, trusted: Collection[Origin], endpoint: Endpoint | None = None
+    client: NetworkClient, url: str, trusted: Collection[Origin], endpoint: Endpoint | None = None
 ) -> FetchedDocument:
     """Fetches a document. `trusted`: origins that may be in a private network. With an `endpoint`, its API key is sent.
 
@@ -77,7 +77,7 @@ def _refused(status: int, body: bytes) -> ModelbayError:
 
 async def without_key(config: Config, url: str) -> Json:
     """The JSON document at a URL that the user typed, requested without an API key; None if there is none."""
-    client = ProviderClient(config)
+    client = NetworkClient(config)
     try:
         return decode((await fetch(client, url, [origin(url)])).body)
     except ModelbayError:
