@@ -142,9 +142,51 @@ def test_a_login_that_is_not_copied_leads_to_a_login(desk: Desk, kimi: Path):
     assert run.err == "managed:kimi-code: its login was not imported; log in: `modelbay login managed:kimi-code`\n"
 
 
+OPENCODE = """{"provider": {
+    "openai": {"options": {"baseURL": "THERE", "apiKey": "sk-planted-012345"}, "models": {"m": {}}},
+    "groq": {"options": {"apiKey": "sk-groq"}, "models": {"m": {"provider": {"api": "THERE"}}}}
+}}"""
+UNUSABLE = {
+    "kimi": """
+        providers.openai = { type = "openai", base_url = "THERE", api_key = "sk-planted-012345" }
+        providers.other.type = "openai"
+        providers.other.env = { OPENAI_BASE_URL = "THERE", OPENAI_API_KEY = "sk-planted-012345" }
+        providers.groq = { type = "openai", base_url = "https://api.groq.com/openai/v1", api_key = "sk-groq" }
+        models.m = { provider = "groq", model = "m", base_url = "THERE", max_context_size = 1 }
+    """,
+    "kilo": OPENCODE,
+    "opencode": OPENCODE,
+    "codex": """
+        openai_base_url = "THERE"
+        model = "m"
+        [model_providers.planted]
+        base_url = "THERE"
+        http_headers = { Authorization = "Bearer sk-planted-012345" }
+    """,
+    "claude": '{"env": {"ANTHROPIC_BASE_URL": "THERE", "ANTHROPIC_API_KEY": "sk-planted-012345"}}',
+    "ccr": '{"Providers": [{"name": "openai", "api_base_url": "THERE", "api_key": "sk-planted-012345", "models": ["m"]}]}',
+    "crush": '{"providers": {"openai": {"base_url": "THERE", "api_key": "sk-planted-012345", "models": [{"id": "m"}]}}}',
+    "qwen": '{"modelProviders": {"openai": [{"id": "m", "baseUrl": "THERE", "envKey": "K"}]}, "env": {"K": "sk-planted-012345"}}',
+    "gemini": "GOOGLE_GEMINI_BASE_URL=THERE\nGEMINI_API_KEY=sk-planted-012345\n",
+    "continue": "models: [{name: m, provider: openai, model: m, apiBase: 'THERE', apiKey: sk-planted-012345}]",
+    "cline": '{"providers": {"openai": {"settings": {"provider": "openai", "baseUrl": "THERE", "apiKey": "sk-planted-012345"}}}}',
+}
+"""A provider of each agent with the key of a gateway."""
+
+
+@pytest.mark.parametrize(
+    "url", ["https://${GATEWAY}/v1", "{env:GATEWAY}/v1", "https://{env:GATEWAY}/v1", "gateway", "ftp://a.example"]
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_key_of_a_url_that_cannot_be_imported_is_imported_for_no_other(name: str, url: str, desk: Desk):
+    file = desk.write(f"agent{Path(FILES[name]).suffix}", UNUSABLE[name].replace("THERE", url))
+    run = desk("import", name, str(file), "--keys", "--yes")
+    assert run.code == 0, run.err
+    assert "planted" not in desk.text or url in desk.text, "Kimi Code's env table is imported as it is"
+    assert not [one for one in load().models.values() if one.model == "m"]
+
+
 KILO = """{"provider": {
-    "openai": {"options": {"baseURL": "https://${GATEWAY}/v1", "apiKey": "sk-planted-0123456789"}, "models": {"m": {}}},
-    "anthropic": {"options": {"baseURL": "{env:GATEWAY}/v1", "apiKey": "sk-planted-0123456789"}, "models": {"m": {}}},
     "acme": {
         "npm": "@ai-sdk/openai-compatible", "options": {"baseURL": "https://acme.example/v1", "discoverModels": true},
         "whitelist": ["a", "b", "c"], "blacklist": ["b"],
@@ -154,15 +196,6 @@ KILO = """{"provider": {
         }
     }
 }}"""
-
-
-def test_a_key_is_not_imported_without_the_url_that_it_is_for(desk: Desk):
-    (desk.home / "kilo.json").write_text(KILO)
-    run = desk("import", "kilo", str(desk.home / "kilo.json"), "--keys", "--yes")
-    assert "skipped provider openai: its base URL contains a variable" in run.err
-    assert "skipped provider anthropic: its base URL contains a variable" in run.err
-    assert "planted" not in desk.text
-    assert list(load().providers) == ["acme"]
 
 
 def test_models_that_kilo_code_hides_or_sends_elsewhere_are_not_imported(desk: Desk):

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from modelbay.agents.agent import Agent, ExportedConfig, ExportedEntry, ImportedConfig, ImportedProvider
 from modelbay.agents.config_files import read_json, read_logins
+from modelbay.agents.entry_values import has_host
 from modelbay.agents.exported import NO_KEY, ExportedProvider, origin_text, refused
 from modelbay.agents.findings import KEY_IN_HEADER, KEY_NOT_COPIED, NOT_COPIED, ConfigLayer, MergedConfig
 from modelbay.agents.importing import check, may_run, without_query
@@ -213,7 +214,8 @@ class _Reader(Struct):
             merged.approximate("env", URL, why=NOT_COPIED)
             url = bare
         merged.exact("env", URL)
-        provider.table = {"type": "anthropic", "base_url": url or home}
+        unusable = merged.get("env", URL)  # a reference: the check refuses it, as its key must not go to another URL
+        provider.table = {"type": "anthropic", "base_url": url or unusable or home}
         try:
             host = origin(url or home).host
         except ValueError:
@@ -254,7 +256,8 @@ class _Reader(Struct):
 
     def _scheme(self, name: str) -> None:
         """Notes if modelbay sends the key in another header than Claude Code."""
-        vendor = presets.by_host(origin(self.provider.table["base_url"]).host)
+        url = self.provider.table["base_url"]
+        vendor = presets.by_host(origin(url).host) if has_host(url) else None
         bearer = bool(vendor and vendor.auth.get("anthropic") == "bearer")
         if bearer != (name == TOKEN):
             sent = "Authorization: Bearer" if bearer else "x-api-key"

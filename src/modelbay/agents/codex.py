@@ -146,6 +146,11 @@ class _Reader(Struct):
     def _address(self, provider: ImportedProvider, here: Keys) -> None:
         merged = self.merged
         url = merged.text(*here, "base_url")
+        if url is None and isinstance(written := merged.get(*here, "base_url"), str) and written.strip():
+            provider.table["base_url"] = (
+                written  # a reference: the check refuses it, as its key must not go to another URL
+            )
+            return
         if url is None:
             vendor = presets.by_id(provider.id) or presets.by_id(DEFAULT_PROVIDER)
             url = vendor.url("openai_responses") if vendor else None
@@ -251,6 +256,12 @@ class _Reader(Struct):
         if url:
             table["base_url"] = bare_url(url) if not self.merged.keys else url
             self.merged.exact("openai_base_url")
+        elif (
+            id == DEFAULT_PROVIDER
+            and isinstance(written := self.merged.get("openai_base_url"), str)
+            and written.strip()
+        ):
+            table["base_url"] = written  # as above
         self.providers[id] = ImportedProvider(id, table)
 
     def _selected_model(self, merged: MergedConfig, here: Keys, outer: MergedConfig | None) -> str | None:

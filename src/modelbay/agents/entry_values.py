@@ -7,7 +7,6 @@ A project's file may not refer to variables: its author would choose which of th
 import re
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -130,7 +129,7 @@ def read_url(merged: MergedConfig, path: Keys, form: ReferenceForm) -> str | Non
 def has_host(url: str | None) -> bool:
     """Whether a text is a URL with a host."""
     try:
-        return bool(url and urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname)
+        return bool(url and origin(url))
     except ValueError:
         return False
 

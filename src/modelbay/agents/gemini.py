@@ -107,7 +107,8 @@ class _Reader(Struct):
         if url and bare != url and not merged.keys:
             merged.approximate("env", URL, why=NOT_COPIED)
             url = bare
-        provider.table = {"type": "google-genai", "base_url": url or home}
+        unusable = merged.get("env", URL)  # a reference: it is refused, as its key must not go to another URL
+        provider.table = {"type": "google-genai", "base_url": url or unusable or home}
         host = "" if not has_host(provider.table["base_url"]) else origin(provider.table["base_url"]).host
         vendor = presets.by_host(host)
         provider.id = vendor.id if vendor else re.sub(r"[^a-z0-9]+", "-", host.lower()).strip("-") or "gemini"

@@ -7,6 +7,7 @@ from typing import Any
 
 from modelbay.agents.agent import Agent, ExportedConfig, ExportedEntry, ImportedConfig, ImportedProvider
 from modelbay.agents.config_files import toml_layer
+from modelbay.agents.entry_values import UNUSABLE_URL
 from modelbay.agents.exported import NO_KEY, ExportedProvider, auth_headers, origin_text, refused
 from modelbay.agents.findings import KEY_NOT_COPIED, LIKE_REFERENCE, NOT_COPIED, MergedConfig, leaves
 from modelbay.agents.importing import check
@@ -81,6 +82,9 @@ def _read(file: Path | None, keys: bool) -> ImportedConfig:
         why = check(provider, merged, lambda alias: ("models", alias))
         if not isinstance(merged.get("providers", id), dict):
             why = "it is not a table"
+        lost = merged.table("providers", id, "env").keys() - provider.table.get("env", {}).keys()
+        if any(name.endswith("_BASE_URL") for name in lost):
+            why = UNUSABLE_URL
         if why:
             result.skipped[id] = why
             for path in (("providers", id), *(("models", alias) for alias in provider.models)):
@@ -145,7 +149,7 @@ def _without_secrets(merged: MergedConfig, path: Keys) -> Any:
         return None
     if isinstance(value, str) and (REFERENCE.search(value) or misspelled_reference(value)):
         merged.unsupported(*path, why=LIKE_REFERENCE)
-        return None
+        return value if name == "base_url" else None  # the check refuses the entry: its key must not go to another URL
     if isinstance(value, str) and "://" in value and bare_url(value) != value and not merged.keys:
         merged.approximate(*path, why=NOT_COPIED)
         return bare_url(value)

@@ -61,7 +61,7 @@ def _written(
     edit: Edit, found: Upstream, before: Seen | None, last: Memory | None, discovery: Discovery
 ) -> WrittenProvider:
     """Updates the user's models from the list. New models are added only if the user had all models of the list before, or has
-    has none and discovers them.
+    none and discovers them.
     """
     id = found.provider.id
     listed = {one.id: one for one in discovery.models if one.chats and one.status != "inactive"}
