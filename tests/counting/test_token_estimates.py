@@ -187,6 +187,7 @@ def test_a_tool_that_the_provider_searches_counts_when_it_was_found() -> None:
         (CLAUDE, "bash_20250124", 245),
         (GPT, "web_search", 280),
         (GPT, "web_search_preview", 280),
+        (GEMINI, "googleSearch", 0),
     ],
 )
 def test_a_tool_of_the_provider_counts_with_the_description_that_it_adds(model: Model, type: str, tokens: int) -> None:
@@ -450,6 +451,21 @@ def test_thought_signatures_count_unless_the_provider_counts_only_texts() -> Non
     signed = Conversation([user("Hi"), Turn("assistant", [ToolCall(name="tide", opaque="x" * 1000)])])
     bare = Dialect(bare_counts=True)
     assert tokens(signed, GEMINI) > tokens(signed, GEMINI, dialect=bare) + 150
+
+
+def test_vertex_ai_counts_signatures_since_gemini_3_1() -> None:
+    bare = Dialect(bare_counts=True)
+    for id, more in (("gemini-3-flash-preview", 0), ("gemini-3.1-pro-preview", 207)):
+        model = Model(id, family="gemini")
+        signed, plain = (
+            tokens(
+                Conversation([user("Hi"), Turn("assistant", [ToolCall(name="tide", opaque=state)])]),
+                model,
+                dialect=bare,
+            )
+            for state in ("x" * 1000, None)
+        )
+        assert signed == pytest.approx(plain + more, abs=1)
 
 
 def test_signatures_count_in_the_requests_and_for_the_time_that_the_model_reads_them() -> None:
