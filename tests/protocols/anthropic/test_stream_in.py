@@ -78,6 +78,25 @@ def test_text_in_a_block_of_another_kind_begins_one():
     assert [type(part) for part in reply.parts] == [ToolCall, Text]
 
 
+def test_arguments_after_a_text_in_their_block_belong_to_the_call():
+    """Without them, the client would run the call with empty arguments."""
+    reply = read(
+        start(0, "tool_use", id="t", name="f", input={}),
+        delta(0, text="I "),
+        delta(0, partial_json='{"a":'),
+        delta(0, text="look."),
+        delta(0, partial_json="1}"),
+        stop(0),
+        start(1, "text", text=""),
+        delta(1, text="Done"),
+        stop(1),
+    )
+    call, inside, after = reply.parts
+    assert isinstance(call, ToolCall)
+    assert call.arguments == '{"a":1}'
+    assert (inside, after) == (Text(text="I look."), Text(text="Done"))
+
+
 def test_an_index_may_be_left_out():
     assert (
         read_all(

@@ -144,7 +144,10 @@ class StreamParser:
             index = count(index) or 0
         kind, key = delta.get("type"), self._blocks.get(index)
         if kind == "text_delta":
-            if key is None or type(self._assembly.part(key)) is not Text:  # SGLang sends text into a tool_use block
+            if key is not None and isinstance(self._assembly.part(key), ToolCall | ServerToolCall):
+                index = _beside(index)  # SGLang sends text into a tool_use block, whose arguments may follow
+                key = self._blocks.get(index)
+            if key is None or type(self._assembly.part(key)) is not Text:
                 key = self._reopen(index, Text())
             if text := shown(delta.get("text")):
                 self._assembly.add(key, text)
@@ -183,6 +186,8 @@ class StreamParser:
         return self._blocks[index]
 
     def _stop_block(self, index: int) -> None:
+        if _beside(index) in self._blocks and index >= 0:
+            self._stop_block(_beside(index))
         key = self._blocks.pop(index, None)
         if key is None:
             return
@@ -216,3 +221,8 @@ class StreamParser:
                 self._stop_block(index)
         self._assembly.usage = parse_usage(self._usage)
         self._assembly.fail(error)
+
+
+def _beside(index: int) -> int:
+    """The place in `_blocks` of a text that was sent into the block with this index."""
+    return -1 - index
