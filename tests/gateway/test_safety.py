@@ -15,6 +15,7 @@ from modelbay.gateway.access_log import JsonLines
 from modelbay.gateway.clients import ClientKeys
 from modelbay.gateway.gateway import Gateway
 from modelbay.logs import LOG
+from modelbay.secrecy import spellings
 from modelbay.serving.routes import MOUNTS, ROWS, STATUS, RouteRow
 from modelbay.simulator import Simulator
 from tests.gateway.raw import RawClient, RawResponse, head, post
@@ -358,6 +359,28 @@ def logs() -> Iterator[Logs]:
 
 
 QUERIES = ["key={}", "alt=sse&key={}", "%6bey={}", "key={}&key=other", "Key={0}&key={0}", "key={}&x=1#f"]
+
+
+@pytest.mark.parametrize("reference", ["{env:PLANTED}", "{file:PLANTED}", "{command:PLANTED}", "%7Benv:PLANTED%7D"])
+async def test_a_reference_in_the_query_of_a_client_reads_nothing(
+    gateway: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reference: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(f"#!/bin/sh\necho {PLANTED}\n")
+    secret.chmod(0o700)
+    monkeypatch.setenv("PLANTED", PLANTED)
+    named = reference if "env" in reference else reference.replace("PLANTED", str(secret))
+    path, body = request("google", "google")
+    assert (await answer(gateway[0].url, post(f"{path}?note={named}", body))).status == 200
+    assert gateway[1].journal[-1].target.endswith(f"?note={named}")
+
+
+async def test_the_query_of_a_client_is_not_registered_as_a_secret(url: str) -> None:
+    """Each registered value makes every reply slower, and displaces an older one."""
+    path, body = request("google", "google")
+    note = "note-4f9a8b7c6d5e4f3a2b1c"
+    assert (await answer(url, post(f"{path}?note={note}", body))).status == 200
+    assert note not in spellings()
 
 
 @pytest.mark.parametrize("query", QUERIES)

@@ -118,7 +118,7 @@ def endpoint(config: Config, model: ModelEntry, path: str, *, stream: bool = Fal
 
 def endpoint_at(config: Config, upstream: Upstream, path: str, *, stream: bool = False) -> Endpoint:
     """Like `endpoint`, for a given upstream."""
-    base, user = urls.without_user(upstream.base_url)
+    base, user = _base(config, upstream)
     return _endpoint(config, upstream, _call_url(config, upstream, base, path, stream), user)
 
 
@@ -127,11 +127,22 @@ def models_endpoint(config: Config, provider: ProviderEntry) -> Endpoint | None:
     found = upstream(config, provider)
     if found.preset and not found.preset.lists_models:
         return None
-    base, user = urls.without_user(found.base_url)
+    base, user = _base(config, found)
     url = urls.models_url(base, found.protocol, found.full_url)
     if found.preset and found.preset.addressing == "azure":
         url = urls.azure_url(urls.base_of(base), "/models", "", provider.api_version)
     return _endpoint(config, found, url, user)
+
+
+def _base(config: Config, upstream: Upstream) -> tuple[str, str]:
+    """The base URL with the values of the references in its query, which are secrets, and without the user part, which is returned
+    as it is written. The query of a call comes from a client of the gateway: it must not read variables and files of the user."""
+    base, user = urls.without_user(upstream.base_url)
+    address, mark, query = base.partition("?")
+    if REFERENCE.search(query):
+        base = address + mark + REFERENCE.sub(lambda found: _in_query(config, upstream, found[0]), query)
+    register_url(base)
+    return base, user
 
 
 def _call_url(config: Config, upstream: Upstream, base: str, path: str, stream: bool) -> str:
@@ -189,11 +200,7 @@ def _published(config: Config, upstream: Upstream) -> str:
 
 def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoint:
     provider, protocol = upstream.provider, upstream.protocol
-    where = f"providers.{key_text(provider.id)}.base_url"
-    user = _resolved(config, upstream, unquote(user), where)
-    address, mark, query = url.partition("?")
-    if REFERENCE.search(query):
-        url = address + mark + REFERENCE.sub(lambda found: _in_query(config, upstream, found[0], where), query)
+    user = _resolved(config, upstream, unquote(user), _place(provider))
     credential, authorisation = _authorisation(config, upstream, user)
     headers: Headers = {}
     if protocol == "anthropic" and not _is_vertex(upstream):
@@ -202,7 +209,6 @@ def _endpoint(config: Config, upstream: Upstream, url: str, user: str) -> Endpoi
     anew = {name.lower() for name in custom}
     headers = {name: value for name, value in {**headers, **authorisation}.items() if name.lower() not in anew}
     proxy = proxy_of(config, provider, upstream.origin)
-    register_url(url)
     return Endpoint(
         url=Hidden(url),
         headers={**headers, **custom},
@@ -314,8 +320,13 @@ def _resolved(config: Config, upstream: Upstream, value: str, where: str) -> str
     return text
 
 
-def _in_query(config: Config, upstream: Upstream, reference: str, where: str) -> str:
-    return quote(_resolved(config, upstream, reference, where), safe="")
+def _in_query(config: Config, upstream: Upstream, reference: str) -> str:
+    return quote(_resolved(config, upstream, reference, _place(upstream.provider)), safe="")
+
+
+def _place(provider: ProviderEntry) -> str:
+    """The key of the base URL in the config file."""
+    return f"providers.{key_text(provider.id)}.base_url"
 
 
 def is_header(name: str, value: str) -> bool:
