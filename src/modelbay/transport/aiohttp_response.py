@@ -33,7 +33,7 @@ class AiohttpResponse(Response):
         """The next thing that the reply must contain, apart from keep-alives."""
         self._waited = 0.0
         """Seconds waited for it so far. Time in which the caller does not read is not counted."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._late: Stage | Literal["rest"] | None = None
         self._finishing = False
         self._paused: asyncio.Event | None = None
@@ -183,10 +183,15 @@ class AiohttpResponse(Response):
         empty = since + max(patience - self._waited, 0.0)
         due = min(silent, empty)
         if now < due or self._waits_since is None:
-            self._timer = self._loop.call_at(max(due, now + LOOK), self._watch)
+            self._timer = self._loop.call_at(max(due, now + LOOK), self._watch_again)
         else:
             self._late = self._stage if silent <= empty else self._awaited
             self._abandon()
+
+    def _watch_again(self, rounds: int = 4) -> None:
+        """Watch some rounds of the loop later: the timer of a process that was stopped, as with Ctrl-Z, is due before what arrived
+        in the meantime is read, which then needs its way through aiohttp."""
+        self._timer = self._loop.call_soon(*((self._watch_again, rounds - 1) if rounds else (self._watch,)))
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

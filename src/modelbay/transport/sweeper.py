@@ -48,7 +48,9 @@ class Sweeper:
         if when < self._wakes_at:
             self.stop()
             self._wakes_at = when
-            self._timer = self._loop.call_at(when, self._sweep)
+            # a process that was stopped, as with Ctrl-Z, finds its timers due before it reads what arrived in the meantime. The
+            # second call is made after the loop has read it
+            self._timer = self._loop.call_at(when, self._loop.call_soon, self._loop.call_soon, self._sweep)
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -56,7 +58,7 @@ class Sweeper:
         self._timer, self._wakes_at = None, inf
 
     def _sweep(self) -> None:
-        self._timer, self._wakes_at = None, inf
+        self.stop()
         now = self._loop.time()
         next_sweep = inf
         for timed in tuple(self._timed):
