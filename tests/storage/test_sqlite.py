@@ -1,16 +1,20 @@
-"""Glances at a file: they see each change of it, and never wait."""
+"""Transactions of threads and programs, and glances at a file, which see each change of it, and never wait."""
 
 import os
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from modelbay.errors import StoreError
 from modelbay.storage import files
 from modelbay.storage.sqlite import Database, Glance
 
+SHORT = 0.2
 QUERY = "select content from notes where name = ?"
 
 
@@ -105,3 +109,54 @@ def test_after_it_was_closed_it_opens_the_file_again(glance: Glance, clock: Cloc
     glance.close()
     clock.pass_by()
     assert glance.find(QUERY, "a") == [("one",)]
+
+
+# --- transactions ---
+
+
+def slow_database(folder: Path, wait: float) -> Database:
+    found = Database(folder / "a.sqlite", "test file", "create table if not exists t (n integer);", 1, "do without it")
+    found.wait = wait
+    return found
+
+
+def add(file: Database, number: int) -> None:
+    with file.open() as connection:
+        connection.execute("begin immediate")
+        connection.execute("insert into t values (?)", (number,))
+
+
+def test_threads_of_a_process_wait_for_each_other_longer_than_for_another_program(tmp_path: Path) -> None:
+    """Each writes as fast as a slow disk allows, and the last one must not fail."""
+    first, second = slow_database(tmp_path, SHORT), slow_database(tmp_path, SHORT)
+    add(first, 0)
+    writing, failed = threading.Event(), list[StoreError]()
+
+    def write() -> None:
+        writing.set()
+        try:
+            add(second, 2)
+        except StoreError as error:
+            failed.append(error)
+
+    with first.open() as connection:
+        connection.execute("begin immediate")
+        connection.execute("insert into t values (1)")
+        other = threading.Thread(target=write)
+        other.start()
+        writing.wait()
+        time.sleep(3 * SHORT)
+    other.join()
+    assert failed == []
+    with first.open() as connection:
+        assert connection.execute("select n from t order by n").fetchall() == [(0,), (1,), (2,)]
+
+
+def test_a_file_that_another_program_locks_is_an_error_soon(tmp_path: Path) -> None:
+    file = slow_database(tmp_path, SHORT)
+    add(file, 0)
+    with closing(sqlite3.connect(file.path, isolation_level=None)) as program:
+        program.execute("begin exclusive")
+        with pytest.raises(StoreError, match="database is locked"):
+            add(file, 1)
+    add(file, 2)

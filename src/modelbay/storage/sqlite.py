@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import RLock
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,23 @@ if TYPE_CHECKING:  # a gateway that stores nothing does not load SQLite
 
 WAIT = 5.0
 """Seconds to wait for another program's write."""
+_AGAIN = 0.1
+"""Seconds to wait after a wait that was in vain: other requests must not wait for a program that holds the file for long."""
+
+
+class _Turns:
+    """The threads of this process take turns at a file. SQLite would let all of them try again at intervals, and some would not get
+    the file within `WAIT` on a slow disk."""
+
+    def __init__(self) -> None:
+        self.lock = RLock()
+        self.in_vain = False
+        """Whether another program held the file during the last wait."""
+
+
+_turns: dict[Path, _Turns] = {}
+if hasattr(os, "register_at_fork"):  # another thread of the parent may hold a lock
+    os.register_at_fork(after_in_child=_turns.clear)
 
 
 class Database:
@@ -47,6 +65,12 @@ class Database:
         Raises:
             StoreError: the file cannot be used, or a newer version of modelbay wrote it.
         """
+        turns = _turns.setdefault(self.path, _Turns())
+        with turns.lock, self._opened(turns) as connection:
+            yield connection
+
+    @contextmanager
+    def _opened(self, turns: _Turns) -> "Iterator[sqlite3.Connection]":
         import sqlite3
 
         try:
@@ -54,15 +78,18 @@ class Database:
             if created:
                 files.make_private(self.path.parent)
                 os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-            with closing(sqlite3.connect(self.path, timeout=self.wait, isolation_level=None)) as connection:
+            wait = min(self.wait, _AGAIN) if turns.in_vain else self.wait
+            with closing(sqlite3.connect(self.path, timeout=wait, isolation_level=None)) as connection:
                 connection.execute("pragma secure_delete = on")
                 connection.execute("pragma foreign_keys = on")
                 self._prepare(connection)
                 with connection:
                     yield connection
+            turns.in_vain = False
             if created:
                 sleep(files.FRESH)  # until all processes know that it is there
         except (sqlite3.Error, OSError) as error:
+            turns.in_vain = _is_locked(error)
             reason = error.strerror if isinstance(error, OSError) else error
             raise StoreError(
                 f"Could not use the {self._title} {self.path}: {reason}", hint=self._hint(error), file=str(self.path)
@@ -92,7 +119,7 @@ class Database:
         """The fix for an error of SQLite or of the system."""
         import sqlite3
 
-        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+        if _is_locked(error):
             return "close the other program that uses the file, or wait until it is done"
         if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
             return "rename the file to start a new one: this one is damaged"
@@ -169,6 +196,13 @@ class Glance:
 
 _GLANCES = 1024
 """Maximum number of queries whose rows are kept."""
+
+
+def _is_locked(error: Exception) -> bool:
+    """Whether another program held the file for too long."""
+    import sqlite3
+
+    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
 
 def _is_missing(place: str) -> bool:
