@@ -127,6 +127,10 @@ ERRORS: dict[str, tuple[str, Plant, str]] = {
     "a price in quotes": ("cost", large(cost={"input": "0.5", "output": 1}), "cost.input"),
     "a negative price": ("cost", large(cost={"input": -1, "output": 1}), "cost.input"),
     "prices per token": ("cost-unit", large(cost={"input": 5e-7, "output": 1.5e-6}), "acme/large.cost"),
+    "efforts that are a text": (
+        "reasoning-options", large(reasoning_options=[{"type": "effort", "values": "low"}]), "large.reasoning_options",
+    ),
+    "a reasoning field without its table": ("interleaved", large(interleaved="reasoning_content"), "large.interleaved"),
     "a size that is text": ("limit", large(limit={"context": "128k", "output": 1}), "limit.context"),
     "more output than context": ("limit-output", large(limit={"context": 4096, "output": 8192}), "limit.output"),
     "a manifest for those with a key": ("needs-key", page(MINE, {}, 401), MINE),

@@ -1,6 +1,7 @@
 """The rules for published documents, with arbitrary texts."""
 
 from datetime import date
+from typing import Any
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from modelbay.publishing.rules import RULES
 from tests.catalog.manifests import EMBEDDED, EXTENDED, MANIFEST, model
 from tests.publishing.host import MODELS
 
+LARGE = MODELS["acme/large"]
 NAMES = st.sampled_from(
     [*FIELDS, *[name.rpartition(".")[2] for name in OTHER_FIELDS], "models", "data", "baseUrl", "object", "x"]
 )
@@ -42,6 +44,29 @@ def test_the_examples_of_the_guide_break_no_rule():
 
 def test_a_complete_model_has_no_findings():
     assert list(model_findings(MODELS)) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ([{"type": "effort", "values": ["low", None]}, {"type": "toggle"}, {"type": "budget_tokens", "min": 1}], None),
+        ([], None),
+        ({"type": "toggle"}, "not a list of objects"),
+        (["low"], "not a list of objects"),
+        ([{"type": "efforts", "values": ["low"]}], 'the type "efforts" is unknown'),
+        ([{"type": "effort"}], "`values` is not a list of efforts"),
+        ([{"type": "effort", "values": [1]}], "`values` is not a list of efforts"),
+        ([{"type": "budget_tokens", "max": "8k"}], "`min` or `max` is not a whole number of tokens"),
+    ],
+)
+def test_reasoning_options_are_checked(options: Any, wrong: str | None):
+    models = {"m": {**LARGE, "reasoning_options": options}}
+    assert [one.message for one in model_findings(models)] == ([wrong] if wrong else [])
+
+
+def test_a_model_with_an_unknown_modality_is_not_said_to_accept_only_text():
+    models = {"m": {**LARGE, "modalities": {"input": ["text", "vision"], "output": ["text"]}}}
+    assert [one.rule for one in model_findings(models)] == ["modality-unknown"]
 
 
 @pytest.mark.parametrize(

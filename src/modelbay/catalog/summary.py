@@ -1,5 +1,7 @@
 """A short summary of a model that fits on a line."""
 
+from decimal import Decimal
+
 from modelbay.model import Capability, Cost, Model
 
 SHOWN: dict[Capability, str] = {
@@ -29,7 +31,12 @@ def prices(cost: Cost) -> str:
     known = [(cost.input, "in"), (cost.output, "out")]
     if not any(price for price, _ in known):
         return "free" if all(price is not None for price, _ in known) else ""
-    return ", ".join(f"${price:g} {word}" for price, word in known if price is not None)
+    return ", ".join(f"${dollars(price)} {word}" for price, word in known if price is not None)
+
+
+def dollars(price: float) -> str:
+    """A price without an exponent, such as 15, 0.5 or 0.0000005."""
+    return f"{Decimal(f'{price:g}'):f}"
 
 
 def size(tokens: int | None) -> str:

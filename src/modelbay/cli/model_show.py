@@ -11,7 +11,7 @@ from modelbay.catalog.facts import PROBE
 from modelbay.catalog.lists.entry import Listed
 from modelbay.catalog.lookup import Catalog, probed_endpoint
 from modelbay.catalog.search import search
-from modelbay.catalog.summary import counted, facts, prices, size
+from modelbay.catalog.summary import counted, dollars, facts, prices, size
 from modelbay.cli import terminal
 from modelbay.cli.columns import write_rows
 from modelbay.cli.project import note_pin
@@ -186,7 +186,7 @@ def as_table(model: Model) -> dict[str, Any]:
 def _said(value: object) -> str:
     if isinstance(value, Cost):
         more = [(value.cache_read, "cache read"), (value.cache_write, "cache write")]
-        return ", ".join([prices(value), *(f"${price:g} {what}" for price, what in more if price is not None)])
+        return ", ".join([prices(value), *(f"${dollars(price)} {what}" for price, what in more if price is not None)])
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return size(value) if isinstance(value, int) else str(value)

@@ -59,6 +59,14 @@ class PublishedDocument(Struct):
     findings: list[RuleFinding] = field(default_factory=list)
 
     @property
+    def ids(self) -> list[str]:
+        """The IDs of the models, as requests use them."""
+        named = {
+            key: entry.get("id") if isinstance(entry, dict) else None for key, entry in (self.models or {}).items()
+        }
+        return [id for key, named_id in named.items() if (id := str(named_id or key).strip())]
+
+    @property
     def base_url(self) -> str | None:
         url = self.manifest.get("baseUrl") if self.manifest else None
         return url.strip() if isinstance(url, str) else None

@@ -200,7 +200,7 @@ class _Inspection:
         target = origin(base)
         if is_local(target) and not target.loopback:
             return
-        await self._served(base, list(document.models or ()))
+        await self._served(base, document.ids)
 
     def done(self) -> ManifestReport:
         self._report.findings.sort(key=lambda one: SEVERITIES.index(one.severity))
@@ -223,7 +223,7 @@ class _Inspection:
         found = read_models(page.body, key=self._chat_check.key)
         self._report.add(found.findings, masked_url(url))
         self._report.answers[-1].about = _counted(len(found.models or ()))
-        return [key for key in found.models or () if key.strip()]
+        return found.ids
 
     async def _at_models_dev(self, manifest: Extra, *, online: bool) -> Extra | None:
         id = manifest.get("models_dev_provider_id")
@@ -277,14 +277,14 @@ class _Inspection:
             await self._chat(base, ids or listed)
 
     def _compare(self, ids: list[str], listed: list[str], where: str) -> None:
-        for some, others, what in (
-            (ids, listed, "extended models are missing in the list"),
-            (listed, ids, "models of the list are missing in the extended models"),
+        for some, others, place in (
+            (ids, listed, "the extended models"),
+            (listed, ids, "the list"),
         ):
             lacking = [id for id in some if id not in others]
             if lacking:
                 named = ", ".join(lacking[:3]) + (", …" if len(lacking) > 3 else "")
-                self._report.add([broken("list-differs", where, f"{len(lacking)} {what}: {named}")])
+                self._report.add([broken("list-differs", where, f"{_counted(len(lacking))} only in {place}: {named}")])
 
     async def _chat(self, base: str, ids: list[str]) -> None:
         """Makes a real call, streamed as by most applications."""

@@ -44,6 +44,8 @@ OTHER_NAMES = {
 }
 """Names of fields in other model lists."""
 MODALITIES = frozenset(("text", "image", "audio", "video", "pdf"))
+REASONING_TYPES = ("effort", "toggle", "budget_tokens")
+"""The types of `reasoning_options`."""
 HIGHEST_PRICE = 2_000
 """US dollars per million tokens. The most expensive model so far cost 600."""
 SMALLEST_CONTEXT = 1_000
@@ -70,7 +72,7 @@ def model_findings(
             yield broken("model-id-space", field_path(*where, key), "the ID contains a space")
         if isinstance(name := entry.get("name"), str) and not name.strip():
             yield broken("model-name", field_path(*where, key, "name"), "empty")
-        for check in (_dates, _modalities, _cost, _limit, _switches, _spelling):
+        for check in (_dates, _modalities, _cost, _limit, _reasoning, _switches, _spelling):
             yield from check(entry, (*where, key), today)
     yield from _missing(models, where)
 
@@ -152,6 +154,31 @@ def _limit(entry: Extra, where: tuple[str | int, ...], _: date) -> Iterator[Rule
             yield broken("limit-half", field_path(*where, "limit"), f"`{name}` is missing")
 
 
+def _reasoning(entry: Extra, where: tuple[str | int, ...], _: date) -> Iterator[RuleFinding]:
+    options, interleaved = entry.get("reasoning_options"), entry.get("interleaved")
+    if options is not None and (wrong := _wrong_options(options)) is not None:
+        yield broken("reasoning-options", field_path(*where, "reasoning_options"), wrong)
+    named = isinstance(interleaved, dict) and isinstance(interleaved.get("field"), str)
+    if interleaved is not None and not named and not isinstance(interleaved, bool):
+        yield broken("interleaved", field_path(*where, "interleaved"), "neither true nor an object with `field`")
+
+
+def _wrong_options(options: Json) -> str | None:
+    if not isinstance(options, list) or not all(isinstance(option, dict) for option in options):
+        return "not a list of objects"
+    for option in options:
+        kind, values = option.get("type"), option.get("values")
+        if kind not in REASONING_TYPES:
+            return f'the type "{str(kind)[:40]}" is unknown'
+        if kind == "effort" and not (
+            isinstance(values, list) and values and all(isinstance(one, str) for one in values if one)
+        ):
+            return "`values` is not a list of efforts"
+        if kind == "budget_tokens" and not all(type(option.get(name, 0)) is int for name in ("min", "max")):
+            return "`min` or `max` is not a whole number of tokens"
+    return None
+
+
 def _switches(entry: Extra, where: tuple[str | int, ...], _: date) -> Iterator[RuleFinding]:
     """Contradictions about reasoning and attachments."""
     cost, modalities = entry.get("cost"), entry.get("modalities")
@@ -163,8 +190,8 @@ def _switches(entry: Extra, where: tuple[str | int, ...], _: date) -> Iterator[R
             path = field_path(*where, "reasoning")
             yield broken("reasoning-contradicts", path, f"false, but `{signs[0]}` describes reasoning")
     listed = modalities.get("input") if isinstance(modalities, dict) else None
-    if isinstance(listed, list) and listed:
-        more = any(word in MODALITIES - {"text"} for word in listed if isinstance(word, str))
+    if isinstance(listed, list) and listed and all(word in MODALITIES for word in listed if isinstance(word, str)):
+        more = any(word != "text" for word in listed)
         path = field_path(*where, "attachment")
         if entry.get("attachment") is True and not more:
             yield broken("attachment-contradicts", path, "true, but modalities.input contains only text")

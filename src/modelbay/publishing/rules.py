@@ -104,6 +104,13 @@ RULE_GROUPS: dict[str, dict[str, ManifestRule]] = {
         ),
         "limit-unit": ManifestRule("warning", "write the full number of tokens: 128000, not 128"),
         "limit-half": ManifestRule("advice", "set both context and output"),
+        "reasoning-options": ManifestRule(
+            "error",
+            'write [{"type": "effort", "values": ["low", "high"]}]; further types: toggle, budget_tokens with min and max',
+        ),
+        "interleaved": ManifestRule(
+            "error", 'write {"field": "reasoning_content"} with the field of the replies, or true'
+        ),
         "reasoning-contradicts": ManifestRule("warning", 'set "reasoning": true, or remove the other reasoning fields'),
         "attachment-contradicts": ManifestRule(
             "warning", "add the accepted types, such as image or pdf, to modalities.input, or set false"

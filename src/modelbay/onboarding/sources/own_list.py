@@ -11,6 +11,7 @@ from modelbay.catalog.facts import Facts
 from modelbay.catalog.lists.discovery import Discovery, discover
 from modelbay.catalog.lookup import Catalog, Seen
 from modelbay.catalog.names import renamed
+from modelbay.catalog.summary import dollars
 from modelbay.config.edit import Edit
 from modelbay.config.schema import Config, ProviderEntry, Table
 from modelbay.onboarding.sources import merge as merging
@@ -136,5 +137,5 @@ def _word(value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case Struct():
-            return ", ".join(f"{name} {price:g}" for name, price in to_builtins(value).items())
+            return ", ".join(f"{name} {dollars(price)}" for name, price in to_builtins(value).items())
     return str(value)
