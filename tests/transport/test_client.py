@@ -15,7 +15,7 @@ from modelbay.errors import (
     TimedOut,
 )
 from modelbay.transport import Limits, Transport
-from modelbay.transport.packing import PIECE
+from modelbay.transport.decompression import PIECE
 from tests.fault_config import LONG
 from tests.faults.calls import SECRET, SHORT, answers, ask, deaf_server, post, told, unused_port
 from tests.faults.raw_server import Client, Clock, RawServer, chunk, head, reply

@@ -30,7 +30,7 @@ from modelbay.tui.app import ModelbayApp
 from modelbay.tui.chat_screen import ChatScreen
 from modelbay.tui.conversation_commands import ConversationCommands
 from modelbay.tui.dialogs import (
-    anything,
+    catalog_provider,
     confirm,
     custom,
     deletable_list,
@@ -38,7 +38,6 @@ from modelbay.tui.dialogs import (
     form,
     help,
     history_search,
-    known,
     list_dialog,
     login,
     manifest,
@@ -46,6 +45,7 @@ from modelbay.tui.dialogs import (
     message_picker,
     model_checklist,
     model_picker,
+    name_or_url,
     palette,
     progress,
     providers,
@@ -109,7 +109,7 @@ def dialogs(app: ModelbayApp, catalog: ProviderCatalog) -> dict[type, Callable[[
     google = Google("user", "the environment", "me@example.com", None)
     saved = state.store.list()
     return {
-        anything.AddAnything: lambda: anything.AddAnything(state),
+        name_or_url.NameOrUrlForm: lambda: name_or_url.NameOrUrlForm(state),
         confirm.Confirm: lambda: confirm.Confirm("Sure", [("File", "a.txt")], "Overwrite it?"),
         custom.CustomProvider: lambda: custom.CustomProvider(state),
         custom.EditProvider: lambda: custom.EditProvider(state, "sim"),
@@ -117,7 +117,7 @@ def dialogs(app: ModelbayApp, catalog: ProviderCatalog) -> dict[type, Callable[[
         history_search.HistorySearch: lambda: history_search.HistorySearch(
             [history_search.HistoryEntry("one", "one")], state.store
         ),
-        known.KnownProvider: lambda: known.KnownProvider(state, catalog, entry),
+        catalog_provider.CatalogForm: lambda: catalog_provider.CatalogForm(state, catalog, entry),
         login.DeviceLogin: lambda: login.DeviceLogin(state, platform),
         login.KeyLogin: lambda: login.KeyLogin(state, key_login),
         login.VertexForm: lambda: login.VertexForm(state, google),

@@ -8,9 +8,9 @@ from typing import Literal
 import aiohttp
 
 from modelbay.errors import ModelbayError
+from modelbay.transport.decompression import Limited, decompressor
 from modelbay.transport.failure import Stage, cut_off, timed_out, too_large
-from modelbay.transport.packing import Limited, unpacker
-from modelbay.transport.request import PACKINGS, Request
+from modelbay.transport.request import ENCODINGS, Request
 from modelbay.transport.response import REST, Response, collector
 
 LOOK = 0.01
@@ -103,16 +103,16 @@ class AiohttpResponse(Response):
             self._watch()
 
     async def _body(self, limited: Limited) -> AsyncGenerator[bytes, None]:
-        unpacking = unpacker(self.headers.get("content-encoding"), self._request, limited)
+        decompressing = decompressor(self.headers.get("content-encoding"), self._request, limited)
         async with aclosing(self._arriving(limited)) as chunks:
             async for chunk in chunks:
-                if unpacking is None:
+                if decompressing is None:
                     yield chunk
                 else:
-                    for piece in unpacking.feed(chunk):
+                    for piece in decompressing.feed(chunk):
                         yield piece
-        if unpacking is not None:
-            unpacking.close()
+        if decompressing is not None:
+            decompressing.close()
 
     async def _arriving(self, limited: Limited) -> AsyncGenerator[bytes, None]:
         content, now = self._reply.content, self._loop.time
@@ -156,7 +156,7 @@ class AiohttpResponse(Response):
             pass
         finally:
             self._abandon()
-        return b"" if self.headers.get("content-encoding", "").lower() in PACKINGS else b"".join(rest)
+        return b"" if self.headers.get("content-encoding", "").lower() in ENCODINGS else b"".join(rest)
 
     async def aclose(self) -> None:
         self._abandon()

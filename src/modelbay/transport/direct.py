@@ -11,9 +11,9 @@ from math import inf
 from typing import Literal
 
 from modelbay.errors import Disconnected, ModelbayError
+from modelbay.transport.decompression import Decompressor, Limited, decompressor
 from modelbay.transport.failure import NotHttp, Stage, cut_off, explained, timed_out, too_large
 from modelbay.transport.http_connection import HttpConnection
-from modelbay.transport.packing import Limited, Unpacker, unpacker
 from modelbay.transport.pool import Pool
 from modelbay.transport.request import Head, Limits, Request
 from modelbay.transport.response import REST, Response, collector
@@ -99,8 +99,8 @@ class DirectResponse(Response):
     _waiter: asyncio.Future[None] | None = None
     # the body
     _consume: Callable[[bytes], None] | None = None
-    _unpacker: Unpacker | None = None
-    _unpacking: Iterator[bytes] = iter(())
+    _decompressor: Decompressor | None = None
+    _decompressing: Iterator[bytes] = iter(())
     _queued = 0
     """Bytes that wait for the caller of `stream`."""
     _paused = False
@@ -163,7 +163,7 @@ class DirectResponse(Response):
         if not self._over or self._error is not None or self._size > self._request.limits.reply_bytes:
             return None
         coding = self.headers.get("content-encoding")
-        packed = None if coding is None else unpacker(coding, self._request, "reply_bytes")
+        packed = None if coding is None else decompressor(coding, self._request, "reply_bytes")
         if packed is None:
             return b"".join(self._backlog)
         try:
@@ -210,7 +210,7 @@ class DirectResponse(Response):
         self.finished(grace)
         self.resume()
         await self._consumed(rest.append, self._limited)
-        return b"" if self._unpacker is not None else b"".join(rest)
+        return b"" if self._decompressor is not None else b"".join(rest)
 
     def finished(self, grace: float = 0.1) -> None:
         self._finished = True
@@ -272,7 +272,7 @@ class DirectResponse(Response):
     def _begin(self, consume: Callable[[bytes], None], limited: Limited) -> None:
         if self._consume is None:
             self._limited, self._limit = limited, getattr(self._request.limits, limited)
-            self._unpacker = unpacker(self.headers.get("content-encoding"), self._request, limited)
+            self._decompressor = decompressor(self.headers.get("content-encoding"), self._request, limited)
         self._consume = consume
         if self._size > self._limit:
             self._fail(too_large(self._request, limited))
@@ -292,25 +292,25 @@ class DirectResponse(Response):
             return
         try:
             while not self._paused:
-                for piece in self._unpacking:
+                for piece in self._decompressing:
                     consume(piece)
                     if self._paused:
                         return
                 if not self._backlog:
                     self._settle()
                     return
-                if self._unpacker is None:
+                if self._decompressor is None:
                     consume(self._backlog.popleft())
                 else:
-                    self._unpacking = self._unpacker.feed(self._backlog.popleft())
+                    self._decompressing = self._decompressor.feed(self._backlog.popleft())
         except Exception as error:  # noqa: BLE001  # raised by the method that reads the body
             self._fail(error)
 
     def _settle(self) -> None:
         if self._over and not self._done:
             self._done = True
-            if self._unpacker is not None and self._error is None:
-                self._unpacker.close()
+            if self._decompressor is not None and self._error is None:
+                self._decompressor.close()
             self._wake()
 
     def _enqueue(self, piece: bytes) -> None:
@@ -322,7 +322,7 @@ class DirectResponse(Response):
         self._wake()
 
     def _dequeued(self) -> bytes:
-        if self._unpacker is not None or len(self._queue) == 1:
+        if self._decompressor is not None or len(self._queue) == 1:
             piece = self._queue.pop(0)
         else:
             piece = b"".join(self._queue)
@@ -352,7 +352,7 @@ class DirectResponse(Response):
                 self._connection.pause_reading()
             if not self._connection.ended:
                 self._report()
-        elif self._unpacker is not None:
+        elif self._decompressor is not None:
             self._backlog.append(data)
             self._push()
         else:
@@ -398,7 +398,7 @@ class DirectResponse(Response):
         self._abort()
         self._error, self._done = error, True
         self._backlog.clear()
-        self._unpacking = iter(())
+        self._decompressing = iter(())
         self._wake()
         self._report()
 

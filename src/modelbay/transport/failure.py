@@ -19,7 +19,7 @@ from modelbay.errors import (
     Redirected,
     TimedOut,
 )
-from modelbay.transport.request import PACKINGS, Request, invalid, is_socks, origin, public
+from modelbay.transport.request import ENCODINGS, Request, invalid, is_socks, origin, public
 
 E = TypeVar("E", bound=ModelbayError)
 Stage: TypeAlias = Literal["connect", "first_byte", "idle", "first_event", "content"]
@@ -117,7 +117,7 @@ def refused(status: int, headers: Mapping[str, str], request: Request) -> Modelb
         return _proxy_refused(request, PASSWORD_WANTED)
     if 300 <= status < 400 and status != 304:
         return _redirected(status, headers, request)
-    if packing not in PACKINGS | {"", "identity"}:
+    if packing not in ENCODINGS | {"", "identity"}:
         return final(
             MalformedReply(f"{request.server} compressed its reply with {packing[:20]!r}, which was not requested")
         )

@@ -84,7 +84,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 NOT_IN_URL = re.compile(r"[\x00-\x20\x7f]")
 _NAMES = "check custom_headers and extra_headers: modelbay sets the headers about the length of a request itself"
 FRAMING = {"connection", "content-length", "transfer-encoding"}
-PACKINGS = {"gzip", "deflate"}
+ENCODINGS = {"gzip", "deflate"}
 """Content encodings that a reply may use."""
 SOCKS = {"socks4": False, "socks4a": True, "socks5": True, "socks5h": True}
 """SOCKS schemes, and whether the proxy resolves host names (it knows internal names, and lookups stay private)."""
@@ -129,7 +129,7 @@ def check(request: Request) -> None:
             raise ConfigError(message, hint="check the API key, custom_headers and extra_headers")
 
 
-ACCEPTED = {"Accept": "*/*", "Accept-Encoding": ", ".join(sorted(PACKINGS)), "User-Agent": "modelbay"}
+ACCEPTED = {"Accept": "*/*", "Accept-Encoding": ", ".join(sorted(ENCODINGS)), "User-Agent": "modelbay"}
 """Headers of every request that has no others of these names."""
 ASCII = "".join(map(chr, range(0x21, 0x7F)))
 

@@ -16,12 +16,12 @@ from modelbay.onboarding.sources.catalogs import CatalogEntry, ProviderCatalog
 from modelbay.providers import presets
 from modelbay.providers.vendor import Preset
 from modelbay.recognition import recognize, suggested_id
-from modelbay.tui.dialogs.anything import AddAnything
+from modelbay.tui.dialogs.catalog_provider import CatalogForm
+from modelbay.tui.dialogs.catalog_provider import row as entry_row
 from modelbay.tui.dialogs.custom import CustomProvider
-from modelbay.tui.dialogs.known import KnownProvider
-from modelbay.tui.dialogs.known import row as entry_row
 from modelbay.tui.dialogs.manifest import ManifestForm
 from modelbay.tui.dialogs.menu import Menu
+from modelbay.tui.dialogs.name_or_url import NameOrUrlForm
 from modelbay.tui.dialogs.progress import Progress
 from modelbay.tui.dialogs.registry import RegistryForm
 from modelbay.tui.dialogs.steps import Added, follow
@@ -62,7 +62,7 @@ async def add_provider(app: App[Any], state: AppState, way: str | None = None) -
         way, vendor = chosen.name, chosen.vendor
     match way:
         case "any" | "vendor":
-            added = await app.push_screen_wait(AddAnything(state, vendor))
+            added = await app.push_screen_wait(NameOrUrlForm(state, vendor))
         case "known":
             added = await _known(app, state)
         case "custom":
@@ -92,7 +92,7 @@ async def _known(app: App[Any], state: AppState) -> Added | None:
 
     heading = f"Select a provider · {catalog.title}"
     entry = await app.push_screen_wait(Menu(heading, known, entry_row, find=find))
-    return None if entry is None else await app.push_screen_wait(KnownProvider(state, catalog, entry))
+    return None if entry is None else await app.push_screen_wait(CatalogForm(state, catalog, entry))
 
 
 async def _local(app: App[Any], state: AppState) -> Added | None:

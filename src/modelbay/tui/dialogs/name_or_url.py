@@ -15,7 +15,7 @@ from modelbay.tui.dialogs.steps import Added, follow
 from modelbay.tui.state import AppState
 
 
-class AddAnything(Form[Added]):
+class NameOrUrlForm(Form[Added]):
     heading = "Add a provider"
     working = "recognizing it"
 

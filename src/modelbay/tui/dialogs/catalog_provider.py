@@ -20,7 +20,7 @@ from modelbay.tui.widgets.virtual_list import ListRow
 BASE_URL = "base_url"
 
 
-class KnownProvider(Form[Added]):
+class CatalogForm(Form[Added]):
     """Asks for the values that a catalog entry requires."""
 
     working = "adding the provider"
