@@ -106,9 +106,9 @@ def encode(value: Any) -> bytes:
         raise Unsupported("the request is nested too deeply for JSON", setting="messages") from None
 
 
-def spaced(text: str) -> str:
-    """JSON in one line, with a space after each comma and colon."""
-    return msgspec.json.format(text, indent=0)
+def spaced(text: str, indent: int = 0) -> str:
+    """JSON with a space after each comma and colon: in one line, or with a line for each member, by the spaces of its indent."""
+    return msgspec.json.format(text, indent=indent)
 
 
 def whole_text(text: str) -> str:

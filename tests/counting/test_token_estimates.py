@@ -1,5 +1,6 @@
 """Estimates of input tokens: of every kind of content, by the rules of the model's family, and fast."""
 
+import json
 from typing import Any
 
 import pytest
@@ -232,6 +233,15 @@ def test_kimi_reads_tools_as_json_until_k2_and_as_types_after_it() -> None:
     assert with_tool("kimi-k2") == with_tool("moonshotai/Kimi-K2-Instruct-0905") == with_tool("moonshot-v1-8k")
     assert with_tool("kimi-k3") == with_tool("kimi-k2.6") == with_tool("moonshotai/kimi-k2.5")
     assert with_tool("kimi-k3") < with_tool("kimi-k2") - 30
+
+
+def test_llama_reads_tools_as_indented_json_after_short_instructions() -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    tool = Tool(name="tide", description="The tide.", schema=schema)
+    function = {"name": "tide", "description": "The tide.", "parameters": schema}
+    text = json.dumps({"type": "function", "function": function}, indent=4)
+    found = added(Model("llama-3.3-70b-instruct", family="llama"), tools=[tool])
+    assert found == pytest.approx(text_tokens(text, "llama") + 56, abs=1)
 
 
 def test_tools_share_the_frame_of_the_system_prompt() -> None:

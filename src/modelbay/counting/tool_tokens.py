@@ -15,10 +15,10 @@ _MOST_KNOWN = 1_024
 """Maximum number of tools whose tokens are kept. An agent sends the same tools with each request."""
 
 
-ToolForm: TypeAlias = Literal["names", "json", "spaced", "typescript", "python", "declaration"]
-"""The form in which a model reads tools: JSON, with or without spaces, a type in TypeScript as for OpenAI's models, a function in
-Python as for Gemini 2.5, or a declaration as for Gemini 3. For `names` it is unknown, so that only names, descriptions and values
-count."""
+ToolForm: TypeAlias = Literal["names", "json", "spaced", "indented", "typescript", "python", "declaration"]
+"""The form in which a model reads tools: JSON, with or without spaces, or indented as for Llama, a type in TypeScript as for
+OpenAI's models, a function in Python as for Gemini 2.5, or a declaration as for Gemini 3. For `names` it is unknown, so that only
+names, descriptions and values count."""
 CallForm: TypeAlias = Literal["json", "values"]
 """The form in which a model reads the arguments of a call: JSON, or each value as it is, so that code has no escaped signs."""
 _FORMS: dict[ToolForm, Callable[[Tool], str]] = {
@@ -53,6 +53,8 @@ def described_tool(tool: Tool, form: ToolForm, tokenizer: str) -> ToolTokens:
             text = " ".join(names)
         elif form == "spaced":
             text = spaced(text)
+        elif form == "indented":
+            text = spaced(f'{{"type":"function","function":{text}}}', indent=4)
         found = _known[key] = ToolTokens(properties, text_tokens(text, tokenizer))
     return found
 
