@@ -13,6 +13,7 @@ class Line(NamedTuple):
 
     words: tuple[str, ...]
     command: click.Command
+    context: click.Context
 
     @property
     def name(self) -> str:
@@ -42,7 +43,7 @@ def every_command(command: click.Command = program, context: click.Context | Non
     context = context or click.Context(program, info_name="modelbay", **program.context_settings)
     if not isinstance(command, click.Group):
         words = context.command_path.split()[1:]
-        yield Line(tuple(words), command)
+        yield Line(tuple(words), command, context)
         return
     for name in command.list_commands(context):
         inner = command.get_command(context, name)

@@ -137,4 +137,4 @@ def test_a_key_press_runs_no_command_of_the_configuration(home: Path):
 def test_the_script_of_an_unknown_shell_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch):
     ended = Inside(home, monkeypatch)("completion", "csh")
     assert ended.code == 2
-    assert "'csh' is not one of 'bash', 'zsh', 'fish'" in ended.err
+    assert 'unknown shell "csh"\n\nhint: choose one of: bash, zsh, fish' in ended.err

@@ -40,7 +40,7 @@ def test_json_has_the_usage_and_the_vectors(modelbay: Command):
     ("line", "stdin", "code", "words"),
     [
         (["-m", "sim/sim-1"], "", 2, "missing text"),
-        (["a"], "", 2, "missing option"),
+        (["a"], "", 2, "missing --model"),
         (["-m", "sim/sim-1", ""], "", 2, "an argument is empty"),
         (["-m", "sim/sim-1", "--lines"], "a\n\nb\n", 2, "line 2 of standard input is empty"),
         (["-m", "sim/sim-1", "-f", "gone.txt"], "", 2, "cannot read gone.txt"),

@@ -7,6 +7,7 @@ import click
 import pytest
 
 from modelbay.cli.texts import FilePath, PathOrUrl, Prose
+from modelbay.cli.wrong_usage import name_of
 from tests.cli.every_command import Line, every_command
 from tests.cli.inside import Inside
 
@@ -21,6 +22,13 @@ class Place(NamedTuple):
             max(self.param.opts, key=len) if isinstance(self.param, click.Option) else self.param.human_readable_name
         )
         return f"{self.line.name} {shown}"
+
+    @property
+    def said(self) -> str:
+        """The beginning of an error about its value."""
+        if isinstance(self.param, click.Argument) and isinstance(self.param.type, click.Choice):
+            return f'error: unknown {self.param.name} "'
+        return f"error: {name_of(self.param, self.line.context)}: "
 
 
 PLACES = {place.name: place for place in (Place(line, param) for line in every_command() for param in line.valued)}
@@ -48,7 +56,7 @@ def test_an_empty_value_is_a_usage_error_that_names_its_place(parser: Inside, na
     place = PLACES[name]
     run = parser(*place.line.with_value(place.param, ""))
     assert (run.code, run.out) == (2, "")
-    assert run.err.startswith("error: invalid value for ")
+    assert run.err.startswith(place.said)
 
 
 @pytest.mark.parametrize("name", sorted(PLACES.keys() - BLANK_ALLOWED - ANY_TEXT))
@@ -57,7 +65,7 @@ def test_blanks_and_control_characters_are_usage_errors(parser: Inside, name: st
     place = PLACES[name]
     run = parser(*place.line.with_value(place.param, value))
     assert (run.code, run.out) == (2, "")
-    assert run.err.startswith("error: invalid value for ")
+    assert run.err.startswith(place.said)
 
 
 @pytest.mark.parametrize("value", ["名前", "اسم", "a b", "naïve", "e\u0301", "👩\u200d🔬"])

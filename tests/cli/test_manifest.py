@@ -473,7 +473,7 @@ def test_only_earlier_manifests_are_overwritten(bay: Inside, simulator: Simulato
         (
             ["build", "sim", "--embedded", "--website", "sim.example"],
             2,
-            "'--website': the URL must start with http:// or https://",
+            "--website: the URL must start with http:// or https://",
         ),
         (["build", "sim", "--embedded", "--api-key", "k"], 2, "--api-key requires --from"),
         (["build", "claude", "--embedded", "--website", "https://sim.example"], 1, "claude uses anthropic"),

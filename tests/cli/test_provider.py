@@ -110,7 +110,7 @@ def test_detection_that_fails_does_not_keep_from_naming_models(bay: Inside, mine
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (["", "--name", "A", "--base-url", "https://x.example"], "invalid value for 'ID': the value is empty"),
+        (["", "--name", "A", "--base-url", "https://x.example"], "ID: the value is empty"),
         (["A b", "--name", "A", "--base-url", "https://x.example"], "ID: Use lowercase letters, numbers, hyphens, or underscores"),
         (["acme", "--name", "A", "--base-url", "https://x.example"], "ID: That provider ID already exists"),
         (["b", "--base-url", "https://x.example"], "--name: Display name is required"),
@@ -243,7 +243,7 @@ def test_nothing_of_an_old_host_is_taken_along_with_a_new_key(acme: Inside, more
     [
         (["acme"], "there is nothing to change"),
         (["acne", "--name", "x"], 'did you mean "acme"?'),
-        (["acme", "--name", " "], "invalid value for '--name': the value is empty"),
+        (["acme", "--name", " "], "--name: the value is empty"),
         (["acme", "--base-url", "x"], "Must start with http:// or https://"),
         (["acme", "--remove-header", "X-No"], "acme has no header X-No"),
         (["acme", "--remove-model", "nope"], "acme has no model nope"),

@@ -200,7 +200,7 @@ hint: add it by URL if it has an endpoint for the OpenAI protocol: modelbay prov
                 2,
                 "",
                 """\
-error: invalid value for '--base-url': the value is empty
+error: --base-url: the value is empty
 
 hint: leave it out, or set the variable that it comes from
 """,

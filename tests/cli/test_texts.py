@@ -32,9 +32,9 @@ def run(
 @pytest.mark.parametrize(
     ("arguments", "stdin", "name"),
     [
-        ([LATIN], b"", "'PROMPT'"),
+        ([LATIN], b"", "PROMPT"),
         ([], b"caf\xe9", "standard input"),
-        (["-s", LATIN, "Hi"], b"", "'-s' / '--system'"),
+        (["-s", LATIN, "Hi"], b"", "--system"),
         (["Hi"], b"\xff\xfe", "standard input"),
     ],
 )

@@ -118,11 +118,6 @@ def test_other_unknown_values_follow_the_same_rule(bay: Inside, simulator: Simul
     assert (run.code, "internal error" in run.err) == (code, False), run.err
 
 
-def test_a_number_is_called_a_number(bay: Inside) -> None:
-    for line in (["ask", "--max-tokens", "x", "Hi"], ["simulate", "--delay", "x"], ["ask", "--top-p", "x", "Hi"]):
-        assert "'x' is not a valid number" in bay(*line).err
-
-
 ANY_VALUE = {
     f"{line.name} {max(param.opts, key=len)}": (line, param)
     for line in every_command()

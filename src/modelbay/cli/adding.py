@@ -12,7 +12,8 @@ from modelbay.catalog.summary import counted
 from modelbay.cli import key_input, known_values, terminal
 from modelbay.cli.columns import write_rows
 from modelbay.cli.key_input import KEY, Invalid, asked_secret, given_key
-from modelbay.cli.picker import asks, pick, pick_one
+from modelbay.cli.picker import pick
+from modelbay.cli.prompts import agreed, asked, asks, confirm, pick_one
 from modelbay.cli.texts import Word
 from modelbay.config.edit import Edited
 from modelbay.config.load import load
@@ -320,14 +321,13 @@ def _asked(question: SetupQuestion) -> str:
         if text:
             terminal.note(text)
     if [option.value for option in question.options] == [YES, NO]:
-        return YES if click.confirm(question.label, default=question.suggestion == YES, err=True) else NO
+        return YES if agreed(question.label, default=question.suggestion == YES) else NO
     if question.options:
         return pick_one(question.label, {option.value: option.label for option in question.options})
     if question.secret:
         return asked_secret(question.label, needed=question.required)
     default = question.suggestion or (None if question.required else "")
-    answer: str = click.prompt(question.label, default=default, show_default=bool(question.suggestion), err=True)
-    return answer.strip()
+    return asked(question.label, default)
 
 
 def _confirm(preview: Preview, manner: Prompting) -> None:
@@ -337,9 +337,7 @@ def _confirm(preview: Preview, manner: Prompting) -> None:
         show(preview)
     if manner.yes or not (preview.confirms or (failed and asks())):
         return
-    if not asks():
-        raise click.UsageError("not a terminal: pass --yes to confirm", click.get_current_context())
-    click.confirm(preview.confirms or "The connection test failed. Save anyway?", default=True, abort=True, err=True)
+    confirm(preview.confirms or "The connection test failed. Save anyway?", default=True)
 
 
 def show(preview: Preview) -> None:

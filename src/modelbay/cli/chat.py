@@ -12,7 +12,7 @@ from modelbay import threads
 from modelbay.cli import known_values, terminal
 from modelbay.cli.direct import Direct, direct_options
 from modelbay.cli.display import Display
-from modelbay.cli.picker import asks
+from modelbay.cli.prompts import asks
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.cli.texts import Lines, ModelName, claim_stdin
 from modelbay.conversation import Media

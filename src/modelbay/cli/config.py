@@ -64,7 +64,7 @@ def approve(settings: GlobalOptions, /) -> None:
     Each reference is listed with the origin that receives its value. The command asks for confirmation; without a terminal, pass
     each reference with --allow-reference.
     """
-    from modelbay.cli.picker import asks
+    from modelbay.cli.prompts import confirm
     from modelbay.credentials.approval import Source, is_foreign, remember, shown
     from modelbay.onboarding.references import missing, wanted
 
@@ -82,9 +82,8 @@ def approve(settings: GlobalOptions, /) -> None:
         terminal.note(f"{read.path} has no references")
         return
     if open_ones:
-        if not asks():
-            names = ", ".join(f"'{shown(one.reference)}={one.origin}'" for one in open_ones)
-            raise click.UsageError(f"not a terminal: pass each with --allow-reference: {names}")
-        click.confirm("Follow these references and send their values to these origins?", abort=True, err=True)
+        names = ", ".join(f"'{shown(one.reference)}={one.origin}'" for one in open_ones)
+        question = "Follow these references and send their values to these origins?"
+        confirm(question, otherwise=f"not a terminal: pass each with --allow-reference: {names}")
     remember(source, all_of_them)
     terminal.note(f"Approved until {read.path} changes")

@@ -10,7 +10,7 @@ from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import terminal
 from modelbay.cli.checks import show_check
-from modelbay.cli.picker import asks
+from modelbay.cli.prompts import confirm
 from modelbay.cli.terminal import FAILED
 from modelbay.config.schema import Config
 from modelbay.onboarding.deep_plan import PLANNED, CostEstimate, DeepPlan, PlannedModel, plan
@@ -32,9 +32,7 @@ def deep(config: Config, providers: Sequence[str], models: Sequence[str], *, yes
         return FAILED if planned.skipped else 0
     _show_cost(planned)
     if not yes:
-        if not asks():
-            raise click.UsageError("not a terminal: pass --yes to confirm the cost", click.get_current_context())
-        click.confirm("Send these requests?", abort=True, err=True)
+        confirm("Send these requests?", otherwise="not a terminal: pass --yes to confirm the cost")
     results: list[DeepResult] = []
     try:
         for model in planned.models:

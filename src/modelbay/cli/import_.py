@@ -8,6 +8,7 @@ import click
 
 from modelbay.agents import IMPORTED_ONLY, NAMES
 from modelbay.cli import terminal
+from modelbay.cli.prompts import asks, confirm, pick_one
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.cli.texts import FilePath
 
@@ -60,7 +61,7 @@ def import_(
     if dry_run:
         return
     if not yes:
-        _confirm()
+        confirm("Write these changes?")
     done = key_storage.apply(change, config)
     _report(done.result)
     for note in done.notes:
@@ -78,7 +79,6 @@ def _check_references(
     from hashlib import sha256
 
     from modelbay.agents.importing import may_run, references
-    from modelbay.cli.picker import asks
     from modelbay.config.load import load
     from modelbay.credentials.approval import Source, refusal, remember, shown
     from modelbay.onboarding.references import missing
@@ -93,34 +93,23 @@ def _check_references(
         raise refusal(file, open_ones, "run it on a terminal without --yes")
     for one in open_ones:
         terminal.note(f"{shown(one.reference)} would be sent to {one.origin}")
-    click.confirm("Follow these references of the file?", abort=True, err=True)
+    confirm("Follow these references of the file?")
     remember(source, open_ones)
 
 
 def _conflict_action(id: str, agent: str, *, replace: bool, asked: bool) -> "ConflictAction":
     """The action for a provider whose ID already exists."""
-    from modelbay.cli.picker import asks
-
     if replace:
         return "replace"
     if not asked or not asks():
         return "rename"
-    choice = click.prompt(
-        f"Provider {id} already exists. Import as {id}-{agent}, replace the existing one, or skip?",
-        type=click.Choice(["rename", "replace", "skip"]),
-        default="rename",
-        err=True,
-    )
-    actions: dict[str, ConflictAction] = {"rename": "rename", "replace": "replace", "skip": "skip"}
-    return actions[choice]
-
-
-def _confirm() -> None:
-    from modelbay.cli.picker import asks
-
-    if not asks():
-        raise click.UsageError("not a terminal: pass --yes to confirm", click.get_current_context())
-    click.confirm("Write these changes?", abort=True, err=True)
+    terminal.note(f"Provider {id} already exists")
+    actions: dict[ConflictAction, str] = {
+        "rename": f"Import as {id}-{agent}",
+        "replace": "Replace the existing provider",
+        "skip": "Skip",
+    }
+    return pick_one("Action", actions)
 
 
 def _report(summary: "ImportSummary") -> None:

@@ -7,6 +7,7 @@ import click
 
 from modelbay.cli import Noun, known_values, terminal, texts
 from modelbay.cli.key_input import hidden
+from modelbay.cli.prompts import agreed, asks
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config, ProviderEntry
@@ -83,8 +84,7 @@ def _place(provider: str, asked: str | None) -> str:
     """The place to store the key. If there is no keyring, the user must confirm that a file is used."""
     if asked == "file" or system_keyring.usable():
         return asked or "keyring"
-    asks = terminal.is_terminal(sys.stdin) and asked is None
-    if asks and click.confirm("No keyring found. Store the API key in a file that only you can read?", err=True):
+    if asked is None and asks() and agreed("No keyring found. Store the API key in a file that only you can read?"):
         return "file"
     raise ConfigError(
         "no keyring found",

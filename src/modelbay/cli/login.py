@@ -10,7 +10,7 @@ from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import key_input, known_values, terminal
 from modelbay.cli.columns import write_rows
-from modelbay.cli.picker import asks, pick_one
+from modelbay.cli.prompts import asks, pick_one
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.cli.texts import Url
 from modelbay.config.load import load

@@ -5,7 +5,7 @@ import click
 from modelbay import threads
 from modelbay.cli import known_values, terminal
 from modelbay.cli.login import time_text
-from modelbay.cli.picker import pick_one
+from modelbay.cli.prompts import pick_one
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.onboarding.login import device as logging_in

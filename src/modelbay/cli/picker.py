@@ -1,7 +1,6 @@
 """Choosing models on a terminal: a numbered list with a filter, in plain lines that every terminal can display."""
 
 import re
-import sys
 from collections.abc import Iterable
 
 import click
@@ -9,6 +8,7 @@ import click
 from modelbay.catalog.search import Finder
 from modelbay.catalog.summary import counted, facts
 from modelbay.cli import terminal
+from modelbay.cli.prompts import asked
 from modelbay.model import Model
 from modelbay.stored_chats.plain import plain
 
@@ -31,7 +31,7 @@ def pick(models: list[Model], chosen: Iterable[str], title: str) -> list[str]:
     terminal.note(f"{title}\n{HELP}")
     picker.show()
     while True:
-        answer = click.prompt("Models", default="", show_default=False, prompt_suffix=": ", err=True).strip()
+        answer = asked("Models")
         if answer.lower() in ("q", "quit"):
             raise click.Abort
         if answer:
@@ -40,23 +40,6 @@ def pick(models: list[Model], chosen: Iterable[str], title: str) -> list[str]:
             return [model.id for model in models if model.id in picker.chosen]
         else:
             terminal.note("At least one model is required: type its number, or all")
-
-
-def pick_one(title: str, offered: dict[str, str]) -> str:
-    """The key of `offered` that the user chooses by its title.
-
-    Raises:
-        click.UsageError: this is not a terminal.
-    """
-    words = list(offered)
-    if not asks():
-        raise click.UsageError(f"not a terminal: pass one of: {', '.join(words)}", click.get_current_context())
-    for number, word in enumerate(words, 1):
-        _say(f"{number:>4}  {offered[word]}")
-    by_number = {str(number): word for number, word in enumerate(words, 1)}
-    while (answer := click.prompt(title, default="1", err=True).strip()) not in by_number:
-        terminal.note(f"Type a number from 1 to {len(words)}")
-    return by_number[answer]
 
 
 class _Picker:
@@ -135,8 +118,3 @@ def _numbers(answer: str) -> list[int] | None:
             return [first, last]  # more than the list shows: the caller refuses the ends, so do not expand the range
         found += range(first, last + 1)
     return found
-
-
-def asks() -> bool:
-    """Whether the user can be asked, which requires a terminal."""
-    return terminal.is_terminal(sys.stdin) and terminal.is_terminal(sys.stderr)

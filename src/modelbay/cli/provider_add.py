@@ -22,7 +22,7 @@ from modelbay.cli.adding import (
 )
 from modelbay.cli.columns import write_rows
 from modelbay.cli.key_input import Invalid, given_key
-from modelbay.cli.picker import asks
+from modelbay.cli.prompts import asked, asks
 from modelbay.cli.terminal import GlobalOptions, InputError, pass_settings
 from modelbay.config.load import load
 from modelbay.errors import ModelbayError
@@ -177,8 +177,8 @@ def models_provider(settings: GlobalOptions, /, what: str | None, as_json: bool,
 def _asked(prompt: str) -> str:
     """The provider to begin with, which was not given."""
     if not asks():
-        raise click.UsageError("missing argument 'WHAT'", click.get_current_context())
-    return str(click.prompt(prompt, err=True)).strip()
+        raise click.UsageError("missing WHAT", click.get_current_context())
+    return asked(prompt, None)
 
 
 def _again(

@@ -18,7 +18,7 @@ from modelbay.cli.adding import (
     models_options,
     show_diff,
 )
-from modelbay.cli.picker import asks
+from modelbay.cli.prompts import asks
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.cli.texts import Word
 from modelbay.config.load import load

@@ -7,7 +7,7 @@ import click
 from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import known_values, terminal
-from modelbay.cli.picker import asks
+from modelbay.cli.prompts import agreed, asks
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.load import load
 from modelbay.config.schema import Config
@@ -106,7 +106,7 @@ def _is_agreed(config: Config, answer: SourceUpdate) -> bool:
     own = [model for model in config.models.values() if model.provider == id and (model.api_key or model.oauth)]
     keyed = entry.api_key or entry.env or entry.oauth or entry.custom_headers or own
     key = "The API key will be sent there. " if keyed else ""
-    return click.confirm(f"{key}Use the new base URL?", default=False, err=True)
+    return agreed(f"{key}Use the new base URL?")
 
 
 def _summary(one: WrittenProvider) -> str:

@@ -6,7 +6,7 @@ from modelbay import threads
 from modelbay.catalog.summary import counted
 from modelbay.cli import known_values, terminal
 from modelbay.cli.adding import show_diff
-from modelbay.cli.picker import asks
+from modelbay.cli.prompts import confirm
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.config.changes import Removed
 from modelbay.config.load import load
@@ -27,13 +27,11 @@ def remove_provider(settings: GlobalOptions, /, id: str, yes: bool, dry_run: boo
     if show_diff(planned, dry_run):
         return
     if not yes:
-        if not asks():
-            raise click.UsageError("not a terminal: pass --yes to confirm", click.get_current_context())
         models = planned.result[0].models
         also = f" and {counted(len(models), 'model')} ({', '.join(models[:5])}{' …' * (len(models) > 5)})" * bool(
             models
         )
-        click.confirm(f"Remove provider {id}{also}?", abort=True, err=True)
+        confirm(f"Remove provider {id}{also}?")
     for line in _said(id, threads.run(logging_in.remove(config, [id]))[0]):
         terminal.write(f"{line}\n")
 

@@ -38,15 +38,13 @@ MOST = 3
 
 
 def hint(wrong: click.UsageError) -> str | None:
-    """The hint for a command or option that does not exist, or for a missing choice; None if no name is similar."""
+    """The hint for a command or option that does not exist; None if no name is similar."""
     if wrong.ctx is None:
         return None
     if isinstance(wrong, click.exceptions.NoSuchCommand) and isinstance(wrong.ctx.command, click.Group):
         return _command(wrong.ctx, wrong.ctx.command, wrong.command_name)
     if isinstance(wrong, click.NoSuchOption):
         return _option(wrong.ctx, wrong.option_name)
-    if isinstance(wrong, click.MissingParameter) and wrong.param and isinstance(wrong.param.type, click.Choice):
-        return f"choose one of: {', '.join(wrong.param.type.choices)}"
     return None
 
 

@@ -1,7 +1,6 @@
 """Output of the command line: data on stdout, everything else on stderr, colors only on terminals, and no tracebacks."""
 
 import errno
-import re
 import sys
 from codecs import lookup
 from collections.abc import Callable, Collection, Iterator
@@ -367,11 +366,6 @@ def _has_title(failure: ModelbayError) -> bool:
     return type(failure) not in (SourceError, FileError, UnreadableFile) and not typed
 
 
-def name_of(param: click.Parameter, ctx: click.Context | None) -> str:
-    """An option or argument in a message: '[PROMPT]...' of the usage line is 'PROMPT'."""
-    return re.sub(r"\[|\]|\.\.\.", "", param.get_error_hint(ctx))
-
-
 def _answer(settings: GlobalOptions, row: dict[str, Any]) -> None:
     """Writes the error of a command with `--json` that failed before it wrote its own JSON. Standard error has it as text too."""
     if settings.as_json and not settings.answered:
@@ -385,17 +379,6 @@ def _row(kind: str, message: str, hint: str | None) -> dict[str, Any]:
     return {"type": kind, "message": message, "title": KINDS[kind], "attempts": 0, "hint": hint} | nothing
 
 
-_RANGE = re.compile(r"is not in the range (?:([\d.]*\d)<=?x<=?([\d.]*\d)|x(>=?)([\d.]*\d))")
-"""A range in a message of click, which writes it as an inequality."""
-
-
-def _limits(found: re.Match[str]) -> str:
-    least, most, sign, limit = found.groups()
-    if most is not None:
-        return f"must be {least} to {most}"
-    return f"must be {limit} or more" if sign == ">=" else f"must be more than {limit}"
-
-
 def _kind(wrong: click.ClickException) -> str:
     if isinstance(wrong, InputError):
         return "InputError"
@@ -406,19 +389,12 @@ def _misused(wrong: click.ClickException, settings: GlobalOptions) -> int:
     if isinstance(wrong, click.exceptions.NoArgsIsHelpError):
         _say(f"{wrong.format_message()}\n")
         return wrong.exit_code
-    named = isinstance(wrong, click.NoSuchOption | click.exceptions.NoSuchCommand)
-    message = wrong.message if named else wrong.format_message()  # else click's own suggestions are in it
-    if isinstance(wrong, click.MissingParameter) and wrong.param is not None:  # likewise, its list of choices
-        message = f"missing {wrong.param.param_type_name} {wrong.param.get_error_hint(wrong.ctx)}"
-    if isinstance(wrong, click.BadParameter) and wrong.param is not None:
-        message = message.replace(wrong.param.get_error_hint(wrong.ctx), name_of(wrong.param, wrong.ctx))
-        message = _RANGE.sub(_limits, message)
-    hint: str | None = getattr(wrong, "hint", None)
     if isinstance(wrong, click.UsageError):
-        from modelbay.cli import suggestions
+        from modelbay.cli import wrong_usage
 
-        message = message[:1].lower() + message[1:].rstrip(".")
-        hint = suggestions.hint(wrong) or hint or (f"see `{wrong.ctx.command_path} --help`" if wrong.ctx else None)
+        message, hint = wrong_usage.explained(wrong)
+    else:
+        message, hint = wrong.format_message(), getattr(wrong, "hint", None)
     error(message, hint)
     _answer(settings, _row(_kind(wrong), message, hint))
     return wrong.exit_code

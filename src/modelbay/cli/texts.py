@@ -110,12 +110,13 @@ class Prose(click.ParamType[Any]):
             return value
         if self._needed and not value.strip():
             raise empty("the text", param, ctx)
+        from modelbay.cli.wrong_usage import name_of
         from modelbay.json_text import whole_text
 
         value = _decoded(value)
         text = whole_text(value)
         if text != value:
-            terminal.warning(_sent(terminal.name_of(param, ctx) if param else "the text"))
+            terminal.warning(_sent(name_of(param, ctx) if param else "the text"))
         return text
 
 
@@ -172,7 +173,7 @@ def claim_stdin(what: str) -> None:
     """
     first = click.get_current_context().find_root().meta.setdefault(_STDIN, what)
     if first != what:
-        raise click.UsageError(f"Standard input cannot be both {first} and {what}", click.get_current_context())
+        raise click.UsageError(f"standard input cannot be both {first} and {what}", click.get_current_context())
 
 
 def piped_bytes(what: str) -> bytes:
@@ -196,7 +197,7 @@ def piped_key() -> str:
     claim_stdin("the API key")
     text = _read(sys.stdin.read, "").removeprefix("\ufeff").strip()
     if REPLACED in text:
-        raise click.UsageError("The API key on standard input is not UTF-8 text", click.get_current_context())
+        raise click.UsageError("the API key on standard input is not UTF-8 text", click.get_current_context())
     return text
 
 

@@ -9,7 +9,7 @@ import click
 
 from modelbay.cli import terminal
 from modelbay.cli.columns import write_rows
-from modelbay.cli.picker import asks
+from modelbay.cli.prompts import confirm
 from modelbay.cli.terminal import GlobalOptions, pass_settings
 from modelbay.cli.texts import FilePath
 from modelbay.errors import ConfigError, FileError, UnknownModel
@@ -71,9 +71,7 @@ def _trust(settings: GlobalOptions, file: Path | None, yes: bool) -> None:
         terminal.note("Already trusted")
         return
     if not yes:
-        if not asks():
-            raise click.UsageError("not a terminal: pass --yes to confirm", click.get_current_context())
-        click.confirm("Use these models until the file changes?", abort=True, err=True)
+        confirm("Use these models until the file changes?")
     trusted.add(path, pins.digest)
     terminal.note(f"Trusted until it changes: {path}")
 
