@@ -16,9 +16,11 @@ def serving(modelbay: Command, what: str) -> Iterator[str]:
     """The address of the manifest of a `manifest serve`."""
     running = modelbay.start("manifest", "serve", what, "--port", "0")
     assert running.stdout is not None
-    yield running.stdout.readline().strip()
-    running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=120)
+    try:
+        yield running.stdout.readline().strip()
+    finally:
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=120)
     assert running.returncode == 130
     assert "Traceback" not in said
 

@@ -1,6 +1,7 @@
 """`modelbay manifest`: build, check and serve a provider's manifest."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,7 +110,7 @@ def _report_built(built: "BuiltManifest") -> None:
 
     for text in built.notes:
         terminal.note(text)
-    terminal.note(f"{counted(len(built.models), 'model')}; fields by source:")
+    terminal.note(counted(len(built.models), "model") + ("; fields by source:" if built.sources else ""))
     for name, sources in built.sources.items():
         shown = ", ".join(f"{_source_name(source)} ({number})" for source, number in sources.most_common())
         terminal.note(f"  {name}: {shown}")
@@ -161,7 +162,8 @@ def check_manifest(
                 (unfenced(texts.piped_bytes("the manifest")), None) if what == "-" else files_of(expanded(what))
             )
         except OSError as error:
-            raise InputError(f"{what} cannot be read: {error.strerror}") from None
+            unread = f"{error.filename or what} cannot be read: {error.strerror}"
+            raise InputError(unread, hint="name a file that exists, or a URL that begins with https://") from None
         subject = "standard input" if what == "-" else what
         with terminal.waiting(f"checking {subject}", hidden=as_json or offline):
             report = threads.run(check_files(content, models, subject, call, offline=offline, config=config))
@@ -206,7 +208,7 @@ def serve_manifest(settings: GlobalOptions, /, what: Path, port: int) -> None:
     """Serve a manifest locally, with its extended models and the plain list.
 
     The URL is printed on standard output when the server is ready. Calls are forwarded to the manifest's own base URL. Press
-    Ctrl-C to stop. With --verbose, a line is printed for each request.
+    Ctrl-C to stop. Changes of the files are served at once. With --verbose, a line is printed for each request.
     """
     from modelbay.publishing.hosting import HostedManifest, serve
     from modelbay.publishing.inspection import files_of
@@ -219,10 +221,10 @@ def serve_manifest(settings: GlobalOptions, /, what: Path, port: int) -> None:
         terminal.note(f'  modelbay manifest check "{url}"\n  modelbay provider manifest "{url}"')
 
     try:
-        content, models = files_of(expanded(what))
+        files_of(expanded(what))
     except OSError as error:
-        raise InputError(f"{what} cannot be read: {error.strerror}") from None
+        raise InputError(f"{error.filename or what} cannot be read: {error.strerror}") from None
     try:
-        serve(content, models, port, ready, load(settings.config))
+        serve(partial(files_of, expanded(what)), port, ready, load(settings.config))
     except OSError as error:
         raise cannot_listen("127.0.0.1", port, error, "the manifest's server") from None

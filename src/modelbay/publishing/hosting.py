@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs
 
 import msgspec
@@ -20,7 +20,7 @@ from modelbay.catalog.formats.manifest import parse_manifest, parse_models
 from modelbay.config.schema import Config
 from modelbay.conversation import Extra
 from modelbay.credentials.network import transport_of
-from modelbay.errors import ConfigError, ModelbayError, NotFound, RequestTooLarge
+from modelbay.errors import ConfigError, ModelbayError, NotFound, RequestTooLarge, SourceError
 from modelbay.json_text import decode
 from modelbay.logs import escaped
 from modelbay.origin import origin
@@ -39,6 +39,8 @@ from modelbay.serving.callers import Callers
 from modelbay.serving.paths import NOT_PLAIN, is_plain
 from modelbay.transport import Request, Transport
 
+Files: TypeAlias = Callable[[], tuple[bytes, bytes | None]]
+"""Reads the content of the manifest's file, and of `models.json` next to it."""
 LOG = logging.getLogger("modelbay.hosting")
 HOST = "127.0.0.1"
 BASE = "/v1"
@@ -100,9 +102,7 @@ def _by_id(extended: Any) -> Extra:
     return models
 
 
-def serve(
-    content: bytes, models: bytes | None, port: int, ready: Callable[[str, HostedManifest], None], config: Config
-) -> None:
+def serve(files: Files, port: int, ready: Callable[[str, HostedManifest], None], config: Config) -> None:
     """Serves until Ctrl-C or SIGTERM. Calls `ready` with the manifest's URL when the server accepts requests.
 
     Raises:
@@ -114,15 +114,17 @@ def serve(
 
     with listen(HOST, port) as listener:
         url = url_of(HOST, listener.getsockname()[1])
-        served = hosted(content, models, url)
+        served = hosted(*files(), url)
         ready(f"{url}{BASE}/models?provider=true", served)
-        HttpServer(HostingApp(served, url, config), listener, drain=1).run()
+        HttpServer(HostingApp(files, served, url, config), listener, drain=1).run()
 
 
 class HostingApp:
-    def __init__(self, served: HostedManifest, url: str, config: Config) -> None:
+    def __init__(self, files: Files, served: HostedManifest, url: str, config: Config) -> None:
         """`url`: the URL of this server."""
+        self._files = files
         self._served = served
+        self._url = url
         self._callers = Callers(origin(url).host)
         self._config = config
         self._transport: Transport | None = None
@@ -142,12 +144,24 @@ class HostingApp:
             await _refuse(send, refusals.not_allowed(reason))
         elif not is_plain(path):
             await _refuse(send, refusals.not_valid(NOT_PLAIN))
+        elif method == "GET" and path == f"{BASE}/models" and (problem := await self._read()) is not None:
+            await _refuse(send, problem)
         elif method == "GET" and path == f"{BASE}/models" and (page := self._served.page(query)) is not None:
             await respond_json(send, 200, page)
         elif path.startswith(f"{BASE}/") and method in ("GET", "POST"):
             await self._forward(scope, receive, send, path.removeprefix(BASE) + (f"?{query}" if query else ""))
         else:
             await _refuse(send, NotFound(f"{method} {path} is not served here", status=404, code="unknown_path"))
+
+    async def _read(self) -> ModelbayError | None:
+        """Reads the files again, because their author edits them while they are served. Returns why they cannot be served."""
+        try:
+            self._served = hosted(*await asyncio.to_thread(self._files), self._url)
+        except OSError as error:
+            return SourceError(f"{error.filename} cannot be read: {error.strerror}")
+        except ModelbayError as error:
+            return SourceError(error.message, hint=error.hint)
+        return None
 
     async def _forward(self, scope: Message, receive: Receive, send: Send, path: str) -> None:
         """Forwards a request to the real base URL, and streams the response back."""

@@ -171,7 +171,10 @@ class _Inspection:
             return
         local: Severity = "advice" if is_local(self._typed_origin) else "error"
         document = read_manifest(page.body, local=local, key=self._chat_check.key)
-        self._report.add(document.findings)
+        asked = "provider=true" in urlsplit(url).query
+        self._report.add(
+            document.findings if asked else _unasked(document.findings, "manifest-address", masked_url(url))
+        )
         base = document.base_url
         if base is None or not _is_usable(base):
             return
@@ -191,7 +194,7 @@ class _Inspection:
             more = read_models(models, key=self._chat_check.key)
             self._report.add(more.findings, "models.json")
             document.models = more.models
-        self._report.add(document.findings)
+        self._report.add(_unasked(document.findings, "shape", ""))
         base = document.base_url
         if document.manifest is not None and document.manifest.get("models_data_source") == "models_dev":
             document.models = await self._at_models_dev(document.manifest, online=not offline)
@@ -387,6 +390,14 @@ class _Inspection:
     def _is_trusted(self, target: Origin) -> bool:
         """Whether the user chose an origin: they typed it, or their file names this machine."""
         return target == self._typed_origin or (self._typed_origin is None and target.loopback)
+
+
+def _unasked(findings: list[RuleFinding], rule: str, where: str) -> list[RuleFinding]:
+    """The findings about a document that was read without a query, so that the server cannot have ignored it."""
+    return [
+        broken(rule, where, f"{one.message}, not the manifest", "error") if one.rule == "query-ignored" else one
+        for one in findings
+    ]
 
 
 def _response_findings(status: int, kind: str, body: bytes, where: str) -> list[RuleFinding]:

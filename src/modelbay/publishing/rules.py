@@ -123,7 +123,7 @@ RULE_GROUPS: dict[str, dict[str, ManifestRule]] = {
             "error", "serve the manifest over https://: on http://, an attacker can change where keys are sent"
         ),
         "manifest-address": ManifestRule(
-            "advice", "serve the manifest where applications look for it: …/v1/models?provider=true"
+            "advice", "use the URL at which applications look for the manifest: …/v1/models?provider=true"
         ),
         "query-ignored": ManifestRule(
             "error", "read the query: ?provider=true and ?extended=true return different documents"
