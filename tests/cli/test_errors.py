@@ -13,7 +13,7 @@ from modelbay.agents import NAMES
 from tests.cli.command import MODELBAY, Command, Run
 
 
-def test_no_configuration(modelbay: Command):
+def test_a_question_without_a_configuration_names_the_command_that_adds_a_provider(modelbay: Command):
     (modelbay.home / "config.toml").unlink()
     assert modelbay("ask", "Hi") == snapshot(
         Run(
@@ -122,7 +122,7 @@ hint: try again later: a proxy reports that the provider is down or slow (`model
     )
 
 
-def test_a_wrong_key(modelbay: Command):
+def test_a_rejected_key_is_an_error_with_the_command_that_sets_it(modelbay: Command):
     modelbay.configure('[providers.acme]\ntype = "anthropic"\nbase_url = "SIM"\napi_key = "sk-wrong"\n')
     assert modelbay("ask", "-m", "acme/sim-1", "Hi") == snapshot(
         Run(

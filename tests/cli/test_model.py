@@ -175,7 +175,7 @@ def test_show_has_what_models_dev_knows(bay: Inside):
     assert shown["capabilities"]["image_in"] is True
 
 
-def test_list(bay: Inside):
+def test_the_models_are_listed_and_the_default_one_is_marked(bay: Inside):
     bay.done("provider", "test", "acme")
     assert bay.done("model", "list") == snapshot("""\
 * one  acme  sim-1        200k context · $1 in, $4 out · thinking, images, tools
@@ -199,7 +199,7 @@ def test_search_knows_what_a_provider_lists(bay: Inside):
     assert "listed by acme" in bay.done("model", "search", "sim-vision")
 
 
-def test_the_default_model(bay: Inside):
+def test_the_default_model_is_printed_and_changed(bay: Inside):
     assert bay.done("model", "default") == "one\n"
     assert bay.done("model", "default", "gpt") == "Default model set to gpt (was one)\n"
     assert bay.done("model", "default", "acme/sim-9") == "Default model set to acme/sim-9 (was gpt)\n"
@@ -209,7 +209,7 @@ def test_the_default_model(bay: Inside):
 # config
 
 
-def test_path(bay: Inside):
+def test_the_path_of_the_configuration_is_printed(bay: Inside):
     assert bay.done("config", "path") == "HOME/config.toml\n"
     assert bay.done("config", "path", "--config", "x.toml") == "x.toml\n"
 

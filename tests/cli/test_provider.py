@@ -296,7 +296,7 @@ The default model is no longer set (was acme/sim-1)
     assert 'no provider "acme"' in acme("provider", "remove", "acme", "--yes").err
 
 
-def test_list(acme: Inside):
+def test_the_providers_are_listed_with_the_default_model(acme: Inside):
     assert acme.done("provider", "list") == snapshot("""\
 acme  type=openai  models=2  SIM/v1  API key in config.toml
 
@@ -304,7 +304,7 @@ Default model: acme/sim-1
 """)
 
 
-def test_show(acme: Inside, simulator: Simulator):
+def test_a_provider_is_shown_with_its_models_and_lessons(acme: Inside, simulator: Simulator):
     LessonBook().add(simulator.url, "sim-1", {"parameter": "seed"})
     assert acme.done("provider", "show", "acme") == snapshot("""\
 id          acme
@@ -374,7 +374,7 @@ def test_an_unsupported_capability_is_not_a_failure(acme: Inside):
     )
 
 
-def test_a_wrong_key(acme: Inside):
+def test_a_test_with_a_wrong_key_fails_at_the_authorization(acme: Inside):
     acme.done("provider", "edit", "acme", "--api-key", "sk-wrong")
     run = acme("provider", "test", "acme")
     assert run.code == 1
@@ -433,7 +433,7 @@ add LM Studio with `modelbay provider add lmstudio`
     ]
 
 
-def test_the_usual_ports():
+def test_local_servers_are_looked_for_on_their_usual_ports():
     ports = {one.id: (one.base_url or "").partition("localhost:")[2].partition("/")[0] for one in local_servers.usual()}
     assert ports == {
         "ollama": "11434",

@@ -430,7 +430,9 @@ def test_llama_cpp_may_require_a_key(bay: Inside, llamacpp_locked: LlamaServer):
 
 
 @pytest.mark.parametrize("version", [["--api-version", "2024-10-21"], []])
-def test_azure(bay: Inside, aimock: Aimock, version: list[str]):
+def test_a_deployment_of_azure_is_added_with_and_without_an_api_version(
+    bay: Inside, aimock: Aimock, version: list[str]
+):
     where = ["--base-url", aimock.url, "--deployment", "my-deployment", "--api-key", "k"]
     bay.done("provider", "add", "azure", *where, *version)
     assert bay.done("ask", "Hello").strip() == "Hello from aimock."

@@ -28,7 +28,7 @@ async def answered(gateway: Running, path: str, body: dict[str, Any]) -> dict[st
 
 
 @pytest.mark.parametrize("upstream", PROTOCOLS)
-async def test_messages(gateway: Running, upstream: str) -> None:
+async def test_a_tool_loop_of_messages_goes_on_without_its_thinking(gateway: Running, upstream: str) -> None:
     tools = [{"name": "get_weather", "description": "Weather", "input_schema": SCHEMA}]
     messages: list[Any] = [{"role": "user", "content": f"{QUESTION} {upstream}"}]
     body = {"model": upstream, "max_tokens": 4000, "tools": tools, "messages": messages}
@@ -44,7 +44,7 @@ async def test_messages(gateway: Running, upstream: str) -> None:
 
 
 @pytest.mark.parametrize("upstream", PROTOCOLS)
-async def test_chat_completions(gateway: Running, upstream: str) -> None:
+async def test_a_tool_loop_of_chat_completions_goes_on_without_its_reasoning(gateway: Running, upstream: str) -> None:
     function = {"name": "get_weather", "description": "Weather", "parameters": SCHEMA}
     messages: list[Any] = [{"role": "user", "content": f"{QUESTION} {upstream}"}]
     body = {"model": upstream, "messages": messages, "tools": [{"type": "function", "function": function}]}

@@ -72,7 +72,7 @@ def says(reply: dict[str, Any], tool: str, result: str) -> bool:
 
 @both
 @pairs
-def test_a_text(ask: Ask, client: str, upstream: str, stream: bool) -> None:
+def test_a_text_is_answered(ask: Ask, client: str, upstream: str, stream: bool) -> None:
     reply = ask(client, f"{upstream}/sim-1", "What is a bay?", stream=stream)
     assert reply["text"].startswith("You asked: What is a bay?")
     assert reply["finish"] == "stop"
@@ -97,7 +97,7 @@ def test_a_loop_of_tools(ask: Ask, client: str, upstream: str, model: str, strea
 @both
 @pytest.mark.parametrize("model", ["sim-1", STRICT])
 @pairs
-def test_parallel_calls(ask: Ask, client: str, upstream: str, model: str, stream: bool) -> None:
+def test_parallel_calls_are_answered_together(ask: Ask, client: str, upstream: str, model: str, stream: bool) -> None:
     prompt = "Ask for the weather and the tide in Paris, in parallel"
     reply = ask(client, f"{upstream}/{model}", prompt, stream=stream, tools=True)
     assert sorted(call["name"] for call in reply["calls"]) == ["get_tide", "get_weather"]
@@ -116,7 +116,7 @@ def test_a_reply_in_a_schema(ask: Ask, client: str, upstream: str, model: str, s
 
 @both
 @pairs
-def test_an_image(ask: Ask, client: str, upstream: str, stream: bool) -> None:
+def test_the_model_sees_an_image(ask: Ask, client: str, upstream: str, stream: bool) -> None:
     image = base64.b64encode(RED).decode()
     reply = ask(client, f"{upstream}/sim-1", "What is this?", stream=stream, image=image)
     assert "I see one image (PNG, 75 bytes, red)." in reply["text"]
@@ -156,7 +156,7 @@ def test_a_reply_that_is_cut_off_says_so(ask: Ask, client: str, upstream: str, s
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_wrong_key(ask: Ask, client: str) -> None:
+def test_a_wrong_key_is_a_401(ask: Ask, client: str) -> None:
     error = ask(client, "anthropic", "Hi", key="sk-wrong")["error"]
     assert (error["status"], error["retryable"]) == (401, False)
     assert "sk-wrong" not in error["message"]
@@ -164,7 +164,7 @@ def test_a_wrong_key(ask: Ask, client: str) -> None:
 
 @both
 @pytest.mark.parametrize("client", CLIENTS)
-def test_an_unknown_model(ask: Ask, client: str, stream: bool) -> None:
+def test_an_unknown_model_is_a_404(ask: Ask, client: str, stream: bool) -> None:
     error = ask(client, "antropic", "Hi", stream=stream)["error"]
     assert (error["status"], error["retryable"]) == (404, False)
     assert 'did you mean "anthropic"?' in error["message"]
@@ -179,7 +179,7 @@ def test_a_prompt_longer_than_the_context_window(ask: Ask, client: str, upstream
 
 @both
 @pairs
-def test_a_rate_limit(ask: Ask, client: str, upstream: str, stream: bool) -> None:
+def test_a_rate_limit_is_a_429(ask: Ask, client: str, upstream: str, stream: bool) -> None:
     error = ask(client, f"{upstream}/sim-1!429=30", "Hi", stream=stream)["error"]
     assert (error["status"], error["retryable"], error["retryAfter"]) == (429, True, "30")
 

@@ -85,7 +85,7 @@ def test_a_loop_of_tools(chat: Any, model: str, stream: bool) -> None:
 @both
 @pytest.mark.parametrize("model", ["sim-1", STRICT])
 @pairs
-def test_parallel_calls(chat: Any, model: str, stream: bool) -> None:
+def test_parallel_calls_are_answered_together(chat: Any, model: str, stream: bool) -> None:
     talk = chat(model, stream=stream, tools=True)
     reply = talk.ask("Ask for the weather and the tide in Paris, in parallel")
     assert sorted(call.name for call in reply.calls) == sorted(TOOLS)
@@ -106,7 +106,7 @@ def test_a_reply_in_a_schema(chat: Any, sdk: str, model: str, stream: bool) -> N
 
 @both
 @pairs
-def test_an_image(chat: Any, stream: bool) -> None:
+def test_the_model_sees_an_image(chat: Any, stream: bool) -> None:
     assert "I see one image (PNG, 75 bytes, red)." in chat(stream=stream).ask("What is this?", RED).text
 
 
@@ -165,7 +165,7 @@ def test_a_refusal_is_a_reply(chat: Any, sdk: str, upstream: str, stream: bool) 
 
 
 @pytest.mark.parametrize("sdk", SDKS)
-def test_a_wrong_key(gateway: Running, sdk: str) -> None:
+def test_a_wrong_key_is_a_401_that_does_not_repeat_it(gateway: Running, sdk: str) -> None:
     with connected(gateway[0].url, "sk-wrong") as clients, pytest.raises(SDKS[sdk].UNAUTHORIZED) as raised:
         SDKS[sdk](clients[sdk], "anthropic/sim-1").ask("Hi")
     assert SDKS[sdk].status(raised.value) == 401
@@ -174,7 +174,7 @@ def test_a_wrong_key(gateway: Running, sdk: str) -> None:
 
 @both
 @pytest.mark.parametrize("sdk", SDKS)
-def test_an_unknown_model(clients: dict[str, Any], sdk: str, stream: bool) -> None:
+def test_an_unknown_model_is_a_404_that_names_the_nearest(clients: dict[str, Any], sdk: str, stream: bool) -> None:
     with pytest.raises(SDKS[sdk].NOT_FOUND, match="antropic") as raised:
         SDKS[sdk](clients[sdk], "antropic", stream=stream).ask("Hi")
     assert SDKS[sdk].status(raised.value) == 404
@@ -202,7 +202,7 @@ def test_a_prompt_longer_than_the_context_window(chat: Any, sdk: str, stream: bo
 
 @both
 @pairs
-def test_a_rate_limit(chat: Any, sdk: str, stream: bool) -> None:
+def test_a_rate_limit_is_a_429_with_the_time_to_wait(chat: Any, sdk: str, stream: bool) -> None:
     with pytest.raises(SDKS[sdk].RATE_LIMITED) as raised:
         chat("sim-1!429=30", stream=stream).ask("Hi")
     assert SDKS[sdk].status(raised.value) == 429

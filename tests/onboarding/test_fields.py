@@ -28,7 +28,7 @@ def test_a_form_that_is_in_order():
         ("0", None),
     ],
 )
-def test_the_id(id, problem):
+def test_an_id_has_lowercase_letters_numbers_and_hyphens_and_is_not_taken(id, problem):
     assert dialog.id_problem(id, ["taken"]) == problem
 
 
@@ -41,7 +41,7 @@ def test_the_id(id, problem):
         ("x" * 201, "Display name must be at most 200 characters"),
     ],
 )
-def test_the_name(name, problem):
+def test_a_name_is_not_empty_and_not_too_long(name, problem):
     assert dialog.name_problem(name) == problem
 
 
@@ -58,7 +58,7 @@ def test_the_name(name, problem):
         ("http://localhost:8080", None),
     ],
 )
-def test_the_base_url(url, problem):
+def test_a_base_url_begins_with_its_scheme(url, problem):
     assert dialog.base_url_problem(url) == problem
 
 
@@ -74,11 +74,11 @@ def test_the_base_url(url, problem):
         ("{env:A B}", "Invalid environment variable name"),
     ],
 )
-def test_the_key(key, problem):
+def test_a_key_may_be_a_reference_to_a_variable_of_a_valid_name(key, problem):
     assert dialog.api_key_problem(key) == problem
 
 
-def test_models():
+def test_models_have_different_ids_and_names_that_are_not_too_long():
     rows = [
         ModelRow("a", "A"),
         ModelRow(" A ", "again"),
@@ -95,7 +95,7 @@ def test_models():
     ]
 
 
-def test_headers():
+def test_headers_have_different_names_and_a_value():
     rows = [HeaderRow("X-A", "1"), HeaderRow("x-a", "2"), HeaderRow("", "3"), HeaderRow("X-B", " "), HeaderRow(" ", "")]
     assert dialog.header_problems(rows) == [
         (None, None),

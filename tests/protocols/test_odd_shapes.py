@@ -283,7 +283,9 @@ def test_a_citation_of_an_odd_address_is_left_out(client):
     citation = {"type": "url_citation", "url_citation": {"url": {"at": "https://e.com"}, "start_index": "0"}}
     message = {"role": "assistant", "content": "Yes.", "annotations": [citation]}
     body = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": {"prompt_tokens": -1}}
-    tell(client, "openai_chat", codec("openai_chat").parse_reply(json.dumps(body).encode(), PLAIN))
+    events = codec("openai_chat").parse_reply(json.dumps(body).encode(), PLAIN)
+    tell(client, "openai_chat", events)
+    assert b"e.com" not in codec(client).render_reply(collect(events))
 
 
 @every_protocol

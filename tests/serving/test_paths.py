@@ -10,7 +10,7 @@ from modelbay.serving.paths import is_plain
     ["/", "/v1", "/v1/", "/v1/models", "/v1/models/org%2Fname", "/v1/models/a.b", "/v1/models/a..b", "/v1/models/...",
      "/v1beta/models/m:generateContent", "/v1/%C3%A9", "/v1/a%20b", "/v1/a@b", "/v1/100%25"],
 )  # fmt: skip
-def test_plain_paths(path: str) -> None:
+def test_a_path_without_empty_and_dot_segments_is_plain(path: str) -> None:
     assert is_plain(path)
 
 

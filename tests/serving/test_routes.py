@@ -55,7 +55,7 @@ def test_a_route_is_found_below_every_mount_and_version(row: RouteRow) -> None:
         ("GET", "/v1/models/", "models", None),
     ],
 )
-def test_paths_of_clients(method: str, path: str, action: Action, model: str | None) -> None:
+def test_the_paths_of_clients_lead_to_their_actions(method: str, path: str, action: Action, model: str | None) -> None:
     route, _ = TABLE.find(method, path)
     assert route is not None
     assert (route.action, route.model) == (action, model)

@@ -284,7 +284,7 @@ async def test_a_proxy_that_says_nothing():
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
-async def test_no_proxy_there(scheme):
+async def test_a_proxy_that_is_not_there_is_named_without_its_password(scheme):
     port = await unused_port()
     with pytest.raises(
         ConnectFailed, match=f"could not connect to the proxy {scheme}://127.0.0.1:{port}: connection refused"

@@ -110,16 +110,16 @@ def refused(status: int, headers: Mapping[str, str], request: Request) -> Modelb
     status; else None."""
     if status == 200 and not headers.keys() & _TELLING:  # the usual reply
         return None
-    packing = headers.get("content-encoding", "").lower()
+    encoding = headers.get("content-encoding", "").lower()
     if status > HIGHEST_STATUS:
         return MalformedReply(f"{request.server} answered with an invalid status ({status})", hint=AGAIN)
     if status == 407 and request.proxy:
         return _proxy_refused(request, PASSWORD_WANTED)
     if 300 <= status < 400 and status != 304:
         return _redirected(status, headers, request)
-    if packing not in ENCODINGS | {"", "identity"}:
+    if encoding not in ENCODINGS | {"", "identity"}:
         return final(
-            MalformedReply(f"{request.server} compressed its reply with {packing[:20]!r}, which was not requested")
+            MalformedReply(f"{request.server} compressed its reply with {encoding[:20]!r}, which was not requested")
         )
     if _is_part(status, headers):
         what = f"{request.server} sent only part of its reply (status {status}), which was not requested"

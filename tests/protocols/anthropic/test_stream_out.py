@@ -56,7 +56,7 @@ def reply(*parts: AnyPart, finish: Finished | None = None, usage: Usage | None =
     return [*events[:-1], finish or events[-1]]
 
 
-def test_a_text():
+def test_a_text_is_one_block():
     assert sent(*reply(Text(text="Hi"), usage=Usage(input=3, cache_read=2, output=1, reasoning=4))) == snapshot(
         [
             {

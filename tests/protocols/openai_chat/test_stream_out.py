@@ -44,7 +44,7 @@ def reply(*parts: AnyPart, usage: Usage | None = None) -> list[Any]:
     return assembly.take()
 
 
-def test_a_text():
+def test_a_text_is_sent_between_the_role_and_the_finish_reason():
     assert sent(*reply(Text(text="Hi"))) == snapshot([{"role": "assistant"}, {"content": "Hi"}, "stop", "[DONE]"])
 
 
