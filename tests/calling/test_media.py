@@ -3,6 +3,8 @@
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email import message_from_bytes
+from email.message import EmailMessage
 from unittest.mock import patch
 
 import pytest
@@ -150,8 +152,12 @@ async def test_a_video_is_uploaded_once_and_sent_by_its_id() -> None:
     assert urls == ["ms://file-1", "ms://file-1"]
     [(path, body, kind)] = sent
     assert path == "/files"
-    assert kind.startswith("multipart/form-data; boundary=")
-    assert b"frames" in body and b'name="purpose"\r\n\r\nvideo\r\n' in body and b'filename="a_b.mp4"' in body
+    form: EmailMessage = message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + body, _class=EmailMessage)
+    assert (form.get_content_type(), form.defects) == ("multipart/form-data", []), "a strict server reads it"
+    purpose, file = form.iter_parts()
+    assert (purpose.get_param("name", header="content-disposition"), purpose.get_payload()) == ("purpose", "video")
+    assert (file.get_filename(), file.get_content_type()) == ("a_b.mp4", "video/mp4")
+    assert (file.get_param("name", header="content-disposition"), file.get_payload()) == ("file", "frames")
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,35 @@ def test_a_final_response_without_output_takes_nothing_away():
     assert reply.error is None
 
 
+@pytest.mark.parametrize("client", ["openai_chat", "google", "openai_responses"])
+@pytest.mark.parametrize("early", [True, False], ids=["with the text", "at the end"])
+def test_log_probabilities_reach_a_streaming_client_once(client, early):
+    each = [{"token": "Hi", "logprob": -0.125, "bytes": [72, 105], "top_logprobs": []}]
+    item = message("Hi")
+    item["content"][0]["logprobs"] = each
+    parser = codec("openai_responses").stream_parser(PLAIN)
+    delta = {
+        "type": "response.output_text.delta",
+        "item_id": "msg_1",
+        "output_index": 0,
+        "content_index": 0,
+        "delta": "Hi",
+    }
+    events = [
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": []}},
+        {**delta, "logprobs": each} if early else delta,
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        completed(item),
+    ]
+    found = [event for sent in events for event in parser.feed(f"data: {json.dumps(sent)}\n\n".encode())]
+    sent = b"".join(map(codec(client).stream_renderer(Conversation()).feed, [*found, *parser.close()]))
+    assert collect(found).parts == [Text(text="Hi", item_id="msg_1", logprobs=each)]
+    texts = [
+        line for line in sent.splitlines() if b"-0.125" in line and b".done" not in line and b".completed" not in line
+    ]
+    assert len(texts) == 1
+
+
 def test_the_events_name_is_read_from_either_place():
     delta: dict[str, Any] = {"type": "response.output_text.delta", "delta": "Hi"}
     events = [CREATED, delta, completed()]

@@ -84,7 +84,7 @@ class StreamRenderer:
     def _step(self, event: Event) -> bytes:
         match event:
             case PartDelta():
-                return b"" if self._whole or not event.text else self._text(event)
+                return self._text(event) if (event.text or event.logprobs) and not self._whole else b""
             case PartStarted(part=part):
                 self._part, self._whole, self._written = part, _stays_whole(part), False
                 return b""

@@ -286,7 +286,8 @@ class StreamParser:
         match opened, final:
             case (Text(), Text()):
                 self._rest(key, final.text)
-                opened.logprobs = opened.logprobs or final.logprobs
+                if final.logprobs and not opened.logprobs:
+                    assembly.add(key, "", 0, final.logprobs)
                 for annotation in (final.annotations or [])[len(opened.annotations or ()) :]:
                     assembly.annotate(key, annotation)
             case (Refusal(), Refusal()):
