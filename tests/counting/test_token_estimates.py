@@ -95,6 +95,11 @@ def test_an_estimate_takes_time_in_proportion_to_the_text() -> None:
     check_growth(lambda: tokens(Conversation(few), CLAUDE), lambda: tokens(Conversation(many), CLAUDE), below=20)
 
 
+def test_a_family_without_factors_has_those_of_the_default() -> None:
+    for family in ("tide", 'a"b', "", "*"):
+        assert tokens(asks(), Model("some-model", family=family)) == tokens(asks(), UNKNOWN) != tokens(asks(), GEMINI)
+
+
 def test_an_empty_conversation_has_one_token() -> None:
     assert tokens(Conversation(), GEMINI) == 1
 
