@@ -9,14 +9,15 @@ import pytest
 
 from modelbay import secrecy
 from modelbay.errors import RateLimited
-from modelbay.gateway.access_log import AccessLog, EndedRequest
+from modelbay.gateway.access_log import LONGEST, AccessLog, EndedRequest
 from tests.gateway.targets import target_of
 
 AT = 1_796_000_000.25
 
 
 def ended(**more: Any) -> EndedRequest:
-    return EndedRequest("4f2a", "POST", "/v1/messages", 1.2345, **{"client": "app", "status": 200, "at": AT, **more})
+    usual = {"path": "/v1/messages", "client": "app", "status": 200, "at": AT}
+    return EndedRequest("4f2a", "POST", seconds=1.2345, **{**usual, **more})
 
 
 async def written(form: Literal["text", "json"], *requests: EndedRequest) -> list[str]:
@@ -54,6 +55,14 @@ async def test_a_line_of_json_has_the_same() -> None:
         "provider": "acme",
         "attempts": 2,
     }
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+async def test_only_the_beginning_of_a_long_path_is_logged(form: Literal["text", "json"]) -> None:
+    asked = ended(path=f"/v1/{'x' * 60_000}")
+    [line] = await written(form, asked)
+    assert f"/v1/{'x' * (LONGEST - 4)}…" in (json.loads(line)["path"] if form == "json" else line)
+    assert len(line) < LONGEST + 300
 
 
 @pytest.mark.parametrize(

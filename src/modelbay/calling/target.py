@@ -75,9 +75,8 @@ class Targets:
             to = upstream(self.config, self.config.provider_of(entry), entry)
             to = fitted(to, self.catalog.record(entry, to))
             found = Target(entry, to, model_facts(entry, to, self.catalog.facts(entry, to)))
-            if (
-                len(self._known) >= _MOST
-            ):  # names such as `provider/model-id` need no entry, so any number can be asked for
+            # names such as `provider/model-id` need no entry, so any number can be asked for
+            if len(self._known) >= len(self.config.models) + _MOST:
                 self._known.clear()
             self._known[key] = found
         return found
@@ -97,4 +96,5 @@ class Targets:
         self._known.clear()
 
 
-_MOST = 10_000
+_MOST = 500
+"""Maximum number of targets that are kept besides the configured ones."""

@@ -20,6 +20,8 @@ LOG = logging.getLogger("modelbay.access")
 
 LAG = 0.1
 """Seconds after which a line for a stream is written."""
+LONGEST = 500
+"""Characters of a path that are logged."""
 FIELDS = "modelbay_fields"
 """The attribute of a record that has the fields of a request."""
 
@@ -52,7 +54,7 @@ class EndedRequest(Struct, gc=False):
         failed = self.error is not None or self.status >= 400
         found: dict[str, Any] = {"client": self.client} if self.client else {}
         found["method"] = self.method
-        found["path"] = self.path
+        found["path"] = self.path if len(self.path) <= LONGEST else f"{self.path[:LONGEST]}…"
         if self.status:
             found["status"] = self.status
         found["outcome"] = "disconnected" if self.disconnected else "failed" if failed else "ok"

@@ -134,7 +134,7 @@ def _shortened(names: list[str]) -> Iterator[str]:
         yield written
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)  # a client can send names of 64 KB
 def _passing(names: tuple[str, ...], allowed: tuple[str, ...]) -> tuple[str, ...]:
     """Those names that pass. Most requests of a client have the same ones."""
     return tuple(name for name in names if _passes(name, allowed))

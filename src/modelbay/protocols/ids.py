@@ -192,10 +192,20 @@ def made_id(prefix: str, reply: str | None, index: int) -> str:
     return prefix + sha256(f"{reply}/{index}".encode()).hexdigest()[:24]
 
 
-@lru_cache(maxsize=4096)
+_USUAL = 256
+"""Maximum characters of an ID whose result is kept."""
+
+
 def fit(call_id: str, pattern: str | None) -> str:
     """The ID itself if it matches the whole pattern, else one derived from it."""
-    if pattern is None or re.fullmatch(pattern, call_id):
+    if pattern is None:
+        return call_id
+    return _fitted(call_id, pattern) if len(call_id) <= _USUAL else _fitted.__wrapped__(call_id, pattern)
+
+
+@lru_cache(maxsize=4096)
+def _fitted(call_id: str, pattern: str) -> str:
+    if re.fullmatch(pattern, call_id):
         return call_id
     digest = sha256(call_id.encode()).hexdigest()
     clean = re.sub(r"[^a-zA-Z0-9_-]", "_", call_id)[:40]

@@ -38,9 +38,17 @@ class Callers(Struct, frozen=True):
         return None
 
 
-@lru_cache(maxsize=256)
+_LONGEST = 300
+"""Maximum characters of a URL with a host name."""
+
+
 def _is_here(callers: Callers, url: str) -> bool:
     """Whether the host of a URL is one of the server."""
+    return len(url) <= _LONGEST and _has_own_host(callers, url)  # longer ones would stay in memory
+
+
+@lru_cache(maxsize=256)
+def _has_own_host(callers: Callers, url: str) -> bool:
     try:
         where = origin(url)
     except ValueError:

@@ -9,7 +9,7 @@ NOT_PLAIN = "the path has a dot segment, an empty segment, a backslash or a cont
 """The reason to refuse a path."""
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)  # a caller without a key can send paths of 64 KB
 def is_plain(path: str) -> bool:
     """Whether a raw path has no `.` or `..` segment, empty segment, backslash or control character, at any level of
     encoding.
