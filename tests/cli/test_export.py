@@ -449,6 +449,17 @@ def test_the_effort_of_a_model_is_written_in_the_words_of_qwen_code_and_read_fro
     assert model.default_effort == read
 
 
+@pytest.mark.parametrize(("type", "also"), [("openai", {"reasoning_effort": "low"}), ("openai_responses", {})])
+def test_qwen_code_sends_an_effort_beside_a_maximum_output(desk: Desk, type: str, also: dict[str, str]):
+    desk.file.write_text(
+        f'[providers.acme]\ntype = "{type}"\nbase_url = "https://acme.example/v1"\napi_key = "k"\n'
+        '[models."acme/a"]\nprovider = "acme"\nmodel = "a"\ndefault_effort = "low"\nmax_output_size = 9000\n'
+    )
+    [models] = jsonc.decode(desk.done("export", "qwen", "acme"))["modelProviders"].values()
+    assert models[0]["generationConfig"]["samplingParams"] == {"max_tokens": 9000} | also
+    assert models[0]["generationConfig"]["reasoning"] == {"effort": "low"}
+
+
 @pytest.mark.parametrize("name", ["ccr", "crush", "qwen"])
 def test_a_provider_with_googles_credentials_is_refused(name: str, desk: Desk):
     desk.file.write_text('[providers.v]\ntype = "vertexai"\nenv = { GOOGLE_CLOUD_PROJECT = "p" }\n')

@@ -110,6 +110,7 @@ def test_qwen_code_gets_settings_that_override_those_of_a_project(protocol: Prot
     assert made.environment == {
         "QWEN_HOME": FOLDER,
         "QWEN_CODE_SYSTEM_SETTINGS_PATH": f"{FOLDER}/launch.json",
+        "QWEN_CODE_MAX_OUTPUT_TOKENS": "8192",
         "MODELBAY_AGENT_KEY": KEY,
     }
     settings = file(made, "launch.json")
@@ -122,7 +123,6 @@ def test_qwen_code_gets_settings_that_override_those_of_a_project(protocol: Prot
         "customHeaders": {"x-modelbay-retries": "0"},
         "contextWindowSize": 128_000,
         "modalities": {"image": False},
-        "samplingParams": {"max_tokens": 8_192},
         **({"reasoning": {"budget_tokens": 7_168}} if protocol == MESSAGES else {}),
     }
     assert small["generationConfig"]["contextWindowSize"] == 32_000

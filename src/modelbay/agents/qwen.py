@@ -418,6 +418,8 @@ def _entry(
         config["reasoning"] = False
     elif effort not in ON:
         config["reasoning"] = {"effort": nearest(effort, list(EFFORTS), model.alias, [])}
+        if group.protocol == "openai_chat" and "samplingParams" in config:  # which are sent instead of it
+            config["samplingParams"]["reasoning_effort"] = config["reasoning"]["effort"]
     kinds = {"image": "image_in", "video": "video_in", "audio": "audio_in", "pdf": "document_in"}
     modalities = {kind: True for kind, what in kinds.items() if getattr(model, what) or facts.can(what)}  # type: ignore[arg-type]
     if modalities:
