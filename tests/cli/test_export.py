@@ -460,6 +460,33 @@ def test_qwen_code_sends_an_effort_beside_a_maximum_output(desk: Desk, type: str
     assert models[0]["generationConfig"]["reasoning"] == {"effort": "low"}
 
 
+@pytest.mark.parametrize(
+    ("type", "model", "effort", "options"),
+    [
+        ("openai", "a", "off", {"reasoningEffort": "none"}),
+        ("openai_responses", "a", "minimal", {"reasoningEffort": "minimal"}),
+        ("openai", "a", "on", {}),
+        ("anthropic", "claude-opus-4-8", "minimal", {"effort": "low"}),
+        ("anthropic", "a", "low", {}),
+        ("anthropic", "a", "off", {"thinking": {"type": "disabled"}}),
+        ("google-genai", "gemini-3-pro-preview", "max", {"thinkingConfig": {"thinkingLevel": "high"}}),
+        ("google-genai", "a", "off", {}),
+    ],
+)
+@pytest.mark.parametrize("name", ["kilo", "opencode"])
+def test_an_effort_is_written_as_the_option_of_the_models_package(
+    desk: Desk, name: str, type: str, model: str, effort: str, options: dict[str, Any]
+):
+    desk.file.write_text(
+        f'[providers.acme]\ntype = "{type}"\nbase_url = "https://acme.example"\napi_key = "k"\n'
+        f'[models."acme/a"]\nprovider = "acme"\nmodel = "{model}"\ndefault_effort = "{effort}"\n'
+    )
+    run = desk("export", name, "acme")
+    entry = jsonc.decode(run.out)["provider"]["acme"]["models"]["a"]
+    assert entry.get("options", {}) == options
+    assert ("default_effort of model acme/a not exported" in run.err) == (not options and effort != "on")
+
+
 @pytest.mark.parametrize("name", ["ccr", "crush", "qwen"])
 def test_a_provider_with_googles_credentials_is_refused(name: str, desk: Desk):
     desk.file.write_text('[providers.v]\ntype = "vertexai"\nenv = { GOOGLE_CLOUD_PROJECT = "p" }\n')

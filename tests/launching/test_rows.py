@@ -79,7 +79,6 @@ def test_kimi_code_gets_a_model_in_variables_which_it_never_writes_to_its_file(
         "KIMI_MODEL_CAPABILITIES": "thinking,tool_use",
         "KIMI_MODEL_MAX_CONTEXT_SIZE": "128000",
         "KIMI_MODEL_MAX_OUTPUT_SIZE": "8192",
-        "KIMI_MODEL_THINKING_EFFORT": "high",
     }
     assert (made.arguments, made.files) == ([], [])
 

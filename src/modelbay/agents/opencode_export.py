@@ -15,7 +15,9 @@ from modelbay.agents.opencode_family import (
     BODY_FIELDS,
     CLAUDE_AT_VERTEX,
     COMPATIBLE,
+    EFFORTS,
     FIELDS,
+    NO_THINKING,
     PACKAGES,
     VERTEX,
     Program,
@@ -27,6 +29,7 @@ from modelbay.config.toml.values import path_text
 from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.errors import ConfigError
+from modelbay.protocols.efforts import OFF, ON, nearest
 from modelbay.providers import urls
 from modelbay.secrecy import named_secret, shaped_secret
 
@@ -220,8 +223,9 @@ def _model(provider: ExportedProvider, model: ModelEntry, key: str) -> Table:
     if override:
         table["provider"] = override
     for there, here, _ in FIELDS:
-        if here != ("display_name",) and (value := _value(model, here)) is not None:
+        if here not in (("display_name",), ("default_effort",)) and (value := _value(model, here)) is not None:
             _set(table, there, value)
+    _add_effort(provider, model, table, protocol)
     _add_facts(provider, model, table)
     for name, variant in model.variants.items():
         _variant(provider, table, protocol, (name, variant))
@@ -229,6 +233,25 @@ def _model(provider: ExportedProvider, model: ModelEntry, key: str) -> Table:
         if getattr(model, what) is not None:
             provider.not_exported(f"{what} of model {model.alias}")
     return table
+
+
+def _add_effort(provider: ExportedProvider, model: ModelEntry, table: Table, protocol: Protocol) -> None:
+    """Adds the reasoning effort. Many models of Anthropic and Google refuse one; the gateway adapts it to the model."""
+    effort = (model.default_effort or "on").lower()
+    option, levels = EFFORTS[protocol]
+    if effort in ON:
+        return
+    if effort in OFF and protocol in NO_THINKING:
+        option, value = NO_THINKING[protocol]
+        _set(table, ("options", *option), value)
+    elif effort in OFF:
+        provider.not_exported(
+            f"default_effort of model {model.alias}", "the agent cannot turn the thinking of Gemini off"
+        )
+    elif protocol.startswith("openai") or provider.of_gateway or provider.facts[model.alias].efforts:
+        _set(table, ("options", *option), nearest(effort, list(levels), model.alias, []))
+    else:
+        provider.not_exported(f"default_effort of model {model.alias}", "it is not known to have reasoning efforts")
 
 
 def _add_facts(provider: ExportedProvider, model: ModelEntry, table: Table) -> None:

@@ -15,6 +15,7 @@ from modelbay.agents.findings import ConfigLayer
 from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 from modelbay.errors import ConfigError
+from modelbay.protocols.efforts import LEVELS
 from modelbay.storage.paths import environment, expanded, user_config_dir, user_data_dir, working_folder
 
 PACKAGES: dict[str, Protocol] = {
@@ -45,6 +46,8 @@ FIELDS: list[tuple[Keys, Keys, Literal["text", "size", "number", "boolean", "str
     (("modalities", "output"), ("modalities", "output"), "strings"),
     (("interleaved", "field"), ("reasoning_key",), "text"),
     (("options", "reasoningEffort"), ("default_effort",), "text"),
+    (("options", "effort"), ("default_effort",), "text"),
+    (("options", "thinkingConfig", "thinkingLevel"), ("default_effort",), "text"),
 ]
 """The fields of a model: path in the agent's file, path in modelbay's configuration, and type."""
 BODY_FIELDS: dict[Protocol, dict[Keys, Keys]] = {
@@ -63,6 +66,22 @@ BODY_FIELDS: dict[Protocol, dict[Keys, Keys]] = {
     "google": {},
 }
 """The SDK's options, with the fields of the request body that they set. A variant of modelbay's contains body fields."""
+
+
+EFFORTS: dict[Protocol, tuple[Keys, tuple[str, ...]]] = {
+    "openai_chat": (("reasoningEffort",), LEVELS),
+    "openai_responses": (("reasoningEffort",), LEVELS),
+    "anthropic": (("effort",), LEVELS[1:]),
+    "google": (("thinkingConfig", "thinkingLevel"), LEVELS[:4]),
+}
+"""The SDK's option for the reasoning effort, and its values. An option of another SDK is ignored."""
+NO_THINKING: dict[Protocol, tuple[Keys, object]] = {
+    "openai_chat": (("reasoningEffort",), "none"),
+    "openai_responses": (("reasoningEffort",), "none"),
+    "anthropic": (("thinking", "type"), "disabled"),
+}
+"""The SDK's option that turns thinking off, and its value. For Gemini, the agents set a thinking level, and Google refuses a budget
+of 0 beside it."""
 
 
 class Program(Struct, frozen=True):

@@ -413,13 +413,7 @@ def _entry(
         config["samplingParams"] = {"max_tokens": model.max_output_size}
     if group.protocol == "anthropic":
         table["capabilities"] = {"reasoning": _thinking(model, adaptive=facts.can("adaptive_thinking") is True)}
-    effort = (model.default_effort or "on").lower()
-    if effort in OFF:
-        config["reasoning"] = False
-    elif effort not in ON:
-        config["reasoning"] = {"effort": nearest(effort, list(EFFORTS), model.alias, [])}
-        if group.protocol == "openai_chat" and "samplingParams" in config:  # which are sent instead of it
-            config["samplingParams"]["reasoning_effort"] = config["reasoning"]["effort"]
+    _add_effort(model, group.protocol, config)
     kinds = {"image": "image_in", "video": "video_in", "audio": "audio_in", "pdf": "document_in"}
     modalities = {kind: True for kind, what in kinds.items() if getattr(model, what) or facts.can(what)}  # type: ignore[arg-type]
     if modalities:
@@ -439,6 +433,17 @@ def _entry(
         if getattr(model, what):
             provider.not_exported(f"{what} of model {model.alias}")
     return table
+
+
+def _add_effort(model: ModelEntry, protocol: Protocol, config: Table) -> None:
+    """Adds the reasoning effort. In Chat Completions, sampling parameters are sent instead of it, so they contain it, too."""
+    effort = (model.default_effort or "on").lower()
+    if effort in OFF:
+        config["reasoning"] = False
+    elif effort not in ON:
+        config["reasoning"] = {"effort": nearest(effort, list(EFFORTS), model.alias, [])}
+        if protocol == "openai_chat" and "samplingParams" in config:
+            config["samplingParams"]["reasoning_effort"] = config["reasoning"]["effort"]
 
 
 def _thinking(model: ModelEntry, *, adaptive: bool) -> Table:
