@@ -18,6 +18,7 @@ default_model = "fast"
 "*-haiku-latest" = "router/openai/gpt-oss"
 "claude-opus-4" = "deep:high"
 "gone" = "fastt"
+"chained" = "claude-opus-4"
 "claude-broken*" = "lost"
 "a*c" = "acme/small"
 "acme/large" = "fast"
@@ -124,6 +125,7 @@ def test_a_name_finds_its_model(names: ModelNames, asked: str | None, found: str
         assert entry.alias + (f":{entry.variant}" if entry.variant else "") == found
 
 
+CLAUDE = 'did you mean "claude-sonnet-4-5"?'
 BROKEN = 'providers.broken.type: unknown type "opnai"'
 
 
@@ -141,6 +143,8 @@ BROKEN = 'providers.broken.type: unknown type "opnai"'
         ("fast:low", 'no model "fast:low"', "the variants of fast are high"),
         ("twin", 'several models have the ID "twin"', "use one of: router/small, acme/twin"),
         ("gone", 'model "fastt", which [gateway.names] sets for "gone", does not exist', 'did you mean "fast"?'),
+        ("gon", 'no model "gon"', LIST),
+        ("chained", 'model "claude-opus-4", which [gateway.names] sets for "chained", does not exist', CLAUDE),
         ("z" * 200, f'no model "{"z" * 100}…"', LIST),
         ("claude-" + "z" * LONGEST, f'no model "claude-{"z" * 93}…"', LIST),
     ],

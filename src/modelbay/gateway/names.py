@@ -121,7 +121,7 @@ class ModelNames:
             subject = f'model "{model}", which [gateway.names] sets for "{_short(name)}",'
             if problem := self._problem(model):
                 raise _unusable(subject, problem) from None
-            raise UnknownModel(f"{subject} does not exist", hint=did_you_mean(model, self._known()) or LIST) from None
+            raise UnknownModel(f"{subject} does not exist", hint=did_you_mean(model, self._models()) or LIST) from None
 
     def _problem(self, name: str) -> Problem | None:
         """The reason why the entry of a model, or of the provider in its name, cannot be used."""
@@ -138,13 +138,15 @@ class ModelNames:
             entry = None
         if entry is not None and entry.variants:
             return f"the variants of {stem} are {', '.join(entry.variants)}"
-        return did_you_mean(name, self._known()) or LIST
+        mapped = [mapped for mapped, model in self._exact.items() if self._names_model(model)]
+        return did_you_mean(name, [*self._models(), *mapped]) or LIST
 
-    def _known(self) -> list[str]:
+    def _models(self) -> list[str]:
+        """The names that models have themselves."""
         models = self._config.models.values()
         more = [alias for entry in models for alias in entry.aliases]
         ids = [id for id, entries in self._by_id.items() if len(entries) == 1]
-        return [*self._config.models, *more, *self._exact, *ids]
+        return [*self._config.models, *more, *ids]
 
 
 def _pattern(name: str) -> re.Pattern[str]:
