@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,20 @@ async def test_a_file_that_is_gone_leaves_the_last_one_in_use(
             await asyncio.sleep(0.02)
         assert "config.toml does not exist any more; the last valid configuration stays in use" in caplog.text
         assert await status_of(gateway, "anthropic") == 200
+        gateway.config.write_text(text)
+        while await state(gateway) != "current":
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no FIFOs")
+async def test_a_fifo_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
+    with running(tmp_path) as (gateway, _):
+        text = gateway.config.read_text()
+        gateway.config.unlink()
+        os.mkfifo(gateway.config)
+        while "not a file" not in gateway.gateway.problem:
+            await asyncio.sleep(0.02)
+        gateway.config.unlink()
         gateway.config.write_text(text)
         while await state(gateway) != "current":
             await asyncio.sleep(0.02)

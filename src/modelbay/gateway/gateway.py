@@ -22,6 +22,7 @@ from modelbay.origin import is_loopback
 from modelbay.secrecy import Hidden
 from modelbay.serving.callers import Callers
 from modelbay.storage.files import identity
+from modelbay.threads import Threads
 from modelbay.transport import Transport
 
 LOOK = 1.0
@@ -64,10 +65,13 @@ class Gateway:
 
     async def start(self) -> None:
         """Prepare for requests, and follow changes of the configuration file."""
+        # a keyring that waits for its user must not keep the threads that other requests need, or the end of the gateway
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(Threads())
         self.revision = Revision(self._config, self._settings, self._transport, self._catalog)
         self._watching = asyncio.ensure_future(self._watch())
         if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload_soon)
+            loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
 
     async def aclose(self) -> None:
         """Close all connections to providers."""
@@ -113,6 +117,8 @@ class Gateway:
         used, the last good configuration stays in use, and the problem is logged. Returns whether the file is in use."""
         self._identity = self._files()
         try:
+            if self._config.exists and self._path.exists() and not self._path.is_file():  # reading a FIFO would not end
+                raise UnreadableFile(f"{self._path} is not a file any more", file=str(self._path))
             config = await asyncio.to_thread(load, self._path)
             if self._config.exists and not config.exists:  # an editor may replace it in two steps
                 raise UnreadableFile(f"{self._path} does not exist any more", file=str(self._path))
