@@ -285,6 +285,17 @@ def test_a_killed_worker_is_started_again(home: Command) -> None:
     ended(running, signal.SIGTERM)
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="has no SIGHUP")
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one", "two"])
+def test_a_reload_during_the_start_does_not_end_the_gateway(home: Command, options: tuple[str, ...]) -> None:
+    running, url = started(home, *options)
+    running.send_signal(signal.SIGHUP)
+    with ask(url, client(home, "app")):
+        pass
+    _, err = ended(running, signal.SIGTERM)
+    assert "started again" not in err
+
+
 def test_an_address_of_another_machine_and_a_reserved_port_have_their_own_hints() -> None:
     hints = [cannot_listen("h", 80, OSError(code, "no"), "the gateway").hint for code in (EACCES, EADDRNOTAVAIL, EPERM)]
     assert [bool(hint) for hint in hints] == [True, True, False]

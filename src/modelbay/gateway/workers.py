@@ -107,6 +107,12 @@ def _serve(
     HttpServer(app, listener, drain=DRAIN).run()
 
 
+def ignore_hangups() -> None:
+    """Ignore SIGHUP until the gateway handles it: a reload during the start must not end it."""
+    if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
 def log_to_stderr(options: Options) -> None:
     """Write the log of the gateway and its requests to standard error, instead of the messages of the command line."""
     handler = logging.StreamHandler(sys.stderr)
@@ -195,13 +201,15 @@ class _Workers:
 
     def _stop(self, number: int, _: FrameType | None) -> None:
         self._stopping = number
-        self._signal(signal.SIGTERM)
+        _signal(signal.SIGTERM, self._processes)
 
     def _forward(self, number: int, _: FrameType | None) -> None:
-        self._signal(number)
+        # a worker that is not ready does not handle it yet, and would end
+        _signal(number, [one for ready, one in zip(self._ready, self._processes, strict=False) if ready])
 
-    def _signal(self, number: int) -> None:
-        for process in self._processes:
-            if process.pid is not None and process.is_alive():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process.pid, number)
+
+def _signal(number: int, processes: Iterable[SpawnProcess]) -> None:
+    for process in processes:
+        if process.pid is not None and process.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
