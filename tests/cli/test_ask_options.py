@@ -49,8 +49,8 @@ def test_an_answer_that_is_not_json_is_an_error_and_not_on_stdout(modelbay: Comm
         ("[1]", 2, "the schema must be a JSON object"),
         ('{"type": "array"}', 2, "must describe an object, not 'array'"),
         ("{bad", 2, "not valid JSON"),
-        ("missing.json", 2, "cannot read missing.json: No such file or directory"),
-        (".", 2, "cannot read .: Is a directory"),
+        ("missing.json", 2, "missing.json cannot be read: No such file or directory"),
+        (".", 2, ". cannot be read: Is a directory"),
     ],
 )
 def test_a_schema_that_cannot_be_used_is_refused_before_the_call(modelbay: Command, schema: str, code: int, words: str):

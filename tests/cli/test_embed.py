@@ -43,7 +43,7 @@ def test_json_has_the_usage_and_the_vectors(modelbay: Command):
         (["a"], "", 2, "missing --model"),
         (["-m", "sim/sim-1", ""], "", 2, "an argument is empty"),
         (["-m", "sim/sim-1", "--lines"], "a\n\nb\n", 2, "line 2 of standard input is empty"),
-        (["-m", "sim/sim-1", "-f", "gone.txt"], "", 2, "cannot read gone.txt"),
+        (["-m", "sim/sim-1", "-f", "gone.txt"], "", 2, "gone.txt cannot be read"),
         (["-m", "sim/sim-1", "-f", "latin.txt"], "", 2, "latin.txt is not UTF-8 text"),
         (["-m", "sim/sim-1", "--dimensions", "0", "a"], "", 2, "dimensions"),
         (["-m", "sim/gone", "a"], "", 1, "Model Not Found"),

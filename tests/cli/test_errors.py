@@ -226,7 +226,7 @@ def test_a_conversation_store_that_cannot_be_used_has_a_title_of_its_own(modelba
         "not a database, but a text that is longer than its header " * 9
     )
     assert modelbay("chat", "--plain", stdin="/resume 7").err.partition("error: ")[2] == snapshot("""\
-Storage Error: Could not use the conversation store HOME/conversations.sqlite: file is not a database
+Storage Error: the conversation store HOME/conversations.sqlite cannot be used: file is not a database
 
 hint: rename the file to start a new one: this one is damaged
 """)

@@ -228,7 +228,7 @@ def test_a_name_without_ascii_letters_is_replaced_by_the_host(bay: Inside) -> No
 
 def test_a_terminal_shows_a_preview_and_asks(tmp_path: Path, acme: Site) -> None:
     with Person(tmp_path, "provider", "manifest", "--embedded", "embedded.json") as person:
-        person.sees("Could not read embedded.json")
+        person.sees("embedded.json cannot be read")
         assert person.ends() == 2
     (tmp_path / "config.toml").write_text('[providers.synthetic]\ntype = "openai"\napi_key = "sk-mine"\n')
     (tmp_path / "embedded.json").write_text(EMBEDDED)

@@ -213,7 +213,10 @@ def test_workers_without_a_temporary_folder_are_refused_with_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))  # as in a container whose files are read-only
-    with socket.socket() as listener, pytest.raises(ConfigError, match="could not create a temporary folder") as caught:
+    with (
+        socket.socket() as listener,
+        pytest.raises(ConfigError, match="folder for the workers cannot be created") as caught,
+    ):
         workers.run(workers.Options("127.0.0.1", tmp_path / "config.toml", workers=2), listener)
     assert caught.value.hint == "set TMPDIR to a folder that you can write to, or omit --workers"
 

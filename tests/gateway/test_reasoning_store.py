@@ -531,7 +531,7 @@ def test_a_file_that_cannot_be_used_fails_no_request(
         keep(kept, target, thought("1"), call("wind"))
         assert kept.restore("ann", target, sent) is sent
         assert not kept.is_foreign("ann", target, b'{"signature": "sig-1"}')
-    assert len(caplog.records) == 1 and "Could not use the state of the gateway" in caplog.text
+    assert len(caplog.records) == 1 and "the state of the gateway" in caplog.text and "cannot be used" in caplog.text
     assert "[gateway]" in caplog.text or "rename the file" in caplog.text
 
 

@@ -198,7 +198,7 @@ def test_a_program_that_cannot_be_started_is_an_error(desk: LaunchDesk) -> None:
     (desk.bin / "claude").write_text("#!/no/such/interpreter\n")
     run = desk("launch", "claude", "-m", "direct")
     assert run.code == 1
-    assert f"cannot start {desk.bin / 'claude'}: No such file" in run.err
+    assert f"could not start {desk.bin / 'claude'}: No such file" in run.err
     assert "check that Claude Code is installed correctly: `npm install" in run.err
     assert not list(desk.launches.glob("*.launch"))
 

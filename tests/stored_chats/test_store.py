@@ -217,7 +217,7 @@ def test_a_store_that_cannot_be_looked_at_says_so_where_it_is_used(tmp_path: Pat
     store = Store(tmp_path / ("long" * 100) / "conversations.sqlite")
     assert not store.new
     for call in (store.list, lambda: store.messages(1), lambda: store.expire(1)):
-        with pytest.raises(ConfigError, match=r"Could not use the conversation store .*: File name too long(?:\n|$)"):
+        with pytest.raises(ConfigError, match=r"the conversation store .* cannot be used: File name too long(?:\n|$)"):
             call()
 
 

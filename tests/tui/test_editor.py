@@ -71,7 +71,7 @@ async def test_visual_goes_before_editor(home: Path, configured: str, editor: Ed
         ("kill -9 $$", "sh was killed by SIGKILL"),
         (': > "$2"', "The edited file was empty"),
         ('echo " " > "$2"', "The edited file was empty"),
-        ('rm "$2"', "Could not read the edited file: No such file or directory"),
+        ('rm "$2"', "The edited file cannot be read: No such file or directory"),
         ('printf "\\377\\376" > "$2"', "The edited file is not UTF-8"),
     ],
 )

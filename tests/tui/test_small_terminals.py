@@ -37,6 +37,18 @@ async def test_a_list_can_be_used_with_five_lines(home: Path, configured: str):
         await person.sees("Default model")
 
 
+async def test_the_highlighted_row_is_seen_after_the_terminal_becomes_smaller(home: Path, configured: str):
+    models = "".join(f'[models."m-{number}"]\nprovider = "sim"\nmodel = "sim-1"\n\n' for number in range(30))
+    async with sitting(configured + models, home=home, size=(80, 24)) as person:
+        await person.says("/model")
+        await person.sees("Select a model")
+        await person.presses(*["down"] * 9)
+        await person.sees("❯ m-6", "m-2")
+        await person.pilot.resize_terminal(30, 10)
+        await person.sees_no("m-2")
+        await person.sees("❯ m-6")
+
+
 async def test_the_end_of_an_answer_is_seen_with_five_lines(home: Path, configured: str):
     async with sitting(configured, home=home, size=(20, 5)) as person:
         await person.says("Hi")

@@ -212,7 +212,7 @@ def _json_of_file(path: str) -> Any:
         with Path(path).open("rb") as file:
             data = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise terminal.InputError(f"cannot read {path}: {error.strerror or error}") from None
+        raise terminal.InputError(f"{path} cannot be read: {error.strerror or error}") from None
     if len(data) > MOST_BYTES:
         raise terminal.InputError(f"{path} is larger than 4 MiB")
     try:

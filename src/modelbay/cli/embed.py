@@ -108,4 +108,4 @@ def _text(file: Path) -> str:
     except UnicodeDecodeError:
         raise terminal.InputError(f"{file} is not UTF-8 text", "convert it to UTF-8") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        raise terminal.InputError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from None
+        raise terminal.InputError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None

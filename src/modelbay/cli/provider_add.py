@@ -209,4 +209,4 @@ def _text(embedded: str) -> bytes:
     try:
         return expanded(embedded).read_bytes()
     except OSError as error:
-        raise InputError(f"Could not read {embedded}: {error.strerror}") from None
+        raise InputError(f"{embedded} cannot be read: {error.strerror}") from None

@@ -86,7 +86,7 @@ class GoogleTokens:
             refused.hint = f"run `{LOGIN}` or get a new key file; check with `modelbay login vertex`"
             return refused
         return MissingCredential(
-            f"could not use the Google application default credentials from {where}: {why}", hint=HINT
+            f"the Google application default credentials from {where} cannot be used: {why}", hint=HINT
         )
 
 

@@ -396,7 +396,7 @@ async def locked(name: str, sleep: Callable[[float], Awaitable[object]] = asynci
             )
     except OSError as error:
         raise FileError(
-            f"could not create {path}.lock: {error.strerror or error}",
+            f"{path}.lock cannot be created: {error.strerror or error}",
             hint=f"check that {path.parent} is writable and has free space",
             file=str(path),
         ) from error

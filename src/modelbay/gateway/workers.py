@@ -66,7 +66,7 @@ def run(options: Options, listener: socket.socket) -> None:
         temporary = TemporaryDirectory(prefix="modelbay-")
     except OSError as error:
         raise ConfigError(
-            f"could not create a temporary folder for the workers: {error.strerror or error}",
+            f"a temporary folder for the workers cannot be created: {error.strerror or error}",
             hint="set TMPDIR to a folder that you can write to, or omit --workers",
         ) from None
     with temporary as folder:

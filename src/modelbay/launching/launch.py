@@ -60,7 +60,7 @@ class AgentLaunch(Struct, frozen=True):
             return code
         except OSError as error:
             raise FileError(
-                f"cannot start {self.executable}: {error.strerror or error}",
+                f"could not start {self.executable}: {error.strerror or error}",
                 hint=f"check that {self.program.title} is installed correctly: `{self.program.install}`",
                 file=self.executable,
             ) from None

@@ -46,7 +46,7 @@ def _copy(home: HomeRow, folder: Path) -> None:
             there = target / found.relative_to(source)
             there.parent.mkdir(parents=True, exist_ok=True)
             if found.is_dir():
-                with suppress(shutil.Error):  # files that cannot be read: the agent could not read them either
+                with suppress(shutil.Error):  # files that cannot be read, as they cannot be for the agent
                     shutil.copytree(
                         found, there, copy_function=_copy_file, ignore_dangling_symlinks=True, dirs_exist_ok=True
                     )

@@ -92,7 +92,7 @@ class Database:
             turns.in_vain = _is_locked(error)
             reason = error.strerror if isinstance(error, OSError) else error
             raise StoreError(
-                f"Could not use the {self._title} {self.path}: {reason}", hint=self._hint(error), file=str(self.path)
+                f"the {self._title} {self.path} cannot be used: {reason}", hint=self._hint(error), file=str(self.path)
             ) from None
 
     def compact(self) -> None:
@@ -108,7 +108,7 @@ class Database:
         version: int = connection.execute("pragma user_version").fetchone()[0]
         if version > self._version:
             raise StoreError(
-                f"Could not use the {self._title} {self.path}: a newer version of modelbay wrote it",
+                f"the {self._title} {self.path} cannot be used: a newer version of modelbay wrote it",
                 hint="update modelbay, or rename the file to start a new one",
                 file=str(self.path),
             )

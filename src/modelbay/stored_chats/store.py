@@ -242,7 +242,7 @@ class Store:
             )
         except MalformedReply as error:
             raise StoreError(
-                f"Could not read conversation {id}: {error.message}",
+                f"conversation {id} cannot be read: {error.message}",
                 hint="delete it with /resume in the app, or continue another one",
                 file=str(self.path),
             ) from None

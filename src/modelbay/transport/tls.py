@@ -74,7 +74,7 @@ def _context(tls: Tls, ca: str | None) -> ssl.SSLContext:
     except OSError as error:
         why = "not a valid PEM file" if isinstance(error, ssl.SSLError) else (error.strerror or "unreadable").lower()
         hint = "tls.ca, tls.cert and tls.key must be PEM files; the key must have no password"
-        raise ConfigError(f"could not load {file}: {why}", hint=hint) from None
+        raise ConfigError(f"{file} cannot be loaded: {why}", hint=hint) from None
     context.set_alpn_protocols(["http/1.1"])
     if tls.insecure:
         context.check_hostname = False

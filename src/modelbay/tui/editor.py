@@ -47,7 +47,7 @@ async def edited(app: App[Any], text: str) -> str:
         try:
             written = path.read_text(encoding="utf-8").removesuffix("\n")
         except OSError as error:
-            raise EditorFailed(f"Could not read the edited file: {error.strerror}. The message is unchanged") from None
+            raise EditorFailed(f"The edited file cannot be read: {error.strerror}. The message is unchanged") from None
         except UnicodeDecodeError:
             raise EditorFailed("The edited file is not UTF-8. The message is unchanged") from None
     if not written.strip() and text.strip():

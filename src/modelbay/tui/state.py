@@ -135,7 +135,7 @@ class AppState:
         try:
             await to_thread(self.remembered.write, self.preferences)
         except ConfigError as error:
-            self.say(f"Could not save the preference: {error.message}")
+            self.say(f"The preference is not saved: {error.message}")
 
     async def used(self) -> None:
         """Adds the model that answered to the recent models."""

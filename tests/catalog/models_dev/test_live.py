@@ -204,7 +204,7 @@ async def test_after_the_clock_was_set_back_the_list_is_requested(cache):
 async def test_a_folder_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     problem = await ModelsDev(Cache(tmp_path / "file")).refresh(Server().exchange)
-    assert problem is not None and "could not store" in problem
+    assert problem is not None and "cannot be stored" in problem
 
 
 # Lists at other URLs

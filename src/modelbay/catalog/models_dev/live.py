@@ -121,7 +121,7 @@ class ModelsDev:
                 _check(status, body, URL)
                 _providers(body)
                 if not self.cache.write(body, FOLDER, "api.json"):
-                    return f"could not store the models.dev list in {self.cache.folder}"
+                    return f"the models.dev list cannot be stored in {self.cache.folder}"
                 state = _State(headers.get("etag", ""), now, now)
         except ModelbayError as error:
             used = f"the {'bundled ' * self.built_in}list of {self.date}"

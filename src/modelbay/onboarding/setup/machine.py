@@ -226,6 +226,6 @@ def _content(what: str, path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise UnreadableFile(f"Could not read {what}: no such file") from None
+        raise UnreadableFile(f"{what} cannot be read: No such file or directory") from None
     except OSError as error:
-        raise UnreadableFile(f"Could not read {what}: {error.strerror}") from None
+        raise UnreadableFile(f"{what} cannot be read: {error.strerror}") from None

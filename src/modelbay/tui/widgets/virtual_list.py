@@ -139,10 +139,13 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
             self._seen()
 
     def _seen(self) -> None:
-        top = max(self._at - 1, 0) if self._at == 1 else self._at  # shows a heading above the first row too
-        self.scroll_to_region(Region(0, top, 1, 1 + self._at - top), animate=False)
+        self._scroll_to_highlight()
         self.refresh()
         self.post_message(self.Moved(self))
+
+    def _scroll_to_highlight(self) -> None:
+        top = max(self._at - 1, 0) if self._at == 1 else self._at  # shows a heading above the first row too
+        self.scroll_to_region(Region(0, top, 1, 1 + self._at - top), animate=False)
 
     def on_click(self, event: events.Click) -> None:
         at = event.y + int(self.scroll_y)
@@ -153,6 +156,7 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
 
     def on_resize(self, event: events.Resize) -> None:
         self.virtual_size = Size(event.size.width, len(self._rows))
+        self._scroll_to_highlight()  # Enter chooses it also if the terminal has become smaller
 
     # --- drawing ---
 
