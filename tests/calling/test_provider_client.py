@@ -519,3 +519,18 @@ async def test_a_stream_without_end_is_refused_at_its_limit(
     assert not told[-1].error.retryable
     assert sum(map(len, (event.text for event in told if isinstance(event, PartDelta)))) <= 1_000_000
     assert not [event for event in told if isinstance(event, Warned)]  # it was asked once
+
+
+@pytest.mark.parametrize("name", ["content-type", "USER-AGENT", "accept-encoding", "host", "authorization"])
+async def test_a_header_of_the_user_replaces_that_of_modelbay_in_any_case(name: str) -> None:
+    heads: list[str] = []
+
+    async def script(client: Client) -> None:
+        heads.append((await client.reader.readuntil(b"\r\n\r\n")).decode())
+        await client.send(reply(json.dumps(WHOLE["openai_chat"]).encode(), 200, "Content-Type: application/json"))
+
+    given: dict[str, Any] = {"api_key": "k", "headers": {name: "mine"}, "model": "m"}
+    async with RawServer(script) as server, Hub.of(base_url=f"{server.url}/v1", **given) as hub:
+        await hub.complete("Hello")
+    found = [line for line in heads[0].splitlines() if line.lower().startswith(f"{name.lower()}:")]
+    assert found == [f"{name}: mine"]

@@ -98,3 +98,12 @@ def test_a_provider_without_models_that_discovers_them_gets_its_whole_list(bay: 
     acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "b"}, {"id": "c"}]}
     bay.done("provider", "refresh", "own")
     assert list(load(bay.file).models) == ["own/a"]
+
+
+def test_a_registry_without_its_url_is_reported(bay: Inside, acme: Site) -> None:
+    own = f'type = "openai"\nbase_url = "{acme.url}/v1"\nauth = "none"\n'
+    bay.file.write_text(f'[providers.lost]\n{own}source = {{ kind = "apiJson" }}\n')
+    for line in (["lost"], []):
+        run = bay("provider", "refresh", *line)
+        assert (run.code, run.out) == (1, "")
+        assert run.err.startswith("not changed: lost\nerror: its source has no `url`")

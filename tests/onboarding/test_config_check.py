@@ -166,3 +166,59 @@ def test_a_standalone_model_without_a_protocol_is_told_which_key_to_add(tmp_path
     [problem] = config_problems(load(tmp_path / "config.toml"))
     assert problem.message == 'model "m" has neither a protocol nor the base URL of a known vendor'
     assert problem.hint == 'add protocol = "openai_chat"'
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        ('proxy = "socks9://p.example:1080"', "proxy"),
+        ('source = { kind = "nope" }', "source.kind"),
+        ('source = { kind = "apiJson" }', "source"),
+        ('source = { kind = "apiJson", url = "acme.example" }', "source.url"),
+        ('source = { kind = "manifest", url = "ftp://acme.example" }', "source.url"),
+        ('custom_headers = { Content-Length = "3" }', ""),
+        ('custom_headers = { transfer-encoding = "chunked" }', ""),
+    ],
+)
+def test_a_provider_with_a_value_that_fails_later_is_found(tmp_path: Path, line: str, where: str) -> None:
+    places = [place for _, place in found(tmp_path, f"{PROVIDER}{line}\n")]
+    assert places == [".".join(filter(None, ("providers.p", where)))]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'proxy = "SOCKS5H://p.example:1080"',
+        'source = { kind = "manifest" }',
+        'source = { kind = "apiJson", url = "https://acme.example/api.json", apiKey = "t" }',
+        'source = { note = "mine" }',
+    ],
+)
+def test_a_provider_in_order_is_not_reported(tmp_path: Path, line: str) -> None:
+    assert found(tmp_path, f"{PROVIDER}{line}\n") == []
+
+
+@pytest.mark.parametrize(
+    "oauth",
+    ('{ key = "../x" }', '{ key = "mine" }', '{ key = "oauth/kimi-code", token_url = "http://x.example" }'),
+)
+def test_a_login_that_cannot_work_is_found(tmp_path: Path, oauth: str) -> None:
+    provider = PROVIDER.replace('api_key = "key-0123456789"', f"oauth = {oauth}")
+    assert found(tmp_path, provider) == [(4, "providers.p.oauth")]
+    model = f'[models.m]\nprovider = "p"\nmodel = "w"\noauth = {oauth}\n'
+    assert found(tmp_path, PROVIDER + model) == [(8, "models.m.oauth")]
+
+
+@pytest.mark.parametrize("written", ('"1h"', "-1", "true"))
+def test_a_refresh_interval_that_would_be_ignored_is_found(tmp_path: Path, written: str) -> None:
+    assert found(tmp_path, f"[model_catalog]\nrefresh_interval_ms = {written}\n") == [
+        (2, "model_catalog.refresh_interval_ms")
+    ]
+
+
+def test_a_key_that_cannot_be_overridden_is_moved(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'{PROVIDER}[models.m]\nprovider = "p"\nmodel = "w"\noverrides.provider = "q"\n')
+    file.chmod(0o600)
+    [problem] = config_problems(load(file, trusted=True, report=False))
+    assert problem.hint == "move it to [models.m], or remove it"

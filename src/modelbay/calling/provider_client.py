@@ -366,8 +366,8 @@ def _request(endpoint: Endpoint, body: bytes | None, headers: dict[str, str]) ->
     if request is None:
         from modelbay import transport
 
-        sent = {"Content-Type": "application/json"} if body is not None else {}
-        sent |= {"User-Agent": USER_AGENT, **endpoint.sent_headers(headers)}
+        usual = {"Content-Type": "application/json"} if body is not None else {}
+        sent = endpoint.sent_headers({**usual, "User-Agent": USER_AGENT, **headers})
         method, limits = "GET" if body is None else "POST", _limits(endpoint)
         request = transport.Request(method, endpoint.url, sent, None, limits, endpoint.proxy, endpoint.tls)
         if len(endpoint.requests) >= _MOST_REQUESTS:

@@ -197,7 +197,8 @@ class _Reading:
         if not isinstance(overrides, dict):
             raise Unusable("expected a table", "overrides")
         for key in sorted(keys.ROUTING_KEYS & overrides.keys()):
-            unusable = Unusable("cannot be overridden; set it in the model's own table", "overrides", key)
+            hint = f"move it to [models.{key_text(alias)}], or remove it"
+            unusable = Unusable("cannot be overridden", "overrides", key, hint=hint)
             self.report(unusable, "models", alias)
         facts = {key: item for key, item in overrides.items() if key not in keys.ROUTING_KEYS}
         try:

@@ -7,20 +7,39 @@ from msgspec.structs import replace
 
 from modelbay.catalog.facts import CAPABILITIES, INPUTS
 from modelbay.config.proxies import NONE
-from modelbay.config.schema import MODEL_SOURCES, Config, ModelEntry, Problem, ProviderEntry, key_text
+from modelbay.config.schema import (
+    CATALOG,
+    MANIFEST,
+    MODEL_SOURCES,
+    REGISTRY,
+    Config,
+    ModelEntry,
+    OAuth,
+    Problem,
+    ProviderEntry,
+    Table,
+    key_text,
+)
 from modelbay.config.toml.lines import line_of
 from modelbay.credentials.approval import place_of
 from modelbay.credentials.credential import may_block
 from modelbay.credentials.reference import may_ask, resolve_reference
+from modelbay.credentials.tokens import name_of
 from modelbay.errors import ConfigError, UnknownModel
+from modelbay.origin import origin
 from modelbay.protocols.efforts import LEVELS, OFF, ON
 from modelbay.providers import presets
 from modelbay.providers.endpoint import endpoint_at, models_endpoint
+from modelbay.providers.logins import flow_of
 from modelbay.providers.search_backends import asks_for_key, search_endpoint
 from modelbay.providers.upstream import upstream
 from modelbay.secrecy import REFERENCE
 from modelbay.storage import files
 from modelbay.storage.paths import STDIN, expanded
+from modelbay.transport.request import SOCKS
+
+PROXY_SCHEMES = ("http", "https", "socks", *SOCKS)
+SOURCE_KINDS = (MANIFEST, CATALOG, REGISTRY)
 
 
 def config_problems(config: Config) -> list[Problem]:
@@ -33,6 +52,7 @@ def config_problems(config: Config) -> list[Problem]:
     check.default_model()
     check.network()
     check.search()
+    check.refresh_interval()
     check.names()
     check.efforts()
     for provider in config.providers.values():
@@ -93,6 +113,15 @@ class _ConfigCheck:
         except ConfigError as error:
             self._report(("gateway", "search"), self._shortly(error), error.hint)
 
+    def refresh_interval(self) -> None:
+        table = self._config.extra.get("model_catalog")
+        written = table.get("refresh_interval_ms", 0) if isinstance(table, dict) else 0
+        if isinstance(written, bool) or not isinstance(written, int | float) or written < 0:
+            keys = ("model_catalog", "refresh_interval_ms")
+            self._report(
+                keys, "expected a number of milliseconds, at least 0", "use 86400000 for a day, or 0 for never"
+            )
+
     def names(self) -> None:
         """Checks for aliases that several models have: only one of them can be reached."""
         owners = {alias: alias for alias in self._config.models}
@@ -128,6 +157,8 @@ class _ConfigCheck:
             return
         try:
             proxy = resolve_reference(written, self._config, ())
+            if proxy.partition("://")[0].lower() not in PROXY_SCHEMES and "://" in proxy:
+                raise ValueError(proxy)
             place_of(proxy if "://" in proxy or not bare else f"http://{proxy}")
         except ConfigError as error:
             self._report(keys, self._shortly(error), error.hint)
@@ -153,6 +184,8 @@ class _ConfigCheck:
         if entry.model_source not in {None, *MODEL_SOURCES}:
             hint = f"use one of: {', '.join(MODEL_SOURCES)}"
             self._report((*keys, "model_source"), f'unknown value "{entry.model_source}"', hint)
+        self._source((*keys, "source"), entry.source or {})
+        self._login((*keys, "oauth"), entry.oauth, entry.id)
         if entry.tls is not None:
             for name in ("ca", "cert", "key"):
                 self._file((*keys, "tls", name), getattr(entry.tls, name))
@@ -166,8 +199,31 @@ class _ConfigCheck:
             self._unusable.add(entry.id)
             self._report(keys, self._shortly(error), error.hint)
 
+    def _source(self, keys: tuple[str, ...], source: Table) -> None:
+        """Checks the source that a refresh reads."""
+        kind, url = source.get("kind"), source.get("url")
+        if kind is not None and kind not in SOURCE_KINDS:
+            self._report((*keys, "kind"), f'unknown value "{kind}"', f"use one of: {', '.join(SOURCE_KINDS)}")
+        elif kind == REGISTRY and not url:
+            self._report(keys, "`url` is missing", 'add url = "..." with the URL of the registry, or remove the table')
+        elif url:
+            try:
+                origin(url.strip())
+            except ValueError as error:
+                self._report((*keys, "url"), str(error), "correct the URL, or remove the table")
+
+    def _login(self, keys: tuple[str, ...], oauth: OAuth | None, provider: str) -> None:
+        """Checks the name and the endpoints of a login."""
+        try:
+            if oauth is not None:
+                name_of(oauth)
+                flow_of(oauth, provider)
+        except ConfigError as error:
+            self._report(keys, self._shortly(error), error.hint)
+
     def model(self, entry: ModelEntry) -> None:
         keys = ("models", entry.alias)
+        self._login((*keys, "oauth"), entry.oauth, entry.provider)
         for word in entry.capabilities:
             if word.strip().lower() not in CAPABILITIES:
                 known = ", ".join(sorted(CAPABILITIES))

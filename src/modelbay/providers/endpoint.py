@@ -1,6 +1,5 @@
 """Builds the endpoint of a call: URL, headers including authentication, connection settings."""
 
-import re
 from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import blake2b
@@ -38,7 +37,6 @@ SCHEMES: dict[Protocol, Scheme] = {
     "anthropic": "x-api-key",
     "google": "x-goog-api-key",
 }
-HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
@@ -298,7 +296,8 @@ def _custom_headers(config: Config, upstream: Upstream) -> Headers:
         if not is_header(name, value):
             raise ConfigError(
                 f'provider "{upstream.provider.id}" in {config.path} has an invalid header {name!r}',
-                hint="use letters, digits and hyphens in the name, and one line of Latin-1 text as the value",
+                hint="use letters, digits and hyphens in the name, and one line of Latin-1 text as the value; modelbay sets "
+                "Connection, Content-Length and Transfer-Encoding itself",
                 provider=upstream.provider.id,
                 file=str(config.path),
             )
@@ -331,7 +330,10 @@ def _place(provider: ProviderEntry) -> str:
 
 def is_header(name: str, value: str) -> bool:
     """Whether a header can be sent."""
-    return bool(HEADER_NAME.fullmatch(name)) and all(ord(char) < 256 and char not in "\r\n\0" for char in value)
+    from modelbay.transport.request import FRAMING, HEADER_NAME
+
+    fits = bool(HEADER_NAME.fullmatch(name)) and name.lower() not in FRAMING
+    return fits and all(ord(char) < 256 and char not in "\r\n\0" for char in value)
 
 
 def _tls(config: Config, tls: Tls) -> Tls:

@@ -84,6 +84,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 NOT_IN_URL = re.compile(r"[\x00-\x20\x7f]")
 _NAMES = "check custom_headers and extra_headers: modelbay sets the headers about the length of a request itself"
 FRAMING = {"connection", "content-length", "transfer-encoding"}
+"""Headers that the transport sets itself."""
 ENCODINGS = {"gzip", "deflate"}
 """Content encodings that a reply may use."""
 SOCKS = {"socks4": False, "socks4a": True, "socks5": True, "socks5h": True}

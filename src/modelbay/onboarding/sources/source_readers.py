@@ -112,9 +112,12 @@ def _of_catalog(config: Config, catalog: ProviderCatalog | ModelbayError, entry:
 
 async def of_registries(config: Config, client: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
     """Reads the registries of these providers. All providers of a registry are updated."""
-    wanted = {str((entry.source or {}).get("url")).strip() for entry in entries}
+    wanted = {str((entry.source or {}).get("url") or "").strip() for entry in entries}
     tokens = registries.urls_of(config)
-    return [await _of_registry(config, url, tokens.get(url, [])) for url in tokens if url in wanted]
+    lost = [entry.id for entry in entries if not (entry.source or {}).get("url")]
+    error = SourceError("its source has no `url`", hint="add the registry again by its URL")
+    without = [SourceUpdate(kind=REGISTRY, providers=lost, error=error)] if lost else []
+    return [*without, *[await _of_registry(config, url, tokens.get(url, [])) for url in tokens if url in wanted]]
 
 
 async def _of_registry(config: Config, url: str, tokens: list[str]) -> SourceUpdate:
