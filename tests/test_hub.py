@@ -225,7 +225,7 @@ async def test_a_rejected_parameter_is_learned_once(tmp_path: Path, monkeypatch:
             again = collect([event async for event in another.stream("Hello", model="chat", max_tokens=7)])
     assert reply.text == again.text == "whole"
     assert reply.warnings == [
-        Warned("`max_tokens` is sent as `max_completion_tokens`: the endpoint rejects the usual form", "max_tokens")
+        Warned("`max_tokens` is sent as `max_completion_tokens`: the endpoint rejects the usual form")
     ]
     assert len(bodies) == 3
     assert b'"max_completion_tokens":7' in bodies[2]

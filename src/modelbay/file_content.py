@@ -78,6 +78,11 @@ def content_at(source: str | Path) -> FileContent:
         from urllib.request import url2pathname
 
         source = url2pathname(source[len(_FILE_URL) :])
+    return _read(source)
+
+
+def _read(source: str | os.PathLike[str]) -> FileContent:
+    """The file at a path. Raises what `content_at` raises."""
     where = _shown(str(source)) if len(str(source)) <= _LONG_PATH else f"{str(source)[:_LONG_PATH]}…"
     try:
         path = Path(source).expanduser()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from modelbay.calling import provider_client as line
+from modelbay.calling import network_client
 from modelbay.catalog.lists import discovery
 from modelbay.credentials import oauth
 from modelbay.onboarding import local_servers
@@ -64,7 +64,7 @@ def bad(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     if isinstance(fault.page, Page) and fault.page.late:
         monkeypatch.setattr(discovery, "SECONDS", SHORT)
         monkeypatch.setattr(documents, "SECONDS", SHORT)
-        monkeypatch.setattr(line, "EXCHANGE_SECONDS", SHORT)
+        monkeypatch.setattr(network_client, "EXCHANGE_SECONDS", SHORT)
         monkeypatch.setattr(local_servers, "SECONDS", SHORT)
     with site() as server:
         server.every = fault.page

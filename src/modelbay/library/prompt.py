@@ -169,9 +169,8 @@ def checked(prompt: object, model: object, settings: Ask, *, where: str = "promp
         TypeError: an unknown setting, or a value of the wrong type.
         ValueError: a value of the right type that is not allowed.
     """
-    for name in settings:
-        if name not in _TYPES:
-            raise TypeError(_unknown(name))
+    if unknown := next((name for name in settings if name not in _TYPES), None):
+        raise TypeError(_unknown(unknown))
     # a client's request was parsed leniently; its provider decides whether it is valid
     parsed = isinstance(prompt, Conversation) and prompt.protocol is not None
     if not isinstance(prompt, str | Conversation):
@@ -182,15 +181,31 @@ def checked(prompt: object, model: object, settings: Ask, *, where: str = "promp
     _CHECKER.check(model, Name | Sequence[Name] | None, "model")
     if not isinstance(model, str) and model is not None and not model:
         raise ValueError("model must not be an empty list")
+    _check_settings(settings)
+    if not (parsed or empty or settings.get("files")):
+        check_content(cast(Prompt, prompt), where)
+    if settings.get("files") and not isinstance(prompt, str) and _asking(_turns(cast(Prompt, prompt))) is None:
+        raise TypeError("files are added to the last user turn, but the prompt has no user turn")
+    given = prompt.settings if isinstance(prompt, Conversation) else Settings()
+    if not parsed:
+        check_stops(given.stop or (), f"{where}.settings.stop")
+    tools = given.tools or []
+    if settings.get("tools"):
+        tools = [tool if isinstance(tool, Tool) else Tool.of(tool) for tool in settings["tools"] or ()]
+        settings = {**settings, "tools": tools}
+    if not parsed:
+        check_tools(tools, settings.get("tool_choice") or given.tool_choice)
+    return settings
+
+
+def _check_settings(settings: Ask) -> None:
+    """Check each setting, apart from the prompt. Raises what `checked` raises."""
     for name, value in settings.items():
         if name == "tools" and isinstance(value, Sequence):
             _check_forms(value)
         _CHECKER.check(value, _TYPES[name], name)
     check_headers(settings.get("extra_headers") or {}, "extra_headers")
-    if not (parsed or empty or settings.get("files")):
-        check_content(cast(Prompt, prompt), where)
-    if settings.get("files") and not isinstance(prompt, str) and _asking(_turns(cast(Prompt, prompt))) is None:
-        raise TypeError("files are added to the last user turn, but the prompt has no user turn")
+    check_stops(settings.get("stop") or (), "stop")
     form = settings.get("output_format")
     if form is not None and form.kind == "json_schema" and form.schema is None:
         raise ValueError(
@@ -200,17 +215,6 @@ def checked(prompt: object, model: object, settings: Ask, *, where: str = "promp
         if form is not None:
             raise TypeError("pass either output or output_format")
         output_type(settings["output"])
-    given = prompt.settings if isinstance(prompt, Conversation) else Settings()
-    if not parsed:
-        check_stops(given.stop or (), f"{where}.settings.stop")
-    check_stops(settings.get("stop") or (), "stop")
-    tools = given.tools or []
-    if settings.get("tools"):
-        tools = [tool if isinstance(tool, Tool) else Tool.of(tool) for tool in settings["tools"] or ()]
-        settings = {**settings, "tools": tools}
-    if not parsed:
-        check_tools(tools, settings.get("tool_choice") or given.tool_choice)
-    return settings
 
 
 def _check_turns(prompt: object, where: str) -> None:

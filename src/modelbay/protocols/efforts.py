@@ -53,27 +53,36 @@ def fitted(
         if said or reasoning.budget:
             report.append(_unknown(dialect))
         return None
-    if reasoning.budget and word and word not in ON:
-        if _has_budgets(model, dialect, protocol):
-            report.append(_warned(f"the effort `{word}` is not sent: a budget of {reasoning.budget} tokens is set"))
-            word = "on"
-        else:
-            report.append(
-                _warned(f"a budget of {reasoning.budget} thinking tokens is not sent: the effort `{word}` is set")
-            )
-            reasoning = replace(reasoning, budget=None, enabled=True)
-    if reasoning.budget and protocol == "anthropic" and model.can("thinking_budget") is False:
-        word = of_budget(reasoning.budget, model, report)
-        reasoning = replace(reasoning, budget=None, enabled=True)
-    if reasoning.budget and protocol == "openai_chat" and dialect.reasoning_control in ("thinking", "thinking.effort"):
-        report.append(_warned("the thinking budget is not sent: the provider has no setting for it"))
-        reasoning = replace(reasoning, budget=None, enabled=True)
+    if reasoning.budget:
+        reasoning, word = _budgeted(reasoning, word, model, dialect, protocol, report)
     if word is None or word in ON:
         return replace(reasoning, effort=None, enabled=True if word else reasoning.enabled)
     if protocol == "openai_chat" and dialect.reasoning_control in _SWITCHES:
         report.append(_warned(f"the effort `{word}` is sent as thinking on: the provider has no levels"))
         return replace(reasoning, effort=None, enabled=True)
     return _level(replace(reasoning, effort=word), model, dialect, protocol, report)
+
+
+def _budgeted(
+    reasoning: Reasoning, word: str | None, model: Model, dialect: Dialect, protocol: str, report: list[Warned]
+) -> tuple[Reasoning, str | None]:
+    """A budget, or the effort in place of one: no API takes both, and some take no budget."""
+    unbudgeted = replace(reasoning, budget=None, enabled=True)
+    if word and word not in ON:
+        if not _has_budgets(model, dialect, protocol):
+            report.append(
+                _warned(f"a budget of {reasoning.budget} thinking tokens is not sent: the effort `{word}` is set")
+            )
+            return unbudgeted, word
+        report.append(_warned(f"the effort `{word}` is not sent: a budget of {reasoning.budget} tokens is set"))
+        word = "on"
+    if protocol == "anthropic" and model.can("thinking_budget") is False:
+        assert reasoning.budget is not None
+        return unbudgeted, of_budget(reasoning.budget, model, report)
+    if protocol == "openai_chat" and dialect.reasoning_control in ("thinking", "thinking.effort"):
+        report.append(_warned("the thinking budget is not sent: the provider has no setting for it"))
+        return unbudgeted, word
+    return reasoning, word
 
 
 def _has_budgets(model: Model, dialect: Dialect, protocol: str) -> bool:

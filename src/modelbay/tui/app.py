@@ -234,7 +234,7 @@ class ModelbayApp(ConversationCommands):
             await self.chat_screen.transcript.fail(error)
         finally:
             self._commands -= 1
-        self.chat_screen.show_foot()
+        self.chat_screen.show_footer()
 
     async def command_model(self, argument: str) -> None:
         if not argument:
@@ -340,7 +340,7 @@ class ModelbayApp(ConversationCommands):
         self.state.chat = StoredChat(self.state.chat.model, self.state.chat.effort)
         self.chat_screen.unanswered = None
         await self.chat_screen.transcript.show([])
-        self.chat_screen.show_foot()
+        self.chat_screen.show_footer()
 
     async def command_file(self, argument: str) -> None:
         if argument:

@@ -16,19 +16,16 @@ from textual.screen import Screen
 from textual.widgets import Static, TextArea
 from textual.worker import Worker
 
-from modelbay.catalog.summary import size
 from modelbay.conversation import Media
-from modelbay.errors import AuthenticationFailed, MissingCredential, ModelbayError, UnknownModel, UnreadableFile
+from modelbay.errors import AuthenticationFailed, MissingCredential, UnreadableFile
 from modelbay.events import Failed, Finished
-from modelbay.onboarding.choose_models import level
 from modelbay.stored_chats.attachments import attachments, mentioned
-from modelbay.stored_chats.bill import dollars
 from modelbay.stored_chats.file_names import ENTRIES, FileNames, Mention, open_mention
 from modelbay.stored_chats.file_names import mention as mention_of
 from modelbay.tui.commands import Command, matching, named, row
 from modelbay.tui.dialogs.history_search import HistoryEntry, HistorySearch
 from modelbay.tui.editor import EditorFailed, edited
-from modelbay.tui.folded_pastes import drawn
+from modelbay.tui.footer import files_text, model_text, queue_text, usage_text
 from modelbay.tui.state import AppState
 from modelbay.tui.widgets.composer import PLACEHOLDER, Composer
 from modelbay.tui.widgets.status import FRAMES, TICK
@@ -41,8 +38,6 @@ TWICE = 2.0
 ATTACHED = "File attached. Paste again to insert the path as text"
 FOLDED = "The full paste is sent. Ctrl-O expands it here"
 QUEUEING = "Enter queues a message"
-QUEUED, WIDEST = 3, 300
-"""Maximum queued messages shown, and maximum characters of each."""
 
 
 class QueuedMessage(NamedTuple):
@@ -51,10 +46,6 @@ class QueuedMessage(NamedTuple):
     text: str
     """The text of the composer, with placeholders for folded pastes."""
     files: list[Media]
-
-
-NAMED = 8
-"""Maximum attached files listed. More would fill a small screen."""
 
 
 class ChatScreen(Screen[None]):
@@ -80,7 +71,7 @@ class ChatScreen(Screen[None]):
         super().__init__()
         self._state = state
         state.say = self.say
-        state.changed = self.show_foot
+        state.changed = self.show_footer
         self._answering: Worker[None] | None = None
         self._files: list[Media] = []
         self._pasted: list[Media] = []
@@ -156,7 +147,7 @@ class ChatScreen(Screen[None]):
         self.composer.focus()
         self._show_files()
         self._show_queue()
-        self.show_foot()
+        self.show_footer()
 
     # --- suggestions ---
 
@@ -429,7 +420,7 @@ class ChatScreen(Screen[None]):
         answer = await self.transcript.ask(whole, files)
         ended, finished = "Interrupted", False
         try:
-            self.show_foot()
+            self.show_footer()
             async with (
                 self._state.answering() as hub,
                 aclosing(chat.ask(hub, whole, files, self._state.keeper)) as stream,
@@ -479,7 +470,7 @@ class ChatScreen(Screen[None]):
         await answer.close()
         if ended:
             await answer.note(ended)
-        self.show_foot()
+        self.show_footer()
 
     def _close_paths(self) -> None:
         """Hides the paths until the user starts another mention."""
@@ -516,45 +507,19 @@ class ChatScreen(Screen[None]):
     def say(self, words: str) -> None:
         """Shows a status message."""
         self._message.say(words)
-        self.show_foot()
+        self.show_footer()
 
-    def show_foot(self) -> None:
+    def show_footer(self) -> None:
         """Shows the model, token usage, cost and context use."""
         if not self._shown:
             return
         self.composer.placeholder = QUEUEING if self.answering else PLACEHOLDER
         self.query_one("#who", Static).update(Content(self._who()))
-        self.query_one("#spent", Static).update(Content(self._spent()))
+        self.query_one("#spent", Static).update(Content(usage_text(self._state)))
 
     def _who(self) -> str:
-        if self.answering:
-            return f"{FRAMES[self._frame]} {self._model_named()} · Esc interrupts"
-        return self._model_named()
-
-    def _model_named(self) -> str:
-        chat = self._state.chat
-        try:
-            model = self._state.hub.model(chat.model)
-        except UnknownModel:
-            return "no model · /model" if self._state.connected else "no provider · /provider"
-        except ModelbayError as error:
-            return error.message
-        effort = chat.effort or level(self._state.config, model)
-        words = (model.alias or f"{model.provider}/{model.id}") + (f" · {effort}" if effort else "")
-        return f"{words} · private" if chat.private else words
-
-    def _spent(self) -> str:
-        chat = self._state.chat
-        if not chat.usage.total:
-            return "/help"
-        words = [f"{size(chat.usage.input_total) or 0} in · {size(chat.usage.output_total) or 0} out"]
-        if (cost := chat.known_cost) is not None:
-            words.append(dollars(cost))
-        model = self._state.model
-        if model and model.max_context_tokens and chat.context:
-            share = chat.context / model.max_context_tokens
-            words.append(f"{share:.0%} of {size(model.max_context_tokens)}")
-        return " · ".join(words)
+        named = model_text(self._state)
+        return f"{FRAMES[self._frame]} {named} · Esc interrupts" if self.answering else named
 
     def _turn(self) -> None:
         self._frame = (self._frame + 1) % len(FRAMES)
@@ -567,20 +532,13 @@ class ChatScreen(Screen[None]):
             self._message.clear(ATTACHED)
         shown = self.query_one("#files", Static)
         shown.display = bool(self._files)
-        names = "  ".join(f"⊕ {file.name or file.url or file.kind}" for file in self._files[:NAMED])
-        if len(self._files) > NAMED:
-            names += f"  … {len(self._files) - NAMED:,} more"
-        shown.update(Content(f"{names}   (/file removes all)" if names else ""))
+        shown.update(Content(files_text(self._files)))
 
     def _show_queue(self) -> None:
         self.composer.queued = bool(self._queue)
         shown = self.query_one("#queued", Static)
         shown.display = bool(self._queue)
-        head = "not sent · Enter on an empty line sends the next" if self._held else "queued"
-        lines = [" ".join(drawn(message.text[:WIDEST]).split()) for message in self._queue[:QUEUED]]
-        more = len(self._queue) - len(lines)
-        lines += [f"… and {more} more"] * bool(more)
-        shown.update(Content("\n".join([f"{len(self._queue)} {head} · ↑ edits the last", *lines])))
+        shown.update(Content(queue_text([message.text for message in self._queue], held=self._held)))
 
     def drop_files(self) -> None:
         self._files = []

@@ -57,7 +57,7 @@ class ConversationCommands(App[None]):
                 return False
         self.state.chat = chat.branch(message.number)
         await self.chat_screen.transcript.show(self.state.chat.turns)
-        self.chat_screen.show_foot()
+        self.chat_screen.show_footer()
         return True
 
     async def command_copy(self, argument: str) -> None:
@@ -121,7 +121,7 @@ class ConversationCommands(App[None]):
         if chat.question is not None:
             self.chat_screen.put_back(*chat.take_back())
         await self.chat_screen.transcript.show(chat.turns)
-        self.chat_screen.show_foot()
+        self.chat_screen.show_footer()
 
 
 def _copied(code: CodeBlock, whole: bool) -> ListRow:
