@@ -16,7 +16,6 @@ from aiohttp.tracing import Trace
 from aiohttp_socks import ProxyConnectionError, ProxyConnector, ProxyError, ProxyTimeoutError, ProxyType
 from yarl import URL
 
-from modelbay.config.schema import Tls
 from modelbay.errors import ModelbayError
 from modelbay.secrecy import without_frames
 from modelbay.transport.aiohttp_response import AiohttpResponse
@@ -88,11 +87,11 @@ class _Refused(aiohttp.ClientError):
 
 
 class AiohttpClient:
-    """Sends calls through proxies. Has a session for each proxy and TLS settings."""
+    """Sends calls through proxies. Has a session for each proxy."""
 
     def __init__(self, contexts: TlsContexts) -> None:
         self._contexts = contexts
-        self._sessions: dict[tuple[str | None, Tls | None], aiohttp.ClientSession] = {}
+        self._sessions: dict[str | None, aiohttp.ClientSession] = {}
         _clients.add(self)
 
     async def aclose(self) -> None:
@@ -112,7 +111,7 @@ class AiohttpClient:
     async def send(self, request: Request) -> AiohttpResponse:
         """Send a valid request once. Raises what `Transport.send` raises."""
         proxy = request.proxy
-        session = self._session(proxy, request.tls)
+        session, context = self._session(proxy), self._contexts.of(request.tls)
         call = Pending(request.limits)
         token = PENDING.set(call)
         try:
@@ -123,6 +122,7 @@ class AiohttpClient:
                     data=_payload(request.body),
                     headers=request.headers if request.length is None else _with_length(request),
                     proxy=None if is_socks(proxy) else proxy,
+                    ssl=context,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None, sock_connect=request.limits.connect),
                 )
@@ -142,11 +142,11 @@ class AiohttpClient:
                 call.abort()
         return response
 
-    def _session(self, proxy: str | None, tls: Tls | None) -> aiohttp.ClientSession:
-        session = self._sessions.get((proxy, tls))
+    def _session(self, proxy: str | None) -> aiohttp.ClientSession:
+        session = self._sessions.get(proxy)
         if session is None:
-            options: dict[str, Any] = {"limit": 0, "keepalive_timeout": KEEP_ALIVE, "ssl": self._contexts.of(tls)}
-            session = self._sessions[proxy, tls] = aiohttp.ClientSession(
+            options: dict[str, Any] = {"limit": 0, "keepalive_timeout": KEEP_ALIVE}
+            session = self._sessions[proxy] = aiohttp.ClientSession(
                 connector=_socks(proxy, options) if proxy and is_socks(proxy) else _Connector(**options),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=ACCEPTED,

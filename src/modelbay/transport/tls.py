@@ -5,6 +5,7 @@ import ssl
 
 from modelbay.config.schema import Tls
 from modelbay.errors import ConfigError
+from modelbay.storage.files import identity
 from modelbay.storage.paths import expanded
 
 
@@ -13,17 +14,28 @@ class TlsContexts:
 
     def __init__(self, ca: str | None) -> None:
         self._ca = ca
-        self._known: dict[Tls | None, ssl.SSLContext] = {}
+        self._known: dict[Tls | None, tuple[list[object], ssl.SSLContext]] = {}
+        """Each with the identities of its files."""
 
     def of(self, tls: Tls | None) -> ssl.SSLContext:
-        """The context for TLS settings. Files are read once.
+        """The context for TLS settings. A file that changed is read again: certificates are renewed while a gateway runs.
 
         Raises:
-            ConfigError: a file cannot be used.
+            ConfigError: a file cannot be used, and no context was made before.
         """
-        context = self._known.get(tls)
-        if context is None:
-            context = self._known[tls] = _context(tls or Tls(), self._ca)
+        given = tls or Tls()
+        names = [name for name in (self._ca, given.ca, given.cert, given.key) if name is not None]
+        found: list[object] = [identity(expanded(name)) for name in names]
+        known = self._known.get(tls)
+        if known is not None and known[0] == found:
+            return known[1]
+        try:
+            context = _context(given, self._ca)
+        except ConfigError:
+            if known is None:
+                raise
+            return known[1]  # certificate and key are replaced one after the other
+        self._known[tls] = found, context
         return context
 
 
