@@ -46,6 +46,24 @@ async def test_a_limit_of_the_provider_is_met_also_without_retries(gateway: Runn
     assert (status, headers["x-modelbay-attempts"]) == (200, "2")
 
 
+async def test_a_history_that_needs_two_repairs_is_repaired_also_without_retries(gateway: Running) -> None:
+    """An agent that changed the model sends thinking of another one in a tool loop, and asks for no retries."""
+    path, body = request("anthropic", "anthropic/sim-echo")
+    foreign = {"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}
+    body |= {
+        "max_tokens": 4096,
+        "thinking": {"type": "enabled", "budget_tokens": 2048},
+        "tools": [{"name": "look", "input_schema": {"type": "object"}}],
+        "messages": [
+            {"role": "user", "content": "Hello"},
+            {"role": "assistant", "content": [foreign, {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}]},
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "a tree"}]},
+        ],
+    }
+    status, headers, _ = await call(gateway[0].url, path, body, **{"x-modelbay-retries": "0"})
+    assert (status, headers["x-modelbay-attempts"]) == (200, "3")
+
+
 def test_retries_that_a_client_asks_for_wait_as_long_as_those_of_the_library() -> None:
     assert retries.policy({"x-modelbay-retries": " 7 "}) == Policy(attempts=8, changes=1)
     assert retries.policy({}) == retries.USUAL

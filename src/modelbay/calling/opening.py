@@ -3,7 +3,7 @@
 A call is retried if its error is retryable and no part of the reply was shown yet: after an error status, a broken
 connection, or a failure inside a reply. A parameter that an endpoint rejects by name is adapted once; the adaptation is
 stored if the adapted call succeeds, and kept in memory if it fails for another reason. Attempts are limited by
-`Policy.attempts`, and adaptations by `MOST_LESSONS`.
+`Policy.attempts`, and adaptations by `MOST_CHANGES`.
 """
 
 from asyncio import sleep
@@ -30,8 +30,8 @@ from modelbay.secrecy import without_frames
 if TYPE_CHECKING:
     from modelbay.transport.direct import DirectResponse
 
-MOST_LESSONS = 8
-"""Maximum number of adaptations of one call that do not count as attempts."""
+MOST_CHANGES = 8
+"""Maximum number of changes of one call that do not count as attempts."""
 
 
 class Opening:
@@ -122,8 +122,8 @@ class Opening:
         if error.message != self._refusal:
             self._learn(confirmed=False)
         if isinstance(error, BadRequest) and attempts.left and (change := _change(error, self.sending)):
-            # nothing was generated, and an agent's request may have several fields that are unknown
-            attempts.limit += bool(change.lessons) and attempts.limit < self._policy.attempts + MOST_LESSONS
+            # nothing was generated, and an agent's request may need several changes: unknown fields, repairs of its history
+            attempts.limit += attempts.limit < self._policy.attempts + MOST_CHANGES
             self._lessons += change.lessons
             self._refusal = error.message
             self._delay = 0.0
