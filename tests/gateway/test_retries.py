@@ -56,7 +56,10 @@ async def test_a_history_that_needs_two_repairs_is_repaired_also_without_retries
         "tools": [{"name": "look", "input_schema": {"type": "object"}}],
         "messages": [
             {"role": "user", "content": "Hello"},
-            {"role": "assistant", "content": [foreign, {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}]},
+            {
+                "role": "assistant",
+                "content": [foreign, {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}],
+            },
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "a tree"}]},
         ],
     }

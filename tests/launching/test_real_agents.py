@@ -62,6 +62,7 @@ RESUMED = {
     "qwen": ("--continue", "-p", "And now"),
     "pi": ("--continue", "-p", "And now"),
     "copilot": ("--continue", "-p", "And now", "--allow-all-tools"),
+    "omp": ("--continue", "-p", "And now", "--auto-approve"),
 }
 """The arguments with which agents continue their last session."""
 SEEN = {
@@ -74,6 +75,7 @@ SEEN = {
     "pi": ("-p", "@PHOTO", "Hello"),
     "copilot": ("--attachment", "PHOTO", "-p", "Hello"),
     "droid": ("exec", "Read the file PHOTO"),
+    "omp": ("-p", "@PHOTO", "Hello", "--auto-approve"),
 }
 """The arguments with which agents send an image."""
 WITHOUT_TOOLS = ("aider",)
@@ -197,7 +199,9 @@ def test_a_launched_agent_continues_its_session_with_a_model_of_another_protocol
     done = room.launch(PROTOCOLS[PROTOCOLS.index(upstream) - 1], "--gateway", task=RESUMED[room.agent])
     assert done.returncode == 0, done.stdout
     answered = [entry for entry in simulator.journal.calls() if entry.status == 200]
-    assert any("And now" in str(entry.body) and str(room.note) in str(entry.body) for entry in answered), done.stdout
+    continued = [entry for entry in answered if "And now" in str(entry.body) and str(room.note) in str(entry.body)]
+    assert continued, done.stdout
+    assert {entry.protocol for entry in continued} == {PROTOCOLS[PROTOCOLS.index(upstream) - 1]}, done.stdout
 
 
 @pytest.mark.parametrize("upstream", PROTOCOLS)

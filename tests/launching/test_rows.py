@@ -253,7 +253,7 @@ def test_cline_gets_providers_of_its_own_and_starts_no_process_that_keeps_the_ke
 )
 def test_copilot_gets_a_provider_of_its_own_in_variables(protocol: Protocol, own: dict[str, str]) -> None:
     made = planned("copilot", protocol)
-    assert made.arguments == ["--reasoning-effort", "high"]
+    assert made.arguments == ["--model", "deep/seek", "--reasoning-effort", "high"]
     assert made.environment == own | {
         "COPILOT_MODEL": "deep/seek",
         "COPILOT_PROVIDER_BEARER_TOKEN": KEY,
