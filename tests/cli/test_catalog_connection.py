@@ -54,6 +54,19 @@ def test_an_update_without_a_key_is_not_tested(bay: Inside, host: Site) -> None:
     assert "GET /v1/models" not in host.targets
 
 
+def test_a_new_key_and_the_number_of_chosen_models_are_reported(bay: Inside, host: Site) -> None:
+    host.pages["/v1/models"] = {"data": [{"id": "acme-1"}]}
+    more = {**CATALOG["lost"]["models"], "acme-2": {"id": "acme-2", "limit": {"context": 8000}}}  # type: ignore[dict-item]
+    host.pages["/mine.json"] = {"lost": {**CATALOG["lost"], "models": more}}
+    add = ["provider", "catalog", "add", "lost", "--base-url", f"{host.url}/v1", "--url", f"{host.url}/mine.json"]
+    add += ["--model", "acme-2", "--api-key"]
+    assert "Imported Lost (lost) with 1 model from" in bay.done(*add, KEY)
+    assert "  nothing changed\n" in bay.done(*add, KEY)
+    again = bay.done(*add, "sk-another-0123456789")
+    assert "  the API key is replaced\n" in again and "nothing changed" not in again
+    assert list(tomllib.loads(bay.text)["models"]) == ["lost/acme-2"]
+
+
 def test_the_base_url_is_that_where_the_provider_answers(bay: Inside, host: Site) -> None:
     host.pages["/v1/models"] = {"data": [{"id": "acme-1"}]}
     add = ["provider", "catalog", "add", "lost", "--base-url", host.url, "--url", f"{host.url}/mine.json"]

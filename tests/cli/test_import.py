@@ -168,6 +168,7 @@ UNUSABLE = {
     "crush": '{"providers": {"openai": {"base_url": "THERE", "api_key": "sk-planted-012345", "models": [{"id": "m"}]}}}',
     "qwen": '{"modelProviders": {"openai": [{"id": "m", "baseUrl": "THERE", "envKey": "K"}]}, "env": {"K": "sk-planted-012345"}}',
     "gemini": "GOOGLE_GEMINI_BASE_URL=THERE\nGEMINI_API_KEY=sk-planted-012345\n",
+    "droid": '{"customModels": [{"model": "m", "provider": "openai", "baseUrl": "THERE", "apiKey": "sk-planted-012345"}]}',
     "continue": "models: [{name: m, provider: openai, model: m, apiBase: 'THERE', apiKey: sk-planted-012345}]",
     "cline": '{"providers": {"openai": {"settings": {"provider": "openai", "baseUrl": "THERE", "apiKey": "sk-planted-012345"}}}}',
 }
@@ -196,6 +197,12 @@ KILO = """{"provider": {
         }
     }
 }}"""
+
+
+def test_settings_of_an_older_kilo_code_are_not_called_unrelated_to_providers(desk: Desk):
+    (desk.home / "kilo.json").write_text('{"providerProfiles": {"apiConfigs": {"default": {"apiProvider": "openai"}}}}')
+    out = desk.done("import", "kilo", str(desk.home / "kilo.json"), "--yes")
+    assert re.search(r"unsupported +providerProfiles +written by an older version .*`modelbay provider custom`", out)
 
 
 def test_models_that_kilo_code_hides_or_sends_elsewhere_are_not_imported(desk: Desk):

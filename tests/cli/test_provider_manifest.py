@@ -10,6 +10,7 @@ import pytest
 
 from modelbay.catalog.formats.manifest import FIX
 from modelbay.catalog.models_dev import live as modelsdev
+from modelbay.config.load import load
 from modelbay.onboarding.sources import documents
 from modelbay.simulator import Simulator
 from tests.catalog.manifests import EMBEDDED, EXTENDED, MANIFEST, embedded, manifest, model
@@ -124,6 +125,16 @@ def test_facts_of_a_manifest_have_the_manifest_as_source(bay: Inside, acme: Site
     shown = [" ".join(line.split()) for line in bay.done("model", "show", f"sample-provider/{FIRST}").splitlines()]
     for fact in ("context window 128k", "max output 4,096", "price $0.5 in, $1.5 out", "image_in yes"):
         assert any(line.startswith(fact) and line.endswith("manifest") for line in shown), fact
+
+
+def test_a_key_of_a_second_account_is_reported_as_a_replacement(bay: Inside, acme: Site) -> None:
+    line = ["provider", "manifest", f"{acme.url}{HOSTED}", "--yes", "--api-key"]
+    assert "replaced" not in bay.done(*line, KEY)
+    assert "replaced" not in bay.done(*line, KEY)
+    run = bay(*line, "sk-another-0123456789")
+    assert "  the API key is replaced\n" in run.out
+    assert re.search("API key +sent to SITE only; the API key is replaced", bay.same(run.err))
+    assert load(bay.file).provider("sample-provider").api_key == "sk-another-0123456789"
 
 
 def test_the_source_of_a_provider_is_shown_as_text(bay: Inside, acme: Site) -> None:

@@ -442,6 +442,8 @@ class _Reader(Struct):
         for name in ("disabled_providers", "enabled_providers"):
             merged.exact(name, why="disabled providers are not imported")
         merged.unsupported("small_model", why="modelbay has one default model")
+        older = "written by an older version of Kilo Code: add its providers with `modelbay provider custom`"
+        merged.unsupported("providerProfiles", why=older)
         model = merged.text("model")
         id = (model or "").partition("/")[0]
         here = ("provider", id)

@@ -52,7 +52,7 @@ class ByManifest(Struct):
             ("Provider", f"{manifest.name}{f' ({manifest.website})' if manifest.website else ''}"),
             ("Provider ID", f"{draft.id}{' (already exists and will be updated)' if draft.again else ''}"),
             ("Base URL", masked_url(manifest.base_url)),
-            ("API key", f"sent to {draft.key_goes_to} only"),
+            ("API key", "; ".join([f"sent to {draft.key_goes_to} only", *_replaced(self.config, draft.id, self.key)])),
             ("Models", "\n".join([counted(len(models), "model"), *_lines(models)])),
         ]
         if draft.said.others:
@@ -78,7 +78,7 @@ class ByManifest(Struct):
             title=f"{verb} provider {written.provider}: {draft.said.manifest.name} at {draft.key_goes_to}",
             providers=[written.provider],
             rows=rows,
-            lines=_merged(written.models) if draft.again else [],
+            lines=[*_replaced(self.config, draft.id, self.key), *_merged(written.models)] if draft.again else [],
             stored=list(edited.notes),
             default_model=written.default_model,
         )
@@ -87,6 +87,12 @@ class ByManifest(Struct):
         return manifests.add(
             self.config, self.draft, key=self.key, default_model=self.default, only=self.only, dry_run=dry_run
         )
+
+
+def _replaced(config: Config, id: str, key: str | None) -> list[str]:
+    """A line if a key replaces another one, such as that of a second account."""
+    entry = config.providers.get(id)
+    return ["the API key is replaced"] if key and entry is not None and entry.api_key not in (None, key) else []
 
 
 async def by_manifest(run: SetupRun, url: str | None, content: Any) -> ByManifest:
@@ -346,11 +352,11 @@ class ByCatalog(Struct):
         if self.detected is not None:
             remember(load(self.config.path), self.detected)
         entry, merged, id = draft.entry, written.models, draft.draft.id
-        lines = []
-        if not written.new:
-            lines = ["nothing changed"] if merged.empty else [
-                f"{len(merged.added)} added, {len(merged.changed)} changed, {len(merged.removed)} removed"
-            ]  # fmt: skip
+        lines = _replaced(self.config, id, draft.draft.table.get("api_key"))
+        if not written.new and not merged.empty:
+            lines.append(f"{len(merged.added)} added, {len(merged.changed)} changed, {len(merged.removed)} removed")
+        if not written.new and not lines:
+            lines = ["nothing changed"]
         notes = []
         if entry.skipped:
             why = f"`modelbay provider catalog list {entry.id} --json` shows the reasons"
@@ -358,8 +364,9 @@ class ByCatalog(Struct):
         notes += [SetupNote(f"{name}: {why}") for name, why in merged.kept.items()]
         if entry.wire.guessed:
             notes.append(SetupNote(guessed(id, entry.wire.type)))
+        models = counted(len(draft.only or draft.models), "model")
         return Result(
-            title=f"Imported {entry.name} ({id}) with {counted(len(draft.models), 'model')} from {self.catalog.title}",
+            title=f"Imported {entry.name} ({id}) with {models} from {self.catalog.title}",
             providers=[id],
             lines=lines,
             stored=list(edited.notes),
