@@ -135,6 +135,37 @@ def test_editing_without_options_chooses_among_its_models(home: Path, simulator:
     assert models(home) == ["sim-1", "sim-thinker"]
 
 
+FACTS = "200k"
+"""A fact of sim-1 that the provider's list has."""
+
+
+def test_a_base_url_that_is_corrected_is_written(home: Path, simulator: Simulator):
+    (home / "config.toml").write_text(
+        '[providers.acme]\ntype = "openai"\nbase_url = "https://old.example/v1"\n'
+        '[models.mine]\nprovider = "acme"\nmodel = "sim-1"\n'
+    )
+    with Person(home, "provider", "edit", "acme", "--base-url", f"{simulator.url}/x/y", "--api-key", KEY) as person:
+        person.sees(f"The base URL is {simulator.url}/v1: the provider answers there")
+        assert person.ends() == 0
+    assert tomllib.loads((home / "config.toml").read_text())["providers"]["acme"]["base_url"] == f"{simulator.url}/v1"
+    with Person(home, "model", "show", "mine") as person:
+        person.sees("context window").sees(FACTS)
+
+
+def test_a_base_url_that_is_not_edited_is_kept_with_the_facts_about_its_models(home: Path, simulator: Simulator):
+    (home / "config.toml").write_text(
+        f'[providers.acme]\ntype = "openai"\nbase_url = "{simulator.url}/x/y"\n'
+        '[models.mine]\nprovider = "acme"\nmodel = "sim-1"\n'
+    )
+    with Person(home, "provider", "edit", "acme", "--api-key", KEY) as person:
+        person.sees("Changed api_key")
+        assert person.ends() == 0
+    assert "The base URL is" not in person.seen
+    assert f'base_url = "{simulator.url}/x/y"' in (home / "config.toml").read_text()
+    with Person(home, "model", "show", "mine") as person:
+        person.sees("context window").sees(FACTS)
+
+
 @pytest.mark.parametrize(("answer", "code"), [("n", 130), ("y", 0)])
 def test_removing_asks(home: Path, simulator: Simulator, answer: str, code: int):
     (home / "config.toml").write_text('[providers.acme]\ntype = "openai"\n[models.m]\nprovider = "acme"\nmodel = "m"\n')

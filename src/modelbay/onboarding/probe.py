@@ -54,6 +54,8 @@ class Detected(Struct):
     """Number of other models, such as embedding models."""
     error: ModelbayError | None = None
     notes: list[str] = field(default_factory=list)
+    corrections: list[str] = field(default_factory=list)
+    """Notes about differences between `draft` and the provider that was given."""
 
     @property
     def refused(self) -> bool:
@@ -139,10 +141,10 @@ def _take(detected: Detected, discovery: Discovery, found: Upstream, catalog: Ca
     detected.notes += discovery.problems
     plain = found.preset is None or found.preset.addressing == "plain"
     if plain and discovery.base_url and discovery.base_url.rstrip("/") != found.base_url.rstrip("/"):
-        detected.notes.append(_found_at(discovery.base_url))
+        detected.corrections.append(_found_at(discovery.base_url))
         detected.draft = _at(detected.draft, discovery.base_url)
     if found.preset is None and (program := owner_of(discovery.models)) is not None:
-        detected.notes.append(f"The model list names {program.name}, so its dialect is used")
+        detected.corrections.append(f"The model list names {program.name}, so its dialect is used")
         table = {**detected.draft.table, "dialect": program.id}
         detected.draft = replace(detected.draft, table=table, preset=program)
 
@@ -187,7 +189,7 @@ async def _probe(client: ProviderClient, config: Config, found: Upstream, wire_i
         return
     moved = replace(found, base_url=other)
     if await _is_here(client, endpoint_at(config, moved, path), body):
-        detected.notes.append(_found_at(other))
+        detected.corrections.append(_found_at(other))
         detected.draft = _at(detected.draft, other)
 
 

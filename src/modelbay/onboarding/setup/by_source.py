@@ -429,7 +429,7 @@ async def _tested(run: SetupRun, draft: CatalogDraft, *, named: bool) -> Detecte
         return None
     detected = await ask_for_models(run, made, [])
     check_refused(run, detected, named=named)
-    for text in detected.notes:
+    for text in (*detected.notes, *detected.corrections):
         run.note(text)
     if detected.error is not None:
         run.note(missing_models(detected), warns=True)

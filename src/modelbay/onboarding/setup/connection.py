@@ -32,7 +32,7 @@ def check_refused(run: SetupRun, detected: Detected, *, named: bool) -> None:
 
 def say_detected(run: SetupRun, detected: Detected) -> None:
     """Adds notes about the list of models: skipped models, problems, the error."""
-    for text in detected.notes:
+    for text in (*detected.notes, *detected.corrections):
         run.note(text)
     if detected.others:
         run.note(f"Skipped {counted(detected.others, 'model')} that cannot chat")

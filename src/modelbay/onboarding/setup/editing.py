@@ -148,14 +148,14 @@ async def editing(run: SetupRun, id: str) -> EditedProvider:
     if not (picks or given.all_models or (given.tests and connects)):
         return made
     draft = changed_draft(config, entry, changed)
-    detected = await ask_for_models(run, draft, [])
+    detected = _corrected(await ask_for_models(run, draft, []), draft, changed)
     _check_refused(run, detected)
     say_detected(run, detected) if not (picks or given.all_models) else None
     if detected.error is not None and (picks or given.all_models):
         raise detected.error
     made.detected = detected
     if picks or given.all_models:
-        for text in detected.notes:
+        for text in (*detected.notes, *detected.corrections):
             run.note(text)
         made.chooses = not given.all_models
     if given.all_models:
@@ -163,6 +163,21 @@ async def editing(run: SetupRun, id: str) -> EditedProvider:
     elif picks and not made._mine:
         made.choose(marked_at_first(detected.models))
     return made
+
+
+def _corrected(detected: Detected, draft: Draft, changed: dict[Keys, object]) -> Detected:
+    """The list of models, for the provider as it will be in the configuration.
+
+    If the provider answers at another base URL, that one replaces the URL that the user has entered. A URL that was there may be
+    right for calls although the list is elsewhere: it is kept.
+    """
+    if ("base_url",) not in changed:
+        return replace(detected, draft=draft, corrections=[])
+    for key in ("base_url", "dialect"):
+        value = detected.draft.table.get(key)
+        if value != draft.table.get(key):
+            changed[key,] = value
+    return detected
 
 
 def changed_draft(config: Config, entry: ProviderEntry, changed: dict[Keys, object]) -> Draft:
