@@ -144,11 +144,8 @@ class StreamParser:
             index = count(index) or 0
         kind, key = delta.get("type"), self._blocks.get(index)
         if kind == "text_delta":
-            if key is not None and isinstance(self._assembly.part(key), ToolCall | ServerToolCall):
-                index = _beside(index)  # SGLang sends text into a tool_use block, whose arguments may follow
-                key = self._blocks.get(index)
             if key is None or type(self._assembly.part(key)) is not Text:
-                key = self._reopen(index, Text())
+                key = self._text_in(index, key)
             if text := shown(delta.get("text")):
                 self._assembly.add(key, text)
         elif kind == "thinking_delta":
@@ -177,6 +174,14 @@ class StreamParser:
                     if name != "type":
                         before = part.raw.get(name)
                         part.raw[name] = before + value if isinstance(before, str) and isinstance(value, str) else value
+
+    def _text_in(self, index: int, key: int | None) -> int:
+        """The text for a delta whose block is missing or of another kind. SGLang sends text into a tool_use block, whose arguments
+        may follow."""
+        if key is None or not isinstance(self._assembly.part(key), ToolCall | ServerToolCall):
+            return self._reopen(index, Text())
+        open_text = self._blocks.get(_beside(index))
+        return self._reopen(_beside(index), Text()) if open_text is None else open_text
 
     def _reopen(self, index: int, part: Text | Thinking) -> int:
         """A part for a delta whose block is missing or of another kind."""
