@@ -221,6 +221,21 @@ def test_bodies_that_arrive_in_pieces_are_answered_in_order(bodies: list[bytes],
     assert run(answered()) == ["x", *(body.decode("latin-1") for body in bodies)]
 
 
+async def test_the_rest_of_a_body_is_awaited_after_the_process_was_stopped() -> None:
+    connection, wire = connected()
+    await bodies_of(wire, 1)
+    state, request = connection.server_state, VALID % (10, b"half of it")
+    state.tick(1_000)
+    connection.data_received(request[:-5])
+    connection.data_received(request[-5:-2])  # these bytes are read before the next tick
+    state.tick(1_000 + 2 * SILENCE)
+    connection.close_if_silent(state.now)
+    connection.data_received(request[-2:])
+    await asyncio.sleep(0)
+    assert b"HTTP/1.1 408" not in wire.sent
+    assert wire.sent.count(b"HTTP/1.1 200") == 2
+
+
 async def test_a_client_that_does_not_send_the_rest_of_a_body_is_refused() -> None:
     connection, wire = connected()
     await bodies_of(wire, 1)

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from time import monotonic
 from typing import Any, Protocol
 
 import httptools
@@ -20,6 +19,8 @@ KEEP_ALIVE = 75
 """Seconds after which an idle connection is closed."""
 SILENCE = 60.0
 """Seconds that a client may take for the head of a request, and between two pieces of its body."""
+_LONGEST_TICK = 1.0
+"""Maximum seconds between two ticks of a server that runs, on a slow machine, too."""
 _PIPELINED = 8
 """Maximum number of waiting requests on a connection that is still read."""
 _GATHERED = 2**20
@@ -34,12 +35,19 @@ class ConnectionState(ServerState):
     draining = False
     """Whether the server accepts no more connections, and stops when the requests in progress are done."""
     now = 0.0
-    """The time of the last tick. No connection needs it more exactly."""
+    """Seconds that the server ran until the last tick. No connection needs it more exactly."""
+    _ticked = 0.0
 
     def __init__(self) -> None:
         super().__init__()
         self._begins: dict[int, bytes] = {}
         self._dated: object = None
+
+    def tick(self, time: float) -> None:
+        """Go on to a time of the system. A pause in which the process was stopped, as with Ctrl-Z, does not count: clients were not
+        read."""
+        self.now += min(time - self._ticked, _LONGEST_TICK)
+        self._ticked = time
 
     def begin_of(self, status: int) -> bytes:
         """The begin of a response: its status line and the headers of all responses, which uvicorn renews each second."""
@@ -75,7 +83,7 @@ class ClientConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._since = monotonic()
+        self._since = self.server_state.now  # type: ignore[attr-defined]
 
     def close_if_silent(self, now: float) -> None:
         """Close the connection if its client is too slow. uvicorn closes those that are idle between two requests."""

@@ -188,10 +188,10 @@ class _Server(uvicorn.Server):
                 await asyncio.wait_for(self._stopping.wait(), 0.1)
 
     async def on_tick(self, counter: int) -> bool:
-        self.server_state.now = now = monotonic()
+        self.server_state.tick(monotonic())
         if counter % _SWEEP == 0:
             for connection in list(self.server_state.connections):
-                connection.close_if_silent(now)  # type: ignore[union-attr]
+                connection.close_if_silent(self.server_state.now)  # type: ignore[union-attr]
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
