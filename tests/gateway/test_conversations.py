@@ -399,7 +399,7 @@ def test_a_store_that_cannot_be_used_is_an_error_of_the_server_and_not_of_the_re
             lambda: client.responses.create(model="anthropic", input="Hello", previous_response_id="resp_mb_1"),
         ]
         for request in needed:
-            with pytest.raises(openai.InternalServerError, match="Could not use") as caught:
+            with pytest.raises(openai.InternalServerError, match="cannot be used") as caught:
                 request()
             assert caught.value.type == "server_error"
             assert caught.value.response.headers["x-should-retry"] == "false"
