@@ -267,6 +267,22 @@ def test_a_person_is_asked_what_to_do_and_whether_to_write(desk: Desk, kimi: Pat
         assert person.ends() == 0
 
 
+def test_a_dry_run_of_another_file_shows_what_would_be_written_without_an_approval(desk: Desk):
+    desk.write(
+        "config.yaml",
+        "model_list:\n- model_name: fast\n  litellm_params: {model: openai/m, api_base: 'https://acme.example/v1',"
+        " api_key: os.environ/ACME_KEY}\n"
+        "general_settings: {master_key: sk-1234}\nrouter_settings: {num_retries: 2, timeout: 30}\n",
+    )
+    shown = desk("import", "litellm", str(desk.user / "config.yaml"), "--dry-run")
+    assert (shown.code, shown.err) == (0, "")
+    assert '+api_key = "{env:ACME_KEY}"' in shown.out
+    assert "modelbay client add NAME" in shown.out and "--timeout SECONDS" in shown.out
+    assert "no such setting" not in shown.out
+    refused = desk("import", "litellm", str(desk.user / "config.yaml"), "--yes")
+    assert (refused.code, "need your approval" in refused.err) == (1, True)
+
+
 def own(desk: Desk, name: str) -> None:
     """Makes the rich configuration of an agent its own."""
     file = by_name(name).files()[-1]

@@ -79,6 +79,8 @@ COSTS = {
 LIMITS = ("rpm", "tpm", "max_parallel_requests", "weight", "order", "max_budget", "budget_duration")
 FOR_CHAT = ("chat", "responses", "completion")
 NO_LIMITS = "modelbay does not limit or balance calls"
+RETRIES = "calls are retried; the header x-modelbay-retries of a request limits this"
+TIMEOUT = "set it at each provider: `modelbay provider edit ID --timeout SECONDS`"
 
 
 def _files() -> list[Path]:
@@ -306,11 +308,14 @@ class _Reader(Struct):
         for there in ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks"):
             for table in ("litellm_settings", "router_settings"):
                 merged.unsupported(table, there, why="modelbay does not call another model instead")
-        for there in ("routing_strategy", "routing_strategy_args", "num_retries", "allowed_fails", "cooldown_time"):
+        for there in ("routing_strategy", "routing_strategy_args", "allowed_fails", "cooldown_time"):
             merged.unsupported("router_settings", there, why=NO_LIMITS)
-        merged.unsupported(
-            "general_settings", "master_key", why="add a key of modelbay's gateway: `modelbay client add`"
-        )
+        for table in ("litellm_settings", "router_settings"):
+            merged.unsupported(table, "num_retries", why=RETRIES)
+            for there in ("request_timeout", "timeout"):
+                merged.unsupported(table, there, why=TIMEOUT)
+        why = "add a client of the gateway: `modelbay client add NAME`, with `--key -` to keep this key"
+        merged.unsupported("general_settings", "master_key", why=why)
         merged.unsupported("include", why="these files are not read: import each of them")
         merged.unsupported("environment_variables", why="not the key of an imported provider; set it in your shell")
         merged.unsupported("credential_list", why="set each key with `modelbay key set`")

@@ -44,8 +44,8 @@ def import_(
     if not found.providers and not found.settings:
         terminal.note("Nothing to import")
         return
-    if file is not None:
-        _check_references(settings, source, found, file, asked=not (yes or dry_run))
+    if file is not None and not dry_run:
+        _check_references(settings, source, found, file, asked=not yes)
     used = apply(lambda edit: importing.conflicts(edit, found), settings.config, dry_run=True).result
     actions = {id: _conflict_action(id, agent, replace=replace, asked=not (yes or dry_run)) for id in used}
 
