@@ -198,6 +198,18 @@ def test_the_gateway_offers_all_models_under_their_aliases() -> None:
     assert target.model.facts.max_context_tokens == 200_000
 
 
+def test_each_model_of_the_gateway_has_its_effort() -> None:
+    text = (
+        PROVIDER
+        + MODEL
+        + 'default_effort = "low"\n'
+        + MODEL.replace("models.m", "models.n")
+        + 'default_effort = "max"\n'
+    )
+    target = gateway_target(agent(), chosen(text), URL, Hidden("sk-mb-local"))
+    assert [(model.id, model.effort) for model in target.models] == [("m", "low"), ("n", "max")]
+
+
 @pytest.mark.parametrize(("protocol", "used"), [("openai_chat", "openai_responses"), ("anthropic", "anthropic")])
 def test_a_model_keeps_its_protocol_at_the_gateway_if_the_agent_speaks_it(protocol: str, used: str) -> None:
     found = chosen(f'{PROVIDER}{MODEL}protocol = "{protocol}"\n')

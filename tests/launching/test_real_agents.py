@@ -82,6 +82,10 @@ WITHOUT_TOOLS = ("aider",)
 """Agents that give no tools to a model: it answers with the changes as text."""
 DIRECT = [name for name in programs() if name not in ("codex", "continue", "grok", "openhands")]
 """Agents that need no gateway for the simulator's models: Codex has namespaces of tools, the others drop thinking."""
+WITH_EFFORT = [name for name, row in programs().items() if row.names_effort or row.exporter]
+"""Agents that get the reasoning effort of a model."""
+WITHOUT_EFFORT = {("cline", "openai_responses")}
+"""Agents that ignore it in one of their protocols."""
 ALSO_ALONE = {
     "AIDER_ANALYTICS": "false",
     "AIDER_CHECK_UPDATE": "false",
@@ -202,6 +206,22 @@ def test_a_launched_agent_continues_its_session_with_a_model_of_another_protocol
     continued = [entry for entry in answered if "And now" in str(entry.body) and str(room.note) in str(entry.body)]
     assert continued, done.stdout
     assert {entry.protocol for entry in continued} == {PROTOCOLS[PROTOCOLS.index(upstream) - 1]}, done.stdout
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.parametrize("room", WITH_EFFORT, indirect=True)
+def test_a_launched_agent_sends_the_effort_of_the_model(room: AgentRoom, simulator: Simulator, upstream: str) -> None:
+    """As an effort or a budget, in the requests of the task. Titles may have none."""
+    if (room.agent, upstream) in WITHOUT_EFFORT:
+        pytest.skip(f"{room.agent} ignores an effort of {upstream}")
+    config = room.modelbay / "config.toml"
+    config.write_text(config.read_text().replace(FACTS, f'{FACTS}\ndefault_effort = "low"'))
+    simulator.journal.clear()
+    has_done_the_task(room, room.launch(upstream, "--gateway"))
+    asked = [entry.parsed.settings for entry in simulator.journal.calls() if entry.parsed and entry.status == 200]
+    reasoning = [one.reasoning for one in asked if one.tools and one.reasoning]
+    assert reasoning
+    assert all(one.effort == "low" or one.budget for one in reasoning), reasoning
 
 
 @pytest.mark.parametrize("upstream", PROTOCOLS)

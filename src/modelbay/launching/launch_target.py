@@ -91,7 +91,7 @@ def gateway_target(program: AgentProgram, chosen: ChosenModels, url: str, key: H
     names = {model.alias.removeprefix(f"{ID}/"): model.model for model in provider.models}
     main, small = (_at_gateway(target, provider, names) for target in (chosen.main, chosen.small))
     offered = [
-        LaunchModel(id=model.model, key=alias, facts=provider.facts[model.alias])
+        LaunchModel(id=model.model, key=alias, facts=provider.facts[model.alias], effort=model.default_effort)
         for model, alias in zip(provider.models, names, strict=True)
     ]
     protocol = provider.protocols.get(f"{ID}/{_name(chosen.main.entry)}", provider.protocol)
