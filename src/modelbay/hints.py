@@ -468,7 +468,8 @@ def _without_cut(text: str) -> str:
 def name_request(error: ModelbayError) -> None:
     """Puts method and URL of a failed request before its message."""
     sent = isinstance(error, TransportError | ProviderError | ReplyError)
-    if sent and error.request and error.request not in error.message:
+    named = error.request and (error.request in error.message or shown(error.request) in error.message)
+    if sent and error.request and not named:  # its URL may contain the key, which is masked in the message
         status = f" returned {error.status}" if error.status and str(error.status) not in error.message else ""
         error.message = f"{error.request}{status}: {error.message}"
 

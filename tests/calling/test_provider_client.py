@@ -534,3 +534,17 @@ async def test_a_header_of_the_user_replaces_that_of_modelbay_in_any_case(name: 
         await hub.complete("Hello")
     found = [line for line in heads[0].splitlines() if line.lower().startswith(f"{name.lower()}:")]
     assert found == [f"{name}: mine"]
+
+
+async def test_a_request_is_named_once_if_its_url_contains_the_key() -> None:
+    async def script(client: Client) -> None:
+        while await client.request():
+            await client.send(reply(b'{"error":{"message":"no"}}', 400, "Content-Type: application/json"))
+
+    async with (
+        RawServer(script) as server,
+        Hub.of(base_url=f"{server.url}/ollama/v1", api_key="ollama", model="m") as hub,
+    ):
+        with pytest.raises(errors.BadRequest) as caught:
+            await hub.complete("Hello")
+    assert caught.value.message == f"POST {server.url}/…/v1/chat/completions returned 400: no"
