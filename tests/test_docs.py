@@ -199,7 +199,9 @@ def in_strings(path: Path) -> Iterator[str]:
 
 
 def wrong(line: str) -> str | None:
-    """The fault of a command: an unknown name or option."""
+    """The fault of a command: an unknown name or option, or a character that shells expand."""
+    if re.search(r"\S[?*&](?=[a-z])", re.sub(r"'[^']*'|\"[^\"]*\"", "''", line)):
+        return "a shell expands it: quote the URL"
     try:
         words = shlex.split(line, comments=True)
     except ValueError:
@@ -260,6 +262,8 @@ def test_every_command_that_the_program_speaks_of_is_there_with_its_options() ->
 def test_a_command_that_is_not_there_is_noticed() -> None:
     assert wrong("modelbay modle list") == "there is no 'modle'"
     assert wrong("modelbay model add x") == "there is no 'add'"
+    assert wrong("modelbay manifest check https://acme.example/v1/models?provider=true") is not None
+    assert wrong("modelbay manifest check 'https://acme.example/v1/models?provider=true'") is None
     assert wrong("modelbay ask --effrot high Hi") == "there is no option --effrot"
     assert wrong("modelbay provider show a b") == "there are too many words"
 

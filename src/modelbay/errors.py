@@ -205,7 +205,7 @@ class ConfigSyntaxError(ConfigError):
 
 
 class InvalidValue(ConfigError):
-    """A value that no configuration accepts: an unknown setting or vendor, or a name with wrong characters."""
+    """A value that no configuration accepts, or that is missing: an unknown setting or vendor, or a name with wrong characters."""
 
 
 class UnknownModel(ConfigError):

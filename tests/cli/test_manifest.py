@@ -469,7 +469,7 @@ def test_only_earlier_manifests_are_overwritten(bay: Inside, simulator: Simulato
     [
         (["build"], 2, "name a provider, or pass a model list with --from"),
         (["build", "sim"], 2, "pass --output FOLDER, or --embedded"),
-        (["build", "sim", "--embedded"], 1, "--website is missing"),
+        (["build", "sim", "--embedded"], 2, "missing --website"),
         (
             ["build", "sim", "--embedded", "--website", "sim.example"],
             2,

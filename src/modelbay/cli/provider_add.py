@@ -62,7 +62,7 @@ def add_provider(settings: GlobalOptions, /, what: str | None, **options: Any) -
     \b
       modelbay provider add anthropic
       modelbay provider add https://api.acme.example/v1 --api-key -
-      modelbay provider add https://gateway.example/api/v2/models/chat?team=7 --model acme-large
+      modelbay provider add "https://gateway.example/api/v2/models/chat?team=7" --model acme-large
       modelbay provider add azure --resource acme-east --deployment gpt-5
       modelbay provider add https://acme.example/api.json --api-key TOKEN
     """

@@ -20,7 +20,7 @@ from modelbay.catalog.models_dev.index import bare
 from modelbay.catalog.models_dev.live import ModelsDev
 from modelbay.config.schema import MANIFEST, Config, ModelEntry, Network, ProviderEntry
 from modelbay.conversation import Extra, Json
-from modelbay.errors import AuthenticationFailed, ConfigError, MalformedReply, MissingCredential
+from modelbay.errors import AuthenticationFailed, ConfigError, InvalidValue, MalformedReply, MissingCredential
 from modelbay.json_text import decode
 from modelbay.model import Capability, Cost, Model
 from modelbay.origin import origin
@@ -299,8 +299,8 @@ def _link(written: str | None, option: str, example: str) -> str:
     try:
         origin(link)
     except ValueError as error:
-        problem = "is missing" if not link else f"is not a URL: {error}"
-        raise ConfigError(f"{option} {problem}", hint=f"pass {option} {example}") from None
+        problem = f"{option}: {error}" if link else f"missing {option}"
+        raise InvalidValue(problem, hint=f"pass {option} {example}") from None
     return link
 
 
