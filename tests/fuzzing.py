@@ -277,7 +277,7 @@ def request(data: bytes, pick: Pick, recorded: int = 0) -> None:
     try:
         conversation = codec(protocol).parse_request(Call(path, body))
         codec(target).render_request(conversation, Model(id="m", provider="p"), DIALECT)
-    except Unsupported:
+    except (Unsupported, BadRequest):
         pass
 
 

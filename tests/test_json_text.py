@@ -1,6 +1,7 @@
 """JSON from others: nearly right is read, everything else is one exception, and values stay harmless."""
 
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -86,7 +87,7 @@ def test_a_prompt_with_half_a_character_is_sent(protocol: str) -> None:
 
 def test_a_schema_that_is_nested_endlessly_is_refused() -> None:
     value: Any = {}
-    for _ in range(5000):
+    for _ in range(100_000):
         value = {"a": value}
     with pytest.raises(Unsupported, match="nested too deeply"):
         encode(value)
@@ -186,7 +187,7 @@ def test_a_text_without_a_single_code_block_stays_as_it_is(text: str):
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ('{"a": 1,}', (1, 9)),
+        ('{"a": 1,}', (1, 8 if sys.version_info >= (3, 13) else 9)),
         ('{\n  "a": 1\n  "b": 2\n}', (3, 3)),
         ("[\n1,\n2", (3, 2)),
         ('Here:\n```json\n{\n  "a": é\n}\n```', (4, 8)),

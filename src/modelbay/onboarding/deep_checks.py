@@ -50,7 +50,7 @@ from modelbay.onboarding.model_checks import (
 )
 from modelbay.onboarding.pictures import COLORS
 from modelbay.providers.adaptation import OUTPUT_TOKENS
-from modelbay.providers.message_lessons import REASONING
+from modelbay.providers.message_lessons import LESSONS, REASONING
 from modelbay.providers.upstream import Upstream
 from modelbay.storage.lessons import LessonBook
 from modelbay.usage import Usage
@@ -405,7 +405,8 @@ class DeepChecks(DeepCalls):
             judged = self.judged("thinking_optional", answer, "reasoning")
             if judged is None and isinstance(answer, Reply):
                 # the call was rejected, and repeated with empty reasoning
-                added = next((one for one in answer.warnings if one.setting == REASONING), None)
+                words = LESSONS[REASONING].words
+                added = next((one for one in answer.warnings if one.message.startswith(words)), None)
                 if added is not None:
                     return Check("thinking_optional", "no", added.message)
             return judged or Check("thinking_optional", "yes", "the tool result was accepted without the thinking")

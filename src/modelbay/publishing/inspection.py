@@ -316,7 +316,7 @@ class _Inspection:
             return
         response.about = f"{model} answered"
         warned = [event for event in events if isinstance(event, Warned)]
-        rules = ["chat-differs" if event.setting else "chat-again" for event in warned]
+        rules = ["chat-again" if event.retry else "chat-differs" for event in warned]
         self._report.add([broken(rule, where, event.message) for rule, event in zip(rules, warned, strict=True)])
 
     def _may_have_key(self, target: Origin) -> bool:

@@ -188,9 +188,12 @@ class Glance:
 
         place = f"{self._path.absolute().as_uri()}?mode=ro"
         connection = sqlite3.connect(place, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
-        if connection.execute("pragma user_version").fetchall() != [(self._version,)]:
+        try:
+            if connection.execute("pragma user_version").fetchall() != [(self._version,)]:
+                raise sqlite3.DatabaseError
+        except BaseException:
             connection.close()
-            raise sqlite3.DatabaseError
+            raise
         return connection
 
 
