@@ -82,6 +82,17 @@ class Npm:
         link.unlink(missing_ok=True)
         link.symlink_to(folder / "node_modules" / ".bin" / command)
 
+    def install_newest(self, package: str) -> None:
+        """Installs the newest version of a package that can be installed, without scripts. Some depend on unpublished packages."""
+        for version in reversed(self._versions(package)[-5:]):
+            try:
+                self.install("--ignore-scripts", f"{package}@{version}")
+            except Unavailable as error:
+                print(f"{package} {version}: {str(error)[:100]}", flush=True)
+            else:
+                return
+        raise Unavailable(f"none of the last versions of {package} can be installed")
+
     def version(self, command: str, arguments: Sequence[str] = ("--version",)) -> str | None:
         """The version that an agent says it has; None where it does not run."""
         match = re.search(r"\d+\.\d+\.\d+\S*", printed(command, *arguments, path=self.environment["PATH"]) or "")
@@ -158,7 +169,7 @@ def _install_npm(npm: Npm, agent: AgentProgram) -> str:
     try:
         npm.install(f"{agent.package}@latest")
     except Unavailable:
-        npm.install("--ignore-scripts", f"{agent.package}@latest")
+        npm.install_newest(agent.package)
     if npm.version(agent.command, agent.version) is None and (older := npm.runnable(agent.package)):
         npm.install(f"{agent.package}@{older}")
         return " (the newest was not published for this machine)"
