@@ -159,7 +159,7 @@ class Exchange:
             self.target = target = client_login.without_credential(target)
         if body.threaded:  # of a provider's own threads, a gateway sees only the last turn
             raise Unsupported("threads are not supported; send the whole conversation", setting="thread")
-        if self._stores.concern(request.protocol, body, request.body):
+        if self._stores.must_resolve(request.protocol, body, request.body):
             body = await self._resolved(target, body)
         passes = await self._passes(target, body)
         prepared = await (self._passed(target, body) if passes else self._translated(target, body))

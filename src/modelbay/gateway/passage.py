@@ -111,7 +111,7 @@ class Passage:
         target = revision.known_target(asked.route.model or body.model)
         if target is None:
             return None
-        if stores.needs_counts(target) or stores.concern(asked.protocol, body, text):
+        if stores.needs_counts(target) or stores.must_resolve(asked.protocol, body, text):
             return None
         if revision.settings.cache_ttl or body.threaded:
             return None

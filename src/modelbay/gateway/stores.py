@@ -106,7 +106,7 @@ class Stores:
 
     # --- responses ---
 
-    def concern(self, protocol: str, body: ClientBody, text: bytes) -> bool:
+    def must_resolve(self, protocol: str, body: ClientBody, text: bytes) -> bool:
         """Whether a request must be `resolved`: it may refer to something stored, or its response is stored."""
         if self._responses is None or protocol != "openai_responses":
             return False
