@@ -296,3 +296,16 @@ async def test_leaving_before_something_began_says_nothing_on_the_terminal(home:
 
 def test_a_wait_that_fails_is_reported_before_the_test_is_given_up(pytestconfig: pytest.Config):
     assert float(pytestconfig.getini("timeout")) > SECONDS
+
+
+async def test_on_a_full_disk_the_loss_of_the_conversation_is_reported_and_not_that_of_the_last_model(
+    home: Path, configured: str
+):
+    for name in ("app.json", "conversations.sqlite"):
+        (home / name).mkdir()  # cannot be written
+    async with sitting(configured, home=home) as person:
+        await person.says("Hi")
+        await person.answered()
+        await person.sees("out ·", "This conversation is not stored")
+        await person.pilot.pause(0.2)
+        assert "The preference" not in person.screen

@@ -2,7 +2,7 @@
 
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,17 +131,21 @@ class AppState:
 
     async def prefer(self, **choices: object) -> None:
         """Sets preferences and saves them for the next start. If saving fails, reports it; the preferences stay set."""
-        self.preferences = structs.replace(self.preferences, **choices)
         try:
-            await to_thread(self.remembered.write, self.preferences)
+            await self._remember(**choices)
         except ConfigError as error:
             self.say(f"The preference is not saved: {error.message}")
+
+    async def _remember(self, **choices: object) -> None:
+        self.preferences = structs.replace(self.preferences, **choices)
+        await to_thread(self.remembered.write, self.preferences)
 
     async def used(self) -> None:
         """Adds the model that answered to the recent models."""
         alias = self.model.alias if self.model else ""
         if alias and self.simulator is None and self.preferences.recent[:1] != [alias]:
-            await self.prefer(recent=self.preferences.used(alias))
+            with suppress(ConfigError):  # not the user's choice, and a message about the conversation may be visible
+                await self._remember(recent=self.preferences.used(alias))
 
     @property
     def model(self) -> Model | None:
