@@ -84,7 +84,7 @@ DIRECT = [name for name in programs() if name not in ("codex", "continue", "grok
 """Agents that need no gateway for the simulator's models: Codex has namespaces of tools, the others drop thinking."""
 WITH_EFFORT = [name for name, row in programs().items() if row.names_effort or row.exporter]
 """Agents that get the reasoning effort of a model."""
-WITHOUT_EFFORT = {("cline", "openai_responses")}
+WITHOUT_EFFORT = {("cline", "openai_responses"), ("pi", "google")}
 """Agents that ignore it in one of their protocols."""
 ALSO_ALONE = {
     "AIDER_ANALYTICS": "false",
