@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from modelbay.counting import learned_counts
+from modelbay.counting.token_estimates import Estimate
 from modelbay.simulator import Simulator
 from tests.gateway.running import RunningGateway, running
 from tests.gateway.test_app import call
@@ -122,3 +124,19 @@ async def test_a_client_of_chat_completions_gets_an_estimate(gateway: tuple[Runn
     assert (status, headers["x-modelbay-estimated"]) == (200, "true")
     assert 3 <= json.loads(data)["input_tokens"] <= 20
     assert not list(gateway[1].journal)
+
+
+async def test_a_reply_does_not_depend_on_an_estimate(
+    gateway: tuple[RunningGateway, Simulator], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An upgrade may replace the tables of the running gateway, which are read late."""
+
+    def broken(*_: Any) -> Estimate:
+        raise ValueError("the table has other columns")
+
+    monkeypatch.setattr(learned_counts, "estimate", broken)
+    begun, counted = await streamed(gateway[0], messages("openai_chat", "The tide?"))
+    assert (begun, counted > 0) == (0, True)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+        "the input tokens of a request could not be estimated"
+    ]

@@ -45,6 +45,7 @@ from modelbay.gateway.search.search_loop import SearchLoop, made_by_model, with_
 from modelbay.gateway.stores import Stores
 from modelbay.gateway.translating import Prepared, asked_of, complete, unsent_previews
 from modelbay.json_text import decode
+from modelbay.logs import LOG
 from modelbay.protocols.openai_responses.client_tools import as_functions
 from modelbay.providers.unknown_fields import HEADER
 from modelbay.routing.retry import Policy
@@ -473,7 +474,7 @@ class Exchange:
         return prepared.stream and self._request.protocol == "anthropic" and prepared.conversation is not None
 
     async def _expect(self, prepared: Prepared) -> Expected | None:
-        """The expected count of the input; None if the request, which is passed on, cannot be read."""
+        """The expected count of the input; None if there is none, as for a request that is passed on and cannot be read."""
         request, conversation = self._request, prepared.conversation
         assert self.target is not None
         try:
@@ -481,6 +482,9 @@ class Exchange:
                 conversation = await asyncio.to_thread(lambda: request.conversation(request.fields()))
             return await self._stores.expected_count(self.target, conversation)
         except ModelbayError:
+            return None
+        except Exception:  # noqa: BLE001 the reply is worth more: an upgrade may have replaced tables, which are read late
+            LOG.exception("the input tokens of a request could not be estimated")
             return None
 
     async def _learn(self, reply: Reply) -> None:
