@@ -60,10 +60,18 @@ NAMED: list[tuple[str, dict[str, Any], str]] = [
     (ANTHROPIC, {"thinking": {"type": "adaptive", "display": "loud"}}, "reasoning.visibility"),
     (RESPONSES, {"reasoning": {"effort": "low", "context": "all"}}, "reasoning.context"),
     (RESPONSES, {"truncation": "sideways"}, "truncation"),
-    (CHAT, {"messages": [{"role": "user", "content": [{"type": "smell", "smell": "x"}]}]}, "unknown_parts"),
+    (
+        CHAT,
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}, {"type": "smell", "smell": "x"}]}]},
+        "unknown_parts",
+    ),
     (RESPONSES, {"input": [{"role": "user", "content": "Hi"}, {"type": "dream", "x": 1}]}, "unknown_parts"),
-    (ANTHROPIC, {"messages": [{"role": "user", "content": [{"type": "smell", "smell": "x"}]}]}, "unknown_parts"),
-    (GOOGLE, {"contents": [{"role": "user", "parts": [{"smell": "x"}]}]}, "unknown_parts"),
+    (
+        ANTHROPIC,
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}, {"type": "smell", "smell": "x"}]}]},
+        "unknown_parts",
+    ),
+    (GOOGLE, {"contents": [{"role": "user", "parts": [{"text": "Hi"}, {"smell": "x"}]}]}, "unknown_parts"),
     (CHAT, {"tools": [TOOLS[CHAT], {"type": "telepathy"}]}, "telepathy"),
     (GOOGLE, {"tools": [TOOLS[GOOGLE], {"telepathy": {}}]}, "telepathy"),
 ]
