@@ -111,8 +111,7 @@ class NetworkClient:
         Raises:
             HubClosed: the client is closed.
         """
-        if self._transport is not None:
-            self.check_open()
+        if self._transport is not None and not self._closed:
             return self._transport
         here = self._here()
         if here.transport is None:

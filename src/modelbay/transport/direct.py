@@ -363,7 +363,8 @@ class DirectResponse(Response):
 
     def on_end(self) -> None:
         self._release()
-        self._push()
+        if self._consume is not None:
+            self._push()
         self._report()
 
     def on_lost(self, error: BaseException | None) -> None:

@@ -214,8 +214,9 @@ class HttpConnection(asyncio.Protocol):
         sent = self._unsent is None or not self._unsent
         sent = sent and self._feeding is None and not self.transport.get_write_buffer_size()
         self._leave()
-        if self._keep and clean and sent and not self._extra and self.usable:
-            self.resume_reading()
+        if self._keep and clean and sent and not self._extra and not self.transport.is_closing():
+            if not self._reading:
+                self.resume_reading()
             self._kept(self)
         else:
             self.transport.abort()
