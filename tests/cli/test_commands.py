@@ -62,8 +62,8 @@ Commands:
 
   Exit codes:
     0    success
-    1    the provider, network, input or configuration failed, or lacks a name
-    2    wrong usage, a value that is never valid, or a named file that cannot be read
+    1    a provider, network, input or configuration error, or an unknown name
+    2    wrong usage, an invalid value, or a named file that cannot be read
     130  interrupted, or a question was declined
 """)
 

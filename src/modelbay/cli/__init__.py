@@ -55,7 +55,7 @@ Documentation: modelbay docs
 \b
 Exit codes:
   0    success
-  1    the provider, network, input or configuration failed, or a name is unknown
+  1    a provider, network, input or configuration error, or an unknown name
   2    wrong usage, an invalid value, or a named file that cannot be read
   130  interrupted, or a question was declined"""
 
