@@ -140,3 +140,10 @@ async def test_a_reply_does_not_depend_on_an_estimate(
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
         "the input tokens of a request could not be estimated"
     ]
+
+
+async def test_a_request_without_messages_is_not_counted(gateway: tuple[RunningGateway, Simulator]) -> None:
+    asked = {"model": "openai_chat", "messages": []}
+    status, _, data = await call(gateway[0].url, "/v1/messages/count_tokens", asked)
+    assert (status, json.loads(data)["error"]["type"]) == (400, "invalid_request_error")
+    assert "at least one message is required" in data.decode()
