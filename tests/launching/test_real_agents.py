@@ -80,12 +80,15 @@ SEEN = {
 """The arguments with which agents send an image."""
 WITHOUT_TOOLS = ("aider",)
 """Agents that give no tools to a model: it answers with the changes as text."""
-DIRECT = [name for name in programs() if name not in ("codex", "continue", "grok", "openhands")]
+DIRECT = [name for name in programs() if name not in ("codex", "continue", "gptme", "grok", "openhands")]
 """Agents that need no gateway for the simulator's models: Codex has namespaces of tools, the others drop thinking."""
 WITH_EFFORT = [name for name, row in programs().items() if row.names_effort or row.exporter]
 """Agents that get the reasoning effort of a model."""
-WITHOUT_EFFORT = {("cline", "openai_responses"), ("pi", "google")}
-"""Agents that ignore it in one of their protocols."""
+WITHOUT_EFFORT = {
+    ("cline", "openai_responses"), ("pi", "google"), ("aider", "anthropic"), ("aider", "google"),
+    *(("goose", protocol) for protocol in PROTOCOLS),
+}  # fmt: skip
+"""Agents that ignore it in one of their protocols; Goose and aider send it to models that they know by name."""
 ALSO_ALONE = {
     "AIDER_ANALYTICS": "false",
     "AIDER_CHECK_UPDATE": "false",
@@ -219,7 +222,7 @@ def test_a_launched_agent_sends_the_effort_of_the_model(room: AgentRoom, simulat
     simulator.journal.clear()
     has_done_the_task(room, room.launch(upstream, "--gateway"))
     asked = [entry.parsed.settings for entry in simulator.journal.calls() if entry.parsed and entry.status == 200]
-    reasoning = [one.reasoning for one in asked if one.tools and one.reasoning]
+    reasoning = [one.reasoning for one in asked if (one.tools or room.agent in WITHOUT_TOOLS) and one.reasoning]
     assert reasoning
     assert all(one.effort == "low" or one.budget for one in reasoning), reasoning
 

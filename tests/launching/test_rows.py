@@ -201,7 +201,8 @@ def test_aider_gets_options_which_override_its_files(
     assert made.environment == own
     assert made.arguments == [
         *("--model", f"{prefix}/deep/seek", "--weak-model", f"{prefix}/tiny"),
-        *("--model-metadata-file", f"{FOLDER}/metadata.json", "--reasoning-effort", "high", *address),
+        *("--model-metadata-file", f"{FOLDER}/metadata.json", *address, "--reasoning-effort", "high"),
+        *(["--no-check-model-accepts-settings"] if protocol == CHAT else []),
     ]
     facts = file(made, "metadata.json")
     assert (facts[f"{prefix}/deep/seek"]["max_input_tokens"], facts[f"{prefix}/tiny"]["max_input_tokens"]) == (
