@@ -5,7 +5,6 @@ settings in a database of its own from then on.
 """
 
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -248,8 +247,7 @@ def _notes(provider: ExportedProvider) -> None:
     if provider.entry.timeout is not None:
         provider.not_exported("timeout")
     if not provider.models:
-        add = f"`modelbay provider edit {shlex.quote(provider.id)} --add-model MODEL`"
-        provider.note(f"no models configured, so {AGENT.title} does not offer it; add some: {add}")
+        provider.not_offered(AGENT.title)
 
 
 def _destination(table: Table) -> str | None:

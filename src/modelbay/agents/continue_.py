@@ -258,8 +258,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
         if default is not None and not exported.command:
             exported.command = f"cn --config {shlex.quote(str(_files()[0]))} -p Hello"
         if default is None:
-            add = f"`modelbay provider edit {shlex.quote(provider.id)} --add-model MODEL`"
-            provider.note(f"no models configured, so {AGENT.title} does not offer it; add some: {add}")
+            provider.not_offered(AGENT.title)
         exported.notes += provider.notes
     return exported
 

@@ -308,8 +308,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
                 exported.default_model["models", "large", "max_tokens"] = default.max_output_size
             exported.command = f"crush run -m {shlex.quote(f'{id}/{default.model}')} Hello"
         if default is None:
-            add = f"`modelbay provider edit {shlex.quote(provider.id)} --add-model MODEL`"
-            provider.note(f"no models configured, so {AGENT.title} does not offer it; add some: {add}")
+            provider.not_offered(AGENT.title)
         if provider.entry.timeout is not None:
             provider.not_exported("timeout")
         exported.notes += provider.notes

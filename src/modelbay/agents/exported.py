@@ -1,6 +1,7 @@
 """A provider as it is exported to an agent: base URL, protocol, models, and the key or a reference to it."""
 
 import re
+import shlex
 from collections.abc import Collection, Mapping
 
 from msgspec import Struct, field
@@ -135,6 +136,11 @@ class ExportedProvider(Struct):
 
     def not_exported(self, what: str, why: str = "the agent has no such setting") -> None:
         self.notes.append(f"{self.id}: {what} not exported: {why}")
+
+    def not_offered(self, agent: str) -> None:
+        """Note that it has no model, and how to add one. `agent`: the title."""
+        add = f"`modelbay provider edit {shlex.quote(self.id)} --add-model MODEL`"
+        self.note(f"no models configured, so {agent} does not offer it; add some: {add}")
 
     def note(self, text: str) -> None:
         self.notes.append(f"{self.id}: {text}")

@@ -2,7 +2,6 @@
 
 import shlex
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from modelbay.agents.agent import Agent, ExportedConfig, ExportedEntry, ImportedConfig, ImportedProvider
@@ -240,8 +239,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
             exported.default_model["default_model",] = default.alias
             exported.command = f"kimi -m {shlex.quote(default.alias)}"
         if default is None:
-            add = f"`modelbay provider edit {quote(provider.id)} --add-model MODEL`"
-            provider.note(f"no models configured, so {AGENT.title} does not offer it; add some: {add}")
+            provider.not_offered(AGENT.title)
         if provider.entry.timeout is not None:
             provider.not_exported("timeout")
         exported.notes += provider.notes

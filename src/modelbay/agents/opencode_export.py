@@ -1,7 +1,6 @@
 """Export to opencode's family: entries of `provider.<id>`."""
 
 from pathlib import Path
-from shlex import quote
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -169,8 +168,7 @@ def _provider(provider: ExportedProvider, exported: ExportedConfig, program: Pro
     named = _model_ids(provider)
     table["models"] = {named[model.alias]: _model(provider, model, named[model.alias]) for model in provider.models}
     if not provider.models and "discoverModels" not in options:
-        add = f"`modelbay provider edit {quote(provider.id)} --add-model MODEL`"
-        provider.note(f"no models configured, so {program.title} does not offer it; add some: {add}")
+        provider.not_offered(program.title)
     return table
 
 

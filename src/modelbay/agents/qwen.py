@@ -346,8 +346,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
             }
             exported.command = f"qwen --auth-type {NAMES[group.protocol]} -m {shlex.quote(default.model)} -p Hello"
         if default is None:
-            add = f"`modelbay provider edit {shlex.quote(provider.id)} --add-model MODEL`"
-            provider.note(f"no models configured, so {AGENT.title} does not offer it; add some: {add}")
+            provider.not_offered(AGENT.title)
         exported.notes += provider.notes
     return exported
 
