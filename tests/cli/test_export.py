@@ -502,3 +502,13 @@ def test_a_query_that_the_agent_cannot_send_is_refused(name: str, desk: Desk):
 
 def test_a_router_with_whole_endpoints_keeps_the_query(desk: Desk):
     assert '"https://query.example/v1/messages?team=7"' in desk.done("export", "ccr", "query", "--keys")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_provider_without_models_is_reported_with_the_command_that_adds_one(name: str, desk: Desk):
+    desk.file.write_text(
+        '[providers."my acme"]\ntype = "openai"\nbase_url = "https://acme.example/v1"\napi_key = "k"\n'
+    )
+    run = desk("export", name, "my acme")
+    lists = name in ("kimi", "kilo", "opencode", "ccr", "crush", "qwen", "continue", "droid")
+    assert ("add some: `modelbay provider edit 'my acme' --add-model MODEL`" in run.err) == lists, run.err
