@@ -17,7 +17,7 @@ AT = 1_796_000_000.25
 
 def ended(**more: Any) -> EndedRequest:
     usual = {"path": "/v1/messages", "client": "app", "status": 200, "at": AT}
-    return EndedRequest("4f2a", "POST", seconds=1.2345, **{**usual, **more})
+    return EndedRequest(id="4f2a", method="POST", seconds=1.2345, **{**usual, **more})
 
 
 async def written(form: Literal["text", "json"], *requests: EndedRequest) -> list[str]:

@@ -17,7 +17,6 @@ from modelbay.secrecy import shown
 
 LOG = logging.getLogger("modelbay.access")
 
-
 LAG = 0.1
 """Seconds after which a line for a stream is written."""
 LONGEST = 500
@@ -26,7 +25,7 @@ FIELDS = "modelbay_fields"
 """The attribute of a record that has the fields of a request."""
 
 
-class EndedRequest(Struct, gc=False):
+class EndedRequest(Struct, gc=False, kw_only=True):
     """A request that has ended."""
 
     id: str

@@ -97,8 +97,8 @@ class Passage:
     # --- the call ---
 
     def _prepared(self, asked: Asked) -> Prepared | None:
-        """The call; None if `Exchange` must prepare it, which also handles the cases that are excluded here. Raises what the visit
-        reports."""
+        """The call; None if `Exchange` must prepare it, which also handles the cases that are excluded here: the two must agree
+        (tests/gateway/test_passage_agrees.py). Raises what the visit reports."""
         revision, stores, text = self.revision, self._gateway.stores, self.http.whole
         if asked.sent_on is None or text is None or len(text) > revision.settings.body_bytes:
             return None
@@ -236,8 +236,15 @@ class Passage:
     def _record(self, *, sent: int = 0, disconnected: bool = False) -> EndedRequest:
         head, target = self.http.head, self.prepared.sending.target
         client = "" if self._client is None else self._client.name
-        status, attempts = (0, 0) if disconnected else (200, 1)
-        seconds = perf_counter() - self.began
         return EndedRequest(
-            self.id, head.method, head.path, seconds, client, status, disconnected, sent, target, attempts
+            id=self.id,
+            method=head.method,
+            path=head.path,
+            seconds=perf_counter() - self.began,
+            client=client,
+            status=0 if disconnected else 200,
+            disconnected=disconnected,
+            sent=sent,
+            target=target,
+            attempts=0 if disconnected else 1,
         )

@@ -108,10 +108,10 @@ class Visit:
         """The request for the log, when it has ended."""
         exchange, responder = self.exchange, self.responder
         return EndedRequest(
-            self.id,
-            self._head.method,
-            self._head.path,
-            perf_counter() - self.began,
+            id=self.id,
+            method=self._head.method,
+            path=self._head.path,
+            seconds=perf_counter() - self.began,
             client=self.client,
             status=responder.status,
             disconnected=self.disconnected and not (exchange is not None and exchange.finished),
