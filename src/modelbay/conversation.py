@@ -452,6 +452,8 @@ class Settings(Struct, omit_defaults=True, repr_omit_defaults=True):
     """ID of the user, for the provider's checks of abuse."""
     cache_key: str | None = None
     """Key of prompts that begin alike, which a provider then keeps in the same cache."""
+    cache_retention: str | None = None
+    """How long the provider keeps the prompt in its cache: "in_memory" or "24h" (OpenAI)."""
     cache: Extra | None = None
     """Cache control for the whole request."""
     state: Extra | None = None

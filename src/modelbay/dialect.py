@@ -132,6 +132,8 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     """Runs the web search tool of its protocol itself. If false, the search back end of `[gateway.search]` does."""
     prompt_cache_key: bool = False
     """Accepts `prompt_cache_key`."""
+    prompt_cache_retention: bool = False
+    """Accepts `prompt_cache_retention`."""
     verbosity: bool = False
     """Chat Completions: accepts `verbosity`, the length of the answer."""
     adaptive_thinking: bool = True

@@ -196,8 +196,12 @@ async def test_an_effort_that_is_sent_is_not_named_as_dropped(gateway: Running, 
     [
         ("openai_responses", {"reasoning": {"summary": "auto"}}, None),
         ("openai_responses", {"reasoning": {"effort": "high", "summary": "auto"}}, "reasoning"),
-        ("anthropic", {"output_config": {"effort": "low"}}, "reasoning"),
-        ("google", {"generationConfig": {"thinkingConfig": {"thinkingLevel": "low"}}}, "reasoning"),
+        ("anthropic", {"output_config": {"effort": "low"}}, "output_config.effort"),
+        (
+            "google",
+            {"generationConfig": {"thinkingConfig": {"thinkingLevel": "low"}}},
+            "generationConfig.thinkingConfig",
+        ),
     ],
     ids=["a summary", "an effort and a summary", "an effort", "a level"],
 )
@@ -210,6 +214,28 @@ async def test_a_provider_without_control_of_reasoning_answers(
         status, headers, data = await call(gateway.url, path, body | fields)
     assert status == 200, data
     assert headers.get("x-modelbay-dropped") == dropped
+
+
+@pytest.mark.parametrize(
+    ("client", "upstream", "fields"),
+    [
+        ("openai_chat", "anthropic", {"seed": 1, "prompt_cache_key": "k", "prompt_cache_retention": "24h", "verbosity": "low"}),
+        ("openai_responses", "google", {"prompt_cache_key": "k", "safety_identifier": "u", "parallel_tool_calls": False}),
+        ("openai_responses", "anthropic", {"prompt_cache_retention": "24h", "text": {"verbosity": "low"}}),
+        ("anthropic", "openai_chat", {"top_k": 5, "cache_control": {"type": "ephemeral"}, "context_management": {"edits": [1]}}),
+        ("google", "anthropic", {"generationConfig": {"seed": 1}, "labels": {"job": "1"}}),
+    ],
+)  # fmt: skip
+async def test_dropped_settings_have_the_names_that_the_client_sent(
+    gateway: Running, client: str, upstream: str, fields: dict[str, Any]
+) -> None:
+    path, body = request(client, upstream)
+    status, headers, data = await call(gateway[0].url, path, body | fields)
+    assert status == 200, data
+    names = [*fields]
+    nested = {"text": "text.verbosity", "generationConfig": "generationConfig.seed"}
+    wanted = {nested.get(name, name) for name in names}
+    assert set(headers["x-modelbay-dropped"].split(", ")) == wanted
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "whole"])

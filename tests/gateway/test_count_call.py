@@ -142,8 +142,11 @@ async def test_a_reply_does_not_depend_on_an_estimate(
     ]
 
 
-async def test_a_request_without_messages_is_not_counted(gateway: tuple[RunningGateway, Simulator]) -> None:
-    asked = {"model": "openai_chat", "messages": []}
+@pytest.mark.parametrize("prompt", [{}, {"system": "Be brief."}], ids=["nothing", "a system prompt"])
+async def test_a_request_without_messages_is_not_counted(
+    gateway: tuple[RunningGateway, Simulator], prompt: dict[str, str]
+) -> None:
+    asked = {"model": "openai_chat", "messages": [], **prompt}
     status, _, data = await call(gateway[0].url, "/v1/messages/count_tokens", asked)
     assert (status, json.loads(data)["error"]["type"]) == (400, "invalid_request_error")
     assert "at least one message is required" in data.decode()

@@ -3,7 +3,7 @@
 import pytest
 
 from modelbay.events import Warned
-from modelbay.gateway.headers import LONGEST, own, request_id, returned, safe, sent_on
+from modelbay.gateway.headers import LONGEST, changes, own, request_id, returned, safe, sent_on
 from modelbay.protocols.codec import NAMES, codec
 from modelbay.providers.endpoint import ANTHROPIC_VERSION, endpoint_at
 from modelbay.serving.request_head import RequestHead
@@ -107,11 +107,12 @@ def test_own_headers_describe_the_call() -> None:
     warnings = [
         Warned("", "seed"), Warned("", "tools.strict"), Warned("", "seed"), Warned("failed", "retry", retry=True), Warned(""),
     ]  # fmt: skip
+    dropped = changes(warnings)
     fields = own(
         provider="acme",
         model="one",
         attempts=2,
-        warnings=warnings,
+        dropped=dropped,
         overhead=0.00123,
         estimated=True,
     )
@@ -146,7 +147,7 @@ def test_long_values_are_shortened() -> None:
     assert safe("x" * 5000) == "x" * (LONGEST - 3) + "..."
     assert len(safe("漢" * 5000)) <= LONGEST
     assert "%E6%BC%..." not in safe("漢" * 5000), "no half of an escape"
-    many = dict(own(warnings=[Warned("", f"field, {number}") for number in range(500)]))
+    many = dict(own(dropped=[f"field, {number}" for number in range(500)]))
     dropped = many[b"x-modelbay-dropped"].decode()
     assert len(dropped) <= LONGEST
     shown, _, rest = dropped.rpartition(", ")

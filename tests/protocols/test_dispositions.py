@@ -94,6 +94,7 @@ EXAMPLES: dict[str, Callable[[], Conversation]] = {
     "metadata": lambda: with_settings(metadata={"job": "1"}),
     "user": lambda: with_settings(user="u1"),
     "cache_key": lambda: with_settings(cache_key="k1"),
+    "cache_retention": lambda: with_settings(cache_retention="24h"),
     "cache": lambda: with_settings(cache={"type": "ephemeral"}),
     "state": lambda: with_settings(state={"store": True}),
     "unknown": lambda: with_settings(unknown=[UnknownValue("response_format.type", "xml", ("text",))]),
@@ -139,7 +140,7 @@ STRUCTURAL = {"spelling"}
 SUPPORTED = (Disposition.MAPPED, Disposition.CLAMPED, Disposition.EMULATED)
 
 
-WILLING = Dialect(prompt_cache_key=True, verbosity=True)
+WILLING = Dialect(prompt_cache_key=True, prompt_cache_retention=True, verbosity=True)
 """An endpoint that takes all that its protocol has."""
 
 

@@ -18,6 +18,13 @@ EMPTY: dict[str, tuple[dict[str, Any], str]] = {
     "anthropic": ({"max_tokens": 9, "messages": []}, "messages: at least one message is required"),
     "google": ({"contents": []}, "GenerateContentRequest.contents: contents is not specified"),
 }
+PROMPTS: dict[str, dict[str, Any]] = {
+    "openai_chat": {},
+    "openai_responses": {"instructions": "Be brief."},
+    "anthropic": {"system": "Be brief."},
+    "google": {"systemInstruction": {"parts": [{"text": "Be brief."}]}},
+}
+"""System prompts that are not among the messages."""
 BLANK: dict[str, dict[str, Any]] = {
     "openai_chat": {"messages": [{"role": "user", "content": ""}]},
     "openai_responses": {"input": ""},
@@ -41,15 +48,16 @@ async def refused(gateway: Running, client: str, model: str, body: dict[str, Any
     return json.loads(data)["error"]  # type: ignore[no-any-return]
 
 
+@pytest.mark.parametrize("prompt", [False, True], ids=["nothing", "a system prompt"])
 @pytest.mark.parametrize("model", PROTOCOLS)
 @pytest.mark.parametrize("client", PROTOCOLS)
 async def test_a_request_without_messages_is_refused_in_the_words_of_the_client(
-    gateway: Running, client: str, model: str
+    gateway: Running, client: str, model: str, prompt: bool
 ) -> None:
     if client == model:
         pytest.skip("it passes unchanged, and its vendor answers")
     body, words = EMPTY[client]
-    error = await refused(gateway, client, model, body)
+    error = await refused(gateway, client, model, body | (PROMPTS[client] if prompt else {}))
     assert words in error["message"]
     if client == "openai_chat":
         assert (error["code"], error["param"]) == ("empty_array", "messages")

@@ -187,7 +187,7 @@ def test_a_model_with_one_call_at_a_time_is_asked_for_one_at_a_time():
     assert "toolConfig" not in sent("google", one, tools=[F])[0], "Gemini has no such setting"
     assert "parallel_tool_calls" not in sent("openai_chat", one)[0], "there is nothing to call"
     _, report = sent("openai_chat", one, tools=[F], tool_choice=ToolChoice("auto", parallel=True))
-    assert [warning.setting for warning in report] == ["parallel"]
+    assert [warning.setting for warning in report] == ["tool_choice.parallel"]
 
 
 def step(*names: str, text: str = "") -> list[Turn]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from modelbay.conversation import Conversation, Provenance
 from modelbay.dialect import PLAIN, Dialect
-from modelbay.errors import Unsupported
+from modelbay.errors import BadRequest, Unsupported
 from modelbay.events import Event, PartEnded, PartStarted, collect
 from modelbay.model import Model
 from modelbay.protocols.codec import NAMES, Call, codec
@@ -306,6 +306,8 @@ def test_a_request_with_something_odd_in_it_is_passed_on_or_refused(protocol, da
         codec(protocol).render_request(conversation, Model(id="m"), PLAIN).encode()
     except Unsupported as refusal:
         assert refusal.setting
+    except BadRequest as refusal:
+        assert refusal.param
 
 
 @every_protocol

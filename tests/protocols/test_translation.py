@@ -31,7 +31,8 @@ from modelbay.model import Model
 from modelbay.protocols import defaults
 from modelbay.protocols.codec import Call, codec
 from modelbay.protocols.defaults import changes_nothing
-from modelbay.protocols.dispositions import TABLE, name_in_request
+from modelbay.protocols.dispositions import TABLE
+from modelbay.protocols.member_names import member
 from tests.protocols.google.bodies import answer, as_events
 from tests.protocols.google.bodies import events_of as google_events
 from tests.protocols.spoken import BUILT, RECORDED
@@ -129,7 +130,7 @@ def _empty(name: str, settings: Settings, everything: str) -> bool:
     return settings.reasoning is not None and settings.reasoning.effort is None and not settings.reasoning.budget
 
 
-NAMES = {protocol: {name_in_request(setting, protocol) for setting in TABLE} for protocol in BUILT}
+NAMES = {protocol: {member(setting, protocol) for setting in TABLE} for protocol in BUILT}
 
 
 @pytest.mark.parametrize(("source", "target"), list(permutations(BUILT, 2)))

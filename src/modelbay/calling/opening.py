@@ -174,7 +174,7 @@ def _change(error: BadRequest, sending: Sending) -> _Change | None:
         if call.edit(partial(without_reasoning, error)):
             call.reasoning_refused = True
             message = "`reasoning` of earlier replies is not sent: the provider does not accept its signatures"
-            return _Change([Warned(message, "reasoning", dropped=True)])
+            return _Change([Warned(message, "reasoning_state", dropped=True)])
         if call.edit(partial(stop_thinking, error)):
             message = "`reasoning` is not sent: the thinking before the last tool calls is missing"
             return _Change([Warned(message, "reasoning", dropped=True)])

@@ -19,7 +19,7 @@ from modelbay.gateway.responder import Responder
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.stores import Stores
 from modelbay.json_text import encode
-from modelbay.protocols.empty_requests import without_messages
+from modelbay.protocols.empty_requests import has_messages, without_messages
 from modelbay.routing.retry import Policy
 from modelbay.serving.replies import JSON, token_count
 
@@ -54,7 +54,7 @@ class CountCall:
         estimated = reply is None
         if reply is None:
             conversation = request.conversation(request.fields())
-            if not conversation.turns:
+            if not has_messages(conversation):
                 raise without_messages(request.protocol)
             expected = await self._stores.expected_count(target, conversation, asked=True)
             reply = encode(token_count(request.protocol, expected.tokens))

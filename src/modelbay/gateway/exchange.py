@@ -1,6 +1,7 @@
 """One call of a model for a client: its request becomes a call to a provider, and the reply its response."""
 
 import asyncio
+from collections.abc import Iterable
 from time import perf_counter
 
 from msgspec.structs import replace
@@ -113,6 +114,8 @@ class Exchange:
         self._responder = responder
         self._began = perf_counter()
         self._warnings: list[Warned] = []
+        self._translates: Conversation | None = None
+        """The client's conversation, if the request is translated."""
         self._events: list[Event] = []
         """The events of the reply, without the pieces of its parts."""
 
@@ -126,6 +129,7 @@ class Exchange:
         prepared = self._sent or await self._prepared()
         if self._sent is not None:
             self.target, self._warnings = prepared.sending.target, prepared.warnings
+            self._translates = prepared.conversation
         self._responder.reveal(self._request.body)
         self._overhead = prepared.overhead or perf_counter() - self._began
         if self._uses_counts(prepared):
@@ -191,12 +195,16 @@ class Exchange:
         """
         if not self._revision.settings.strict:
             return
-        if dropped := [str(warning.setting) for warning in self._warnings if warning.dropped]:
+        if dropped := self._changes(warning for warning in self._warnings if warning.dropped):
             raise Unsupported(
                 f"the provider does not support {', '.join(dropped)}",
                 setting=dropped[0],
                 hint="remove it, or set `strict = false` under [gateway] to drop such settings",
             )
+
+    def _changes(self, warnings: Iterable[Warned]) -> list[str]:
+        assert self.target is not None
+        return headers.changes_for(self._translates, self.target, warnings, self._request.body)
 
     async def _resolved(self, target: Target, body: ClientBody) -> ClientBody:
         """The body with what its target does not keep: the history that it refers to, and a request for reasoning state."""
@@ -250,6 +258,7 @@ class Exchange:
         conversation = self._request.conversation(body.fields())
         if conversation.protocol != target.upstream.protocol:
             conversation, self._client_tools = as_functions(conversation)
+        self._translates = conversation
         asked, clamped = asked_of(conversation, target)
         asked = await self._stores.restored(self._request.client, target, asked)
         revision = self._revision
@@ -504,7 +513,7 @@ class Exchange:
             provider=self.target.upstream.provider.id,
             model=self.target.model.id,
             attempts=self.attempts or None,
-            warnings=self._warnings,
+            dropped=self._changes(self._warnings),
             overhead=self._overhead,
             search=None if self._search is None else self._search.backend,
         )

@@ -9,7 +9,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
+from modelbay.calling.target import Target
+from modelbay.conversation import Conversation
 from modelbay.events import Warned
+from modelbay.protocols.member_names import member_passed, member_sent
 from modelbay.protocols.pass_rules import PassRules
 from modelbay.providers.adaptation import Adaptation
 from modelbay.providers.unknown_fields import HEADER as BETA
@@ -74,16 +77,16 @@ def own(
     provider: str | None = None,
     model: str | None = None,
     attempts: int | None = None,
-    warnings: Sequence[Warned] = (),
+    dropped: Sequence[str] = (),
     overhead: float | None = None,
     estimated: bool = False,
     search: str | None = None,
 ) -> list[Field]:
-    """The headers that describe what the gateway did. `overhead`: seconds that it took itself. `search`: the back end of web
-    searches."""
+    """The headers that describe what the gateway did. `dropped`: `changes` of the request. `overhead`: seconds that it took itself.
+    `search`: the back end of web searches."""
     found = list(_call(provider, model, attempts))
-    if warnings and (dropped := ", ".join(_shortened(changes(warnings)))):
-        found.append(_field(_PREFIX + "dropped", dropped))
+    if dropped:
+        found.append(_field(_PREFIX + "dropped", ", ".join(_shortened(dropped))))
     if search is not None:
         found.append(_field(_PREFIX + "search", search))
     if overhead is not None:
@@ -122,7 +125,18 @@ def changes(warnings: Iterable[Warned]) -> list[str]:
     return list(dict.fromkeys(warning.setting for warning in warnings if warning.setting and not warning.retry))
 
 
-def _shortened(names: list[str]) -> Iterator[str]:
+def changes_for(
+    conversation: Conversation | None, target: Target, warnings: Iterable[Warned], body: bytes = b""
+) -> list[str]:
+    """The `changes` by the names of members of the client's request. `conversation`: the client's, if the request is translated;
+    `body`: if it is passed on."""
+    names, upstream = changes(warnings), target.upstream.protocol
+    if conversation is None:
+        return [member_passed(name, upstream, body) for name in names]
+    return list(dict.fromkeys(member_sent(name, conversation, upstream) for name in names))
+
+
+def _shortened(names: Sequence[str]) -> Iterator[str]:
     """The names as far as they fit in a header, and how many are left out."""
     size = 0
     for index, name in enumerate(names):

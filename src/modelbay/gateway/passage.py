@@ -216,7 +216,7 @@ class Passage:
                 provider=target.upstream.provider.id,
                 model=target.model.id,
                 attempts=1,
-                warnings=self.prepared.warnings,
+                dropped=headers.changes_for(self.prepared.conversation, target, self.prepared.warnings),
                 overhead=self.prepared.overhead,
             ),
             *self.revision.tag_for(self._asked.protocol),

@@ -11,6 +11,7 @@ from modelbay.protocols.codec import GROUPS
 
 _DEFAULTS: dict[str, tuple[Json, ...]] = {
     "background": (False,),
+    "cache_retention": ("in_memory", "in-memory"),
     "candidateCount": (1,),
     "frequency_penalty": (0,),
     "frequencyPenalty": (0,),

@@ -10,7 +10,7 @@ The same holds for a value that is not known, of a setting with a list of values
 of detail) is sent, and the provider decides.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from operator import attrgetter
 
@@ -33,6 +33,7 @@ from modelbay.events import Warned
 from modelbay.json_text import encode
 from modelbay.protocols.client_tools import as_function, is_for_client
 from modelbay.protocols.defaults import changes_nothing, meant
+from modelbay.protocols.member_names import member
 from modelbay.protocols.shapes import as_text
 from modelbay.protocols.shared_tools import derived
 
@@ -80,6 +81,7 @@ TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
     "metadata":            (M,   M,   D,   D),
     "user":                (M,   M,   M,   D),
     "cache_key":           (M,   M,   D,   D),
+    "cache_retention":     (M,   M,   D,   D),
     "cache":               (D,   D,   M,   D),
     "state":               (R,   R,   R,   R),
     "unknown":             (R,   R,   R,   R),  # values that only the request's own protocol may have
@@ -147,7 +149,8 @@ _SAID: dict[str, Callable[[Settings], bool]] = {
 }
 _PLAIN = (
     "top_k", "frequency_penalty", "presence_penalty", "logit_bias", "seed",
-    "verbosity", "service_tier", "metadata", "user", "cache_key", "cache", "state",
+    "verbosity", "service_tier", "metadata", "user", "cache_key", "cache_retention",
+    "cache", "state",
 )  # fmt: skip
 _BY_FIELD: dict[str, list[str]] = {}
 """The settings above, by the field of `Settings` that has them."""
@@ -189,9 +192,10 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
             # refused under the name of its field, such as `previous_response_id`
             raise refused_state(settings.state, protocol)
         elif setting == "tool_choice.native":
-            raise refused("tool_choice", protocol, "only the request's own protocol has this form")
+            name = member("tool_choice", conversation.protocol)
+            raise refused(name, protocol, "only the request's own protocol has this form")
         else:
-            raise refused(name_in_request(setting, conversation.protocol), protocol)
+            raise refused(member(setting, conversation.protocol), protocol)
     _narrow(settings, protocol, report)
     if settings.service_tier is not None:
         _narrow_tier(settings, conversation.protocol, protocol, report)
@@ -202,21 +206,6 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
     _leave_extra(settings)
     settings.n = None
     return settings, report
-
-
-_NAMES: dict[str, tuple[str, str, str, str]] = {
-    "logprobs": ("logprobs", "include", "", "generationConfig.responseLogprobs"),
-    "top_logprobs": ("top_logprobs", "top_logprobs", "", "generationConfig.logprobs"),
-    "n": ("n", "", "", "generationConfig.candidateCount"),
-    "modalities": ("modalities", "", "", "generationConfig.responseModalities"),
-}
-"""Names of refused settings in requests of each protocol; "": its requests cannot have the setting."""
-
-
-def name_in_request(setting: str, own: str | None) -> str:
-    """The name of a setting in a request of the protocol `own`; None: in a call of a program."""
-    named = _NAMES[setting][PROTOCOLS.index(own)] if own is not None and setting in _NAMES else ""
-    return named or setting.partition(".")[0]
 
 
 def _leave_extra(settings: Settings) -> None:
@@ -309,6 +298,16 @@ def omit_unsupported(body: dict[str, Json], protocol: str, dialect: Dialect, rep
     for name in dialect.unsupported:
         if not changes_nothing(name, body.pop(name, None), protocol):
             report.append(dropped(name, protocol, f"{dialect.vendor} rejects it"))
+
+
+def omit_unconfirmed(
+    body: dict[str, Json], settings: Mapping[str, str], protocol: str, dialect: Dialect, report: list[Warned]
+) -> None:
+    """Remove the parameters from a provider's body that it is not known to accept. `settings`: the parameters by the name of the
+    setting. They have the names of the dialect's fields."""
+    for setting, name in settings.items():
+        if name in body and not getattr(dialect, name) and not changes_nothing(name, body.pop(name)):
+            report.append(dropped(setting, protocol, "unknown whether this endpoint accepts it"))
 
 
 def refused(setting: str, protocol: str, why: str = "") -> Unsupported:

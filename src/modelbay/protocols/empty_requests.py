@@ -21,6 +21,9 @@ _WORDS: dict[str, tuple[str, str | None, str]] = {
 """Message, code and parameter, by the client's protocol."""
 
 
+_SYSTEM_FIELDS = ("system", "instructions", "systemInstruction")
+
+
 def refuse_empty(messages: Sized, conversation: Conversation, protocol: str) -> None:
     """Refuse a request of which no message is left to send in another protocol.
 
@@ -28,14 +31,21 @@ def refuse_empty(messages: Sized, conversation: Conversation, protocol: str) -> 
         BadRequest: in the words of the client's vendor.
     """
     client = conversation.protocol
-    if messages or client is None or client == protocol:
+    if client is None or client == protocol:
         return
-    if not conversation.turns:
+    if not has_messages(conversation):
         raise without_messages(client)
+    if messages:
+        return
     param = _WORDS[client][2]
     texts = all(type(part) is Text for turn in conversation.turns for part in turn.parts)
     why = "has no text" if texts else f"has no part that can be sent in {protocol}"
     raise BadRequest(f"`{param}` {why}", status=400, param=param)
+
+
+def has_messages(conversation: Conversation) -> bool:
+    """Whether it has more than a system prompt in a field of its own."""
+    return any(turn.native not in _SYSTEM_FIELDS for turn in conversation.turns)
 
 
 def without_messages(client: str) -> BadRequest:

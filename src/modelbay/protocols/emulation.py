@@ -84,7 +84,10 @@ def _without_parallel(settings: Settings, report: list[Warned]) -> Settings:
         return settings
     if choice.parallel:
         report.append(
-            Warned("the model is asked for one tool call at a time: it does not make several at once", "parallel")
+            Warned(
+                "the model is asked for one tool call at a time: it does not make several at once",
+                "tool_choice.parallel",
+            )
         )
     return replace(settings, tool_choice=replace(choice, parallel=False))
 

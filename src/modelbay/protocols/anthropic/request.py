@@ -169,6 +169,7 @@ def _parse_output(body: dict[str, Json], settings: Settings) -> None:
             settings.keep_unknown("thinking.type", kind, *_THINKING)
     if thinking is not None or reasoning.effort is not None:
         settings.reasoning = reasoning
+        settings.spelling["reasoning"] = "thinking" if reasoning.effort is None else "output_config.effort"
     field, form = "output_config.format", config.pop("format", None)
     if form is None and body.get("output_format") is not None:  # its name during the beta
         field, form = "output_format", body["output_format"]

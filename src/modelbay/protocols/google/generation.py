@@ -95,6 +95,7 @@ def _parse_format(rest: Fields, settings: Settings) -> None:
         return
     rest.pop("responseMimeType", None)
     settings.output_format = form
+    settings.spelling["output_format"] = PLACE + (field or "responseMimeType")
 
 
 def _parse_thinking(value: Fields, settings: Settings) -> None:

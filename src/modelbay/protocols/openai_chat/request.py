@@ -16,8 +16,7 @@ from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
-from modelbay.protocols.defaults import changes_nothing
-from modelbay.protocols.dispositions import dropped, omit_unsupported
+from modelbay.protocols.dispositions import omit_unconfirmed, omit_unsupported
 from modelbay.protocols.efforts import of_budget
 from modelbay.protocols.empty_requests import refuse_empty
 from modelbay.protocols.freeform import with_text_calls
@@ -48,9 +47,16 @@ _SAME = {
     "service_tier": "service_tier",
     "metadata": "metadata",
     "cache_key": "prompt_cache_key",
+    "cache_retention": "prompt_cache_retention",
 }
 """Settings that are a field with the same value."""
 _SETTINGS = {name: setting for setting, name in _SAME.items()}
+_UNCONFIRMED = {
+    "verbosity": "verbosity",
+    "cache_key": "prompt_cache_key",
+    "cache_retention": "prompt_cache_retention",
+}
+"""Settings that few vendors have."""
 _SPELLED = {
     "max_output_tokens": ("max_tokens", "max_completion_tokens"),
     "seed": ("seed", "random_seed"),
@@ -191,13 +197,8 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     for setting, names in _SPELLED.items():
         if (value := getattr(settings, setting)) is not None:
             body[settings.spelling.get(setting, names[0])] = value
-    if not same and settings.verbosity is not None and not dialect.verbosity:
-        del body["verbosity"]
-        if not changes_nothing("verbosity", settings.verbosity):
-            report.append(dropped("verbosity", NAME, "unknown whether this endpoint accepts it"))
-    if not same and settings.cache_key is not None and not dialect.prompt_cache_key:
-        del body["prompt_cache_key"]
-        report.append(dropped("cache_key", NAME, "unknown whether this endpoint accepts it"))
+    if not same:
+        omit_unconfirmed(body, _UNCONFIRMED, NAME, dialect, report)
     if settings.seed is not None and not same:
         body.pop("seed", None)
         body[dialect.seed_parameter] = settings.seed

@@ -19,7 +19,7 @@ from modelbay.errors import Unsupported
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.codec import Call
-from modelbay.protocols.dispositions import omit_unsupported, refused_state
+from modelbay.protocols.dispositions import omit_unconfirmed, omit_unsupported, refused_state
 from modelbay.protocols.efforts import of_budget
 from modelbay.protocols.empty_requests import refuse_empty
 from modelbay.protocols.names import sent_names
@@ -44,8 +44,11 @@ _SAME = {
     "service_tier": "service_tier",
     "metadata": "metadata",
     "cache_key": "prompt_cache_key",
+    "cache_retention": "prompt_cache_retention",
 }
 """Settings that are a field with the same value."""
+_UNCONFIRMED = {"cache_retention": "prompt_cache_retention"}
+"""Settings that few vendors have."""
 _TYPES: dict[str, tuple[type, ...]] = {
     "max_output_tokens": (int,),
     "temperature": (int, float),
@@ -54,6 +57,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "service_tier": (str,),
     "metadata": (dict,),
     "prompt_cache_key": (str,),
+    "prompt_cache_retention": (str,),
     "user": (str,),
     "safety_identifier": (str,),
     "stream": (bool,),
@@ -266,6 +270,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
             body["text"] = {**body.get("text", {}), **settings.extra["text"]}
     else:
         _render_stateless(body, settings, model, dialect, report)
+        omit_unconfirmed(body, _UNCONFIRMED, NAME, dialect, report)
     body |= dialect.body
     omit_unsupported(body, NAME, dialect, report)
     return Call(
