@@ -36,7 +36,7 @@ def index() -> bytes:
 
 
 def store(home: Path) -> None:
-    """Puts the index into a home, for processes of tests."""
+    """Put the index into a home, for processes of tests."""
     Cache(home / "cache").write(index(), FOLDER, "index")
 
 

@@ -265,7 +265,7 @@ def error(data: bytes, pick: Pick, recorded: int = 0) -> None:
 
 
 def request(data: bytes, pick: Pick, recorded: int = 0) -> None:
-    """Parses a request of a client and renders it for each upstream."""
+    """Parse a request of a client and render it for each upstream."""
     protocol, target = NAMES[pick(len(NAMES))], NAMES[pick(len(NAMES))]
     try:
         body = decode(_json(seeds(protocol, recorded).requests, data, pick))
@@ -380,7 +380,7 @@ LISTS: list[Any] = [
 
 
 def listed(data: bytes, pick: Pick, recorded: int = 0) -> None:
-    """Parses catalogs of any kind, and the wait time in refusals."""
+    """Parse catalogs of any kind, and the wait time in refusals."""
     body = _json(LISTS, data, pick)
     inspect_manifest(body)
     inspect_models(body)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def check_growth(few: Callable[[], object], many: Callable[[], object], *, below: float, tries: int = 5) -> None:
-    """Checks that `many` takes less than `below` times the processor time of `few`.
+    """Check that `many` takes less than `below` times the processor time of `few`.
 
     Another program can make this one several times as slow, for a moment or for minutes, as it fills the caches. So each run of
     `many` is compared with the runs of `few` right before it, of which the least counts, and the least growth of several.

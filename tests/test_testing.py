@@ -45,7 +45,7 @@ def protocol(request: pytest.FixtureRequest) -> Protocol:
 
 @pytest.fixture(params=[False, True], ids=["whole", "stream"])
 def chat(simulator: Simulator, protocol: Protocol, request: pytest.FixtureRequest) -> Iterator[Callable[..., SdkChat]]:
-    """Begins a conversation through the SDK of a protocol."""
+    """Begin a conversation through the SDK of a protocol."""
     with connected(simulator.url, simulator.api_key) as clients:
         yield partial(SDKS[protocol], clients[protocol], "any-name", stream=request.param)
 

@@ -67,7 +67,7 @@ class Npm:
         return done.stdout.strip()
 
     def offer(self, program: Path) -> None:
-        """Puts a program on the PATH."""
+        """Put a program on the PATH."""
         (self._own / program.name).unlink(missing_ok=True)
         (self._own / program.name).symlink_to(program)
 
@@ -83,7 +83,7 @@ class Npm:
         link.symlink_to(folder / "node_modules" / ".bin" / command)
 
     def install_newest(self, package: str) -> None:
-        """Installs the newest version of a package that can be installed, without scripts. Some depend on unpublished packages."""
+        """Install the newest version of a package that can be installed, without scripts. Some depend on unpublished packages."""
         for version in reversed(self._versions(package)[-5:]):
             try:
                 self.install("--ignore-scripts", f"{package}@{version}")
@@ -143,7 +143,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _runs(npm: Npm, agent: AgentProgram) -> bool:
-    """Installs an agent; whether it runs."""
+    """Install an agent; whether it runs."""
     note = ""
     try:
         if agent.registry == "pypi":
@@ -165,7 +165,7 @@ def _runs(npm: Npm, agent: AgentProgram) -> bool:
 
 
 def _install_npm(npm: Npm, agent: AgentProgram) -> str:
-    """Installs an agent from npm. Where the newest was not published for this machine, it is an older version: returns a note."""
+    """Install an agent from npm. Where the newest was not published for this machine, it is an older version: return a note."""
     try:
         npm.install(f"{agent.package}@latest")
     except Unavailable:
@@ -177,7 +177,7 @@ def _install_npm(npm: Npm, agent: AgentProgram) -> str:
 
 
 def _install_python(npm: Npm, agent: AgentProgram) -> None:
-    """Installs an agent from PyPI, into an environment of its own."""
+    """Install an agent from PyPI, into an environment of its own."""
     folder = FOLDER / agent.id
     venv.create(folder, with_pip=True)
     folder_of_programs = folder / ("Scripts" if os.name == "nt" else "bin")

@@ -4,6 +4,7 @@ Run by `make check`.
 """
 
 import ast
+import re
 import sys
 import tomllib
 from collections import defaultdict
@@ -26,6 +27,12 @@ PARAMETERS = 7
 VAGUE = {"base", "common", "core", "helper", "helpers", "manager", "misc", "util", "utils"}
 ROOT_ERROR = "ModelbayError"
 PROTOCOLS = {"openai_chat", "openai_responses", "anthropic", "google"}
+THIRD_PERSON = re.compile(
+    r"(Add|Applie|Ask|Begin|Call|Check|Clear|Close|Create|Delete|Drop|End|Fetche|Find|Fix|Give|Import|Insert|Keep|Make|Open"
+    r"|Parse|Print|Put|Raise|Read|Recognize|Refuse|Register|Remove|Rename|Replace|Report|Return|Run|Send|Serve|Set|Show|Start|Stop"
+    r"|Store|Switche|Take|Update|Wait|Write)s\b(?!:| \w+Error:| \w+Provider:)"
+)
+"""Verbs at the beginning of a docstring, other than those that may be nouns. `Raises X:` begins a list of errors."""
 TYPES = {"kimi", "anthropic", "openai", "openai_responses", "google-genai", "vertexai", "azure"}
 
 
@@ -40,6 +47,8 @@ def broken(path: Path, vendors: set[str]) -> Iterator[tuple[int, str]]:
     for node in nodes(source):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from too_large(node, data="tests" in path.relative_to(ROOT).parts)
+            if path.is_relative_to(PACKAGE):
+                yield from not_imperative(node)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == ROOT_ERROR and path.is_relative_to(PACKAGE):
             yield (
                 node.lineno,
@@ -71,6 +80,12 @@ def too_large(function: ast.FunctionDef | ast.AsyncFunctionDef, *, data: bool) -
     names = [arg.arg for arg in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
     if (count := len(names) - (names[:1] in (["self"], ["cls"]))) > PARAMETERS:
         yield function.lineno, f"`{function.name}` has {count} parameters, over {PARAMETERS}: give them a type"
+
+
+def not_imperative(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[int, str]]:
+    """A docstring that begins like `Adds a provider.`."""
+    if found := THIRD_PERSON.match(ast.get_docstring(function) or ""):
+        yield function.body[0].lineno, f"`{found[0]}` begins a docstring: use the imperative, such as `Add`"
 
 
 def not_plain(root: Path, path: Path, english: English) -> Iterator[str]:

@@ -96,7 +96,7 @@ client_id = "me"
 
 
 async def take() -> list[Path]:
-    """Takes all of them."""
+    """Take all of them."""
     with TemporaryDirectory() as home:
         os.environ["MODELBAY_HOME"] = home
         os.environ.pop("NO_COLOR", None)
@@ -163,7 +163,7 @@ async def _types(text: str, app: ModelbayApp, pilot: Pilot[None]) -> None:
 
 
 def _saved(name: str, svg: str) -> Path:
-    """Writes a picture without the fonts that it would fetch, and equal to the last one if the app is unchanged."""
+    """Write a picture without the fonts that it would fetch, and equal to the last one if the app is unchanged."""
     svg = re.sub(r"@font-face\s*{[^}]*}\s*", "", svg).replace("Fira Code", FONT)
     svg = re.sub(r"terminal-\d+", "terminal", svg)
     svg = re.sub(r"127\.0\.0\.1:\d{5}", "127.0.0.1:18080", svg)  # another port and code each time
@@ -183,7 +183,7 @@ def _saved(name: str, svg: str) -> Path:
 
 @asynccontextmanager
 async def _provider() -> AsyncIterator[str]:
-    """Says its one answer to everything."""
+    """Say its one answer to everything."""
 
     def chunk(**delta: str) -> bytes:
         return b"data: " + msgspec.json.encode({"choices": [{"index": 0, "delta": delta}]}) + b"\n\n"

@@ -53,7 +53,7 @@ def with_pip(venv: Path, *, runtime: bool) -> None:
 
 
 def shown(*command: str | Path) -> None:
-    """Runs pip and names each package as pip gets to it: a silent minute looks like a hang."""
+    """Run pip and name each package as pip gets to it: a silent minute looks like a hang."""
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         for line in running.stdout:

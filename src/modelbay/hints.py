@@ -333,7 +333,7 @@ class About(Struct, frozen=True):
 
 
 def explain(error: ModelbayError, about: About) -> ModelbayError:
-    """Adds provider, model and hint to an error, removes secrets from it, and returns it.
+    """Add provider, model and hint to an error, remove secrets from it, and return it.
 
     An error can be explained again for another face: the app shows errors of a Hub.
     """
@@ -466,7 +466,7 @@ def _without_cut(text: str) -> str:
 
 
 def name_request(error: ModelbayError) -> None:
-    """Puts method and URL of a failed request before its message."""
+    """Put method and URL of a failed request before its message."""
     sent = isinstance(error, TransportError | ProviderError | ReplyError)
     named = error.request and (error.request in error.message or shown(error.request) in error.message)
     if sent and error.request and not named:  # its URL may contain the key, which is masked in the message
@@ -475,7 +475,7 @@ def name_request(error: ModelbayError) -> None:
 
 
 def _name_provider(error: ModelbayError) -> None:
-    """Puts the provider before the message of an error that it did not send itself."""
+    """Put the provider before the message of an error that it did not send itself."""
     if (
         isinstance(error, TransportError | ReplyError)
         and error.provider

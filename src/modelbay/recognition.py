@@ -71,7 +71,7 @@ class Recognized(Struct):
 
 
 def recognize(what: str, forced: Kind | None = None) -> Recognized:
-    """Recognizes a name or URL by its form. Nothing is fetched.
+    """Recognize a name or URL by its form. Nothing is fetched.
 
     Raises:
         ConfigError: it cannot be a provider; the hint suggests what the user may have meant.
@@ -101,7 +101,7 @@ def recognize(what: str, forced: Kind | None = None) -> Recognized:
 
 
 def recognize_text(data: bytes, source: str, forced: Kind | None = None) -> Recognized:
-    """Recognizes the content of a file or of standard input. A single URL in it is recognized as that URL.
+    """Recognize the content of a file or of standard input. A single URL in it is recognized as that URL.
 
     Raises:
         ConfigError: the content is not a URL, list of models, manifest or registry.
@@ -123,7 +123,7 @@ def recognize_text(data: bytes, source: str, forced: Kind | None = None) -> Reco
 
 
 def recognize_content(content: Json, source: str, forced: Kind | None = None) -> Recognized:
-    """Recognizes decoded JSON.
+    """Recognize decoded JSON.
 
     Raises:
         ConfigError: it is not a list of models, a manifest or a registry.

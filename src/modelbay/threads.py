@@ -48,7 +48,7 @@ def _ended(calls: set[Future[Any]]) -> None:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine like `asyncio.run`, with `Threads` as executor."""
+    """Run a coroutine like `asyncio.run`, with `Threads` as executor."""
 
     async def main() -> T:
         asyncio.get_running_loop().set_default_executor(Threads())

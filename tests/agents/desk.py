@@ -70,7 +70,7 @@ class Desk(Inside):
         super().__init__(folder / "modelbay", monkeypatch, {str(folder): "DESK"})
 
     def write(self, path: str, text: str) -> Path:
-        """Writes a file in the user's home; with the prefix `project/`, in the project."""
+        """Write a file in the user's home; with the prefix `project/`, in the project."""
         top, _, rest = path.partition("/")
         file = self.project / rest if top == "project" else self.user / path
         file.parent.mkdir(parents=True, exist_ok=True)

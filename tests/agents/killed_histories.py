@@ -110,7 +110,7 @@ class Machine:
             self.mirror = change(self.mirror or ("" if self.toml else "{}\n"))
 
     def edit_value(self, path: tuple[str, ...], value: Any) -> None:
-        """Sets a value; None removes it."""
+        """Set a value; None removes it."""
 
         def change(text: str) -> str:
             if not self.toml:
@@ -170,7 +170,7 @@ def filled(data: Any) -> Any:
 
 
 def killed(run: Callable[[], object], number: int, *, every_call: bool = False) -> bool:
-    """Runs something in a child process and kills it at its call with this number. Returns whether it was killed."""
+    """Run something in a child process and kill it at its call with this number. Returns whether it was killed."""
     child = os.fork()
     if not child:
         left = number

@@ -14,7 +14,7 @@ SECONDS = 120
 
 
 def needs(command: str) -> None:
-    """Skips a test if an agent is not installed. Crush's npm package is only a program that fetches the agent from elsewhere."""
+    """Skip a test if an agent is not installed. Crush's npm package is only a program that fetches the agent from elsewhere."""
     if not _runs(command):
         pytest.skip(f"{command} is not installed; `make agents` installs it and runs this test")
 

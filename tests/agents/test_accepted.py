@@ -231,7 +231,7 @@ def answer_of_server(desk: Desk, name: str, command: tuple[str, ...]) -> str:
 
 
 def wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
-    """Waits until a server accepts connections."""
+    """Wait until a server accepts connections."""
     end = time.monotonic() + SECONDS
     while True:
         try:

@@ -99,7 +99,7 @@ CASES = [
 
 
 def prepare(desk: Desk, agent: str, user: str, move: str, place: str, urls: dict[str, str] | None = None) -> None:
-    """Writes the user's files and the project's files for one case. `urls`: the URL to use for each host."""
+    """Write the user's files and the project's files for one case. `urls`: the URL to use for each host."""
 
     def text(value: Any) -> str:
         said = json.dumps(value)

@@ -17,7 +17,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKI
 
 
 def run(check: str, agent: str, count: int) -> str:
-    """Runs a check of `killed_histories`, which forks, in a process of its own."""
+    """Run a check of `killed_histories`, which forks, in a process of its own."""
     program = [sys.executable, "-m", "tests.agents.killed_histories", check, agent, str(count)]
     done = subprocess.run(program, check=False, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]

@@ -46,7 +46,7 @@ def image(url: str) -> Conversation:
 
 @pytest.fixture
 def loopback_counts_as_public() -> object:
-    """Lets a test's own server stand for the internet."""
+    """Let a test's own server stand for the internet."""
     with patch("modelbay.transport.pool.is_public", lambda _: True):
         yield
 

@@ -97,7 +97,7 @@ class Person:
             os.close(self._ours)
 
     def sees(self, text: str, seconds: float = 120) -> Self:
-        """Waits for a text that was not there before."""
+        """Wait for a text that was not there before."""
         end = time.monotonic() + seconds
         while text not in self.seen[self._read :]:
             if not self._more(end - time.monotonic()):
@@ -113,7 +113,7 @@ class Person:
         return self
 
     def gets(self, number: int) -> Self:
-        """Sends a signal to the program."""
+        """Send a signal to the program."""
         self._process.send_signal(number)
         return self
 

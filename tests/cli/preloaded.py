@@ -116,7 +116,7 @@ def _is_read_at_start(environment: dict[str, str]) -> bool:
 def run(
     arguments: list[str], environment: dict[str, str], folder: Path, text: str = "", *, together: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command, whose first argument is the program, with a text as its input. Its exit code is negative after a signal.
+    """Run a command, whose first argument is the program, with a text as its input. Its exit code is negative after a signal.
     `together`: its errors are in its output, in the order in which they came."""
     if hasattr(os, "pidfd_open") and not _is_read_at_start(environment):
         return _preloaded().run(arguments, environment, folder, text, together)
@@ -137,7 +137,7 @@ def run(
 
 
 def serve(address: str) -> dict[str, Any]:
-    """Returns in each forked process, with what it is to run; in the other one, the program ends."""
+    """Return in each forked process, with what it is to run; in the other one, the program ends."""
     with socket.socket(socket.AF_UNIX) as listening, selectors.DefaultSelector() as waiting:
         listening.bind(address)
         listening.listen(16)

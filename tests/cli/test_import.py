@@ -284,7 +284,7 @@ def test_a_dry_run_of_another_file_shows_what_would_be_written_without_an_approv
 
 
 def own(desk: Desk, name: str) -> None:
-    """Makes the rich configuration of an agent its own."""
+    """Make the rich configuration of an agent its own."""
     file = by_name(name).files()[-1]
     desk.write(str(file.relative_to(desk.user)), (CONFIGS / FILES[name]).read_text())
 

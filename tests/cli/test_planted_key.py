@@ -87,7 +87,7 @@ def clean(text: str) -> None:
 
 
 def run(bay: Inside, *arguments: str, stdin: str = "") -> None:
-    """Runs a command verbosely, and checks that no output contains a secret."""
+    """Run a command verbosely, and check that no output contains a secret."""
     done = bay(*arguments, "--verbose", stdin=stdin)
     assert "internal:" not in done.err, done.err
     clean(done.out + done.err)

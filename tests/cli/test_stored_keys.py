@@ -88,7 +88,7 @@ def desk(modelbay: Command) -> Iterator[Desk]:
 
 
 def stored(desk: Desk, place: str) -> str:
-    """Puts the old key into a place; returns the reference."""
+    """Put the old key into a place; return the reference."""
     if place == "own file":
         (desk.home / "sim.key").write_text(KEY)
         return "{file:sim.key}"

@@ -312,7 +312,7 @@ def test_a_result_with_other_data_is_not_written(file):
 
 @pytest.fixture
 def other_program(file: Path) -> Iterator[threading.Event]:
-    """Keeps the file open until it is told to end."""
+    """Keep the file open until it is told to end."""
     done, ready = threading.Event(), threading.Event()
 
     def hold() -> None:

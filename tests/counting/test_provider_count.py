@@ -104,7 +104,7 @@ async def test_a_complete_endpoint_is_not_asked_to_reply_instead() -> None:
 
 
 def answering(*responses: bytes) -> Any:
-    """Gives one response after the other, and the last one again."""
+    """Give one response after the other, and the last one again."""
     waiting = list(responses)
 
     async def script(client: Client) -> None:

@@ -47,7 +47,7 @@ def http_proxy(port: int, password: str | None = None) -> Script:
 
 
 def socks5(port: int, asked: list[tuple[str, int]], password: str | None = None, answer: int = 0) -> Script:
-    """Speaks RFC 1928 and 1929; notes the addresses asked for as they were given; `answer` is its reply code."""
+    """Speak RFC 1928 and 1929; note the addresses asked for as they were given; `answer` is its reply code."""
 
     async def script(client: Client) -> None:
         read = client.reader.readexactly

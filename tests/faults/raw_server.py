@@ -155,7 +155,7 @@ class Clock:
         loop.time = lambda: (now if frozen else real()) + self._ahead  # type: ignore[method-assign]
 
     async def passes(self, seconds: float) -> None:
-        """Moves the time ahead, and lets everything happen that is due then."""
+        """Move the time ahead, and let everything happen that is due then."""
         self._ahead += seconds
         for _ in range(10):
             await asyncio.sleep(0)

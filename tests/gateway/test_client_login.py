@@ -46,7 +46,7 @@ CHAT = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "we
 
 
 async def provider(client: Client) -> None:
-    """Answers in the protocol of each request."""
+    """Answer in the protocol of each request."""
     while True:
         request = await client.request()
         if request.target.endswith("/count_tokens"):

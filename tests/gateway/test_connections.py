@@ -163,7 +163,7 @@ async def test_a_client_that_ends_within_its_body_leaves_nothing_behind(gateway:
 
 
 async def accepted(url: str) -> None:
-    """Waits until a request is accepted, although only one may be in progress."""
+    """Wait until a request is accepted, although only one may be in progress."""
     while True:
         async with RawClient(url) as client:
             await client.send(post(PATH, BODY))

@@ -42,7 +42,7 @@ def clients(gateway: Running) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def chat(clients: dict[str, Any], sdk: str, upstream: str) -> Any:
-    """Begins a conversation with a model of the provider."""
+    """Begin a conversation with a model of the provider."""
 
     def begin(model: str = "sim-1", *, stream: bool = False, **features: Any) -> SdkChat:
         return SDKS[sdk](clients[sdk], f"{upstream}/{model}", stream=stream, **features)

@@ -69,13 +69,13 @@ class LaunchDesk(Command):
         return self.start("launch", "claude", *options, "--", "show", self.file(name), "wait", self.file(f"{name}.end"))
 
     def ended(self, name: str, running: "Popen[str]") -> int:
-        """Ends the agent of a launch, and returns the exit code of the launcher."""
+        """End the agent of a launch, and return the exit code of the launcher."""
         (self.room / f"{name}.end").touch()
         running.communicate()  # until the agent has closed its output, too
         return running.returncode
 
     def end_all(self) -> None:
-        """Ends the agents that a failed test left behind."""
+        """End the agents that a failed test left behind."""
         for name in self._names:
             (self.room / f"{name}.end").touch()
 

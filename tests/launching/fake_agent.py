@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 
 def show(file: str) -> None:
-    """Writes its arguments, environment and process ID to a file, and the content of its settings."""
+    """Write its arguments, environment and process ID to a file, and the content of its settings."""
     seen: dict[str, Any] = {"arguments": sys.argv[1:], "environment": dict(os.environ), "pid": os.getpid()}
     if "--settings" in sys.argv:
         settings = Path(sys.argv[sys.argv.index("--settings") + 1])
@@ -25,7 +25,7 @@ def show(file: str) -> None:
 
 
 def ask(file: str) -> None:
-    """Asks its model, and writes the answer to a file."""
+    """Ask its model, and write the answer to a file."""
     env = os.environ
     body = {
         "model": env["ANTHROPIC_MODEL"],
@@ -42,13 +42,13 @@ def ask(file: str) -> None:
 
 
 def wait(file: str) -> None:
-    """Waits until a file exists."""
+    """Wait until a file exists."""
     while not Path(file).exists():
         time.sleep(0.02)
 
 
 def catch(file: str) -> None:
-    """Writes the names of the signals that it gets to a file, until SIGUSR2."""
+    """Write the names of the signals that it gets to a file, until SIGUSR2."""
     got: list[str] = []
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda number, _: got.append(signal.Signals(number).name))
@@ -59,7 +59,7 @@ def catch(file: str) -> None:
 
 
 def screen(_: str) -> None:
-    """Fills the screen in raw mode, as full-screen agents do: keys are not signals, and it draws again after its stop."""
+    """Fill the screen in raw mode, as full-screen agents do: keys are not signals, and it draws again after its stop."""
     before = termios.tcgetattr(0)
 
     def enter(*_: object) -> None:

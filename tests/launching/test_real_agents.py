@@ -133,7 +133,7 @@ class AgentRoom:
         (self.modelbay / "config.toml").write_text(text)
 
     def without_facts(self) -> None:
-        """Removes the facts about models, which are unknown for most servers that a user adds by their URL."""
+        """Remove the facts about models, which are unknown for most servers that a user adds by their URL."""
         config = self.modelbay / "config.toml"
         config.write_text(config.read_text().replace(f"{FACTS}\n", ""))
 

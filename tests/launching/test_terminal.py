@@ -47,7 +47,7 @@ class Window:
         self._run("resize-window", "-x", str(columns), "-y", str(lines))
 
     def shows(self, text: str) -> None:
-        """Waits until the screen shows a text."""
+        """Wait until the screen shows a text."""
         until(lambda: text in self._run("capture-pane", "-p"))
 
     def close(self) -> None:

@@ -39,7 +39,7 @@ async def half_a_reply(folder: Path) -> AsyncIterator[tuple[Hub, RawServer]]:
 
 
 async def read(stream: ReplyStream | ToolRun, waiting: asyncio.Event) -> int:
-    """Reads a stream to its end. `waiting` is set when half of the reply was read."""
+    """Read a stream to its end. `waiting` is set when half of the reply was read."""
     count = 0
     async for event in stream:
         count += 1

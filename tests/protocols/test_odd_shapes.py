@@ -267,7 +267,7 @@ def another(protocol: str) -> st.SearchStrategy[str]:
 
 
 def tell(client: str, protocol: str, events: list[Event]) -> None:
-    """Tells a client of another protocol the same, as a stream and in one piece."""
+    """Tell a client of another protocol the same, as a stream and in one piece."""
     for event in events:
         if isinstance(event, PartStarted | PartEnded):
             event.part.origin = Provenance(protocol, "acme", "m")

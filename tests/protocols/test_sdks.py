@@ -122,7 +122,7 @@ async def serving(protocol: str, events: list[Event]) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def refusing(protocol: str, error: Exception) -> AsyncIterator[str]:
-    """Answers with the error."""
+    """Answer with the error."""
 
     async def script(client: Client) -> None:
         await client.request()

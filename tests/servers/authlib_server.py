@@ -199,7 +199,7 @@ def _grants(server: AuthlibServer) -> list[type]:
 
 @contextmanager
 def authlib_server() -> Iterator[AuthlibServer]:
-    """Runs a server while the context lasts."""
+    """Run a server while the context lasts."""
 
     class Answering(Handler):
         def do_POST(self) -> None:

@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def served(handler: type[Handler]) -> Iterator[str]:
-    """Serves while the context lasts. Yields the URL."""
+    """Serve while the context lasts. Yields the URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()

@@ -31,7 +31,7 @@ class OidcProvider:
         self._control("deny", user_code=user_code)
 
     def expire(self, user_code: str) -> None:
-        """Makes a code expire early."""
+        """Make a code expire early."""
         self._control("expire", user_code=user_code)
 
     def revoke(self) -> None:
@@ -39,7 +39,7 @@ class OidcProvider:
         self._control("revoke")
 
     def drop(self, times: int) -> None:
-        """Closes the connections of the next token requests without a response."""
+        """Close the connections of the next token requests without a response."""
         self._control("drop", times=times)
 
     def accepts(self, token: str) -> bool:
@@ -59,7 +59,7 @@ class OidcProvider:
 
 @contextmanager
 def oidc_provider(log: Path) -> Iterator[OidcProvider]:
-    """Runs a server while the context lasts."""
+    """Run a server while the context lasts."""
     node = node_and_npm()[0]
     with running([node, MANIFEST / "oidc.mjs", installed()], log=log) as url:
         yield OidcProvider(url)

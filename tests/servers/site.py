@@ -50,7 +50,7 @@ class Site:
         self.reset()
 
     def reset(self) -> None:
-        """Removes all pages and recorded requests."""
+        """Remove all pages and recorded requests."""
         self.pages: dict[str, Any] = {}
         """By path and query, or by path: a `Page`, JSON, text, bytes or a status. `SITE` in JSON and text is the site's URL."""
         self.every: Page | int | None = None
@@ -79,7 +79,7 @@ class Site:
         return {one.headers["authorization"] for one in self.asked if "authorization" in one.headers}
 
     def waits_for(self, target: str, seconds: float = 30) -> None:
-        """Waits until a request has arrived."""
+        """Wait until a request has arrived."""
         with self.seen:
             assert self.seen.wait_for(lambda: target in self.targets, seconds), f"nobody asked for {target}"
 
@@ -146,7 +146,7 @@ def site(simulator: Simulator | None = None) -> Iterator[Site]:
                 self.answer(page.status, page.body, {**JSON, "etag": etag, **page.headers})
 
         def _break_off(self, body: bytes, after: int) -> None:
-            """Closes the connection in the middle of a response, or before it."""
+            """Close the connection in the middle of a response, or before it."""
             self.close_connection = True
             if after >= 0:
                 self.send_response(200)

@@ -82,7 +82,7 @@ def rest(client: socket.socket) -> bytes:
 
 
 def until(client: socket.socket, end: bytes) -> None:
-    """Reads until the received bytes end in `end`."""
+    """Read until the received bytes end in `end`."""
     data = b""
     while not data.endswith(end):
         chunk = client.recv(65_536)

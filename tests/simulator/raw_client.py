@@ -33,7 +33,7 @@ class Seen:
 async def watch(
     sim: Simulator, target: str, body: object = None, *, limit: float = 60.0, quiet: float = 60.0, **headers: str
 ) -> Seen:
-    """Sends a request and reads the response, for at most `limit` seconds and until no data arrives for `quiet` seconds."""
+    """Send a request and read the response, for at most `limit` seconds and until no data arrives for `quiet` seconds."""
     reader, writer = await asyncio.open_connection(sim.host, sim.port)
     seen = Seen()
     start = time.monotonic()

@@ -20,7 +20,7 @@ from tests.simulator.raw_client import watch
 async def open_stream(
     sim: Simulator, protocol: WireProtocol, model: str, prompt: str = "Hi"
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Sends a request and reads only the headers of the response."""
+    """Send a request and read only the headers of the response."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.setblocking(False)

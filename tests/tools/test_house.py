@@ -1,11 +1,12 @@
 """The house rules about English and class names, on small files."""
 
+import ast
 from pathlib import Path
 
 import pytest
 
 from tools.english import English, nodes
-from tools.house import left_behind, not_plain, repeated_classes, texts
+from tools.house import left_behind, not_imperative, not_plain, repeated_classes, texts
 
 RULES = {r"\bnobody\b": "name who it is", r"\bstands (in|alone)\b": "is", r"^(what)\b(?!.*\?)": "begin with a noun"}
 
@@ -102,3 +103,20 @@ def test_a_public_class_name_is_used_once(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     assert list(repeated_classes(tmp_path, set())) == ["`Row` is a class of a.py, b.py: give each its own name"]
     assert list(repeated_classes(tmp_path, {"Row"})) == []
+
+
+def imperative(docstring: str) -> bool:
+    [function] = ast.parse(f'def f():\n    """{docstring}"""').body
+    assert isinstance(function, ast.FunctionDef)
+    return not list(not_imperative(function))
+
+
+def test_the_docstring_of_a_function_begins_with_the_imperative_or_a_noun() -> None:
+    assert not imperative("Adds a provider.")
+    for docstring in (
+        "Add a provider.",
+        "The provider.",
+        "Raises ConfigError: it is missing.",
+        "Raises:\n    ConfigError",
+    ):
+        assert imperative(docstring)

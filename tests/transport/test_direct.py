@@ -326,7 +326,7 @@ async def closed(transport: Transport) -> None:
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def loops(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]:
-    """Runs a coroutine in an event loop of each kind."""
+    """Run a coroutine in an event loop of each kind."""
     if request.param == "asyncio":
         return asyncio.run  # type: ignore[return-value]
     return pytest.importorskip("uvloop").run  # type: ignore[no-any-return]

@@ -37,7 +37,7 @@ async def transport() -> AsyncIterator[Transport]:
 
 
 def pages(**by_path: bytes) -> Script:
-    """Answers `GET /name` with the bytes of that name."""
+    """Answer `GET /name` with the bytes of that name."""
 
     async def script(client: Client) -> None:
         while True:

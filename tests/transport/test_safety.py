@@ -196,7 +196,7 @@ async def test_finish_keeps_the_connection_when_the_body_ends_soon(finish, late)
 
 
 async def endless(client: Client) -> None:
-    """Says something now and then, until the client leaves."""
+    """Say something now and then, until the client leaves."""
     await client.request()
     await client.send(head(chunked=True))
     leaving = asyncio.ensure_future(client.hangup())

@@ -58,7 +58,7 @@ class Sitting:
         await self.pilot.press(*keys)
 
     async def answered(self) -> None:
-        """Waits until no answer is in progress and all is drawn."""
+        """Wait until no answer is in progress and all is drawn."""
         deadline = time.monotonic() + SECONDS
         while self.app.chat_screen.answering:
             assert time.monotonic() < deadline, f"the answer does not end; the screen is\n{self.screen}"
@@ -66,20 +66,20 @@ class Sitting:
         await settled()
 
     async def holds(self, text: str) -> None:
-        """Waits until the composer has that text."""
+        """Wait until the composer has that text."""
         deadline = time.monotonic() + SECONDS
         while (held := self.app.chat_screen.composer.text) != text:
             assert time.monotonic() < deadline, f"the composer has {held!r}, not {text!r}"
             await self.pilot.pause(0.02)
 
     async def says(self, text: str) -> None:
-        """Waits for the end of the last answer, then types a line and sends it."""
+        """Wait for the end of the last answer, then types a line and send it."""
         await self.answered()
         await self.types(text)
         await self.presses("enter")
 
     async def sees(self, *words: str) -> str:
-        """Waits until all of these texts are on the screen."""
+        """Wait until all of these texts are on the screen."""
         deadline = time.monotonic() + SECONDS
         while not all(word in (screen := self.screen) for word in words):
             assert time.monotonic() < deadline, f"{words} never came; the screen is\n{screen}"
@@ -92,7 +92,7 @@ class Sitting:
         return " ".join(" ".join(PANEL.findall(self.screen)).split())
 
     async def reads(self, *words: str) -> str:
-        """Waits until all of these texts are in the dialog, also across lines."""
+        """Wait until all of these texts are in the dialog, also across lines."""
         deadline = time.monotonic() + SECONDS
         while not all(word in (text := self.panel) for word in words):
             assert time.monotonic() < deadline, f"{words} never came; the screen is\n{self.screen}"
@@ -100,7 +100,7 @@ class Sitting:
         return text
 
     async def sees_no(self, word: str) -> str:
-        """Waits until this text is not on the screen."""
+        """Wait until this text is not on the screen."""
         deadline = time.monotonic() + SECONDS
         while word in (screen := self.screen):
             assert time.monotonic() < deadline, f"{word} stays; the screen is\n{screen}"
@@ -120,7 +120,7 @@ def threads_work(loop: asyncio.AbstractEventLoop) -> bool:
 
 
 def draws(app: App[object]) -> bool:
-    """Draws the screen. Returns whether it had changed."""
+    """Draw the screen. Returns whether it had changed."""
     changed = bool(app._screen_stack) and app.screen._update_timer._active.is_set()
     if changed:
         app.screen._on_timer_update()
@@ -128,7 +128,7 @@ def draws(app: App[object]) -> bool:
 
 
 async def settled(min_sleep: float = 0, max_sleep: float = 1) -> None:
-    """Waits until the app has nothing to do and has drawn everything.
+    """Wait until the app has nothing to do and has drawn everything.
 
     Textual's own `wait_for_idle` waits until the process uses less than a twentieth of the processor, twice after each key:
     that takes longer than all else in a test, and does not wait at all for an app that gets no processor time.
@@ -144,7 +144,7 @@ async def settled(min_sleep: float = 0, max_sleep: float = 1) -> None:
 async def sitting(
     config: str | None = None, *, home: Path, size: tuple[int, int] = (80, 24), conversation: int | None = None,
 ) -> AsyncIterator[Sitting]:  # fmt: skip
-    """Runs the app with this configuration, a temporary home and optionally a stored conversation."""
+    """Run the app with this configuration, a temporary home and optionally a stored conversation."""
     if config is not None:
         (home / "config.toml").write_text(config, encoding="utf-8")
     app = ModelbayApp(home / "config.toml", conversation=conversation)

@@ -72,7 +72,7 @@ def bad(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 async def opens(person: Sitting, way: int, words: str) -> None:
-    """Opens the dialog of a way to add a provider."""
+    """Open the dialog of a way to add a provider."""
     await person.says("/provider")
     await person.sees("[ Add new provider ]")
     await person.presses("end", "enter")
@@ -89,7 +89,7 @@ async def fills(person: Sitting, *values: str) -> None:
 
 
 async def closes(person: Sitting) -> None:
-    """Leaves all dialogs."""
+    """Leave all dialogs."""
     while person.app.screen is not person.app.chat_screen:
         await person.presses("escape")
 
@@ -131,7 +131,7 @@ async def key_login(person: Sitting, url: str) -> None:
 
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """Moves the platforms with a login by key to this server."""
+    """Move the platforms with a login by key to this server."""
     by_id = logins.by_id
 
     def moved(name: str) -> LoginMethod | None:

@@ -30,7 +30,7 @@ def here(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def offered(person: Sitting, *paths: str) -> None:
-    """Waits until just these paths are offered."""
+    """Wait until just these paths are offered."""
     deadline = time.monotonic() + SECONDS
     while not (shown := person.app.chat_screen.paths).display or list(shown.rows) != list(paths):
         assert time.monotonic() < deadline, f"{paths} were not offered but {shown.rows}; the screen is\n{person.screen}"

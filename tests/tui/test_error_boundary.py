@@ -37,7 +37,7 @@ def broken(*_: object, **__: object) -> None:
 
 
 def expected_errors(person: Sitting) -> list[Exception]:
-    """Returns and clears the errors that the test caused on purpose."""
+    """Return and clear the errors that the test caused on purpose."""
     faults, person.app.internal_errors.seen = person.app.internal_errors.seen, []
     return faults
 

@@ -35,7 +35,7 @@ STEPS: dict[tuple[str, str], Step] = {}
 
 
 def does(name: str, about: str) -> Callable[[Step], Step]:
-    """Registers the test of a line. If the line changes, look at its test again."""
+    """Register the test of a line. If the line changes, look at its test again."""
 
     def register(step: Step) -> Step:
         STEPS[name, about] = step
@@ -45,14 +45,14 @@ def does(name: str, about: str) -> Callable[[Step], Step]:
 
 
 async def talks(person: Sitting, text: str = "Hello") -> None:
-    """Sends a message and waits for the answer."""
+    """Send a message and wait for the answer."""
     await person.says(text)
     await person.sees(f"You asked: {text}")
     await person.answered()
 
 
 async def listens(person: Sitting) -> None:
-    """Asks for an answer that lasts."""
+    """Ask for an answer that lasts."""
     await person.says("/model slow")
     await person.sees("Model for this session: slow")
     await person.says("write 500 words")

@@ -10,7 +10,7 @@ from tests.tui.test_folded_pastes import MARK, SIXTY, asked, written
 
 
 def stored(home: Path, *conversations: list[str], pending: str = "") -> None:
-    """Stores conversations, the oldest first; `pending` is a question of the last one without an answer."""
+    """Store conversations, the oldest first; `pending` is a question of the last one without an answer."""
     picture = Media(kind="image", data="AAAA", media_type="image/png", name="picture.png")
     for number, messages in enumerate(conversations):
         turns = [turn for text in messages for turn in (user(text, picture), Turn("assistant", [Text(text="A reply")]))]
@@ -19,7 +19,7 @@ def stored(home: Path, *conversations: list[str], pending: str = "") -> None:
 
 
 async def found(person: Sitting, *messages: str) -> None:
-    """Waits until just these messages are listed, in this order."""
+    """Wait until just these messages are listed, in this order."""
     listing = person.app.screen.query_one("VirtualList")
     while [row.whole for row in listing.rows] != list(messages):  # type: ignore[attr-defined]
         await person.pilot.pause(0.02)

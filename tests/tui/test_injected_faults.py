@@ -160,7 +160,7 @@ HOSTS: dict[type, type] = {
 
 @contextmanager
 def fails_once(kind: type, name: str) -> Iterator[list[str]]:
-    """Makes a function raise an exception at its first call. Yields the calls that failed; clear them to have it fail again."""
+    """Make a function raise an exception at its first call. Yields the calls that failed; clear them to have it fail again."""
     original, failed = vars(kind)[name], list[str]()
 
     @wraps(original)
@@ -184,7 +184,7 @@ def fails_once(kind: type, name: str) -> Iterator[list[str]]:
 
 
 async def reported(person: Sitting) -> None:
-    """Waits until an internal error is reported, in the transcript or by the dialog whose task failed, and clears it."""
+    """Wait until an internal error is reported, in the transcript or by the dialog whose task failed, and clear it."""
     errors, deadline = person.app.internal_errors, time.monotonic() + SECONDS
     while not errors.seen and "internal error: KeyError" not in person.panel:
         assert time.monotonic() < deadline, f"no error was reported; the screen is\n{person.screen}"
@@ -247,7 +247,7 @@ async def test_an_exception_in_a_function_is_reported_and_the_app_stays_open(
 
 
 def run(node: DOMNode, function: Callable[..., Any], way: str) -> None:
-    """Calls a function as Textual calls handlers, timers and workers."""
+    """Call a function as Textual calls handlers, timers and workers."""
 
     async def call() -> None:
         result = function()
@@ -269,7 +269,7 @@ def always_fails(*_: object, **__: object) -> None:
 
 
 async def fails_often(person: Sitting) -> None:
-    """Waits until there were more errors than a loop of reports may have."""
+    """Wait until there were more errors than a loop of reports may have."""
     while len(person.app.internal_errors.seen) < MANY + 2:
         await person.pilot.pause(0.01)
         assert not person.app._exit

@@ -28,7 +28,7 @@ def slow(configured: str) -> str:
 
 
 async def queued(person: Sitting, *messages: str) -> None:
-    """Asks for a long answer, and queues messages meanwhile."""
+    """Ask for a long answer, and queues messages meanwhile."""
     await person.says("write 500 words")
     await person.sees("quick brown", "Enter queues a message")
     for message in messages:
@@ -38,7 +38,7 @@ async def queued(person: Sitting, *messages: str) -> None:
 
 
 async def settled(person: Sitting, count: int) -> None:
-    """Waits until so many messages were answered."""
+    """Wait until so many messages were answered."""
     while len(asked(person)) < count:
         await person.pilot.pause(0.02)
     await person.answered()

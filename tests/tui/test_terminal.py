@@ -75,7 +75,7 @@ class Terminal:
         return [app for app in found if b"modelbay" in (app / "cmdline").read_bytes()]
 
     def signals(self, *names: str) -> None:
-        """Sends signals to the app."""
+        """Send signals to the app."""
         [app] = self.apps
         for name in names:
             os.kill(int(app.name), signal.Signals[name])
@@ -91,7 +91,7 @@ class Terminal:
         return screen
 
     def close(self) -> None:
-        """Closes the terminal, and waits for the end of an app that is still open."""
+        """Close the terminal, and wait for the end of an app that is still open."""
         apps = self.apps
         self._run("kill-server")
         deadline = time.monotonic() + SECONDS

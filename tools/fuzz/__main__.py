@@ -198,7 +198,7 @@ class Run:
 
 
 async def fuzz(given: argparse.Namespace, folder: Path) -> int:
-    """Returns the number of findings."""
+    """Return the number of findings."""
     limits = f"timeout = {{ connect = {replies.IDLE}, first_byte = {replies.IDLE}, idle = {replies.IDLE} }}"
     with Simulator() as simulator:
         provider = replies.HostileProvider()

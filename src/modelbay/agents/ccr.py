@@ -132,7 +132,7 @@ class _Reader(Struct):
             self.result.providers.append(provider)
 
     def _set_type(self, provider: ImportedProvider, here: Keys) -> str:
-        """Sets type and base URL. Returns why it cannot, or ""."""
+        """Set type and base URL. Returns why it cannot, or ""."""
         merged = self.merged
         used = _transformers(merged.get(*here, "transformer", "use"))
         cloud = next((name for name in used if name in AT_GOOGLE_CLOUD), None)
@@ -148,7 +148,7 @@ class _Reader(Struct):
         return ""
 
     def _limits(self, provider: ImportedProvider, here: Keys) -> None:
-        """Records the transformers, of which `maxtoken` sets the maximum output."""
+        """Record the transformers, of which `maxtoken` sets the maximum output."""
         merged = self.merged
         for key in merged.table(*here, "transformer"):
             model = None if key == "use" else key

@@ -255,7 +255,7 @@ class _Reader(Struct):
         return self.merged.get("env", name) is not None and self.merged.owner("env", name).file == SHELL
 
     def _scheme(self, name: str) -> None:
-        """Notes if modelbay sends the key in another header than Claude Code."""
+        """Note if modelbay sends the key in another header than Claude Code."""
         url = self.provider.table["base_url"]
         vendor = presets.by_host(origin(url).host) if has_host(url) else None
         bearer = bool(vendor and vendor.auth.get("anthropic") == "bearer")

@@ -96,7 +96,7 @@ class _Reader(Struct):
         return result
 
     def _provider(self, name: str, default: str | None) -> str:
-        """Adds a provider. Returns why it cannot be used, or ""."""
+        """Add a provider. Returns why it cannot be used, or ""."""
         merged, entry = self.merged, ("providers", name)
         here = (*entry, "settings")
         if not isinstance(merged.get(*here), dict):

@@ -221,7 +221,7 @@ class _Reader(Struct):
         merged.exact(*here, "requires_openai_auth")
 
     def _login(self) -> None:
-        """Imports the stored OpenAI key. The tokens of a ChatGPT login are not imported."""
+        """Import the stored OpenAI key. The tokens of a ChatGPT login are not imported."""
         if DEFAULT_PROVIDER in self.providers and not self.merged.get("model_providers", DEFAULT_PROVIDER):
             self._use_login(self.providers[DEFAULT_PROVIDER])
         self.logins.exact("auth_mode", "login")
@@ -245,7 +245,7 @@ class _Reader(Struct):
             provider.missing_key = "its key is in auth.json, which was not read"
 
     def _built_in(self, id: str) -> None:
-        """Adds a built-in provider of Codex."""
+        """Add a built-in provider of Codex."""
         vendor = presets.by_id(id)
         if vendor is None or vendor.base_url is None or "{" in vendor.base_url:
             self.result.skipped[id] = "it is built into Codex, and modelbay does not know it"
@@ -265,7 +265,7 @@ class _Reader(Struct):
         self.providers[id] = ImportedProvider(id, table)
 
     def _selected_model(self, merged: MergedConfig, here: Keys, outer: MergedConfig | None) -> str | None:
-        """Adds the model that a table selects to its provider, and returns its alias. `outer`: the file around a profile."""
+        """Add the model that a table selects to its provider, and return its alias. `outer`: the file around a profile."""
         model, id = (merged.text(*here, key) for key in PROFILE_KEYS)
         if model is None and id is None and not (outer and merged.text(*here, "model_reasoning_effort")):
             return None

@@ -110,7 +110,7 @@ class _Reader(Struct):
         return result
 
     def _model(self, path: Keys) -> str:
-        """Adds a model. Returns why it cannot be used, or ""."""
+        """Add a model. Returns why it cannot be used, or ""."""
         merged = self.merged
         if merged.get(*path, "uses") is not None:
             return "it is a block of Continue's hub"
@@ -148,7 +148,7 @@ class _Reader(Struct):
         return ""
 
     def _set_type(self, provider: ImportedProvider, kind: str, path: Keys) -> str:
-        """Sets type and base URL. Returns why it cannot, or ""."""
+        """Set type and base URL. Returns why it cannot, or ""."""
         merged, table = self.merged, provider.table
         url = read_url(merged, (*path, "apiBase"), FORM)
         if url is None and merged.get(*path, "apiBase") is not None:
@@ -185,7 +185,7 @@ class _Reader(Struct):
         return ""
 
     def _settings(self, provider: ImportedProvider, path: Keys) -> None:
-        """Reads key, headers, time limit, proxy and certificates."""
+        """Read key, headers, time limit, proxy and certificates."""
         merged, table, options = self.merged, provider.table, (*path, "requestOptions")
         if table["type"] != VERTEX:
             import_key(merged, (*path, "apiKey"), provider, FORM)
@@ -212,7 +212,7 @@ class _Reader(Struct):
             table["tls"] = tls
 
     def _own_variable(self, provider: ImportedProvider) -> None:
-        """Replaces a reference to a variable that Continue's file of variables sets."""
+        """Replace a reference to a variable that Continue's file of variables sets."""
         merged = self.merged
         match = REFERENCE.fullmatch(provider.table.get("api_key", ""))
         value = merged.get("env", match[2]) if match else None

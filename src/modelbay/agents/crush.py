@@ -190,7 +190,7 @@ class _Reader(Struct):
             self.result.providers.append(provider)
 
     def _set_type(self, provider: ImportedProvider, here: Keys) -> str:
-        """Sets type and base URL, from the entry or from facts about its ID. Returns why it cannot, or ""."""
+        """Set type and base URL, from the entry or from facts about its ID. Returns why it cannot, or ""."""
         merged = self.merged
         preset = presets.by_models_dev(provider.id) or presets.by_id(provider.id) or presets.by_type(provider.id)
         written = merged.text(*here, "type")
@@ -251,7 +251,7 @@ class _Reader(Struct):
         provider.models[f"{provider.id}/{id}"] = table
 
     def _selected(self) -> None:
-        """Imports the selected models. `large` is the default, and its settings are those of the model."""
+        """Import the selected models. `large` is the default, and its settings are those of the model."""
         merged, result = self.merged, self.result
         for which in ("large", "small"):
             here = ("models", which)

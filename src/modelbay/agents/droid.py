@@ -120,7 +120,7 @@ class _Reader(Struct):
         return result
 
     def _model(self, path: Keys) -> str:
-        """Adds a model. Returns why it cannot be used, or ""."""
+        """Add a model. Returns why it cannot be used, or ""."""
         merged = self.merged
         model = merged.text(*path, "model")
         if model is None:

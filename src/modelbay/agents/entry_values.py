@@ -80,7 +80,7 @@ def _command(merged: MergedConfig, path: Keys, command: str, *, trusted: bool, m
 def import_key(
     merged: MergedConfig, path: Keys, provider: ImportedProvider, form: ReferenceForm, *, may_run: bool = False
 ) -> None:
-    """Imports the key of a provider."""
+    """Import the key of a provider."""
     value = text_with_references(merged, path, form, may_run=may_run)
     if value is None:
         provider.missing_key = provider.missing_key or (KEY_NOT_COPIED if merged.get(*path) else "")
@@ -95,7 +95,7 @@ def import_key(
 
 
 def import_headers(merged: MergedConfig, path: Keys, provider: ImportedProvider, form: ReferenceForm) -> None:
-    """Imports the headers of a provider's requests, after its key."""
+    """Import the headers of a provider's requests, after its key."""
     headers = {}
     for name in merged.table(*path):
         value = text_with_references(merged, (*path, name), form)
@@ -146,7 +146,7 @@ def id_of(url: str, otherwise: str) -> str:
 
 
 def import_fields(merged: MergedConfig, path: Keys, table: Table, fields: Iterable[Field]) -> None:
-    """Imports the fields of a model that are set."""
+    """Import the fields of a model that are set."""
     for there, here, kind in fields:
         if merged.get(*path, *there) is None:
             continue
@@ -159,7 +159,7 @@ def import_fields(merged: MergedConfig, path: Keys, table: Table, fields: Iterab
 def import_cost(
     merged: MergedConfig, paths: Mapping[str, Iterable[Keys]], table: Table, *, factor: float = 1, why: str = ""
 ) -> None:
-    """Imports prices. `paths`: the places of each price of modelbay's; `factor`: its dollars per million tokens.
+    """Import prices. `paths`: the places of each price of modelbay's; `factor`: its dollars per million tokens.
 
     A price list without the prices of input and output would hide the known ones, so it is not imported.
     """
@@ -184,14 +184,14 @@ def import_cost(
 
 
 def set_in(table: Table, path: Keys, value: object) -> None:
-    """Sets a value at a path in a table."""
+    """Set a value at a path in a table."""
     for name in path[:-1]:
         table = table.setdefault(name, {})
     table[path[-1]] = value
 
 
 def import_timeout(merged: MergedConfig, path: Keys, provider: ImportedProvider, *, unit: float = 1000) -> None:
-    """Imports the time limit of a whole request, in milliseconds by default. modelbay limits the wait for the first byte."""
+    """Import the time limit of a whole request, in milliseconds by default. modelbay limits the wait for the first byte."""
     value = merged.get(*path)
     wait = whole_number(value) if isinstance(value, str) else merged.number(*path, least=1)
     if wait:

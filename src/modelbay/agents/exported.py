@@ -127,7 +127,7 @@ class ExportedProvider(Struct):
         return [group for group in found.values() if group.models or len(found) == 1]
 
     def check_approved(self, reference: str) -> None:
-        """Checks a reference that is to be exported: the agent must not follow a reference that modelbay would not follow.
+        """Check a reference that is to be exported: the agent must not follow a reference that modelbay would not follow.
 
         Raises:
             ConfigError: the reference is not approved.
@@ -169,7 +169,7 @@ def refused(id: str, message: str, hint: str | None = None) -> Unsupported:
 
 
 def check_supported(title: str, provider: ExportedProvider, *, query: bool = False, vertex: bool = False) -> None:
-    """Checks what many agents cannot send: a `query` in the base URL, and Google's credentials at `vertex`.
+    """Check what many agents cannot send: a `query` in the base URL, and Google's credentials at `vertex`.
 
     Raises:
         Unsupported: the provider needs one that the agent does not support.

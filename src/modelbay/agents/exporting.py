@@ -50,7 +50,7 @@ def exported_provider(config: Config, id: str, agent: Agent, *, with_keys: bool)
 
 
 def _remove_secrets(provider: ExportedProvider) -> None:
-    """Removes secrets from the base URL, with a note for each."""
+    """Remove secrets from the base URL, with a note for each."""
     bare, user = urls.without_user(provider.base_url)
     provider.base_url = bare.partition("#")[0]
     if user:

@@ -94,7 +94,7 @@ class MergedConfig:
         return self._owners.get(path) or self._owners[self._inside(path)[0]]
 
     def remove(self, *path: str, why: str) -> None:
-        """Records a setting as unsupported and removes it from the data."""
+        """Record a setting as unsupported and remove it from the data."""
         self.unsupported(*path, why=why)
         for depth in range(len(path), 0, -1):  # and the tables that are empty then
             table = self.get(*path[: depth - 1])
@@ -177,7 +177,7 @@ class MergedConfig:
         self._record(path, "unsupported", why)
 
     def secret(self, *path: str) -> bool:
-        """Records the result for a secret, and returns whether to copy it."""
+        """Record the result for a secret, and return whether to copy it."""
         if self.keys:
             self.exact(*path)
         else:
@@ -185,12 +185,12 @@ class MergedConfig:
         return self.keys
 
     def override_exact(self, *path: str, why: str) -> None:
-        """Records a setting as exact, in place of its earlier result."""
+        """Record a setting as exact, in place of its earlier result."""
         self._results.pop(path, None)
         self.exact(*path, why=why)
 
     def override_unsupported(self, *path: str, why: str) -> None:
-        """Records everything at a path as unsupported, in place of earlier results."""
+        """Record everything at a path as unsupported, in place of earlier results."""
         for leaf in self._inside(path):
             self._results.pop(leaf, None)
         self.unsupported(*path, why=why)

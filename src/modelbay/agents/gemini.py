@@ -99,7 +99,7 @@ class _Reader(Struct):
         return any(self.merged.get("env", name) is not None for name in named) or self.merged.get(*LOGIN) is not None
 
     def _api(self) -> str:
-        """Reads the provider of an API key. Returns why it cannot be used, or ""."""
+        """Read the provider of an API key. Returns why it cannot be used, or ""."""
         merged, provider = self.merged, self.provider
         url = merged.text("env", URL)
         home = TYPES["google-genai"].base_url or ""
@@ -151,7 +151,7 @@ class _Reader(Struct):
             provider.missing_key = KEY_NOT_COPIED
 
     def _headers(self) -> None:
-        """Reads headers, written as `Name: value, Name: value`."""
+        """Read headers, written as `Name: value, Name: value`."""
         merged, provider = self.merged, self.provider
         text = merged.text("env", HEADERS)
         headers, withheld = {}, []

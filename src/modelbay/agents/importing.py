@@ -59,7 +59,7 @@ def may_run(file: Path | None, own: Iterable[Path]) -> bool:
 
 
 def check(provider: ImportedProvider, merged: MergedConfig, at: Callable[[str], Keys]) -> str:
-    """Removes models that cannot be used. Returns why the provider cannot be used, or "".
+    """Remove models that cannot be used. Returns why the provider cannot be used, or "".
 
     `at` returns the path of a model in the agent's configuration, by its alias.
     """
@@ -107,7 +107,7 @@ def conflicts(edit: Edit, imported: ImportedConfig) -> list[str]:
 
 
 def add(edit: Edit, imported: ImportedConfig, agent: str, actions: Mapping[str, ConflictAction]) -> ImportSummary:
-    """Adds imported providers and settings to the configuration. `actions` has the action for each ID that already exists.
+    """Add imported providers and settings to the configuration. `actions` has the action for each ID that already exists.
 
     A new ID ends with the agent's name.
 
@@ -229,7 +229,7 @@ def _has_origin(model: Table, here: Origin) -> bool:
 
 
 def _remove_moved_keys(edit: Edit, provider: ImportedProvider, before: object) -> list[str]:
-    """Removes own keys of models that get another origin with a new URL. Returns the aliases of these models."""
+    """Remove own keys of models that get another origin with a new URL. Returns the aliases of these models."""
     old = origin_of(edit, provider.id, before) if isinstance(before, dict) else None
     new = origin_of(edit, provider.id, edit.get("providers", provider.id))
     changed = []

@@ -147,7 +147,7 @@ def read(agent: str) -> AgentJournal | None:
 
 
 def store(agent: str, journal: AgentJournal | None) -> None:
-    """Writes the journal of an agent, or deletes it if there is nothing to restore; under its lock.
+    """Write the journal of an agent, or delete it if there is nothing to restore; under its lock.
 
     Raises:
         ConfigError: it cannot be written.

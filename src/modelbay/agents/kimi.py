@@ -98,7 +98,7 @@ def _read(file: Path | None, keys: bool) -> ImportedConfig:
 
 
 def _top_level(merged: MergedConfig, result: ImportedConfig, default_provider: str | None) -> None:
-    """Imports the top-level settings."""
+    """Import the top-level settings."""
     ids = {provider.id for provider in result.providers}
     aliases = {alias for provider in result.providers for alias in provider.models}
     default = merged.text("default_model")

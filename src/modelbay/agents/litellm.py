@@ -137,7 +137,7 @@ class _Reader(Struct):
         return result
 
     def _deployment(self, path: Keys) -> str:
-        """Adds a deployment. Returns why it cannot be used, or ""."""
+        """Add a deployment. Returns why it cannot be used, or ""."""
         merged, params = self.merged, (*path, "litellm_params")
         name, written = merged.text(*path, "model_name"), merged.text(*params, "model")
         if name is None or written is None:
@@ -190,7 +190,7 @@ class _Reader(Struct):
         one.provider.models[alias] = one.table
 
     def _set_type(self, provider: ImportedProvider, prefix: str, protocol: Protocol | None, params: Keys) -> str:
-        """Sets type and base URL. Returns why it cannot, or ""."""
+        """Set type and base URL. Returns why it cannot, or ""."""
         merged, table = self.merged, provider.table
         at = next((name for name in ("api_base", "base_url") if merged.get(*params, name) is not None), "api_base")
         url = read_url(merged, (*params, at), FORM)
@@ -237,7 +237,7 @@ class _Reader(Struct):
         return ""
 
     def _settings(self, provider: ImportedProvider, params: Keys) -> None:
-        """Reads key, headers and time limits."""
+        """Read key, headers and time limits."""
         merged, table = self.merged, provider.table
         if table["type"] != "vertexai":
             import_key(merged, (*params, "api_key"), provider, FORM)
@@ -256,7 +256,7 @@ class _Reader(Struct):
                 merged.approximate(*params, there, why=f"imported as timeout.{here} of the provider")
 
     def _own_variable(self, provider: ImportedProvider) -> None:
-        """Replaces a reference to a variable whose value the file itself contains."""
+        """Replace a reference to a variable whose value the file itself contains."""
         merged = self.merged
         match = REFERENCE.fullmatch(provider.table.get("api_key", ""))
         value = merged.get("environment_variables", match[2]) if match else None
@@ -287,7 +287,7 @@ class _Reader(Struct):
         return self.providers[same]
 
     def _aliases(self) -> None:
-        """Imports other names of models."""
+        """Import other names of models."""
         merged = self.merged
         for here in (("router_settings", "model_group_alias"), ("model_group_alias",)):
             for alias in merged.table(*here):

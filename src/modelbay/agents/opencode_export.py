@@ -119,7 +119,7 @@ def _problems(program: Program, exported: ExportedConfig, file: Path, data: Tabl
 
 
 def _check_other_file(program: Program, entry: ExportedEntry, layer: ConfigLayer, table: Table) -> None:
-    """Checks another file that the agent merges with this one: it must not add a credential to an entry with another URL."""
+    """Check another file that the agent merges with this one: it must not add a credential to an entry with another URL."""
     old = MergedConfig([layer]).get(*entry.path)
     if not isinstance(old, dict) or _destination(old) == _destination(table):
         return
@@ -234,7 +234,7 @@ def _model(provider: ExportedProvider, model: ModelEntry, key: str) -> Table:
 
 
 def _add_effort(provider: ExportedProvider, model: ModelEntry, table: Table, protocol: Protocol) -> None:
-    """Adds the reasoning effort. Many models of Anthropic and Google refuse one; the gateway adapts it to the model."""
+    """Add the reasoning effort. Many models of Anthropic and Google refuse one; the gateway adapts it to the model."""
     effort = (model.default_effort or "on").lower()
     option, levels = EFFORTS[protocol]
     if effort in ON:
@@ -253,7 +253,7 @@ def _add_effort(provider: ExportedProvider, model: ModelEntry, table: Table, pro
 
 
 def _add_facts(provider: ExportedProvider, model: ModelEntry, table: Table) -> None:
-    """Adds known facts. Without them, the agent assumes that the model has no capabilities and no context window."""
+    """Add known facts. Without them, the agent assumes that the model has no capabilities and no context window."""
     facts = provider.facts[model.alias]
     can = {
         "reasoning": facts.can("thinking"),

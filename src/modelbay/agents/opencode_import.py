@@ -126,7 +126,7 @@ class _Reader(Struct):
         return ""
 
     def _set_type(self, provider: ImportedProvider, here: Keys) -> str:
-        """Sets type and base URL, from the entry or from facts about its ID. Returns why it cannot, or ""."""
+        """Set type and base URL, from the entry or from facts about its ID. Returns why it cannot, or ""."""
         merged, table = self.merged, provider.table
         preset = presets.by_models_dev(provider.id) or presets.by_id(provider.id)
         npm = merged.text(*here, "npm")
@@ -317,7 +317,7 @@ class _Reader(Struct):
                 provider.table["api_key"] = f"{{env:{names[0]}}}"
 
     def _use_stored_key(self, provider: ImportedProvider) -> None:
-        """Imports the key of a stored login."""
+        """Import the key of a stored login."""
         logins, id = self.logins, provider.id
         kind = logins.get(id, "type")
         if kind != "api" or not isinstance(logins.get(id, "key"), str):
@@ -333,7 +333,7 @@ class _Reader(Struct):
             provider.missing_key = KEY_NOT_COPIED
 
     def _login_only(self, id: str) -> None:
-        """Adds a provider with a login and without settings. The agent knows it from models.dev."""
+        """Add a provider with a login and without settings. The agent knows it from models.dev."""
         if why := self._disabled(id):
             self._skip(id, why)
             return
@@ -542,6 +542,6 @@ def _vendor_of(npm: str) -> Preset | None:
 
 
 def read(program: Program, merged: MergedConfig, logins: MergedConfig) -> ImportedConfig:
-    """Imports a program's configuration and stored logins."""
+    """Import a program's configuration and stored logins."""
     files = [layer.file for layer in (*merged.layers, *logins.layers)]
     return _Reader(program, merged, logins, Catalog(), ImportedConfig(files)).read()

@@ -27,7 +27,7 @@ def changed_by_project(merged: MergedConfig, here: Keys, harmless: Harmless) -> 
 
 
 def remove_user_settings(merged: MergedConfig, here: Keys, kept: Harmless, why: str = NO_KEYS) -> bool:
-    """Removes the user's settings from an entry, except the `kept` ones. Returns whether there were any."""
+    """Remove the user's settings from an entry, except the `kept` ones. Returns whether there were any."""
     found = False
     for path in leaves(merged.get(*here), ()) if isinstance(merged.get(*here), dict) else ():
         leaf = (*here, *path)

@@ -228,7 +228,7 @@ class _Reader(Struct):
         return next(one for one in (id, *(f"{id}-{number}" for number in range(2, 10_000))) if one not in used)
 
     def _key(self, provider: ImportedProvider, name: str) -> None:
-        """Sets the key to the value of a variable: a reference, unless a file of the agent sets it."""
+        """Set the key to the value of a variable: a reference, unless a file of the agent sets it."""
         merged = self.merged
         value = merged.get("env", name)
         if not isinstance(value, str) or not value.strip():
@@ -248,7 +248,7 @@ class _Reader(Struct):
             provider.missing_key = KEY_NOT_COPIED
 
     def _runtime(self) -> None:
-        """Adds the provider that the variables and the old settings describe, which is in no list."""
+        """Add the provider that the variables and the old settings describe, which is in no list."""
         merged, old = self.merged, ("security", "auth")
         url_path: Keys = ("env", "OPENAI_BASE_URL") if merged.get("env", "OPENAI_BASE_URL") else (*old, "baseUrl")
         url = read_url(merged, url_path, FORM)
@@ -435,7 +435,7 @@ def _entry(
 
 
 def _add_effort(model: ModelEntry, protocol: Protocol, config: Table) -> None:
-    """Adds the reasoning effort. In Chat Completions, sampling parameters are sent instead of it, so they contain it, too."""
+    """Add the reasoning effort. In Chat Completions, sampling parameters are sent instead of it, so they contain it, too."""
     effort = (model.default_effort or "on").lower()
     if effort in OFF:
         config["reasoning"] = False

@@ -10,7 +10,7 @@ AFTER = r"(?![\w.-])"
 
 
 def follow(old: Path, new: Path) -> list[Path]:
-    """Replaces `old` by `new` in references to a key file, including those that `configure --undo` would restore. Returns the
+    """Replace `old` by `new` in references to a key file, including those that `configure --undo` would restore. Returns the
     files that were changed.
 
     Raises:

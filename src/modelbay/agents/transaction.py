@@ -88,7 +88,7 @@ class _Planned(Struct):
 
 
 def configure(agent: Agent, exported: ExportedConfig, *, dry_run: bool = False) -> list[FileChange]:
-    """Writes an exported configuration to an agent's files. Other content does not change; only the owner can read the files.
+    """Write an exported configuration to an agent's files. Other content does not change; only the owner can read the files.
 
     Raises:
         ConfigError: a file is not valid, has other types of values, or cannot be written. No file is changed.
@@ -111,7 +111,7 @@ def configure(agent: Agent, exported: ExportedConfig, *, dry_run: bool = False) 
 
 
 def undo(agent: Agent, *, dry_run: bool = False) -> Undone | None:
-    """Restores the settings that `configure` changed; None if it changed none.
+    """Restore the settings that `configure` changed; None if it changed none.
 
     Raises:
         ConfigError: a file is not valid, or cannot be written.
@@ -139,7 +139,7 @@ def undo(agent: Agent, *, dry_run: bool = False) -> Undone | None:
 
 
 def substitute(agent: Agent, change: Callable[[str], str]) -> list[Path]:
-    """Replaces values in an agent's files by `change`, a substitution in a text. `undo` then restores the new values, and still
+    """Replace values in an agent's files by `change`, a substitution in a text. `undo` then restores the new values, and still
     knows the values that `configure` wrote. Returns the files that were changed.
 
     Raises:
@@ -194,7 +194,7 @@ def _substituted(record: ConfiguredFile, journal: AgentJournal, change: Callable
 
 
 def _locked(agent: Agent, run: Callable[[], T]) -> T:
-    """Runs a change under the agent's lock, again if the agent changed a file in the meantime."""
+    """Run a change under the agent's lock, again if the agent changed a file in the meantime."""
     with files.locked(journal_path(agent.id), WAIT):
         for left in reversed(range(ATTEMPTS)):
             try:
@@ -206,7 +206,7 @@ def _locked(agent: Agent, run: Callable[[], T]) -> T:
 
 
 def _sweep(paths: Iterable[Path]) -> None:
-    """Removes the temporary files that killed processes left next to the agent's files."""
+    """Remove the temporary files that killed processes left next to the agent's files."""
     for path in paths:
         files.sweep(files.target_of(path))
 
@@ -231,7 +231,7 @@ def _content(path: Path) -> _Content:
 
 @contextmanager
 def _hinted(path: Path) -> Iterator[None]:
-    """Names the file in hints of errors about its folder or permissions."""
+    """Name the file in hints of errors about its folder or permissions."""
     try:
         yield
     except FileError as error:
@@ -242,7 +242,7 @@ def _hinted(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Names the file in errors about its text."""
+    """Name the file in errors about its text."""
     try:
         yield
     except (ValueError, RecursionError) as error:
@@ -317,7 +317,7 @@ def _planned(
 
 
 def _write(agent: Agent, planned: list[_Planned], before: AgentJournal | None, journal: AgentJournal) -> None:
-    """Writes the journal, then the files. If one cannot be written, the files before it get their old content again."""
+    """Write the journal, then the files. If one cannot be written, the files before it get their old content again."""
     new = {one.record.path: one.record for one in planned}
     others = [one for one in journal.files if one.path not in new and Path(one.path).exists()]
     both = [_for_both(one, journal.file(one.path)) for one in new.values()]
@@ -346,7 +346,7 @@ def _for_both(new: ConfiguredFile, old: ConfiguredFile | None) -> ConfiguredFile
 
 
 def _put(one: _Planned) -> None:
-    """Writes or deletes a file, if it was not changed since it was read."""
+    """Write or delete a file, if it was not changed since it was read."""
     if not one.changed:
         return
     target = one.content.target
@@ -442,7 +442,7 @@ def _with_more_ours(journal: AgentJournal, rest: AgentJournal) -> AgentJournal:
 
 
 def _restore_mode(one: _Planned) -> None:
-    """Gives a file the permissions back that it had before."""
+    """Give a file the permissions back that it had before."""
     mode, target = one.record.mode, one.content.target
     if mode is None:
         return

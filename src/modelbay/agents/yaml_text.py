@@ -78,7 +78,7 @@ class _Reader:
         self._documents = 0
 
     def take(self, event: Any) -> None:
-        """Takes the next event of a parser."""
+        """Take the next event of a parser."""
         import yaml
 
         if isinstance(event, yaml.DocumentStartEvent):
@@ -118,7 +118,7 @@ class _Reader:
         self._add(done, event)
 
     def _add(self, done: _Done, event: Any) -> None:
-        """Adds a complete value to the collection around it."""
+        """Add a complete value to the collection around it."""
         if not self._stack:
             self.result = done.value
             return

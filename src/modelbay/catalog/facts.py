@@ -109,7 +109,7 @@ def switched(options: Json) -> dict[Capability, bool]:
 
 
 def fill(model: Model, facts: Facts, source: str) -> None:
-    """Adds the facts that a model does not have yet, with their source."""
+    """Add the facts that a model does not have yet, with their source."""
     for name in Facts.__struct_fields__:
         value = getattr(facts, name)
         if name == "capabilities":
@@ -125,14 +125,14 @@ def fill(model: Model, facts: Facts, source: str) -> None:
 
 
 def _complete(cost: Cost, other: Cost) -> None:
-    """Adds the missing prices, if the user set only the price of input or of output: alone, it gives no cost of an answer."""
+    """Add the missing prices, if the user set only the price of input or of output: alone, it gives no cost of an answer."""
     for name in Cost.__struct_fields__ if None in (cost.input, cost.output) else ():
         if getattr(cost, name) is None:
             setattr(cost, name, getattr(other, name))
 
 
 def overrule(model: Model, facts: Facts, source: str) -> None:
-    """Sets facts, except those that the user configured."""
+    """Set facts, except those that the user configured."""
     own = {name for name, said in model.sources.items() if said == "config"}
     for name in [name for name in Facts.__struct_fields__ if getattr(facts, name) is not None and name not in own]:
         model.sources.pop(name, None)
@@ -164,7 +164,7 @@ def attribute(model: Model, entry: ModelEntry, source: str) -> None:
 
 
 def settle(model: Model) -> None:
-    """Makes facts of several sources consistent, after all were added."""
+    """Make facts of several sources consistent, after all were added."""
     if model.max_input_tokens and model.max_context_tokens:
         model.max_input_tokens = min(model.max_input_tokens, model.max_context_tokens)
     without = model.can("adaptive_thinking") is False and model.sources["adaptive_thinking"] == "config"

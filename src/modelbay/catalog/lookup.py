@@ -129,7 +129,7 @@ class Catalog:
     # --- lists ---
 
     def remember(self, found: Upstream, discovery: "Discovery") -> None:
-        """Stores a provider's list for `facts`."""
+        """Store a provider's list for `facts`."""
         models = {model.id: replace(model, extra={}) for model in discovery.models}
         if discovery.gaps and (before := self.seen(found)) is not None:
             models = {id: one for id, one in before.models.items() if discovery.gaps.covers(id)} | models
@@ -146,7 +146,7 @@ class Catalog:
         return seen if seen is not None and seen.base_url == _address(found) else None
 
     def forget(self, provider: str) -> None:
-        """Removes a provider's stored list."""
+        """Remove a provider's stored list."""
         self._seen.pop(provider, None)
         self.cache.drop("lists", f"{provider}.json")
 

@@ -138,7 +138,7 @@ def with_options(command: click.Command) -> click.Command:
 
 
 def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Stores a global option, before or after the command."""
+    """Store a global option, before or after the command."""
     settings = ctx.ensure_object(GlobalOptions)
     if ctx.resilient_parsing:  # a shell completes the line
         settings.config = value if param.name == "config" and value else settings.config
@@ -155,7 +155,7 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:
 
 
 def _allow(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> None:
-    """Allows references of a configuration file from elsewhere, for this command."""
+    """Allow references of a configuration file from elsewhere, for this command."""
     from modelbay.credentials.approval import Approval, allow
 
     try:
@@ -224,7 +224,7 @@ def modelbay(ctx: click.Context, again: bool) -> None:
 
 
 def _open_closed_streams() -> None:
-    """Opens standard streams that the caller closed: the next file would get their numbers, and the output of an agent.
+    """Open standard streams that the caller closed: the next file would get their numbers, and the output of an agent.
 
     Standard output is not writable, since output that is lost is an error; an agent gets one that is.
     """
@@ -243,7 +243,7 @@ def _open_closed_streams() -> None:
 
 
 def main() -> None:
-    """Runs the command line. Every error becomes a message and an exit code, never a traceback."""
+    """Run the command line. Every error becomes a message and an exit code, never a traceback."""
     _open_closed_streams()
     settings = GlobalOptions()
     if environment(COMPLETING):

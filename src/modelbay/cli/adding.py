@@ -149,19 +149,19 @@ def manner_of(options: dict[str, Any]) -> Prompting:
 
 
 def model_rows(named: tuple[str, ...]) -> list[ModelRow]:
-    """Parses `--model ID[=NAME]`. The default name is the ID."""
+    """Parse `--model ID[=NAME]`. The default name is the ID."""
     split = [text.partition("=") for text in named]
     return [ModelRow(id.strip(), name.strip() if equals else id.strip()) for id, equals, name in split]
 
 
 def header_rows(named: tuple[str, ...]) -> list[HeaderRow]:
-    """Parses `--header 'NAME: VALUE'`."""
+    """Parse `--header 'NAME: VALUE'`."""
     split = [text.partition(":") for text in named]
     return [HeaderRow(name.strip(), value.strip()) for name, _, value in split]
 
 
 def check_fields(given: Given, taken: list[str]) -> None:
-    """Raises `Invalid` with all problems of a custom provider's fields at once, for use without a terminal."""
+    """Raise `Invalid` with all problems of a custom provider's fields at once, for use without a terminal."""
     form = ProviderFields(
         given.id or "",
         given.name or "",
@@ -189,7 +189,7 @@ def check_fields(given: Given, taken: list[str]) -> None:
 
 
 def pairs(named: tuple[str, ...], option: str, form: str) -> dict[str, str]:
-    """Parses options of the form `NAME=VALUE`."""
+    """Parse options of the form `NAME=VALUE`."""
     for text in named:
         if not all(part.strip() for part in text.partition("=")):
             raise Invalid([f"{option} {text.partition('=')[0] or '=…'}: expected {form}"])
@@ -198,7 +198,7 @@ def pairs(named: tuple[str, ...], option: str, form: str) -> dict[str, str]:
 
 
 def timeout_of(named: tuple[str, ...]) -> Timeout | None:
-    """Parses `--timeout [NAME=]SECONDS`."""
+    """Parse `--timeout [NAME=]SECONDS`."""
     found: dict[str, float] = {}
     for text in named:
         name, equals, number = text.rpartition("=")
@@ -224,7 +224,7 @@ Begin: TypeAlias = Callable[[Setup], Awaitable[Step]]
 def carry_out(
     config: Config, begin: Begin, manner: Prompting, again: Callable[[ModelbayError], Begin] | None = None
 ) -> None:
-    """Runs the setup up to the result and prints it. `again`: the way to begin after a beginning that failed."""
+    """Run the setup up to the result and print it. `again`: the way to begin after a beginning that failed."""
     steps = Steps(config, manner)
     preview = steps.preview(begin, again)
     if manner.dry_run:
@@ -249,7 +249,7 @@ class Steps:
         self._doing(words)
 
     def take(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Runs a step of the setup with a progress message."""
+        """Run a step of the setup with a progress message."""
 
         async def awaited() -> T:
             return await step()
@@ -331,7 +331,7 @@ def _asked(question: SetupQuestion) -> str:
 
 
 def _confirm(preview: Preview, manner: Prompting) -> None:
-    """Shows the preview and asks for confirmation, if it is required."""
+    """Show the preview and ask for confirmation, if it is required."""
     failed = preview.connection is not None and preview.connection.ok is False and preview.title.startswith("Edit ")
     if preview.confirms:
         show(preview)
@@ -341,7 +341,7 @@ def _confirm(preview: Preview, manner: Prompting) -> None:
 
 
 def show(preview: Preview) -> None:
-    """Prints the settings of a preview."""
+    """Print the settings of a preview."""
     width = max(len(label) for label, _ in preview.facts)
     for label, text in preview.facts:
         first, *rest = text.splitlines() or [""]
@@ -351,7 +351,7 @@ def show(preview: Preview) -> None:
 
 
 def report(config: Config, result: Result) -> None:
-    """Prints the result."""
+    """Print the result."""
     if result.title:
         terminal.write(f"{result.title}\n")
     write_rows(result.rows[:REPORTED], indent="  ")
@@ -368,7 +368,7 @@ def report(config: Config, result: Result) -> None:
 
 
 def say_how_to_try(config: Config, result: Result) -> None:
-    """Prints a command that uses the new provider."""
+    """Print a command that uses the new provider."""
     after = load(config.path)
     first = preferred(after, [model for model in after.models.values() if model.provider in result.providers])
     if result.default_model or first:
@@ -377,7 +377,7 @@ def say_how_to_try(config: Config, result: Result) -> None:
 
 
 def show_diff(edited: Edited[Any], dry_run: bool) -> bool:
-    """Prints the changes of a dry run. Returns `dry_run`."""
+    """Print the changes of a dry run. Returns `dry_run`."""
     if dry_run:
         terminal.write(edited.diff or "no changes\n")
     return dry_run

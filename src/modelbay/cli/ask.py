@@ -164,7 +164,7 @@ def _question(prompt: tuple[str, ...]) -> str:
 
 
 def _keep(file: Path, recorded: bytes) -> None:
-    """Writes exchanges to a file that only the user can read: they contain the conversation."""
+    """Write exchanges to a file that only the user can read: they contain the conversation."""
     if not recorded:
         terminal.note(f"nothing was sent: {file} is not written")
         return
@@ -260,7 +260,7 @@ class Asking:
             )
 
     def _print_json(self, reply: Reply) -> None:
-        """Writes the JSON of an answer whose schema was given."""
+        """Write the JSON of an answer whose schema was given."""
         try:
             text = object_text(reply)
         except MalformedReply as error:

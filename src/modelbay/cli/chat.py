@@ -84,7 +84,7 @@ def last_conversation() -> int:
 
 
 def open_app(settings: GlobalOptions, model: str | None = None, *, again: bool = False) -> None:
-    """Opens the terminal app. `again` continues the last conversation."""
+    """Open the terminal app. `again` continues the last conversation."""
     if not (asks() and terminal.is_terminal(sys.stdout)):
         raise click.UsageError(
             "the app requires a terminal; without one, use `modelbay chat --plain`", click.get_current_context()
@@ -165,7 +165,7 @@ class _Plain:
         return await typed
 
     async def _line(self, hub: Hub, text: str) -> bool:
-        """Answers a message or runs a command. Returns whether the conversation continues."""
+        """Answer a message or run a command. Returns whether the conversation continues."""
         try:
             if text.startswith("/"):
                 return await self._command(hub, *text[1:].split(maxsplit=1))
@@ -179,7 +179,7 @@ class _Plain:
         return True
 
     async def _answer(self, hub: Hub, text: str) -> None:
-        """Answers a message. Ctrl-C interrupts the answer, not the conversation."""
+        """Answer a message. Ctrl-C interrupts the answer, not the conversation."""
         asking = asyncio.create_task(self._ask(hub, text))
         loop = asyncio.get_running_loop()
         interruptible = sys.platform != "win32" and threading.current_thread() is threading.main_thread()
@@ -223,7 +223,7 @@ class _Plain:
         display.stopped(reply)
 
     async def _command(self, hub: Hub, name: str = "", argument: str = "") -> bool:
-        """Runs a command. Returns whether the conversation continues."""
+        """Run a command. Returns whether the conversation continues."""
         match name:
             case "quit" | "exit":
                 return False

@@ -9,7 +9,7 @@ MARKS = {"yes": ("✓", "green"), "no": ("✗", "red"), "unknown": ("?", "yellow
 
 
 def show_check(check: Check, width: int) -> None:
-    """Writes a check with its detail and hint. `width`: that of the names."""
+    """Write a check with its detail and hint. `width`: that of the names."""
     mark, colour = MARKS[check.result]
     detail = " ".join(check.detail.split())
     line = f"{check.name.ljust(width)}  {check.result.ljust(7)}  {detail}"

@@ -15,7 +15,7 @@ NARROWEST = 10
 
 
 def write_rows(rows: Sequence[Sequence[str]], *, indent: str = "") -> None:
-    """Writes rows in aligned columns. On a terminal that is too narrow, the last columns are wrapped below each row."""
+    """Write rows in aligned columns. On a terminal that is too narrow, the last columns are wrapped below each row."""
     if not rows:
         return
     widths = [max(cells(row[column]) for row in rows) for column in range(len(rows[0]))]

@@ -21,7 +21,7 @@ WIDTH = max(map(len, PLANNED))
 
 
 def deep(config: Config, providers: Sequence[str], models: Sequence[str], *, yes: bool, as_json: bool) -> int:
-    """Tests models after the user agreed to the cost. Returns the exit code."""
+    """Test models after the user agreed to the cost. Returns the exit code."""
     planned = plan(config, providers, models, LONGEST)
     for name, reason in planned.skipped.items():
         terminal.note(f"Skipped {name}: {reason}")
@@ -58,7 +58,7 @@ async def _test(config: Config, model: PlannedModel, result: DeepResult, *, as_j
 
 
 def _show_cost(planned: DeepPlan) -> None:
-    """Writes the calls, tokens and price of each model, and of all."""
+    """Write the calls, tokens and price of each model, and of all."""
     count = len(planned.models)
     terminal.note(f"The deep test of {counted(count, 'model')} sends real requests, which the provider may charge for:")
     for model in planned.models:

@@ -47,7 +47,7 @@ class Direct(Struct):
 
     @classmethod
     def of(cls, model: str | None, options: dict[str, Any]) -> "Direct":
-        """Removes its options from a command's options, and reads the key.
+        """Remove its options from a command's options, and read the key.
 
         Raises:
             UsageError: an option is missing, or requires `--base-url`.

@@ -49,7 +49,7 @@ class Display:
                 pass
 
     def whole(self, reply: Reply) -> None:
-        """Writes a reply that was not streamed."""
+        """Write a reply that was not streamed."""
         for warned in reply.warnings:
             self.feed(warned)
         for part in reply.parts:
@@ -58,14 +58,14 @@ class Display:
             self._end_of(part)
 
     def stopped(self, reply: Reply) -> None:
-        """Writes the reason why the answer ended, or that it is empty, unless it is complete."""
+        """Write the reason why the answer ended, or that it is empty, unless it is complete."""
         if reply.finish is not None and reply.finish.reason in STOPPED:
             self.note(f"stopped: {reply.finish.reason}: {STOPPED[reply.finish.reason]}")
         elif reply.finish is not None and silent(reply.parts):
             self.note(EMPTY)
 
     def note(self, text: str) -> None:
-        """Writes a line to stderr. If stdout is the same terminal, it ends the line of the answer first."""
+        """Write a line to stderr. If stdout is the same terminal, it ends the line of the answer first."""
         if self._quiet:
             return
         if self._line == "thinking" or terminal.is_terminal(sys.stdout):
@@ -73,7 +73,7 @@ class Display:
         terminal.note(text)
 
     def end_line(self) -> None:
-        """Ends the unfinished line."""
+        """End the unfinished line."""
         if self._line == "out":
             terminal.write_whole("\n")
         elif self._line == "thinking":

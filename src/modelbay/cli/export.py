@@ -58,7 +58,7 @@ def exported_config(
 
 
 def note_use(exported: "ExportedConfig", to: "Agent") -> None:
-    """Prints the variables to set, settings that are not exported, and the command that starts the agent."""
+    """Print the variables to set, settings that are not exported, and the command that starts the agent."""
     for name, id in exported.variables.items():
         terminal.note(f"set {name} to the key of {id} before you start {to.title}, or pass --keys")
     for note in exported.notes:

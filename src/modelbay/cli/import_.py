@@ -71,7 +71,7 @@ def import_(
 def _check_references(
     settings: GlobalOptions, agent: "ImportSource", found: "ImportedConfig", file: Path, *, asked: bool
 ) -> None:
-    """Asks before references are followed in a file that is not the agent's own: they decide which secrets are sent where.
+    """Ask before references are followed in a file that is not the agent's own: they decide which secrets are sent where.
 
     Raises:
         ConfigError: a reference is not approved.
@@ -137,7 +137,7 @@ def _report(summary: "ImportSummary") -> None:
 
 
 def _write_findings(found: "ImportedConfig") -> None:
-    """Prints the result for each setting, by file."""
+    """Print the result for each setting, by file."""
     from modelbay.cli.columns import write_rows
 
     for file in found.files:

@@ -157,7 +157,7 @@ def _started(made: "AgentLaunch", target: "LaunchTarget", why: str, project: "Pa
 
 
 def _warn_of_effort(program: "AgentProgram", effort: str | None) -> None:
-    """Reports that an agent does not have the reasoning effort that the user set."""
+    """Report that an agent does not have the reasoning effort that the user set."""
     from modelbay.protocols.efforts import OFF
 
     if effort is None or not program.names_effort:

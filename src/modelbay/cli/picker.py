@@ -50,7 +50,7 @@ class _Picker:
         self.chosen = chosen & {model.id for model in models}
 
     def show(self) -> None:
-        """Prints the first models that match the filter, and the number of marked models."""
+        """Print the first models that match the filter, and the number of marked models."""
         for number, model in enumerate(self._seen[:PAGE], 1):
             mark = "x" if model.id in self.chosen else " "
             about = facts(model)
@@ -61,7 +61,7 @@ class _Picker:
         _say(f"     {len(self.chosen):,} of {len(self._all):,} marked")
 
     def do(self, answer: str) -> None:
-        """Applies an input, prints the list and the change."""
+        """Apply an input, print the list and the change."""
         word = answer.lower()
         if word in ("?", "help"):
             terminal.note(HELP)
@@ -89,7 +89,7 @@ class _Picker:
         return f'{counted(len(found), "model")} for "{words}"; / shows all models' if words else "All models are shown"
 
     def _mark(self, ids: set[str]) -> str:
-        """Marks the models that are not marked, and unmarks the others."""
+        """Mark the models that are not marked, and unmarks the others."""
         removed = ids & self.chosen
         added = ids - removed
         self.chosen = (self.chosen | added) - removed

@@ -18,6 +18,6 @@ def project_config(config: Config) -> PinnedConfig:
 
 
 def note_pin(made: PinnedConfig) -> None:
-    """Says which file pins the default model, if one does."""
+    """Say which file pins the default model, if one does."""
     if made.reason:
         terminal.note(made.reason)

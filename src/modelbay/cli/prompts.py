@@ -37,7 +37,7 @@ def agreed(question: str, *, default: bool = False) -> bool:
 
 
 def confirm(question: str, *, default: bool = False, otherwise: str = "not a terminal: pass --yes to confirm") -> None:
-    """Asks whether to go on. `otherwise`: the error if the user cannot be asked.
+    """Ask whether to go on. `otherwise`: the error if the user cannot be asked.
 
     Raises:
         click.UsageError: this is not a terminal.

@@ -184,7 +184,7 @@ def _asked(prompt: str) -> str:
 def _again(
     settings: GlobalOptions, prompt: str, begin: Callable[[str], Begin]
 ) -> Callable[[ModelbayError], Begin]:  # fmt: skip
-    """Reports the error of an answer to a prompt, and prompts again."""
+    """Report the error of an answer to a prompt, and prompts again."""
 
     def again(failed: ModelbayError) -> Begin:
         terminal.report(terminal.explained(failed, settings))

@@ -56,7 +56,7 @@ def refresh_provider(settings: GlobalOptions, /, id: str | None, dry_run: bool, 
 
 
 def say(outcome: RefreshResult, settings: GlobalOptions, *, dry_run: bool) -> None:
-    """Writes the result of a refresh."""
+    """Write the result of a refresh."""
     answer = outcome.answer
     if outcome.error is not None:
         outcome.error.provider = outcome.error.provider or answer.providers[0]
@@ -81,7 +81,7 @@ def say(outcome: RefreshResult, settings: GlobalOptions, *, dry_run: bool) -> No
 
 
 def say_merged(merged: Merged) -> None:
-    """Writes the models that were added, removed, changed and skipped."""
+    """Write the models that were added, removed, changed and skipped."""
     for alias in merged.added:
         terminal.write(f"  + {alias}\n")
     for alias in merged.removed:

@@ -105,7 +105,7 @@ def serve(
 
 
 def _greet(config: "Config", url: str) -> None:
-    """Prints the base URLs, and what is missing."""
+    """Print the base URLs, and what is missing."""
     models = len(config.models)
     none = "" if models or config.providers else " Connect a provider first: `modelbay provider add`."
     terminal.note(
@@ -118,7 +118,7 @@ def _greet(config: "Config", url: str) -> None:
 
 
 def _install(config: "Config", options: "Options") -> None:
-    """Writes the service file, and prints the commands for it."""
+    """Write the service file, and print the commands for it."""
     from modelbay.gateway.service import gateway_service, install
     from modelbay.gateway.variables import shell_variables
 

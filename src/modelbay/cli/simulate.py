@@ -106,7 +106,7 @@ def _asked(user_code: str, page: str) -> None:
 
 
 def _listen(server: "LoginServer") -> None:
-    """Approves and denies codes by lines of standard input: `approve` or `deny`, optionally followed by a code."""
+    """Approve and denies codes by lines of standard input: `approve` or `deny`, optionally followed by a code."""
     lines = Lines()
     while line := lines.next():
         word, _, code = line.strip().partition(" ")

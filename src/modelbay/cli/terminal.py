@@ -81,7 +81,7 @@ class ReaderGone(Exception):
 
 
 def write(text: str) -> None:
-    """Writes text to stdout without secrets, and on a terminal without control characters.
+    """Write text to stdout without secrets, and on a terminal without control characters.
 
     If its reader is gone, as in `modelbay model list | head -1`, the command goes on without output: its exit code must not depend
     on when the reader ends.
@@ -91,7 +91,7 @@ def write(text: str) -> None:
 
 
 def write_whole(text: str) -> None:
-    """Writes text in which secrets are not removed, such as a piece of an answer.
+    """Write text in which secrets are not removed, such as a piece of an answer.
 
     Raises:
         ReaderGone: the reader has closed the pipe.
@@ -100,7 +100,7 @@ def write_whole(text: str) -> None:
 
 
 def write_file(text: str) -> None:
-    """Writes the content of a file, which is UTF-8 unless a terminal shows it, even if the console has another encoding."""
+    """Write the content of a file, which is UTF-8 unless a terminal shows it, even if the console has another encoding."""
     with suppress(ReaderGone):
         if is_terminal(sys.stdout):
             write_whole(text)
@@ -109,20 +109,20 @@ def write_file(text: str) -> None:
 
 
 def write_marked(mark: str, text: str) -> None:
-    """Writes a line that begins with a mark, which may be `styled`."""
+    """Write a line that begins with a mark, which may be `styled`."""
     text = shown(plain(text) if is_terminal(sys.stdout) else text)
     with suppress(ReaderGone):
         _out(lambda: sys.stdout.write(f"{mark} {text}\n"))
 
 
 def announce(url: str) -> None:
-    """Writes the URL of a server, which runs even if the URL cannot be written, for example because a log file is full."""
+    """Write the URL of a server, which runs even if the URL cannot be written, for example because a log file is full."""
     with suppress(CommandFailed):
         write(f"{url}\n")
 
 
 def write_json(value: Any) -> None:
-    """Writes a value as indented JSON, without secrets."""
+    """Write a value as indented JSON, without secrets."""
     import msgspec
 
     text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()
@@ -130,7 +130,7 @@ def write_json(value: Any) -> None:
 
 
 def write_line(data: bytes) -> None:
-    """Writes a line of JSON in UTF-8, even if the console has another encoding. Control characters are escaped."""
+    """Write a line of JSON in UTF-8, even if the console has another encoding. Control characters are escaped."""
     text = STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", data.decode())
     context = click.get_current_context(silent=True)
     if context is not None:
@@ -181,7 +181,7 @@ def styled(text: str, stream: TextIO, **style: str | bool) -> str:
 
 
 def note(text: str, *, end: str = "\n", urls: bool = False) -> None:
-    """Writes a dimmed line to stderr. `urls`: its URLs are for the user to open, so they are not shortened."""
+    """Write a dimmed line to stderr. `urls`: its URLs are for the user to open, so they are not shortened."""
     _say(styled(plain(redact(text) if urls else shown(text)), sys.stderr, dim=True) + end)
 
 
@@ -206,7 +206,7 @@ def _say(text: str) -> None:
 
 
 def show_logs(settings: GlobalOptions) -> None:
-    """Writes modelbay's log to stderr: warnings, and with `--verbose` requests, responses and times."""
+    """Write modelbay's log to stderr: warnings, and with `--verbose` requests, responses and times."""
     import logging
 
     class Handler(logging.Handler):
@@ -235,7 +235,7 @@ def _spinner(text: str) -> "Status":
 
 @contextmanager
 def waiting(text: str, *, hidden: bool = False) -> Iterator[Callable[[], None]]:
-    """Shows a spinner on a terminal until the block ends or the yielded function is called."""
+    """Show a spinner on a terminal until the block ends or the yielded function is called."""
     if hidden or not is_terminal(sys.stderr):
         yield lambda: None
         return
@@ -245,7 +245,7 @@ def waiting(text: str, *, hidden: bool = False) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], object]]:
-    """Shows a spinner on a terminal. The yielded function sets its text."""
+    """Show a spinner on a terminal. The yielded function sets its text."""
     if not is_terminal(sys.stderr):
         yield lambda text: None
         return
@@ -264,7 +264,7 @@ def progress() -> Iterator[Callable[[str], object]]:
 
 
 def guarded(run: Callable[[], object], settings: GlobalOptions) -> int:
-    """Runs a command and returns its exit code. Errors become messages."""
+    """Run a command and return its exit code. Errors become messages."""
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # the locale C does not say which encoding it is. A console without a character shows `?`; for input see `texts`
@@ -322,7 +322,7 @@ def _is_for_a_file(failure: ModelbayError, file: Path | None) -> bool:
 
 
 def report(failure: ModelbayError) -> None:
-    """Writes an error with its title, request ID, attempts and hint."""
+    """Write an error with its title, request ID, attempts and hint."""
     from modelbay.hints import title
 
     message = failure.message
@@ -367,7 +367,7 @@ def _has_title(failure: ModelbayError) -> bool:
 
 
 def _answer(settings: GlobalOptions, row: dict[str, Any]) -> None:
-    """Writes the error of a command with `--json` that failed before it wrote its own JSON. Standard error has it as text too."""
+    """Write the error of a command with `--json` that failed before it wrote its own JSON. Standard error has it as text too."""
     if settings.as_json and not settings.answered:
         with suppress(CommandFailed):
             write_json({"error": row})
@@ -401,7 +401,7 @@ def _misused(wrong: click.ClickException, settings: GlobalOptions) -> int:
 
 
 def internal(unexpected: Exception, settings: GlobalOptions, about: str = "") -> int:
-    """Reports a bug in modelbay, with a traceback only if the user asked for it."""
+    """Report a bug in modelbay, with a traceback only if the user asked for it."""
     if settings.verbose or environment("MODELBAY_DEBUG"):
         import traceback
 

@@ -157,7 +157,7 @@ class PathOrUrl(click.ParamType[Any]):
 
 
 def checked(command: click.Command) -> None:
-    """Replaces the type of every plain-text parameter by `Word`. A number is named so in messages: click says *integer range*."""
+    """Replace the type of every plain-text parameter by `Word`. A number is named so in messages: click says *integer range*."""
     for param in command.params:
         if param.type is click.STRING:
             param.type = Word()
@@ -202,7 +202,7 @@ def piped_key() -> str:
 
 
 def _read(read: Callable[[], AnyStr], nothing: AnyStr) -> AnyStr:
-    """Reads standard input; `nothing` if it is not open for reading, as under nohup.
+    """Read standard input; `nothing` if it is not open for reading, as under nohup.
 
     Raises:
         CommandFailed: it cannot be read.

@@ -77,7 +77,7 @@ def _trust(settings: GlobalOptions, file: Path | None, yes: bool) -> None:
 
 
 def _show(pins: "ProjectPins", config: "Config") -> None:
-    """Writes the pins, and which of them are not configured."""
+    """Write the pins, and which of them are not configured."""
     rows, missing = [], []
     for pin in pins.pins.values():
         name = " of ".join(reversed([key for key in pin.keys if key != "agents"]))

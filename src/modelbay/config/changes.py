@@ -59,7 +59,7 @@ def add_provider(
     default_model: str | None = None,
     replace: bool = False,
 ) -> WriteResult:
-    """Adds a provider and its models by alias. With `replace`, an existing entry is replaced by `provider`.
+    """Add a provider and its models by alias. With `replace`, an existing entry is replaced by `provider`.
 
     Raises:
         ConfigError: the ID exists, or a model's alias belongs to another provider.
@@ -79,7 +79,7 @@ def add_provider(
 
 
 def put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> WriteResult:
-    """Writes a provider's models by alias. An existing model keeps the keys that its new table does not have.
+    """Write a provider's models by alias. An existing model keeps the keys that its new table does not have.
 
     Raises:
         ConfigError: an alias belongs to another provider.
@@ -90,7 +90,7 @@ def put_models(edit: Edit, provider: str, models: Mapping[str, Table]) -> WriteR
 
 
 def change_provider(edit: Edit, id: str, changes: Mapping[Keys, object]) -> Changed:
-    """Sets keys of a provider, each a path within its table, and removes those whose value is None.
+    """Set keys of a provider, each a path within its table, and remove those whose value is None.
 
     Raises:
         UnknownProvider: no provider has that ID.
@@ -100,7 +100,7 @@ def change_provider(edit: Edit, id: str, changes: Mapping[Keys, object]) -> Chan
 
 
 def change_model(edit: Edit, alias: str, changes: Mapping[Keys, object]) -> Changed:
-    """Sets keys of a model, each a path within its table, and removes those whose value is None.
+    """Set keys of a model, each a path within its table, and remove those whose value is None.
 
     Raises:
         UnknownModel: no model has that alias.
@@ -110,7 +110,7 @@ def change_model(edit: Edit, alias: str, changes: Mapping[Keys, object]) -> Chan
 
 
 def remove_provider(edit: Edit, id: str) -> Removed:
-    """Removes a provider, its models, and the default settings that named them.
+    """Remove a provider, its models, and the default settings that named them.
 
     Raises:
         UnknownProvider: no provider has that ID.
@@ -134,7 +134,7 @@ def remove_provider(edit: Edit, id: str) -> Removed:
 
 
 def rename_provider(edit: Edit, old: str, new: str) -> WriteResult:
-    """Renames a provider: its models follow, and what names it or them as a default. Aliases that begin with its ID get the
+    """Rename a provider: its models follow, and what names it or them as a default. Aliases that begin with its ID get the
     new one.
 
     Raises:
@@ -165,7 +165,7 @@ def rename_provider(edit: Edit, old: str, new: str) -> WriteResult:
 
 
 def copy_provider(edit: Edit, old: str, new: str, provider: Table) -> WriteResult:
-    """Adds `provider`, a copy of another one's table, with copies of the other's models.
+    """Add `provider`, a copy of another one's table, with copies of the other's models.
 
     Raises:
         UnknownProvider: there is no such provider.
@@ -182,7 +182,7 @@ def copy_provider(edit: Edit, old: str, new: str, provider: Table) -> WriteResul
 
 
 def remove_models(edit: Edit, aliases: Iterable[str]) -> Removed:
-    """Removes models, and the default settings that named them.
+    """Remove models, and the default settings that named them.
 
     Raises:
         UnknownModel: no model has one of the aliases.
@@ -199,7 +199,7 @@ def remove_models(edit: Edit, aliases: Iterable[str]) -> Removed:
 
 
 def set_default_model(edit: Edit, name: str | None) -> str | None:
-    """Sets or removes the default model. Returns the former one."""
+    """Set or remove the default model. Returns the former one."""
     before = edit.get("default_model")
     if name is None:
         edit.delete("default_model")
@@ -257,7 +257,7 @@ def _before(edit: Edit) -> Config | None:
 
 
 def _drop_defaults(edit: Edit, before: Config | None, gone: list[str]) -> tuple[str | None, list[str]]:
-    """Removes the default models, global and per provider, that named a removed model.
+    """Remove the default models, global and per provider, that named a removed model.
 
     Returns the former global default and the providers.
     """

@@ -51,7 +51,7 @@ class Edited(Struct, Generic[T], frozen=True):
 def apply(
     changes: Callable[["Edit"], T], path: Path | None = None, *, dry_run: bool = False, wait: float = WAIT
 ) -> Edited[T]:
-    """Runs `changes` in one transaction; if it raises, nothing is written.
+    """Run `changes` in one transaction; if it raises, nothing is written.
 
     Raises:
         ConfigError: see `Edit.open`.
@@ -76,7 +76,7 @@ class Edit:
     @classmethod
     @contextmanager
     def open(cls, path: Path | None = None, *, dry_run: bool = False, wait: float = WAIT) -> Iterator["Edit"]:
-        """Opens a file (default: `paths.config_file()`) and writes it at the end of the block, unless the block raises.
+        """Open a file (default: `paths.config_file()`) and write it at the end of the block, unless the block raises.
 
         The file may be missing. It is locked during the block, so do not prompt inside it. With `dry_run` nothing is
         written or locked, and `diff` shows the change.
@@ -162,7 +162,7 @@ class Edit:
         return {alias: models[alias] for alias in self._owned.aliases.get(provider, ())}
 
     def _forget(self, keys: Keys) -> None:
-        """Drops what was computed from the state before."""
+        """Drop what was computed from the state before."""
         self._text = self._config = None
         if self._owned is not None and keys[0] == "models":
             if len(keys) == 1:
@@ -171,7 +171,7 @@ class Edit:
                 self._owned.renew(keys[1], self.view("models", keys[1]))
 
     def set(self, *keys: str, value: object, after: str | None = None) -> None:
-        """Writes a value. An existing table becomes `value` key by key, so unchanged keys keep their text.
+        """Write a value. An existing table becomes `value` key by key, so unchanged keys keep their text.
 
         A new table is placed after its last sibling, or after the one called `after`.
 
@@ -183,12 +183,12 @@ class Edit:
         self._forget(keys)
 
     def rename(self, names: dict[Keys, str]) -> None:
-        """Gives tables other names, each by its path. Comments and order stay."""
+        """Give tables other names, each by its path. Comments and order stay."""
         self._document = self._document.renamed(names)
         self._text = self._config = self._owned = None
 
     def delete(self, *keys: str) -> bool:
-        """Removes a value or a whole table. Returns whether it existed.
+        """Remove a value or a whole table. Returns whether it existed.
 
         The comment on its line is removed too, and so are the comment lines directly above a table's header. A table that
         exists only through dotted keys (`cost.input = 1`) is removed with the last of them.
@@ -225,7 +225,7 @@ class Owned:
             self.renew(alias, table)
 
     def renew(self, alias: str, table: object) -> None:
-        """Updates the entry of a model whose table changed or was removed."""
+        """Update the entry of a model whose table changed or was removed."""
         named = {table.get("provider"), table.get("provider_id")} if isinstance(table, dict) else set()
         now = {name.strip() for name in named if isinstance(name, str)}
         for name in self._named.get(alias, set()) - now:

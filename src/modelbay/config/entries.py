@@ -197,7 +197,7 @@ def _overlaid(table: Table, overrides: Table) -> Table:
 
 
 def _check_references(known: Table) -> None:
-    """Raises `Unusable` for text that looks like a reference but is not one: it would be sent literally."""
+    """Raise `Unusable` for text that looks like a reference but is not one: it would be sent literally."""
     values: list[tuple[tuple[str, ...], Any]] = [((name,), known.get(name)) for name in ("api_key", "proxy")]
     for table in ("env", "custom_headers"):
         inner = known.get(table)
@@ -221,7 +221,7 @@ def _split(table: Table, keys: frozenset[str]) -> tuple[Table, Table]:
 
 
 def _name_key(known: Table) -> None:
-    """Reads `api_key_env` as a reference, so that no other code needs to know both spellings."""
+    """Read `api_key_env` as a reference, so that no other code needs to know both spellings."""
     variable = known.get("api_key_env")
     if not isinstance(variable, str):
         return

@@ -52,7 +52,7 @@ def load(path: Path | None = None, *, trusted: bool = False, report: bool = True
 
 
 def provide(data: bytes) -> None:
-    """Sets the configuration that `load(STDIN)` reads."""
+    """Set the configuration that `load(STDIN)` reads."""
     _provided.set(data)
 
 
@@ -214,7 +214,7 @@ class _Reading:
         return entry
 
     def check_gateway_names(self) -> None:
-        """Reports the gateway's names for models that do not exist."""
+        """Report the gateway's names for models that do not exist."""
         for name, model in self.config.gateway.names.items() if self.config.gateway else ():
             try:
                 self.config.model(model)

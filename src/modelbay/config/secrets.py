@@ -29,7 +29,7 @@ WRITTEN = frozenset({"variants", "dialect", "listed"})
 
 
 def hide(document: Any) -> None:
-    """Registers and hides the secrets of a file in place, those in tables of other programs included."""
+    """Register and hide the secrets of a file in place, those in tables of other programs included."""
     for key, value in document.items():
         document[key] = _hidden((key,), value)
 
@@ -52,7 +52,7 @@ def _tables(path: Keys) -> Keys:
 
 
 def _found(path: Keys, value: str) -> bool:
-    """Registers the secrets in a value. Returns whether there are, or may be, any."""
+    """Register the secrets in a value. Returns whether there are, or may be, any."""
     name, tables = path[-1], _tables(path)
     if HEADERS & {*tables}:
         register_header(name, value)

@@ -104,7 +104,7 @@ class NewSecret(Struct, frozen=True):
 
 @contextmanager
 def replaced(secrets: Sequence[NewSecret]) -> Iterator[None]:
-    """Stores secrets in their places. If that or the block fails, all places are as before.
+    """Store secrets in their places. If that or the block fails, all places are as before.
 
     Raises:
         ConfigError: the keyring or a file cannot be written. The hint names another place.
@@ -235,7 +235,7 @@ def delete(config: Config, provider: ProviderEntry) -> list[str]:
 
 @contextmanager
 def carried(config: Config, provider: ProviderEntry, id: str, *, moves: bool) -> Iterator[dict[Keys, str]]:
-    """Gives a provider's stored key to the provider `id`, with the origin it is bound to: copied, or moved once the block
+    """Give a provider's stored key to the provider `id`, with the origin it is bound to: copied, or moved once the block
     ends. Yields the references to it, by their keys in the provider's table. If the block raises, all is as it was.
 
     Raises:

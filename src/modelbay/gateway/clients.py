@@ -122,7 +122,7 @@ class ClientKeys:
         return _clients_in(files.content_of(self.file), self.file)
 
     def add(self, name: str, key: str | None = None) -> Hidden:
-        """Adds a client with a new key, or with an existing one. Returns the key.
+        """Add a client with a new key, or with an existing one. Returns the key.
 
         Raises:
             InvalidValue: the name has wrong characters.
@@ -141,7 +141,7 @@ class ClientKeys:
         return key
 
     def remove(self, name: str) -> None:
-        """Removes a client. Its key is refused from the next request on.
+        """Remove a client. Its key is refused from the next request on.
 
         Raises:
             ConfigError: there is no such client, or the file cannot be changed.
@@ -160,7 +160,7 @@ class ClientKeys:
         time.sleep(files.FRESH)
 
     def create_local_once(self) -> None:
-        """Creates the client `local` at the first start. If the user removed it, it stays removed.
+        """Create the client `local` at the first start. If the user removed it, it stays removed.
 
         Raises:
             ConfigError: the file cannot be changed.
@@ -221,7 +221,7 @@ class ClientKeys:
         return self._uses / file_name(client.name)
 
     def _refresh(self) -> None:
-        """Reads the file if it is not the one that was read last."""
+        """Read the file if it is not the one that was read last."""
         found = self._seen.get()
         if found is not None and found == self._identity:
             return
@@ -232,7 +232,7 @@ class ClientKeys:
             LOG.error("no client has access: %s (%s)", error.message, error.hint)
 
     def _add(self, name: str, key: Hidden) -> None:
-        """Adds a client, under the lock of the file."""
+        """Add a client, under the lock of the file."""
         old = files.content_of(self.file)
         clients = _clients_in(old, self.file)
         created = datetime.fromtimestamp(int(self._now()), UTC)
@@ -263,7 +263,7 @@ def new_key(random: bytes) -> str:
 
 
 def check(key: Hidden) -> None:
-    """Checks a key, which another program may have created.
+    """Check a key, which another program may have created.
 
     Raises:
         ConfigError: it is too short, or contains characters that a header cannot have.

@@ -24,7 +24,7 @@ _SEARCH = re.compile(rb'"(?:web_search|google_?search)', re.IGNORECASE)
 
 
 def _value(name: str, value: str) -> re.Pattern[bytes]:
-    """Finds a member with a value in JSON, where quotes inside strings are escaped."""
+    """Find a member with a value in JSON, where quotes inside strings are escaped."""
     return re.compile(rf'"{name}"\s*:\s*{value}'.encode())
 
 

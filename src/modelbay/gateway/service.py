@@ -70,7 +70,7 @@ def described(system: System, command: Sequence[str], variables: Mapping[str, st
 
 
 def install(service: Service) -> bool:
-    """Writes the description, readable by its owner only. Returns whether it changed.
+    """Write the description, readable by its owner only. Returns whether it changed.
 
     Raises:
         ConfigError: the file cannot be written.

@@ -21,7 +21,7 @@ _IGNORED = ("SIGTSTP",)
 
 
 def run_agent(command: Sequence[str], environment: Mapping[str, str], held: int) -> int:
-    """Runs an agent until its end. `held`: a file that the agent holds too, where the system supports it.
+    """Run an agent until its end. `held`: a file that the agent holds too, where the system supports it.
 
     Returns its exit code, or 128 and the number of the signal that ended it.
 
@@ -45,7 +45,7 @@ class _Signals:
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Handles signals in the block. The agent inherits ignored signals, but not handlers."""
+        """Handle signals in the block. The agent inherits ignored signals, but not handlers."""
         before = {}
         for name in (*_FORWARDED, *_IGNORED):
             number = getattr(signal, name, None)
@@ -59,7 +59,7 @@ class _Signals:
                 signal.signal(number, handler)
 
     def send_to(self, process: "subprocess.Popen[bytes]") -> None:
-        """Sends signals to the agent from now on, and those that came before it started."""
+        """Send signals to the agent from now on, and those that came before it started."""
         self._process = process
         for number in self._early:
             process.send_signal(number)
@@ -73,7 +73,7 @@ class _Signals:
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
-    """Does nothing. The agent does not inherit a handler, but would inherit an ignored signal."""
+    """Do nothing. The agent does not inherit a handler, but would inherit an ignored signal."""
 
 
 if sys.platform == "win32":
@@ -98,7 +98,7 @@ else:
         return False
 
     def _waited(process: "subprocess.Popen[bytes]") -> int:
-        """Waits for the end of the agent. While it is stopped, the launcher is stopped too."""
+        """Wait for the end of the agent. While it is stopped, the launcher is stopped too."""
         while True:
             _, status = os.waitpid(process.pid, os.WUNTRACED)
             if os.WIFSTOPPED(status):

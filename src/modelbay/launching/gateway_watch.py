@@ -87,7 +87,7 @@ class GatewayWatch:
         return runs
 
     def _restart(self, change: LaunchesChange) -> None:
-        """Starts the gateway again at its address, with the current configuration.
+        """Start the gateway again at its address, with the current configuration.
 
         Raises:
             ModelbayError: it does not start.

@@ -34,7 +34,7 @@ class HeldFile:
     """A file that this process holds until `release` or its end. Only its owner can read it."""
 
     def __init__(self, path: Path, content: bytes) -> None:
-        """Creates the file.
+        """Create the file.
 
         Raises:
             OSError: it already exists, or cannot be written.

@@ -37,7 +37,7 @@ class AgentLaunch(Struct, frozen=True):
     gateway: GatewayStart
 
     def run(self, started: Callable[[LaunchTarget], object], warn: Callable[[str], object]) -> int:
-        """Runs the agent until its end, and returns its exit code. `started` is called before. `warn` is called after it, if the
+        """Run the agent until its end, and return its exit code. `started` is called before. `warn` is called after it, if the
         gateway ended while the agent used it.
 
         Raises:

@@ -110,7 +110,7 @@ def gateway_target(program: AgentProgram, chosen: ChosenModels, url: str, key: H
 
 
 def check_keys(chosen: ChosenModels) -> None:
-    """Checks that the gateway will find the API keys of the chosen models: the agent could not show a good error. The output of a
+    """Check that the gateway will find the API keys of the chosen models: the agent could not show a good error. The output of a
     command is not checked, because the command would run twice.
 
     Raises:
@@ -260,7 +260,7 @@ def _changed(program: AgentProgram, config: Config, target: Target) -> list[str]
 
 
 def _check_facts(chosen: ChosenModels) -> None:
-    """Checks that the facts are known that an agent needs in order to send requests that the provider accepts."""
+    """Check that the facts are known that an agent needs in order to send requests that the provider accepts."""
     for target in (chosen.main, chosen.small):
         name, small = _name(target.entry), target is chosen.small and target is not chosen.main
         if target.model.max_output_tokens is None:

@@ -50,7 +50,7 @@ class Launches:
 
     @contextmanager
     def locked(self) -> Iterator["LaunchesChange"]:
-        """Looks at the folder and changes it, while no other process does.
+        """Look at the folder and change it, while no other process does.
 
         Raises:
             ConfigError: another user can change the folder, it cannot be written, or another launcher takes too long.
@@ -74,7 +74,7 @@ class LaunchesChange:
         self._folder = folder
 
     def sweep(self) -> None:
-        """Removes the files and folders of processes that have ended."""
+        """Remove the files and folders of processes that have ended."""
         for path in self._folder.glob(f"*{LAUNCH}"):
             if held_content(path) is None:
                 _remove(path.with_suffix(""))
@@ -94,7 +94,7 @@ class LaunchesChange:
         return made
 
     def end(self, launch: HeldFile) -> None:
-        """Ends a launch, unless its agent is still running: then the next launch after its end removes the rest."""
+        """End a launch, unless its agent is still running: then the next launch after its end removes the rest."""
         launch.release()
         self.sweep()
 
@@ -103,12 +103,12 @@ class LaunchesChange:
         return secrets.token_hex(8)
 
     def register(self, gateway: RunningGateway) -> HeldFile:
-        """Makes a gateway known to launchers."""
+        """Make a gateway known to launchers."""
         record = {"url": gateway.url, "launched": gateway.launched, "shared": gateway.shared}
         return HeldFile(self._folder / f"{gateway.id}{GATEWAY}", json.dumps(record).encode())
 
     def unregister(self, gateway: str) -> None:
-        """Makes a gateway unknown to launchers."""
+        """Make a gateway unknown to launchers."""
         (self._folder / f"{gateway}{GATEWAY}").unlink(missing_ok=True)
 
     def gateways(self) -> list[RunningGateway]:
@@ -143,7 +143,7 @@ def _record(content: bytes | None) -> dict[str, Any]:
 
 
 def _check(folder: Path) -> None:
-    """Checks that the folder is the user's own, and that others cannot look into it.
+    """Check that the folder is the user's own, and that others cannot look into it.
 
     Raises:
         FileError: another user can read or change it.
@@ -163,13 +163,13 @@ def _check(folder: Path) -> None:
 
 
 def _discard(path: Path) -> None:
-    """Removes a file, if the system allows it: a file that stays does no harm."""
+    """Remove a file, if the system allows it: a file that stays does no harm."""
     with suppress(OSError):
         path.unlink(missing_ok=True)
 
 
 def _remove(folder: Path) -> None:
-    """Removes a private folder. Links in it are removed, and not the files that they point to."""
+    """Remove a private folder. Links in it are removed, and not the files that they point to."""
     if not folder.is_symlink() and folder.is_dir():
         for path, names, _ in os.walk(folder):  # agents store folders that their owner cannot write
             for name in names:

@@ -15,7 +15,7 @@ from modelbay.storage.paths import environment, expanded
 
 
 def fill(folder: Path, files: Sequence[PlannedFile], home: HomeRow | None) -> None:
-    """Writes the files of a plan. With a temporary configuration folder, the user's files are copied first.
+    """Write the files of a plan. With a temporary configuration folder, the user's files are copied first.
 
     Raises:
         ConfigError: a file of the user is not valid, or a file cannot be written.
@@ -66,7 +66,7 @@ def _copy_file(source: str, target: str) -> None:
 
 
 def _write(path: Path, file: PlannedFile) -> None:
-    """Writes a file. It is merged into the copy of the user's file, whose other settings stay."""
+    """Write a file. It is merged into the copy of the user's file, whose other settings stay."""
     files.make_private(path.parent)
     before = path.read_bytes().decode("utf-8-sig", errors="replace") if path.is_file() else ""
     text = merged(file.content, before, str(path))

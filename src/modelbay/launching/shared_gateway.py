@@ -76,7 +76,7 @@ async def _answer(url: str, challenge: str) -> str:
 
 
 def start(change: LaunchesChange, id: str, how: GatewayStart, key: Hidden, port: int = 0) -> RunningGateway:
-    """Starts a gateway, and waits until it answers. `port`: 0 for a free one.
+    """Start a gateway, and wait until it answers. `port`: 0 for a free one.
 
     Raises:
         ConfigError: it did not start. The message has its error.
@@ -127,7 +127,7 @@ def _error_in(log: Path) -> str:
 
 @contextmanager
 def known_to_launches(url: str, id: str | None, *, shared: bool) -> Iterator[None]:
-    """Makes the gateway of this process known to launches in the block. `id`: the ID that a launcher gave it, and then it ends
+    """Make the gateway of this process known to launches in the block. `id`: the ID that a launcher gave it, and then it ends
     after the last agent; None if a person started it. `shared`: whether every launch may use it."""
     with _terminated_at_the_end(), _registered(url, id, shared=shared):
         yield
@@ -135,7 +135,7 @@ def known_to_launches(url: str, id: str | None, *, shared: bool) -> Iterator[Non
 
 @contextmanager
 def _terminated_at_the_end() -> Iterator[None]:
-    """Delays the effect of SIGTERM until the block has been left. The server sends the signal to itself again when it has ended."""
+    """Delay the effect of SIGTERM until the block has been left. The server sends the signal to itself again when it has ended."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -181,7 +181,7 @@ def _registered(url: str, id: str | None, *, shared: bool) -> Iterator[None]:
 
 
 def _end_when_unused(launches: Launches, id: str) -> None:
-    """Ends this process when no agent uses it any more. Requests in progress are answered."""
+    """End this process when no agent uses it any more. Requests in progress are answered."""
     while True:
         sleep(LOOK)
         if not launches.folder.is_dir():

@@ -208,7 +208,7 @@ class Chat:
                 self._ended(run, question, run.turns[start:], read)
 
     def _ended(self, run: ToolRun, question: list[Turn], added: list[Turn], read: "_Read") -> None:
-        """Adds a question, the turns that followed it, and the answer of a last reply that is not one of them."""
+        """Add a question, the turns that followed it, and the answer of a last reply that is not one of them."""
         for reply in run.steps:
             self._history.count(reply)
         if added:

@@ -51,13 +51,13 @@ class History(Struct, kw_only=True):
         return self.earlier_unpriced + sum(cost() is None for cost in self.costs)
 
     def add(self, question: list[Turn], answer: Turn | None) -> None:
-        """Adds a question with its answer. Without an answer, the turns do not change: a chat that ends with a question would have
+        """Add a question with its answer. Without an answer, the turns do not change: a chat that ends with a question would have
         two in a row."""
         if answer is not None and answer.parts:
             self.turns += [*question, answer]
 
     def count(self, reply: Reply) -> None:
-        """Adds the usage and the cost of a reply."""
+        """Add the usage and the cost of a reply."""
         priced = changed(reply, parts=[], warnings=[], extra=None)
         self.costs.append(cache(lambda: priced.cost))
         if reply.usage is not None:

@@ -218,7 +218,7 @@ def _check_settings(settings: Ask) -> None:
 
 
 def _check_turns(prompt: object, where: str) -> None:
-    """Raises TypeError for the values of this library that are not turns, but have some: it says how to pass them."""
+    """Raise TypeError for the values of this library that are not turns, but have some: it says how to pass them."""
     if isinstance(prompt, Turn):
         raise TypeError(f"{where} must be a string, a Conversation or a list of turns, not Turn: pass [turn]")
     for place, turn in enumerate(prompt) if isinstance(prompt, list | tuple) else ():
@@ -232,7 +232,7 @@ _FUNCTIONS = ("func", "function", "implementation", "fn", "coroutine")
 
 
 def _check_forms(tools: Sequence[object]) -> None:
-    """Raises TypeError for tools in the forms of other libraries, which are not converted: it says how to pass them."""
+    """Raise TypeError for tools in the forms of other libraries, which are not converted: it says how to pass them."""
     for place, tool in enumerate(tools):
         where = f"tools[{place}]"
         if isinstance(tool, Mapping):

@@ -22,7 +22,7 @@ def add(
     default_model: str | None = None,
     dry_run: bool = False,
 ) -> Edited[WriteResult]:
-    """Adds the provider with its models. `default_model` is an alias. Without it, one of these models becomes the default if
+    """Add the provider with its models. `default_model` is an alias. Without it, one of these models becomes the default if
     none is set yet.
 
     Raises:
@@ -44,7 +44,7 @@ def add(
 
 
 def remember(config: Config, detected: Detected) -> None:
-    """Stores the list, so that its facts about models are available later, and the next refresh knows what is new."""
+    """Store the list, so that its facts about models are available later, and the next refresh knows what is new."""
     if detected.discovery is None:
         return
     _, found = joined(config, detected.draft)

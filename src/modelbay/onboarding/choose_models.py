@@ -38,7 +38,7 @@ def marked_at_first(models: Sequence[Model]) -> list[str]:
 
 
 def settle_default(edit: Edit, providers: Collection[str], ending: Collection[str] = ()) -> str | None:
-    """Sets a model of these providers as the default model, if none is set. Returns its alias, or None if nothing was set.
+    """Set a model of these providers as the default model, if none is set. Returns its alias, or None if nothing was set.
     `ending` contains the IDs of models that their list marks as deprecated.
 
     Raises:
@@ -123,7 +123,7 @@ def checked(model: Model, wanted: str) -> tuple[str, str | None]:
 
 
 def write(path: Path | None, alias: str, effort: str | None = None, top: str | None = None) -> None:
-    """Sets the default model and, if the user chose it, the reasoning effort. The highest effort (`top`) is expensive and meant for
+    """Set the default model and, if the user chose it, the reasoning effort. The highest effort (`top`) is expensive and meant for
     the moment: only `enabled = true` is written for it.
 
     Raises:

@@ -91,7 +91,7 @@ class _ConfigCheck:
             self._report(("default_provider",), f'unknown provider "{config.default_provider}"', None)
 
     def network(self) -> None:
-        """Checks `[network]`, which every request depends on."""
+        """Check `[network]`, which every request depends on."""
         network = self._config.network
         if network is None:
             return
@@ -99,7 +99,7 @@ class _ConfigCheck:
         self._file(("network", "ca"), network.ca)
 
     def search(self) -> None:
-        """Checks `[gateway.search]`: whether it can be used, and its key be read."""
+        """Check `[gateway.search]`: whether it can be used, and its key be read."""
         search = self._config.gateway.search if self._config.gateway is not None else None
         if search is None:
             return
@@ -123,7 +123,7 @@ class _ConfigCheck:
             )
 
     def names(self) -> None:
-        """Checks for aliases that several models have: only one of them can be reached."""
+        """Check for aliases that several models have: only one of them can be reached."""
         owners = {alias: alias for alias in self._config.models}
         for model in self._config.models.values():
             for name in model.aliases:
@@ -136,7 +136,7 @@ class _ConfigCheck:
                     )
 
     def efforts(self) -> None:
-        """Checks for reasoning efforts that no protocol, vendor or configured model has."""
+        """Check for reasoning efforts that no protocol, vendor or configured model has."""
         models = self._config.models.values()
         dialects = [preset.dialect for preset in presets.all()]
         dialects += [entry.dialect for entry in self._config.providers.values() if isinstance(entry.dialect, dict)]
@@ -152,7 +152,7 @@ class _ConfigCheck:
                 self._report(keys, f'unknown effort "{word}"', f"use one of: off, {', '.join(LEVELS)}")
 
     def _proxy(self, keys: tuple[str, ...], written: str | None, *, bare: bool = False) -> None:
-        """Checks the URL of a proxy. `bare`: a host and port without a scheme are valid."""
+        """Check the URL of a proxy. `bare`: a host and port without a scheme are valid."""
         if written is None or written.lower() == NONE or may_ask(written):
             return
         try:
@@ -168,7 +168,7 @@ class _ConfigCheck:
             )
 
     def _file(self, keys: tuple[str, ...], name: str | None) -> None:
-        """Checks a PEM file."""
+        """Check a PEM file."""
         if name is None:
             return
         path = self._config.path.parent / expanded(name)
@@ -200,7 +200,7 @@ class _ConfigCheck:
             self._report(keys, self._shortly(error), error.hint)
 
     def _source(self, keys: tuple[str, ...], source: Table) -> None:
-        """Checks the source that a refresh reads."""
+        """Check the source that a refresh reads."""
         kind, url = source.get("kind"), source.get("url")
         if kind is not None and kind not in SOURCE_KINDS:
             self._report((*keys, "kind"), f'unknown value "{kind}"', f"use one of: {', '.join(SOURCE_KINDS)}")
@@ -213,7 +213,7 @@ class _ConfigCheck:
                 self._report((*keys, "url"), str(error), "correct the URL, or remove the table")
 
     def _login(self, keys: tuple[str, ...], oauth: OAuth | None, provider: str) -> None:
-        """Checks the name and the endpoints of a login."""
+        """Check the name and the endpoints of a login."""
         try:
             if oauth is not None:
                 name_of(oauth)

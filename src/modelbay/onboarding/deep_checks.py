@@ -202,7 +202,7 @@ class DeepChecks(DeepCalls):
         return self.judged("cache", reply, "") or refused("cache", reply)
 
     def _count(self, long: Reply) -> None:
-        """Notes whether the token counts of a long prompt are plausible."""
+        """Note whether the token counts of a long prompt are plausible."""
         self._long_count = long.usage.input_total if long.usage else 0
         self.counts = self._long_count > max(LONG // 5, 2 * self._short)
 
@@ -267,7 +267,7 @@ class DeepChecks(DeepCalls):
         yield await self._strict()
 
     async def _history(self, reply: Reply | None) -> Check:
-        """Sends two calls in one message, with their results: those of the reply, or its call and a second one."""
+        """Send two calls in one message, with their results: those of the reply, or its call and a second one."""
         name = "parallel_history"
         if reply is None:
             return Check(name, "unknown", "not tested: no tool call was seen")
@@ -387,7 +387,7 @@ class DeepChecks(DeepCalls):
         return judged or Check("thinking", "unknown", "the reply has no thinking and no reasoning tokens")
 
     async def _return_checks(self) -> AsyncIterator[Check]:
-        """Sends a tool result with and without the thinking before the call."""
+        """Send a tool result with and without the thinking before the call."""
         reply = await self._thoughtful_call()
         if reply is None:
             for name in ("thinking_return", "thinking_optional"):
@@ -444,7 +444,7 @@ class DeepChecks(DeepCalls):
         return Check("cache", "yes", f"{read:,} tokens of the second of two equal prompts were cached")
 
     async def _max_output(self) -> Check:
-        """Asks for more output tokens than any model has. If the provider accepts it, the call is closed soon."""
+        """Ask for more output tokens than any model has. If the provider accepts it, the call is closed soon."""
         name, pieces, failure = "max_output", 0, None
         self.check_budget()
         try:

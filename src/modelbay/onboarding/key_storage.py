@@ -79,7 +79,7 @@ class _Move(Struct, frozen=True):
     secret: NewSecret
 
     def substitute(self, edit: Edit) -> None:
-        """Writes the reference in place of the secret."""
+        """Write the reference in place of the secret."""
         change = self.change
         if edit.get(*change.written) != change.new:
             raise FileError(
@@ -93,7 +93,7 @@ class _Move(Struct, frozen=True):
 
 
 def apply(change: Callable[[Edit], T], config: Config, *, dry_run: bool = False) -> KeyedEdit[T]:
-    """Runs `change` in one transaction, as `config.edit.apply` does. `change` is run up to twice.
+    """Run `change` in one transaction, as `config.edit.apply` does. `change` is run up to twice.
 
     Raises:
         ConfigError: the file cannot be changed, or a secret cannot be stored; then nothing is changed.

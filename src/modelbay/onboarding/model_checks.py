@@ -76,7 +76,7 @@ class ModelChecks:
         return Check("thinking", "unknown", "the reply has no thinking and no reasoning tokens")
 
     async def images(self) -> Check:
-        """Sends two pictures of different colors, in one call each, so that a guess or a constant answer fails."""
+        """Send two pictures of different colors, in one call each, so that a guess or a constant answer fails."""
         if known := self.denied("image_in"):
             return Check("images", "no", known)
         for color in sample(list(COLORS), 2):

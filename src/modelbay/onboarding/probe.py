@@ -64,7 +64,7 @@ class Detected(Struct):
 
 
 async def detect(config: Config, made: Draft, named: list[str], catalog: Catalog | None = None) -> Detected:
-    """Lists a provider's models. `named` are model IDs that the user gave: without a list, one of them finds the base URL.
+    """List a provider's models. `named` are model IDs that the user gave: without a list, one of them finds the base URL.
 
     The API key is sent to the provider's own origin only. Failures of the provider are in the result, not raised.
 
@@ -173,7 +173,7 @@ def _may_be_elsewhere(error: ModelbayError) -> bool:
 
 
 async def _probe(client: ProviderClient, config: Config, found: Upstream, wire_id: str, detected: Detected) -> None:
-    """Sends a minimal request to the base URL. If the path does not exist, tries the URL with or without `/v1` instead."""
+    """Send a minimal request to the base URL. If the path does not exist, try the URL with or without `/v1` instead."""
     base = found.base_url
     path = PROBES.get(found.protocol)
     plain = found.preset is None or found.preset.addressing == "plain"

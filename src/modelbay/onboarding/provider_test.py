@@ -30,7 +30,7 @@ NEEDED = ("reachable", "authorized", "protocol", "streaming")
 
 
 def forget(config: Config, provider: str) -> tuple[int, int]:
-    """Deletes the lessons about the provider's endpoint, its cached model list and its deep test results. Returns the numbers
+    """Delete the lessons about the provider's endpoint, its cached model list and its deep test results. Returns the numbers
     of lessons and of tested models.
 
     Raises:

@@ -13,7 +13,7 @@ from modelbay.onboarding.sources import merge as merging
 
 
 def remove(path: Path | None, ids: Sequence[str], *, dry_run: bool = False) -> Edited[list[Removed]]:
-    """Removes providers and their models: all of them, or none.
+    """Remove providers and their models: all of them, or none.
 
     Raises:
         UnknownProvider: a provider does not exist.

@@ -26,7 +26,7 @@ class Moved(Struct):
 
 
 def rename(config: Config, old: str, new: str, *, dry_run: bool = False) -> Moved:
-    """Renames a provider: all of it, or nothing.
+    """Rename a provider: all of it, or nothing.
 
     Raises:
         UnknownProvider: there is no such provider.
@@ -51,7 +51,7 @@ def rename(config: Config, old: str, new: str, *, dry_run: bool = False) -> Move
 
 
 def copy(config: Config, old: str, new: str, *, dry_run: bool = False) -> Moved:
-    """Adds a copy of a provider with its models. A copy of a registry's provider is not updated from the registry.
+    """Add a copy of a provider with its models. A copy of a registry's provider is not updated from the registry.
 
     Raises:
         UnknownProvider: there is no such provider.
@@ -110,7 +110,7 @@ def _entry_of_catalog(entry: ProviderEntry) -> dict[Keys, str]:
 
 
 def _remembered(old: str, new: str, *, moves: bool) -> None:
-    """Gives what is remembered of a provider's list, source and tests to another ID."""
+    """Give what is remembered of a provider's list, source and tests to another ID."""
     cache = Cache()
     catalog = Catalog(cache)
     with suppress(ConfigError):  # a test can be repeated

@@ -423,7 +423,7 @@ def _check_path(path: str, keys: tuple[str, ...]) -> None:
 
 
 def _check_protocols(table: Table) -> None:
-    """Checks the names of protocols, and that keys for one protocol are for one of the vendor's own."""
+    """Check the names of protocols, and that keys for one protocol are for one of the vendor's own."""
     protocols = table["protocols"]
     if not isinstance(protocols, list):
         raise Unusable("expected a list", "protocols")
@@ -445,7 +445,7 @@ def _check_protocols(table: Table) -> None:
 
 
 def _check_fields(table: Table, keys: tuple[str, ...], also: Iterable[Protocol] = ()) -> None:
-    """Checks fields of a dialect; `also` are other keys that the table may have."""
+    """Check fields of a dialect; `also` are other keys that the table may have."""
     _check_keys(table, DIALECT_KEYS, frozenset(), keys, also)
     try:
         found = made(Dialect, table)
@@ -461,7 +461,7 @@ def _check_fields(table: Table, keys: tuple[str, ...], also: Iterable[Protocol] 
 def _check_keys(
     table: Table, known: frozenset[str], others: frozenset[str], keys: tuple[str, ...] = (), also: Iterable[str] = ()
 ) -> None:
-    """Checks that all keys of a table are known. `others` are known keys that only built-in vendors have."""
+    """Check that all keys of a table are known. `others` are known keys that only built-in vendors have."""
     for key in table:
         if key in others:
             hint = "remove it; only the vendors that are part of modelbay have it"
@@ -473,7 +473,7 @@ def _check_keys(
 
 
 def _check_texts(value: Any, keys: tuple[str, ...]) -> None:
-    """Checks all texts of a file: without references, secrets and control characters."""
+    """Check all texts of a file: without references, secrets and control characters."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             if isinstance(item, str) and item and named_secret(key):

@@ -350,7 +350,7 @@ def _most_common(values: Iterable[Json]) -> Json:
 
 
 def write(files: dict[str, bytes], folder: Path) -> list[Path]:
-    """Writes the files of a `BuiltManifest`, and returns their paths. Only earlier files of this kind are overwritten.
+    """Write the files of a `BuiltManifest`, and return their paths. Only earlier files of this kind are overwritten.
 
     Raises:
         ConfigError: another file has this name, such as a web app's manifest.json.

@@ -103,7 +103,7 @@ def _by_id(extended: Any) -> Extra:
 
 
 def serve(files: Files, port: int, ready: Callable[[str, HostedManifest], None], config: Config) -> None:
-    """Serves until Ctrl-C or SIGTERM. Calls `ready` with the manifest's URL when the server accepts requests.
+    """Serve until Ctrl-C or SIGTERM. Call `ready` with the manifest's URL when the server accepts requests.
 
     Raises:
         ConfigError: the files are not valid.
@@ -154,7 +154,7 @@ class HostingApp:
             await _refuse(send, NotFound(f"{method} {path} is not served here", status=404, code="unknown_path"))
 
     async def _read(self) -> ModelbayError | None:
-        """Reads the files again, because their author edits them while they are served. Returns why they cannot be served."""
+        """Read the files again, because their author edits them while they are served. Returns why they cannot be served."""
         try:
             self._served = hosted(*await asyncio.to_thread(self._files), self._url)
         except OSError as error:
@@ -164,7 +164,7 @@ class HostingApp:
         return None
 
     async def _forward(self, scope: Message, receive: Receive, send: Send, path: str) -> None:
-        """Forwards a request to the real base URL, and streams the response back."""
+        """Forward a request to the real base URL, and stream the response back."""
         try:
             body = await body_of(scope, receive)
         except RequestTooLarge as error:
@@ -199,7 +199,7 @@ class HostingApp:
 
 
 async def _refuse(send: Send, error: ModelbayError) -> None:
-    """Sends an error in OpenAI's format."""
+    """Send an error in OpenAI's format."""
     refused = refusals.refusal("openai_chat", error, refusals.UNREAD)
     await respond(send, refused.status, refused.body, refused.headers)
 

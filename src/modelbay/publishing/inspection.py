@@ -69,7 +69,7 @@ class ManifestReport(Struct):
         return sum(finding.severity == severity for finding in self.findings)
 
     def add(self, findings: list[RuleFinding], where: str = "") -> None:
-        """Adds findings without duplicates. `where`: the URL of the response, which is put before the path of each finding."""
+        """Add findings without duplicates. `where`: the URL of the response, which is put before the path of each finding."""
         for one in findings:
             shown = where if not one.where else f"{where} {one.where}" if where else one.where
             finding = RuleFinding(one.rule, one.severity, redact(shown), redact(one.message), one.change)
@@ -265,7 +265,7 @@ class _Inspection:
     # --- the base URL ---
 
     async def _served(self, base: str, ids: list[str]) -> None:
-        """Checks the plain list and a call at the base URL."""
+        """Check the plain list and a call at the base URL."""
         url = urls.models_url(base, "openai_chat")
         page = await self._get("list", url, key=True)
         listed: list[str] = []
@@ -290,7 +290,7 @@ class _Inspection:
                 self._report.add([broken("list-differs", where, f"{_counted(len(lacking))} only in {place}: {named}")])
 
     async def _chat(self, base: str, ids: list[str]) -> None:
-        """Makes a real call, streamed as by most applications."""
+        """Make a real call, streamed as by most applications."""
         model = self._chat_check.model or next(iter(ids), None)
         if not self._chat_check.key or model is None:
             return

@@ -62,7 +62,7 @@ async def disconnected(receive: Receive) -> None:
 
 
 async def respond(send: Send, status: int, body: bytes, headers: Headers) -> None:
-    """Sends a whole response. `headers` must contain its `content-length`."""
+    """Send a whole response. `headers` must contain its `content-length`."""
     await send({"type": "http.response.start", "status": status, "headers": list(headers)})
     await send({"type": "http.response.body", "body": body})
 

@@ -116,7 +116,7 @@ class HttpServer:
             raise
 
     def run(self) -> None:
-        """Serves until Ctrl-C or SIGTERM. A second Ctrl-C ends a drain.
+        """Serve until Ctrl-C or SIGTERM. A second Ctrl-C ends a drain.
 
         Raises:
             KeyboardInterrupt: Ctrl-C, after everything is closed.
@@ -129,13 +129,13 @@ class HttpServer:
         return len(self._server.server_state.connections)
 
     def start(self) -> None:
-        """Serves in a thread until `stop`."""
+        """Serve in a thread until `stop`."""
         # connections wait in the socket's queue until the loop runs, so the caller need not wait for it
         self._thread = threading.Thread(target=self.run, name="modelbay-server", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops a started server, and returns when it has stopped."""
+        """Stop a started server, and return when it has stopped."""
         self._server.stop_now()
         if self._thread is not None:
             self._thread.join()
@@ -161,7 +161,7 @@ class _Server(uvicorn.Server):
         self._stopping = asyncio.Event()
 
     def stop_now(self) -> None:
-        """Ends the server, from another thread."""
+        """End the server, from another thread."""
         self.should_exit = True
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended

@@ -71,7 +71,7 @@ class _Sender:
         self._started = False
 
     async def run(self, answer: SimulatedResponse) -> bool:
-        """Sends the response. Returns False if the client disconnected."""
+        """Send the response. Returns False if the client disconnected."""
         for step in answer.steps:
             if type(step) is bytes:
                 await self._write(answer, step)

@@ -297,7 +297,7 @@ def thinks(conversation: Conversation, facts: SimulatedModel) -> bool:
 
 
 def _add_thinking(answer: SimulatedReply, conversation: Conversation, reading: Reading, traits: ProtocolTraits) -> None:
-    """Adds thinking before the reply: visible, redacted or only counted, depending on the request and the protocol."""
+    """Add thinking before the reply: visible, redacted or only counted, depending on the request and the protocol."""
     reasoning, text = conversation.settings.reasoning or Reasoning(), answer.thoughts
     if "SIM_REDACT" in reading.prompt and traits.redacted:
         answer.parts.insert(0, Thinking(native=traits.redacted))
@@ -323,7 +323,7 @@ def _thoughts(reading: Reading, effort: str | None) -> str:
 
 
 def _apply_limits(answer: SimulatedReply, conversation: Conversation, traits: ProtocolTraits) -> SimulatedReply:
-    """Cuts the reply at a stop sequence and at the maximum output tokens."""
+    """Cut the reply at a stop sequence and at the maximum output tokens."""
     for part in answer.parts:
         if type(part) is Text:
             _stop(answer, part, conversation.settings.stop or [])
@@ -365,7 +365,7 @@ def _shortened(part: AnyPart, count: int, traits: ProtocolTraits) -> AnyPart | N
 
 
 def _name_calls_and_sign(answer: SimulatedReply, prefix: Prefix, traits: ProtocolTraits, *, thought: bool) -> None:
-    """Sets the IDs of calls, and the signatures of parts that carry the protocol's reasoning state."""
+    """Set the IDs of calls, and the signatures of parts that carry the protocol's reasoning state."""
     signed = False
     for index, part in enumerate(answer.parts):
         if type(part) is ToolCall and traits.call_id is not None:

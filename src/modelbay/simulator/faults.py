@@ -157,7 +157,7 @@ def _rate_limited(request: FaultyRequest) -> SimulatedResponse:
 
 
 def _with_retry_info(answer: SimulatedResponse, delay: float) -> SimulatedResponse:
-    """Adds the delay to the body as Google does, also in Google's OpenAI-compatible API."""
+    """Add the delay to the body as Google does, also in Google's OpenAI-compatible API."""
     body: Any = decode(b"".join(step for step in answer.steps if isinstance(step, bytes)))
     error = body[0]["error"] if isinstance(body, list) else body["error"]
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{delay:g}s"}
@@ -231,7 +231,7 @@ def _pace(request: FaultyRequest) -> SimulatedResponse:
 
 
 def _cut_before(request: FaultyRequest) -> SimulatedResponse:
-    """Resets the connection before the headers. `close` closes it instead, `head` sends the headers first."""
+    """Reset the connection before the headers. `close` closes it instead, `head` sends the headers first."""
     head: list[Step] = [b"", Pause(0.01)] if request.spec.argument == "head" else []
     return request.answer(head, [Cut(reset=request.spec.argument == "")])
 
@@ -242,7 +242,7 @@ def _cut_after(request: FaultyRequest) -> SimulatedResponse:
 
 
 def _cut_after_first(request: FaultyRequest) -> SimulatedResponse:
-    """Closes the connection after the first content. `reset` resets it instead."""
+    """Close the connection after the first content. `reset` resets it instead."""
     first, _ = request.halves()
     # data that is sent immediately before a reset may be lost
     return request.answer(first, [Pause(0.05), Cut(reset=request.spec.argument == "reset")])

@@ -127,7 +127,7 @@ class ReceivedRequest:
         )
 
     async def wait_over(self, timeout: float = 60.0) -> "ReceivedRequest":
-        """Waits until the response is complete or the client has disconnected; see `ended` and `disconnected`.
+        """Wait until the response is complete or the client has disconnected; see `ended` and `disconnected`.
 
         Raises:
             TimeoutError: neither happened in time.

@@ -198,7 +198,7 @@ class Limitations:
             (self.ignored if LIMITATIONS[name].silent and not how else self.refused).add(name)
 
     def apply(self, request: CheckedRequest) -> None:
-        """Removes ignored features from a request. Raises the provider's error for a refused one."""
+        """Remove ignored features from a request. Raises the provider's error for a refused one."""
         conversation = request.conversation
         for name in self.refused:
             limitation = LIMITATIONS[name]

@@ -179,12 +179,12 @@ class LoginServer:
         self._access.clear()
 
     def revoke(self) -> None:
-        """Ends every login."""
+        """End every login."""
         for family, _ in self._refresh.values():
             family.revoked = True
 
     def decide(self, user_code: str | None, *, approve: bool = True) -> bool:
-        """Approves or denies a code, or all pending codes. Returns whether there was one."""
+        """Approve or denies a code, or all pending codes. Returns whether there was one."""
         found = [code for code in self._codes.values() if code.state == "pending" and user_code in (None, code.user)]
         for code in found:
             code.state = "approved" if approve else "denied"
@@ -274,7 +274,7 @@ class LoginServer:
         )
 
     def revocation(self, body: bytes) -> SimulatedResponse:
-        """Ends the login of a token. An unknown token counts as revoked (RFC 7009, 2.2)."""
+        """End the login of a token. An unknown token counts as revoked (RFC 7009, 2.2)."""
         if not self.behavior.revocation:
             return _refused(404, "not_found", "there is no revocation here")
         token = _form(body).get("token", "")

@@ -67,7 +67,7 @@ def _call_in(chunk: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def ending_in(word: str, path: tuple[str | int, ...]) -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
-    """Changes the finish reason at `path`."""
+    """Change the finish reason at `path`."""
 
     def change(chunk: dict[str, Any]) -> list[dict[str, Any]]:
         value: Any = chunk

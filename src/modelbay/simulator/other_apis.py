@@ -138,7 +138,7 @@ def _words(text: str) -> set[str]:
 
 
 def moderations(request: ApiRequest) -> SimulatedResponse:
-    """Flags inputs that contain `SIM_FLAG`."""
+    """Flag inputs that contain `SIM_FLAG`."""
     given = request.fields.values.get("input")
     if given is None:
         raise bad_request(PROTOCOL, "'input' is required.", param="input")

@@ -45,7 +45,7 @@ class Simulator:
         return url_of(self.host, self.port)
 
     def start(self) -> Self:
-        """Starts the server. Raises OSError if the port is in use."""
+        """Start the server. Raises OSError if the port is in use."""
         listener = listen(self.host, self.port)
         self.port = listener.getsockname()[1]
         self._server = HttpServer(SimulatorApp(self.provider, self.journal, self._callers), listener)
@@ -53,13 +53,13 @@ class Simulator:
         return self
 
     def stop(self) -> None:
-        """Stops immediately, because a stalled response may never end."""
+        """Stop immediately, because a stalled response may never end."""
         if self._server is not None:
             self._server.stop()
             self._server = None
 
     def reset(self) -> None:
-        """Clears the journal, the prompt cache and the counts of faults."""
+        """Clear the journal, the prompt cache and the counts of faults."""
         self.journal.clear()
         self.provider.reset()
 
@@ -91,7 +91,7 @@ def serve(
     names: Collection[str] = (),
     **settings: Any,
 ) -> None:
-    """Serves until Ctrl-C or SIGTERM. Calls `ready` with the URL when the server accepts requests.
+    """Serve until Ctrl-C or SIGTERM. Call `ready` with the URL when the server accepts requests.
 
     `logins`: the login server. `names`: additional host names to accept. `settings`: as in `Simulator`.
 

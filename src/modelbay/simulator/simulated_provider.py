@@ -136,7 +136,7 @@ class SimulatedProvider:
         }
 
     def reset(self) -> None:
-        """Clears scripted replies, the prompt cache, the counts of faults, stored responses, uploaded files and logins."""
+        """Clear scripted replies, the prompt cache, the counts of faults, stored responses, uploaded files and logins."""
         self.script = Script()
         self._stored = StoredResponses()
         self._cache = PromptCache()
@@ -242,7 +242,7 @@ class SimulatedProvider:
         spec: str = "",
         exchange: SimulatedExchange | None = None,
     ) -> None:
-        """Applies the fault that a request asks for, or that its scripted reply has."""
+        """Apply the fault that a request asks for, or that its scripted reply has."""
         spec = spec or incoming.headers.get(FAULT_HEADER, "") or (outcome.scripted.fault if outcome.scripted else "")
         if not spec:
             return
@@ -367,7 +367,7 @@ class SimulatedProvider:
         return _json(token_count(traits.protocol, prompt_tokens(conversation)), traits)
 
     def _upload(self, incoming: Incoming, route: Route, traits: ProtocolTraits) -> Outcome:
-        """Stores a file as Moonshot does. A conversation then refers to it as `ms://<id>`."""
+        """Store a file as Moonshot does. A conversation then refers to it as `ms://<id>`."""
         form = form_of(incoming.headers.get("content-type", ""), incoming.body)
         file, purpose = form.files.get("file"), form.values.get("purpose")
         if file is None or purpose is None:

@@ -92,7 +92,7 @@ class StoredResponses:
         }
 
     def keep(self, exchange: SimulatedExchange, body: Extra) -> StoredResponse:
-        """Stores a response. `body`: the resolved request."""
+        """Store a response. `body`: the resolved request."""
         status = "queued" if exchange.echo.get("background") else None
         self._by_id[exchange.id] = kept = StoredResponse(exchange, _items(body.get("input")), status)
         while len(self._by_id) > _STORED:

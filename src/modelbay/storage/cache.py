@@ -33,7 +33,7 @@ class Cache:
             return None
 
     def write(self, data: bytes, *names: str) -> bool:
-        """Replaces a file atomically. Returns whether it could be written."""
+        """Replace a file atomically. Returns whether it could be written."""
         path = self.path(*names)
         part: Path | None = None
         try:

@@ -185,7 +185,7 @@ def trust_problem(path: Path, status: os.stat_result) -> tuple[str, str] | None:
 
 @contextlib.contextmanager
 def locked(path: Path, wait: float) -> Iterator[None]:
-    """Locks the file at `path` against changes by other processes. The lock file beside it is never removed.
+    """Lock the file at `path` against changes by other processes. The lock file beside it is never removed.
 
     Raises:
         ConfigError: another process held the lock for `wait` seconds, or the lock file cannot be created.
@@ -211,7 +211,7 @@ def locked(path: Path, wait: float) -> Iterator[None]:
 
 
 def replace(path: Path, old: bytes | None, new: bytes) -> None:
-    """Replaces a file atomically, under its lock: after a crash it is either the old or the new one.
+    """Replace a file atomically, under its lock: after a crash it is either the old or the new one.
 
     Raises:
         ConfigError: it cannot be written, or a program that ignores locks changed it since it was read as `old`.
@@ -234,7 +234,7 @@ def replace(path: Path, old: bytes | None, new: bytes) -> None:
 
 
 def create_folder(path: Path) -> None:
-    """Creates a folder that only the owner can read, unless it exists.
+    """Create a folder that only the owner can read, unless it exists.
 
     Raises:
         ConfigError: it cannot be created.
@@ -244,7 +244,7 @@ def create_folder(path: Path) -> None:
 
 
 def close_to_others(folder: Path) -> None:
-    """Creates a folder that only the owner can open. If it exists, as after a copy, others lose their access to it.
+    """Create a folder that only the owner can open. If it exists, as after a copy, others lose their access to it.
 
     Raises:
         ConfigError: it cannot be created or changed.
@@ -256,7 +256,7 @@ def close_to_others(folder: Path) -> None:
 
 
 def remove(path: Path, old: bytes) -> None:
-    """Deletes a file, under its lock, so that it stays deleted after a power cut.
+    """Delete a file, under its lock, so that it stays deleted after a power cut.
 
     Raises:
         ConfigError: it cannot be deleted, or a program that ignores locks changed it since it was read as `old`.
@@ -268,7 +268,7 @@ def remove(path: Path, old: bytes) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Checks that `path` can be written with `replace`, by creating a temporary file beside it.
+    """Check that `path` can be written with `replace`, by creating a temporary file beside it.
 
     Raises:
         ConfigError: its folder is missing or cannot be written to.
@@ -278,7 +278,7 @@ def check_writable(path: Path) -> None:
 
 
 def check_room(path: Path, size: int) -> None:
-    """Checks that `size` bytes can be written beside `path`, by writing them to a temporary file.
+    """Check that `size` bytes can be written beside `path`, by writing them to a temporary file.
 
     Raises:
         ConfigError: the folder cannot be created or written to, or is full.
@@ -303,7 +303,7 @@ def _check_unchanged(path: Path, old: bytes | None) -> None:
 
 
 def _adopt(descriptor: int, path: Path) -> None:
-    """Copies owner and the owner's permissions from the old file, none for others: `sudo` must not take the file away."""
+    """Copy owner and the owner's permissions from the old file, none for others: `sudo` must not take the file away."""
     try:
         old = path.stat()
     except FileNotFoundError:
@@ -316,14 +316,14 @@ def _adopt(descriptor: int, path: Path) -> None:
 
 
 def sweep(path: Path) -> None:
-    """Removes temporary files of killed writers. Call it only under the lock: another process may be writing one."""
+    """Remove temporary files of killed writers. Call it only under the lock: another process may be writing one."""
     for left in path.parent.glob(f".{path.name}.*{LEFT_OVER}"):
         with contextlib.suppress(OSError):
             left.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a rename survive a power cut. File systems that do not support it are ignored."""
+    """Make a rename survive a power cut. File systems that do not support it are ignored."""
     if sys.platform != "win32":
         with contextlib.suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY)

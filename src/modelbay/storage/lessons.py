@@ -45,7 +45,7 @@ class LessonBook:
         return lessons if until > monotonic() else []
 
     def note(self, origin: str, model: str, lesson: Lesson) -> None:
-        """Keeps a lesson in memory until it is confirmed."""
+        """Keep a lesson in memory until it is confirmed."""
         if lesson in self.of(origin, model):
             return
         lessons = [*self.noted(origin, model), lesson]
@@ -59,7 +59,7 @@ class LessonBook:
         return self._all().get(origin, {})
 
     def add(self, origin: str, model: str, lesson: Lesson) -> None:
-        """Stores a lesson at once, together with those that other processes stored in the meantime."""
+        """Store a lesson at once, together with those that other processes stored in the meantime."""
         self._lessons = self._read()
         known = self._lessons.setdefault(origin, {}).setdefault(model, [])
         if lesson not in known:
@@ -70,7 +70,7 @@ class LessonBook:
             self._noted[origin, model] = until, left
 
     def forget(self, origin: str) -> int:
-        """Removes all lessons about an origin. Returns their number."""
+        """Remove all lessons about an origin. Returns their number."""
         self._lessons = self._read()
         gone = self._lessons.pop(origin, {})
         if gone:

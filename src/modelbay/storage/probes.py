@@ -75,7 +75,7 @@ class ProbeStore:
         return [record for endpoint, record in self._known().items() if endpoint.provider == provider]
 
     def add(self, endpoint: ProbedEndpoint, name: str, checks: dict[str, Observation]) -> None:
-        """Stores results beside earlier ones for the endpoint. An unknown result does not replace a yes or no. Results of the
+        """Store results beside earlier ones for the endpoint. An unknown result does not replace a yes or no. Results of the
         same model at an endpoint that it no longer has are removed.
 
         Raises:
@@ -96,7 +96,7 @@ class ProbeStore:
         self._change(change)
 
     def forget(self, provider: str) -> int:
-        """Removes all results for a provider. Returns the number of endpoints.
+        """Remove all results for a provider. Returns the number of endpoints.
 
         Raises:
             ConfigError: the file cannot be written.
@@ -112,7 +112,7 @@ class ProbeStore:
         return gone
 
     def copy(self, old: str, new: str) -> None:
-        """Gives the results of a provider to another ID too.
+        """Give the results of a provider to another ID too.
 
         Raises:
             ConfigError: the file cannot be written.

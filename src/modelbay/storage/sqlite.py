@@ -96,7 +96,7 @@ class Database:
             ) from None
 
     def compact(self) -> None:
-        """Rewrites the file without deleted rows.
+        """Rewrite the file without deleted rows.
 
         Raises:
             StoreError: see `open`.

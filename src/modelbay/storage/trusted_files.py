@@ -72,7 +72,7 @@ class TrustedFiles:
         self._change(change)
 
     def remove(self, path: Path) -> bool:
-        """Removes a file from the list. Returns whether it was there.
+        """Remove a file from the list. Returns whether it was there.
 
         Raises:
             ConfigError: the list cannot be read or written.

@@ -62,7 +62,7 @@ def export_path(chat: StoredChat, argument: str) -> Path:
 
 
 def write_export(path: Path, text: str, *, overwrite: bool = False) -> bool:
-    """Writes a file that only its owner can read. Returns False, and writes nothing, if it already exists.
+    """Write a file that only its owner can read. Returns False, and writes nothing, if it already exists.
 
     Raises:
         FileError: it cannot be written.

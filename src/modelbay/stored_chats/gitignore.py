@@ -36,7 +36,7 @@ class Ignored:
         self._folder = folder
 
     def enter(self, folder: tuple[str, ...]) -> None:
-        """Adds the rules of a folder, before its entries are asked for."""
+        """Add the rules of a folder, before its entries are asked for."""
         self._read(self._folder.joinpath(*folder, ".gitignore"), self._at + folder)
 
     def ignores(self, path: tuple[str, ...], is_folder: bool) -> bool:

@@ -38,7 +38,7 @@ class Keeper:
         )
 
     async def turn_private(self, chat: StoredChat) -> None:
-        """Makes a conversation private and deletes it from the store, or makes a private one public and stores it.
+        """Make a conversation private and delete it from the store, or make a private one public and store it.
 
         Raises:
             StoreError: it cannot be deleted.
@@ -49,7 +49,7 @@ class Keeper:
         await self.changed(chat)
 
     async def changed(self, chat: StoredChat) -> None:
-        """Stores a new question, or the end of an answer."""
+        """Store a new question, or the end of an answer."""
         if not self.keeps(chat):
             return
         self._next = monotonic() + PERIOD
@@ -78,7 +78,7 @@ class Keeper:
             chat.id, chat.revision, chat.stored = None, 0, 0
 
     async def came(self, chat: StoredChat) -> None:
-        """Stores the answer so far, every few seconds."""
+        """Store the answer so far, every few seconds."""
         if self._failed or chat.id is None or not self.keeps(chat) or monotonic() < self._next:
             return
         self._next = monotonic() + PERIOD

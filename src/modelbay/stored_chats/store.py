@@ -114,11 +114,11 @@ class Store:
         return self._file.is_missing()
 
     def wait(self, seconds: float) -> None:
-        """Sets the seconds to wait for another program's write (5 at first)."""
+        """Set the seconds to wait for another program's write (5 at first)."""
         self._file.wait = seconds
 
     def save(self, chat: StoredChat) -> bool:
-        """Stores a conversation, or the turns that were added to it. Returns whether it was stored as a copy, because another
+        """Store a conversation, or the turns that were added to it. Returns whether it was stored as a copy, because another
         program has changed or deleted the stored one in the meantime.
 
         Raises:
@@ -158,7 +158,7 @@ class Store:
         return copied
 
     def came(self, chat: StoredChat) -> None:
-        """Stores the answer so far.
+        """Store the answer so far.
 
         Raises:
             StoreError: the file cannot be written.
@@ -251,7 +251,7 @@ class Store:
         return chat
 
     def delete(self, id: int) -> None:
-        """Deletes a conversation, and overwrites its data in the file.
+        """Delete a conversation, and overwrites its data in the file.
 
         Raises:
             StoreError: the file cannot be written.
@@ -261,7 +261,7 @@ class Store:
         self._file.compact()
 
     def expire(self, days: int, now: float | None = None) -> int:
-        """Deletes the conversations that have not changed for that number of days. Returns their number."""
+        """Delete the conversations that have not changed for that number of days. Returns their number."""
         if self.new:
             return 0
         before = (time.time() if now is None else now) - days * DAY

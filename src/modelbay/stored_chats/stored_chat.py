@@ -94,14 +94,14 @@ class StoredChat(History):
         )  # fmt: skip
 
     def settle(self) -> None:
-        """Makes an answer that was interrupted by the end of the program part of the chat, with the text so far."""
+        """Make an answer that was interrupted by the end of the program part of the chat, with the text so far."""
         if self.question is not None and self.pieces:
             self.add([self.question], unfinished("".join(self.pieces)))
             self.question = None
         self.pieces = []
 
     def take_back(self) -> tuple[str, list[Media]]:
-        """Removes a question that was not answered before the program ended. Returns its text and files for the user."""
+        """Remove a question that was not answered before the program ended. Returns its text and files for the user."""
         asked, self.question = self.question, None
         if asked is None:
             return "", []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def open_app(config: Path | None = None, model: str | None = None, conversation: int | None = None) -> int:
-    """Runs the app until the user quits. Returns the exit code: 128 plus the signal number after a signal.
+    """Run the app until the user quits. Returns the exit code: 128 plus the signal number after a signal.
 
     `conversation` is the ID of a stored conversation to continue.
 

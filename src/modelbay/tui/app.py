@@ -112,7 +112,7 @@ class ModelbayApp(ConversationCommands):
         self.call_later(self._begin)  # after the composer has the focus, which the same queue sets
 
     def apply_theme(self, name: str) -> None:
-        """Applies a theme. `auto` and unknown themes follow the terminal's background."""
+        """Apply a theme. `auto` and unknown themes follow the terminal's background."""
         self._theme_choice = name if name in {choice.name for choice in CHOICES} else AUTO
         theme = themes(self._dark)[self._theme_choice]
         self.register_theme(theme)
@@ -147,7 +147,7 @@ class ModelbayApp(ConversationCommands):
         await super().on_event(event)
 
     def _begin(self) -> None:
-        """Inserts the text typed during the start into the composer. Only the user sends it."""
+        """Insert the text typed during the start into the composer. Only the user sends it."""
         typed, self._typed = self._typed or [], None
         for event in typed:
             if isinstance(event, events.Paste):
@@ -160,7 +160,7 @@ class ModelbayApp(ConversationCommands):
         self._refresh_sources()
 
     def _refresh_sources(self) -> None:
-        """Starts the daily refresh in a background process, if it is due; `_watch` then reloads config.toml."""
+        """Start the daily refresh in a background process, if it is due; `_watch` then reloads config.toml."""
         self.run_worker(partial(daily.start, self.state.config.path), thread=True)
 
     def _handle_exception(self, error: Exception) -> None:
@@ -168,7 +168,7 @@ class ModelbayApp(ConversationCommands):
         self.report_error(error)
 
     def report_error(self, error: Exception, *, recurs: bool = False) -> None:
-        """Reports an unhandled exception; the app continues. Before its start and at its end, the error is printed on exit."""
+        """Report an unhandled exception; the app continues. Before its start and at its end, the error is printed on exit."""
         error = cause(error)
         new = self.internal_errors.add(error, recurs=recurs)
         if not self.chat_screen.shows_errors or self.internal_errors.too_many:
@@ -179,12 +179,12 @@ class ModelbayApp(ConversationCommands):
                 self.notify(failure(error).plain, severity="error", markup=False)
 
     def _hang_up(self) -> None:
-        """Ends the app when its terminal is gone. Textual would read the end of the input in an endless loop."""
+        """End the app when its terminal is gone. Textual would read the end of the input in an endless loop."""
         if self._terminal_shutdown.hung_up:
             self.exit(return_code=HUNG_UP)
 
     async def _watch(self) -> None:
-        """Reloads config.toml after another program changed it, but not during an answer. A command in progress may have changed
+        """Reload config.toml after another program changed it, but not during an answer. A command in progress may have changed
         it, and reloads it itself."""
         busy = self.chat_screen.answering or self._commands or self.screen is not self.chat_screen
         if busy or not self.state.outdated:
@@ -216,7 +216,7 @@ class ModelbayApp(ConversationCommands):
             self.chat_screen.run_command(command)
 
     def action_command(self, name: str, argument: str = "") -> None:
-        """Runs a command of `commands.COMMANDS` by name."""
+        """Run a command of `commands.COMMANDS` by name."""
         if self.chat_screen.may_run(name):
             run: Callable[[str], Coroutine[Any, Any, None]] = getattr(self, f"command_{name}")
             self._start_worker(partial(run, argument))
@@ -226,7 +226,7 @@ class ModelbayApp(ConversationCommands):
         self.run_worker(partial(self._guarded, command))  # type: ignore[arg-type]
 
     async def _guarded(self, command: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Runs a command and shows its error in the transcript."""
+        """Run a command and show its error in the transcript."""
         self._commands += 1
         try:
             await command()
@@ -271,7 +271,7 @@ class ModelbayApp(ConversationCommands):
                 return
 
     async def _edit(self, ids: list[str]) -> bool:
-        """Edits one of these providers; the user chooses if there are several. Returns whether anything was saved."""
+        """Edit one of these providers; the user chooses if there are several. Returns whether anything was saved."""
         id = ids[0] if len(ids) == 1 else await self.push_screen_wait(Menu("Edit a provider", ids, ListRow))
         if id is None:
             return False
@@ -283,7 +283,7 @@ class ModelbayApp(ConversationCommands):
         return True
 
     async def command_correct_key(self, argument: str) -> None:
-        """Lets the user correct the API key that a provider rejected, and sends the message again."""
+        """Let the user correct the API key that a provider rejected, and send the message again."""
         if await self._edit([argument]) and self.chat_screen.unanswered is not None:
             self.chat_screen.composer.put("")
             self.chat_screen.send_again()
@@ -354,7 +354,7 @@ class ModelbayApp(ConversationCommands):
     # --- shared by several commands ---
 
     async def choose_model(self, tab: str = ALL, note: str = "") -> None:
-        """Opens the model picker and switches to the chosen model."""
+        """Open the model picker and switch to the chosen model."""
         models = await to_thread(self.state.hub.models)
         if not models:
             self.state.say(NO_MODELS if self.state.connected else NO_PROVIDER)
@@ -366,7 +366,7 @@ class ModelbayApp(ConversationCommands):
             await self.switch_model(picked)
 
     async def switch_model(self, picked: ModelSelection) -> None:
-        """Switches to another model."""
+        """Switch to another model."""
         self.state.chat.model = picked.model
         self.state.chat.effort = picked.effort
         if picked.kept and not self.state.simulator:
@@ -376,13 +376,13 @@ class ModelbayApp(ConversationCommands):
         self.state.say(f"{'Default model set to' if picked.kept else 'Model for this session:'} {picked.model}{effort}")
 
     async def added(self, added: Added) -> None:
-        """Reports the added providers and opens the model picker."""
+        """Report the added providers and open the model picker."""
         names = ", ".join(added.providers)
         self.state.say(". ".join([f"Provider added: {names}", *added.stored]))
         await self.choose_model(added.providers[0] if len(added.providers) == 1 else ALL)
 
     async def start(self) -> None:
-        """Shows what is wrong with the configuration, and the welcome dialog if no provider is connected."""
+        """Show what is wrong with the configuration, and the welcome dialog if no provider is connected."""
         await self._prepare_store()
         if self._conversation is not None:
             await self._continue(self._conversation)
@@ -396,7 +396,7 @@ class ModelbayApp(ConversationCommands):
                 return
 
     async def _show_project(self) -> None:
-        """Says which model the project pins, or why its file is ignored."""
+        """Say which model the project pins, or why its file is ignored."""
         project = self.state.project
         if project.ignored:
             await self.chat_screen.transcript.warn(project.ignored)
@@ -409,7 +409,7 @@ class ModelbayApp(ConversationCommands):
                 await self.chat_screen.transcript.note(reason)
 
     async def _continue(self, conversation: int) -> None:
-        """Continues a stored conversation, with the model of `--model` if it was given."""
+        """Continue a stored conversation, with the model of `--model` if it was given."""
         given = self.state.chat.model
         try:
             chat = await to_thread(self.state.store.load, conversation)
@@ -420,7 +420,7 @@ class ModelbayApp(ConversationCommands):
         await self.resume(chat)
 
     async def _prepare_store(self) -> None:
-        """Deletes expired conversations; on the first start, explains that conversations are stored."""
+        """Delete expired conversations; on the first start, explain that conversations are stored."""
         chat = self.state.config.chat
         if chat.keep == "always" and self.state.store.new:
             await self.chat_screen.transcript.note(
@@ -434,7 +434,7 @@ class ModelbayApp(ConversationCommands):
                 await self.chat_screen.transcript.fail(error)
 
     async def _run_choice(self, choice: WelcomeChoice) -> bool:
-        """Runs the choice of the welcome dialog. False: the user cancelled."""
+        """Run the choice of the welcome dialog. False: the user cancelled."""
         if choice.action == "try":
             await self.state.try_built_in()
             self.state.say("A simulated model answers. Add a real one with /provider")

@@ -48,7 +48,7 @@ class PasteFilter:
         """The pieces of the current paste, or of the input after it."""
 
     def feed(self, data: str) -> str:
-        """Reads the next piece of input. Returns the part for Textual: keys, and the opening and closing sequences of pastes."""
+        """Read the next piece of input. Returns the part for Textual: keys, and the opening and closing sequences of pastes."""
         if self._after and self._is_quiet():
             self._after, self._held, self._text = False, "".join([*self._text, self._held]), []
         self._last = monotonic()
@@ -121,14 +121,14 @@ def filtered(self: XTermParser, data: str) -> Iterable[Message]:
 
 
 def ticked(self: XTermParser) -> Iterable[Message]:
-    """Ends the wait for the rest of a paste. Textual calls it whenever it has read, and ten times a second."""
+    """End the wait for the rest of a paste. Textual calls it whenever it has read, and ten times a second."""
     yield from _tick(self)
     if (pastes := _pastes.get(self)) is not None and (keys := pastes.settled()):
         yield from _feed(self, keys)
 
 
 def accept_any_bytes() -> None:
-    """Replaces bytes that are not UTF-8, such as those of a pasted file name in Latin-1. Textual's strict decoder ends the app."""
+    """Replace bytes that are not UTF-8, such as those of a pasted file name in Latin-1. Textual's strict decoder ends the app."""
     if sys.platform != "win32":
         from textual.drivers import linux_driver
 

@@ -153,7 +153,7 @@ class ChatScreen(Screen[None]):
 
     @on(TextArea.Changed, "#composer")
     def offer(self) -> None:
-        """Suggests commands while the user types one."""
+        """Suggest commands while the user types one."""
         text = self.composer.text
         typing = text.startswith("/") and not any(blank in text for blank in " \n")
         found = matching(text[1:]) if typing else []
@@ -177,7 +177,7 @@ class ChatScreen(Screen[None]):
 
     @on(TextArea.SelectionChanged, "#composer")
     def offer_paths(self) -> None:
-        """Suggests paths while the user types one after an @."""
+        """Suggest paths while the user types one after an @."""
         found = self._mention()
         if found is None:
             self._show_paths([])
@@ -187,7 +187,7 @@ class ChatScreen(Screen[None]):
             self._search = self.run_worker(partial(self._find, self._names))
 
     async def _find(self, names: FileNames) -> None:
-        """Searches until the paths for the current text are shown. One search at a time: a file system may be slow."""
+        """Search until the paths for the current text are shown. One search at a time: a file system may be slow."""
         try:
             answered: object = None
             while (asked := self._mention()) is not None and asked != answered:
@@ -207,7 +207,7 @@ class ChatScreen(Screen[None]):
             self.paths.set_rows(rows)
 
     def _complete_path(self) -> bool:
-        """Inserts the highlighted path. False: no path is highlighted, or it is already complete."""
+        """Insert the highlighted path. False: no path is highlighted, or it is already complete."""
         found, path = self._mention(), self.paths.highlighted
         if not self.paths.display or path is None or found is None or found != self._offered_for:
             return False
@@ -243,7 +243,7 @@ class ChatScreen(Screen[None]):
             self.run_command(command)
 
     def run_command(self, command: Command) -> None:
-        """Runs a command chosen from a list. A command that needs an argument goes into the composer instead."""
+        """Run a command chosen from a list. A command that needs an argument goes into the composer instead."""
         if command.needs_argument:
             self.set_aside()
             self.composer.put(f"/{command.name} ")
@@ -251,7 +251,7 @@ class ChatScreen(Screen[None]):
             self.post_message(self.CommandEntered(command.name))
 
     def set_aside(self) -> None:
-        """Clears the composer. ↑ brings its text back."""
+        """Clear the composer. ↑ brings its text back."""
         if self.composer.text:
             self.composer.sent(self.composer.text)
 
@@ -264,7 +264,7 @@ class ChatScreen(Screen[None]):
 
     @on(Composer.SearchRequested)
     def search_earlier(self) -> None:
-        """Searches the messages of this session, and the stored ones unless this conversation is not stored."""
+        """Search the messages of this session, and the stored ones unless this conversation is not stored."""
         session = [HistoryEntry(text, self.composer.folds.unfold(text)) for text in reversed(self.composer.asked)]
         state = self._state
         private = state.chat.private or state.keeper.mode == "never"
@@ -276,7 +276,7 @@ class ChatScreen(Screen[None]):
 
     @on(Composer.EditorRequested)
     def edit(self) -> None:
-        """Opens the message in the external editor."""
+        """Open the message in the external editor."""
         if self._editor is None or self._editor.is_finished:
             self._editor = self.run_worker(self._edit)
 
@@ -341,7 +341,7 @@ class ChatScreen(Screen[None]):
         return False
 
     async def attach(self, sources: list[str]) -> bool:
-        """Attaches files to the next message. False: one of them cannot be attached, so none is."""
+        """Attach files to the next message. False: one of them cannot be attached, so none is."""
         try:
             found = await to_thread(attachments, sources, self._files)
         except UnreadableFile as error:
@@ -355,7 +355,7 @@ class ChatScreen(Screen[None]):
     # --- sending ---
 
     def ask(self, text: str) -> None:
-        """Sends a message, or queues it while an answer arrives."""
+        """Send a message, or queues it while an answer arrives."""
         files, self._files = self._files, []
         self._show_files()
         if self.answering or (self._queue and not self._held):
@@ -384,12 +384,12 @@ class ChatScreen(Screen[None]):
             self.post_message(self.CommandEntered("correct_key", self.rejected))
 
     def send_at_once(self, text: str, files: list[Media]) -> None:
-        """Sends a message now. The composer and the queue do not change."""
+        """Send a message now. The composer and the queue do not change."""
         self.composer.remember(text)
         self._begin(QueuedMessage(text, files))
 
     def send_again(self) -> None:
-        """Sends the unanswered message again, from the composer or from the queue."""
+        """Send the unanswered message again, from the composer or from the queue."""
         text = self.unanswered
         if self._queue and self._queue[0].text == text:
             self._send_next()
@@ -397,7 +397,7 @@ class ChatScreen(Screen[None]):
             self.ask(text)
 
     def _send_next(self) -> None:
-        """Sends the first message of the queue."""
+        """Send the first message of the queue."""
         if self._queue and not self.answering:
             message = self._queue.pop(0)
             self.composer.remember(message.text)
@@ -405,7 +405,7 @@ class ChatScreen(Screen[None]):
 
     @on(Composer.RecallRequested)
     def take_back(self) -> None:
-        """Moves the last queued message to the start of the composer."""
+        """Move the last queued message to the start of the composer."""
         if not self._queue:
             return
         message = self._queue.pop()
@@ -454,7 +454,7 @@ class ChatScreen(Screen[None]):
                     self._show_queue()
 
     def put_back(self, text: str, files: list[Media]) -> None:
-        """Returns an unanswered message to the composer, or to the front of the queue if the composer has text."""
+        """Return an unanswered message to the composer, or to the front of the queue if the composer has text."""
         if self.composer.text:
             self._held = True
             self._queue.insert(0, QueuedMessage(text, files))
@@ -465,7 +465,7 @@ class ChatScreen(Screen[None]):
         self._show_files()
 
     async def _end(self, answer: AnswerView, ended: str) -> None:
-        """Closes an answer and shows why it ended."""
+        """Close an answer and show why it ended."""
         self._timer.pause()
         await answer.close()
         if ended:
@@ -473,7 +473,7 @@ class ChatScreen(Screen[None]):
         self.show_footer()
 
     def _close_paths(self) -> None:
-        """Hides the paths until the user starts another mention."""
+        """Hide the paths until the user starts another mention."""
         if found := self._mention():
             self._unwanted = found[0], found[1].start
         self._show_paths([])
@@ -505,12 +505,12 @@ class ChatScreen(Screen[None]):
     # --- footer ---
 
     def say(self, words: str) -> None:
-        """Shows a status message."""
+        """Show a status message."""
         self._message.say(words)
         self.show_footer()
 
     def show_footer(self) -> None:
-        """Shows the model, token usage, cost and context use."""
+        """Show the model, token usage, cost and context use."""
         if not self._shown:
             return
         self.composer.placeholder = QUEUEING if self.answering else PLACEHOLDER

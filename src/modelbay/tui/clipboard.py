@@ -22,7 +22,7 @@ SECONDS = 5.0
 
 
 def put(text: str) -> str | None:
-    """Copies a text. Returns the name of the tool that succeeded; None if none did."""
+    """Copy a text. Returns the name of the tool that succeeded; None if none did."""
     for command in _usable():
         if (program := shutil.which(command[0])) is None:
             continue

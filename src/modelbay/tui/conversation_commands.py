@@ -43,7 +43,7 @@ class ConversationCommands(App[None]):
             self.chat_screen.send_at_once(sent[-1].text, sent[-1].files)
 
     async def _return_to(self, message: UserMessage) -> bool:
-        """Cuts the conversation before a message. False: the user declined.
+        """Cut the conversation before a message. False: the user declined.
 
         A stored conversation stays complete in the store. Otherwise later messages are lost, so the user must confirm.
         """
@@ -112,7 +112,7 @@ class ConversationCommands(App[None]):
             await self.resume(await to_thread(self.state.store.load, chosen.id))
 
     async def resume(self, chat: StoredChat) -> None:
-        """Continues a stored conversation."""
+        """Continue a stored conversation."""
         self.state.chat = chat
         if chat.model is not None and self.state.model is None:
             self.state.say(f"{chat.model} is no longer configured; using the default model")

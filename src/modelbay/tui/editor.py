@@ -23,7 +23,7 @@ class EditorFailed(Exception):
 
 
 async def edited(app: App[Any], text: str) -> str:
-    """Runs the editor and returns the edited text. The app keeps running without the terminal, so an answer still arrives.
+    """Run the editor and return the edited text. The app keeps running without the terminal, so an answer still arrives.
 
     Raises:
         EditorFailed: no editor is set, it failed, or the file is empty.
@@ -73,7 +73,7 @@ def _command() -> list[str]:
 
 
 async def _run(command: list[str]) -> str:
-    """Runs an editor to its end. Returns the reason of a failure, or ""."""
+    """Run an editor to its end. Returns the reason of a failure, or ""."""
     before = signal.signal(signal.SIGINT, lambda *_: None)  # the terminal sends Ctrl-C to the app too
     try:
         with subprocess.Popen(command) as process:
@@ -91,7 +91,7 @@ async def _run(command: list[str]) -> str:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ends an editor that is still running because the app is ending. It may save its files first."""
+    """End an editor that is still running because the app is ending. It may save its files first."""
     if process.poll() is not None:
         return
     process.terminate()

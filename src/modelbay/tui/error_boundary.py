@@ -73,7 +73,7 @@ class ErrorLog:
         self._recent: list[float] = []
 
     def add(self, error: Exception, *, recurs: bool = False) -> bool:
-        """Records an error. Returns whether it is new. `recurs`: it comes from a timer or from drawing, which is repeated
+        """Record an error. Returns whether it is new. `recurs`: it comes from a timer or from drawing, which is repeated
         anyway, so it does not count toward `MANY`.
         """
         self.seen = [*self.seen, error][-KEPT:]

@@ -46,7 +46,7 @@ class FoldedPastes:
         return MARK.sub(lambda mark: self._text(mark[0]), text)
 
     def refold(self, text: str, before: str) -> str:
-        """Folds an edited text again: each paste of `before` that it still contains becomes its placeholder."""
+        """Fold an edited text again: each paste of `before` that it still contains becomes its placeholder."""
         out, rest = "", clean(text)
         for mark in MARK.finditer(before):
             head, found, tail = rest.partition(self._text(mark[0]))

@@ -48,7 +48,7 @@ class PreferenceFile:
             return Preferences()
 
     def write(self, preferences: Preferences) -> None:
-        """Writes preferences. Unknown keys, such as those of a newer version, stay in the file.
+        """Write preferences. Unknown keys, such as those of a newer version, stay in the file.
 
         Raises:
             ConfigError: the file cannot be written.

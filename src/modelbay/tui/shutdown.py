@@ -42,7 +42,7 @@ class Shutdown:
         return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
 
     def begin(self, code: int) -> None:
-        """Starts the timeout. May be called from a signal handler."""
+        """Start the timeout. May be called from a signal handler."""
         if not self._began:
             self._began = True
             Thread(target=self._wait, args=(code,), daemon=True).start()
@@ -58,7 +58,7 @@ class Shutdown:
             signal.signal(number, handler)
 
     def on_signals(self, leave: Callable[[int], object]) -> None:
-        """Calls `leave` with the exit code after a signal.
+        """Call `leave` with the exit code after a signal.
 
         Handlers of the signal module also run while the event loop is blocked.
         """
@@ -88,7 +88,7 @@ def _attributes() -> list[Any] | None:
 
 
 def _restore(attributes: list[Any] | None) -> None:
-    """Restores the terminal as far as possible."""
+    """Restore the terminal as far as possible."""
     if attributes is None:
         return
     import termios

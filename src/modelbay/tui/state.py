@@ -67,7 +67,7 @@ class AppState:
         return self.project.config
 
     async def reload(self) -> None:
-        """Reads config.toml again after a change.
+        """Read config.toml again after a change.
 
         Raises:
             ConfigError: the file is invalid; the previous configuration stays active.
@@ -89,12 +89,12 @@ class AppState:
         return _stamp(self.config.path) is None
 
     def report_deleted(self) -> None:
-        """Reports that config.toml was deleted, which some editors do before they write. The loaded configuration stays active."""
+        """Report that config.toml was deleted, which some editors do before they write. The loaded configuration stays active."""
         self._stamp = _stamp(self.config.path)
         self.say("config.toml was deleted; the loaded configuration stays active")
 
     async def try_built_in(self) -> None:
-        """Switches to the simulator, which runs in this process. Nothing is written to config.toml."""
+        """Switch to the simulator, which runs in this process. Nothing is written to config.toml."""
         from modelbay.simulator import Simulator
 
         self.simulator = Simulator(pace=0.02)
@@ -130,7 +130,7 @@ class AppState:
             await old.aclose()
 
     async def prefer(self, **choices: object) -> None:
-        """Sets preferences and saves them for the next start. If saving fails, reports it; the preferences stay set."""
+        """Set preferences and save them for the next start. If saving fails, report it; the preferences stay set."""
         try:
             await self._remember(**choices)
         except ConfigError as error:
@@ -141,7 +141,7 @@ class AppState:
         await to_thread(self.remembered.write, self.preferences)
 
     async def used(self) -> None:
-        """Adds the model that answered to the recent models."""
+        """Add the model that answered to the recent models."""
         alias = self.model.alias if self.model else ""
         if alias and self.simulator is None and self.preferences.recent[:1] != [alias]:
             with suppress(ConfigError):  # not the user's choice, and a message about the conversation may be visible

@@ -11,7 +11,7 @@ from typing import Any
 
 
 def on_continue(driver: Any, ending: Callable[[], bool]) -> None:
-    """Replaces the driver's handler of SIGCONT. `ending`: whether the app ends or its terminal is gone."""
+    """Replace the driver's handler of SIGCONT. `ending`: whether the app ends or its terminal is gone."""
 
     def resume(*_: object) -> None:
         if not driver._auto_restart or ending():  # an editor has the terminal, or nothing will stop the driver again

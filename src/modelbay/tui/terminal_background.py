@@ -37,7 +37,7 @@ class BackgroundReplies:
         """Whether its Escape was forwarded, because it may have been a key."""
 
     def feed(self, data: str) -> tuple[str, list[bool]]:
-        """Reads the next piece of input. Returns the input without replies and, for each reply, whether the background is dark."""
+        """Read the next piece of input. Returns the input without replies and, for each reply, whether the background is dark."""
         text = self._held + data
         dark = [known for color in ANSWER.findall(text) if (known := is_dark(color)) is not None]
         passed = self._passed and not ANSWER.match(text)
@@ -71,7 +71,7 @@ def _filtered(self: XTermParser, data: str) -> Iterable[Message]:
 
 
 def install() -> None:
-    """Installs this filter, followed by the one for pastes, in front of Textual's input parser."""
+    """Install this filter, followed by the one for pastes, in front of Textual's input parser."""
     bracketed_paste.accept_any_bytes()
     XTermParser.feed = _filtered  # type: ignore[method-assign]
     XTermParser.tick = bracketed_paste.ticked  # type: ignore[method-assign,assignment]

@@ -89,7 +89,7 @@ def registry(api: str) -> registries.FetchedRegistry:
 
 
 def put(file: Path, found: registries.FetchedRegistry, given: RegistryKeys | None = None) -> None:
-    """Adds or refreshes a registry."""
+    """Add or refresh a registry."""
     found.url = LIST
     config = load(file)
     made = propose(config, found, given) if given else registries.refreshed(config, found)

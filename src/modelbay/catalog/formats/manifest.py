@@ -390,7 +390,7 @@ def _table(found: Extra, where: tuple[Step, ...], findings: list[ManifestFinding
 
 
 def _keep(findings: list[ManifestFinding], more: Iterable[ManifestFinding]) -> int:
-    """Keeps findings for display, and always the first that is fatal or skips entries. Returns the number of omitted ones."""
+    """Keep findings for display, and always the first that is fatal or skips entries. Returns the number of omitted ones."""
     hidden = 0
     for one in more:
         weighs = (one.fatal, one.unread) != (False, False)

@@ -106,7 +106,7 @@ def why_refused(api: str, url: str | None) -> str | None:
 
 
 def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
-    """Adds one provider to the registry."""
+    """Add one provider to the registry."""
     if not isinstance(entry, dict):
         found.skipped.append(SkippedEntry(key, "it is not an object"))
         found.named.add(key)

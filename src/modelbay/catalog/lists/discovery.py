@@ -311,7 +311,7 @@ def _aside(found: Upstream, forms: list[_Form]) -> list[Endpoint]:
 
 
 async def _ask_aside(places: list[Endpoint], fetch: Fetch, discovery: Discovery) -> None:
-    """Adds the facts of richer lists. Their errors do not affect the list that was read."""
+    """Add the facts of richer lists. Their errors do not affect the list that was read."""
     asked = [place for place in places if urlsplit(place.url).path != urlsplit(discovery.url).path]
     if not asked or not _lacks_facts(discovery.models):
         return
@@ -339,7 +339,7 @@ async def _ask_aside(places: list[Endpoint], fetch: Fetch, discovery: Discovery)
 
 
 async def _describe(found: Upstream, endpoint: Endpoint, fetch: Fetch, discovery: Discovery) -> None:
-    """Queries each model, if the vendor has an endpoint for that."""
+    """Query each model, if the vendor has an endpoint for that."""
     preset = found.preset
     if preset is None and found.origin.loopback:
         preset = next((other for other in built_in() if other.keyless and other.describes), None)
@@ -370,7 +370,7 @@ def _as_run(told: Extra) -> Extra:
 
 
 def _complete(known: Listed, more: Listed) -> None:
-    """Adds facts of another list that a model's own entry lacks."""
+    """Add facts of another list that a model's own entry lacks."""
     for name in Facts.__struct_fields__:
         if name == "capabilities":
             known.facts.capabilities = more.facts.capabilities | known.facts.capabilities

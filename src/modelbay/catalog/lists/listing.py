@@ -203,7 +203,7 @@ def _id(entry: Extra) -> str:
 
 
 def _add(known: Listed, raw: Extra) -> None:
-    """Adds the facts of a second entry for the same model: llama.cpp lists each model in two shapes."""
+    """Add the facts of a second entry for the same model: llama.cpp lists each model in two shapes."""
     merged = {**raw, **known.extra}
     again = listed_model(known.id, merged)
     known.facts, known.extra, known.status = again.facts, merged, again.status

@@ -102,7 +102,7 @@ class ModelsDev:
         return made
 
     async def refresh(self, exchange: Exchange, *, within: float = FRESH) -> str | None:
-        """Fetches a newer list from models.dev, unless that was done within the last `within` seconds.
+        """Fetch a newer list from models.dev, unless that was done within the last `within` seconds.
 
         Returns a message for the user if it failed; the existing list is used then.
         """
@@ -154,7 +154,7 @@ class ModelsDev:
         return f"{VERSION} {path.name} {status.st_size} {status.st_mtime_ns}"
 
     def _forget(self) -> None:
-        """Removes a damaged cached list."""
+        """Remove a damaged cached list."""
         self.cache.drop(FOLDER, "api.json")
         self.cache.drop(FOLDER, "state.json")
         self.__dict__.pop("_live", None)

@@ -122,13 +122,13 @@ class TomlDocument:
         return home[1].tail.rstrip() if home and home[0].full(home[1]) == path else ""
 
     def set_comment(self, path: Keys, comment: str) -> None:
-        """Writes a comment after the value at a path, if the value has a line of its own and no comment."""
+        """Write a comment after the value at a path, if the value has a line of its own and no comment."""
         home = self._home(path)
         if home and home[0].full(home[1]) == path and not home[1].tail.strip():
             home[1].tail = comment + home[1].tail
 
     def set_text(self, path: Keys, exact: str) -> None:
-        """Writes a value whose text is known, such as one that `text_at` returned.
+        """Write a value whose text is known, such as one that `text_at` returned.
 
         Raises:
             ConfigError: the path goes through a value that is not a table.
@@ -139,7 +139,7 @@ class TomlDocument:
             line.value = values.with_part(line.value, path[len(block.full(line)) :], exact, self.newline)
 
     def set(self, path: Keys, value: Any, after: str | None = None) -> None:
-        """Writes a value. An existing table changes key by key. `after` names the table that a new one follows.
+        """Write a value. An existing table changes key by key. `after` names the table that a new one follows.
 
         Raises:
             ConfigError: the path goes through a value that is not a table.
@@ -160,7 +160,7 @@ class TomlDocument:
             self._replace(path, value)
 
     def delete(self, path: Keys) -> bool:
-        """Removes the value at a path, if there is one. A table without a line of its own is removed with its last key."""
+        """Remove the value at a path, if there is one. A table without a line of its own is removed with its last key."""
         if self.get(path) is MISSING:
             return False
         home = self._home(path)
@@ -223,7 +223,7 @@ class TomlDocument:
             block.rank = number * APART
 
     def _put_block(self, at: int, block: TomlBlock) -> None:
-        """Inserts a block at an index."""
+        """Insert a block at an index."""
         before = self.blocks[at - 1].rank
         block.rank = (before + self.blocks[at].rank) // 2 if at < len(self.blocks) else before + APART
         self.blocks.insert(at, block)
@@ -234,7 +234,7 @@ class TomlDocument:
             insort(self._inside.setdefault(block.path[:depth], []), block, key=RANK)
 
     def _drop_block(self, block: TomlBlock) -> int:
-        """Removes a block. Returns its former index."""
+        """Remove a block. Returns its former index."""
         index = self._index(block)
         del self.blocks[index]
         self._headed.pop(block.path, None)
@@ -303,7 +303,7 @@ class TomlDocument:
         self._end(before)
 
     def _end(self, block: TomlBlock) -> None:
-        """Adds the line break that is missing at the end of the file."""
+        """Add the line break that is missing at the end of the file."""
         if block.lines:
             line = block.lines[-1]
             if not line.text.endswith("\n"):
@@ -343,7 +343,7 @@ class TomlDocument:
         return settings[-1] if settings else len(block.lines) - 1
 
     def _open_top(self, top: TomlBlock) -> int:
-        """Makes room for the first setting of the file, below the comments at its top."""
+        """Make room for the first setting of the file, below the comments at its top."""
         top.lines += top.after
         while top.lines and top.lines[-1].blank:
             top.lines.pop()
@@ -354,7 +354,7 @@ class TomlDocument:
         return len(top.lines) - 1
 
     def _add_header(self, path: Keys, value: Any) -> None:
-        """Adds a header, and a first setting, to a table that contained only tables."""
+        """Add a header, and a first setting, to a table that contained only tables."""
         parent = path[:-1]
         first = self._within(parent)[0]
         block = _tables(parent, {path[-1]: value}, self.newline)[0]
@@ -398,7 +398,7 @@ class TomlDocument:
                 before.after += gone.after if before.text else _from_text(gone.after)
 
     def _forget_implied(self, path: Keys) -> None:
-        """Removes tables that exist only through dotted keys and have lost the last one."""
+        """Remove tables that exist only through dotted keys and have lost the last one."""
         while path and not self.get(path) and not self._written(path):
             del self.get(path[:-1])[path[-1]]
             path = path[:-1]
@@ -471,7 +471,7 @@ def _setting(text: str, position: int) -> TomlLine:
 
 
 def _divide(block: TomlBlock, idle: list[TomlLine], *, at_end: bool = False) -> list[TomlLine]:
-    """Divides the lines between a block and the next header. Returns those that belong to the header."""
+    """Divide the lines between a block and the next header. Returns those that belong to the header."""
     lead = len(idle)
     while not at_end and lead and not idle[lead - 1].blank and not scan.OFF.match(idle[lead - 1].head):
         lead -= 1

@@ -269,7 +269,7 @@ class Brackets:
         self.items.insert(index, item)
 
     def _begin(self, item: TomlItem) -> None:
-        """Makes room for the first item."""
+        """Make room for the first item."""
         if "\n" in self.closing:
             lines, _, indent = self.closing.rpartition("\n")
             item.before = f"{lines}\n{indent}  "
@@ -282,7 +282,7 @@ class Brackets:
         return self.newline + item.before.rpartition("\n")[2]
 
     def remove(self, index: int) -> None:
-        """Removes an item and the comment after it; comment lines above it stay."""
+        """Remove an item and the comment after it; comment lines above it stay."""
         gone = self.items.pop(index)
         comments = gone.before.rpartition("\n")[0].rstrip(" \t\r") if "#" in gone.before else ""
         if index == len(self.items):

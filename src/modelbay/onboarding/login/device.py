@@ -156,7 +156,7 @@ def vendor_of(login: LoginMethod) -> Preset:
 
 
 def _check_own(entry: ProviderEntry, host: str | None, base_url: str | None, storage: str | None) -> None:
-    """Refuses options that would change the user's own provider.
+    """Refuse options that would change the user's own provider.
 
     Raises:
         ConfigError: one of the options is set.
@@ -171,7 +171,7 @@ def _check_own(entry: ProviderEntry, host: str | None, base_url: str | None, sto
 
 
 async def log_in(config: Config, to: LoginTarget, show: Callable[[Code], object]) -> LoggedIn:
-    """Logs in, unless valid tokens are stored, and writes the provider and its models.
+    """Log in, unless valid tokens are stored, and write the provider and its models.
 
     Raises:
         ModelbayError: the login was denied or took too long; the tokens or the configuration could not be written.
@@ -200,14 +200,14 @@ async def log_in(config: Config, to: LoginTarget, show: Callable[[Code], object]
 
 
 async def _keep(login: tokens.Login, found: TokenSet) -> None:
-    """Stores the tokens of a new login."""
+    """Store the tokens of a new login."""
     found.origin = login.origin
     async with tokens.locked(login.name):
         await asyncio.to_thread(tokens.STORES[login.storage].write, login.name, found)
 
 
 def _check_room(config: Config, to: LoginTarget, login: tokens.Login) -> None:
-    """Checks, before the user approves a login, that the tokens and the provider's entry can be stored.
+    """Check, before the user approves a login, that the tokens and the provider's entry can be stored.
 
     Raises:
         ConfigError: no disk space, no permission, or no working keyring.
@@ -253,7 +253,7 @@ async def _end(
     change: Callable[[], Removed] | None = None,
     used: Callable[[], bool] = lambda: False,
 ) -> LoggedOut:
-    """Deletes the tokens of a provider's login, applies `change` to the configuration, and revokes the tokens if the server
+    """Delete the tokens of a provider's login, apply `change` to the configuration, and revoke the tokens if the server
     supports revocation. If another provider still uses the tokens (`used`), nothing is done.
 
     Only tokens that modelbay obtained are revoked: tokens from a copied file also belong to another program's login.
@@ -306,7 +306,7 @@ async def _logged_in(client: NetworkClient, config: Config, to: LoginTarget) -> 
 
 
 async def log_out(config: Config, name: str) -> LoggedOut:
-    """Ends a login; for a vendor's login, also removes its provider and models.
+    """End a login; for a vendor's login, also remove its provider and models.
 
     Raises:
         ConfigError: there is no such login, or the file cannot be changed.
@@ -335,7 +335,7 @@ async def log_out(config: Config, name: str) -> LoggedOut:
 
 
 async def remove(config: Config, ids: Sequence[str]) -> list[Removed]:
-    """Removes providers with their models, and ends their logins unless another provider uses the same one.
+    """Remove providers with their models, and end their logins unless another provider uses the same one.
 
     Raises:
         UnknownProvider: one of them does not exist.

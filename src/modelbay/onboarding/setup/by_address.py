@@ -122,7 +122,7 @@ class _Models(Struct):
 
 
 async def by_address(run: SetupRun, what: str, found: Recognized) -> NewProvider:
-    """Adds a recognized provider: a vendor, a URL or a list of models."""
+    """Add a recognized provider: a vendor, a URL or a list of models."""
     check_kind(run.given, found.kind)
     models = _Models(check_rows(run), dict(run.given.base_models))
     if found.kind in NATIVE:
@@ -136,7 +136,7 @@ async def by_address(run: SetupRun, what: str, found: Recognized) -> NewProvider
 
 
 async def custom(run: SetupRun) -> NewProvider:
-    """Adds a custom provider from its fields, without the defaults of a vendor at its URL."""
+    """Add a custom provider from its fields, without the defaults of a vendor at its URL."""
     given = run.given
     models = _Models(check_rows(run), dict(given.base_models))
     id = new_id(run, None)
@@ -192,7 +192,7 @@ async def local(run: SetupRun) -> Recognized:
 
 
 async def recognized_by_content(run: SetupRun, found: Recognized) -> Recognized:
-    """Recognizes a URL by its content. If it cannot be fetched and the user named models, it is treated as a base URL."""
+    """Recognize a URL by its content. If it cannot be fetched and the user named models, it is treated as a base URL."""
     assert found.document is not None and found.url is not None
     document = found.document
     made = keyed(run, with_settings(run, draft(replace(found, kind="base"), "added"), names=False))
@@ -225,7 +225,7 @@ def keyed(run: SetupRun, made: Draft) -> Draft:
 
 
 def check_not_native(run: SetupRun, question: SetupQuestion, url: str) -> None:
-    """Asks for another URL if this one is Azure's or Vertex AI's, which cannot be custom providers."""
+    """Ask for another URL if this one is Azure's or Vertex AI's, which cannot be custom providers."""
     preset = native_at(url)
     if preset is not None:
         kind = preset.types[0]
@@ -310,7 +310,7 @@ def _native(run: SetupRun, found: Recognized, id: str, models: _Models) -> Draft
 
 
 def _behind_deployment(run: SetupRun, deployment: str, models: _Models) -> None:
-    """Uses the model that was named together with a deployment as the deployment's base model."""
+    """Use the model that was named together with a deployment as the deployment's base model."""
     ids = [row.id for row in models.rows]
     others = [id for id in ids if id != deployment]
     if len(others) > 1:
@@ -365,7 +365,7 @@ async def _detected(run: SetupRun, made: Draft, models: _Models, content: Any) -
 
 
 def _named_instead(run: SetupRun, detected: Detected) -> list[ModelRow]:
-    """Asks for model IDs, because the models could not be listed."""
+    """Ask for model IDs, because the models could not be listed."""
     where = f"GET {detected.discovery.url}: " if detected.discovery and detected.discovery.url else ""
     question = SetupQuestion(
         field="models",

@@ -96,7 +96,7 @@ def _replaced(config: Config, id: str, key: str | None) -> list[str]:
 
 
 async def by_manifest(run: SetupRun, url: str | None, content: Any) -> ByManifest:
-    """Adds the provider of a manifest, from a URL or from its content."""
+    """Add the provider of a manifest, from a URL or from its content."""
     check_kind(run.given, "manifest")
     given = run.given
     key = run.answers.get("api_key", given.api_key)
@@ -146,7 +146,7 @@ async def _from_url(run: SetupRun, url: str, key: str | None) -> ManifestDraft:
 
 
 def _consent(run: SetupRun, consent: KeyConsent) -> None:
-    """Asks whether the key may be sent to an origin that the user did not type."""
+    """Ask whether the key may be sent to an origin that the user did not type."""
     said = f"The manifest names {consent.origin} as the provider's server"
     question = SetupQuestion(
         field=f"consent.{consent.origin}",
@@ -252,7 +252,7 @@ class ByRegistry(Struct):
 
 
 async def by_registry(run: SetupRun, url: str | None, content: Any) -> ByRegistry:
-    """Adds the providers of a registry, from a URL or from its content."""
+    """Add the providers of a registry, from a URL or from its content."""
     check_kind(run.given, "registry")
     given = run.given
     token = run.answers.get("api_key", given.api_key) or None
@@ -380,7 +380,7 @@ class ByCatalog(Struct):
 
 
 async def by_catalog(run: SetupRun, id: str) -> ByCatalog:
-    """Adds a provider of the catalog. Asks for values and an API key that the catalog's entry requires."""
+    """Add a provider of the catalog. Ask for values and an API key that the catalog's entry requires."""
     check_kind(run.given, "catalog")
     given = run.given
     url = given.catalog_url
@@ -437,7 +437,7 @@ async def _tested(run: SetupRun, draft: CatalogDraft, *, named: bool) -> Detecte
 
 
 def _missing(run: SetupRun, draft: CatalogDraft, values: CatalogValues, name: str) -> None:
-    """Asks for a variable of the entry's URL, or for the URL itself."""
+    """Ask for a variable of the entry's URL, or for the URL itself."""
     entry = draft.entry
     base = name == "base_url"
     question = SetupQuestion(

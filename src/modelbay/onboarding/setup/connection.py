@@ -18,7 +18,7 @@ async def ask_for_models(run: SetupRun, made: Draft, named: list[str]) -> Detect
 
 
 def check_refused(run: SetupRun, detected: Detected, *, named: bool) -> None:
-    """Asks for the API key again if the provider rejected it. If the user named models, the key may be kept."""
+    """Ask for the API key again if the provider rejected it. If the user named models, the key may be kept."""
     key = detected.draft.table.get("api_key")
     left = named and (run.answers.get("api_key") == "" or ("api_key" not in run.answers and key is not None))
     if not detected.refused or left:
@@ -31,7 +31,7 @@ def check_refused(run: SetupRun, detected: Detected, *, named: bool) -> None:
 
 
 def say_detected(run: SetupRun, detected: Detected) -> None:
-    """Adds notes about the list of models: skipped models, problems, the error."""
+    """Add notes about the list of models: skipped models, problems, the error."""
     for text in (*detected.notes, *detected.corrections):
         run.note(text)
     if detected.others:

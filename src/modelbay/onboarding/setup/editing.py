@@ -62,7 +62,7 @@ class EditedProvider(Struct):
     default: str | None = None
 
     def choose(self, ids: list[str]) -> None:
-        """Makes these models the provider's only ones."""
+        """Make these models the provider's only ones."""
         mine = self._mine
         self.added = [(id, id) for id in ids if id not in mine]
         self.removed = [alias for id, alias in mine.items() if id not in ids]
@@ -128,7 +128,7 @@ class EditedProvider(Struct):
 
 
 async def editing(run: SetupRun, id: str) -> EditedProvider:
-    """Edits a provider. If nothing is given, the user chooses from the models that it lists."""
+    """Edit a provider. If nothing is given, the user chooses from the models that it lists."""
     config, given = run.config, run.given
     entry = config.provider(id)
     check_editable(config, id)
@@ -193,7 +193,7 @@ def changed_draft(config: Config, entry: ProviderEntry, changed: dict[Keys, obje
 
 
 def _check_refused(run: SetupRun, detected: Detected) -> None:
-    """Asks for the API key again if the provider rejected it. An empty answer keeps the key: some keys are valid for calls,
+    """Ask for the API key again if the provider rejected it. An empty answer keeps the key: some keys are valid for calls,
     but not for the list of models.
     """
     if not detected.refused or run.given.yes or not run.given.tests or run.answers.get(AGAIN) == "":

@@ -59,7 +59,7 @@ class Setup:
         return list(self._run.notes)
 
     async def start(self, what: str, given: Given | None = None) -> Step:
-        """Begins with a vendor's name, a URL, a file or the text of a document.
+        """Begin with a vendor's name, a URL, a file or the text of a document.
 
         Raises:
             ModelbayError: `what` is not recognized, or it cannot be read.
@@ -67,11 +67,11 @@ class Setup:
         return await self._begin(given, lambda: _added(self._run, what.strip()))
 
     async def custom(self, given: Given | None = None) -> Step:
-        """Begins with a provider's fields: ID, display name and base URL."""
+        """Begin with a provider's fields: ID, display name and base URL."""
         return await self._begin(given, lambda: custom(self._run))
 
     async def edit(self, id: str, given: Given | None = None) -> Step:
-        """Begins with a configured provider. Fields that are not given do not change.
+        """Begin with a configured provider. Fields that are not given do not change.
 
         Raises:
             UnknownProvider: there is no such provider.
@@ -79,7 +79,7 @@ class Setup:
         return await self._begin(given, lambda: editing(self._run, id))
 
     async def list_models(self, what: str, given: Given | None = None) -> Step:
-        """Shows models without adding anything: begins like `start` or with a configured provider. The preview is for display
+        """Show models without adding anything: begins like `start` or with a configured provider. The preview is for display
         only.
         """
         if what in self._config.providers:
@@ -88,12 +88,12 @@ class Setup:
         return await self._begin(given, lambda: _added(self._run, what.strip()), bare)
 
     async def list_custom_models(self, given: Given) -> Step:
-        """Shows models without adding anything: begins like `custom`. The preview is for display only."""
+        """Show models without adding anything: begins like `custom`. The preview is for display only."""
         bare = replace(self._config, providers={}, models={}, default_model=None, default_provider=None)
         return await self._begin(given, lambda: custom(self._run), bare)
 
     async def answer(self, value: str | None = None) -> Step:
-        """Answers the current question, or confirms the current preview and writes it.
+        """Answer the current question, or confirms the current preview and write it.
 
         Raises:
             ModelbayError: the next step failed; the question is still open.
@@ -122,7 +122,7 @@ class Setup:
         return self._step
 
     async def back(self) -> Step | None:
-        """Returns to the previous question; None at the first one."""
+        """Return to the previous question; None at the first one."""
         before = dict(self._run.answers)
         if not before:
             return None
@@ -140,7 +140,7 @@ class Setup:
         return await self._next({})
 
     async def _next(self, before: dict[str, str]) -> Step:
-        """Runs the flow with the answers so far. If it fails, the answers of `before` are restored."""
+        """Run the flow with the answers so far. If it fails, the answers of `before` are restored."""
         assert self._flow is not None
         self._run.notes.clear()
         try:
@@ -163,7 +163,7 @@ class Setup:
 
 
 async def _added(run: SetupRun, what: str) -> Plan:
-    """Chooses the flow for `what` and runs it."""
+    """Choose the flow for `what` and run it."""
     given = run.given
     if given.kind == "catalog":
         return await by_catalog(run, what)

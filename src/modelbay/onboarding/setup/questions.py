@@ -46,7 +46,7 @@ SOURCES: tuple[Kind, ...] = ("manifest", "registry", "catalog")
 
 
 def check_kind(given: Given, kind: Kind | None) -> None:
-    """Refuses values that a provider of this kind does not have, so that none is ignored.
+    """Refuse values that a provider of this kind does not have, so that none is ignored.
 
     Raises:
         InvalidValue: a value is for another kind.
@@ -63,7 +63,7 @@ def check_kind(given: Given, kind: Kind | None) -> None:
 
 
 def new_id(run: SetupRun, suggested: str | None) -> str:
-    """Asks for the ID of a new provider."""
+    """Ask for the ID of a new provider."""
     taken = list(run.config.providers)
     wanted = run.given.id if run.given.id is not None else suggested or None
     question = SetupQuestion(field="id", label="Provider ID", default=None, missing="Provider ID is required")

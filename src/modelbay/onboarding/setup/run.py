@@ -65,7 +65,7 @@ class SetupRun:
         return value
 
     def again(self, question: SetupQuestion, problem: str) -> None:
-        """Asks a question again because its answer was wrong.
+        """Ask a question again because its answer was wrong.
 
         Raises:
             MissingAnswer: always.

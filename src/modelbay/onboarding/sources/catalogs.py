@@ -296,7 +296,7 @@ def models_of(made: CatalogDraft) -> list[Model]:
 def add(
     config: Config, made: CatalogDraft, *, default_model: str | None = None, dry_run: bool = False
 ) -> KeyedEdit[WrittenProvider]:  # fmt: skip
-    """Adds the provider and its models, or updates them. `default_model` is the alias of the new default model. Without it,
+    """Add the provider and its models, or update them. `default_model` is the alias of the new default model. Without it,
     one of these models becomes the default if none is set yet.
 
     Raises:

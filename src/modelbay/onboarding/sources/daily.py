@@ -32,7 +32,7 @@ FOLDER, CHECKED, LOCK = "upkeep", "checked", "lock"
 
 
 def start(path: Path | None = None, cache: Cache | None = None) -> bool:
-    """Starts the background process, unless refreshing is disabled or a process was started within the last hour. Returns
+    """Start the background process, unless refreshing is disabled or a process was started within the last hour. Returns
     whether it was started.
     """
     cache, path = cache or Cache(), path or config_file()
@@ -60,7 +60,7 @@ def start(path: Path | None = None, cache: Cache | None = None) -> bool:
 
 
 async def refresh_due(config: Config, clock: Callable[[], float] = time) -> list[str]:
-    """Refreshes the providers that are due and returns their IDs. It changes no base URL, and only one process does it at a
+    """Refresh the providers that are due and return their IDs. It changes no base URL, and only one process does it at a
     time.
     """
     from filelock import FileLock, Timeout

@@ -39,7 +39,7 @@ class FetchedDocument(Struct):
 async def fetch(
     client: NetworkClient, url: str, trusted: Collection[Origin], endpoint: Endpoint | None = None
 ) -> FetchedDocument:
-    """Fetches a document. `trusted`: origins that may be in a private network. With an `endpoint`, its API key is sent.
+    """Fetch a document. `trusted`: origins that may be in a private network. With an `endpoint`, its API key is sent.
 
     Raises:
         ModelbayError: it could not be fetched; `status` has an HTTP status such as 401.
@@ -87,7 +87,7 @@ async def without_key(config: Config, url: str) -> Json:
 
 
 def check_reachable(url: str, trusted: Collection[Origin]) -> None:
-    """Checks that a URL from a document may be called, judged by its host name alone.
+    """Check that a URL from a document may be called, judged by its host name alone.
 
     Raises:
         SourceError: it is local or in a private network, and its origin is not trusted.

@@ -61,7 +61,7 @@ def owner_of(keys: tuple[str, ...]) -> Ownership:
 
 
 def write(edit: Edit, made: Imported, *, again: bool = False) -> WrittenProvider:
-    """Adds or updates the provider. Models that the user removed are added again only with `again`.
+    """Add or update the provider. Models that the user removed are added again only with `again`.
 
     Raises:
         ConfigError: the configuration would be invalid, or an alias belongs to another provider.
@@ -92,7 +92,7 @@ def write(edit: Edit, made: Imported, *, again: bool = False) -> WrittenProvider
 
 
 def remember(made: Imported) -> None:
-    """Stores the written values. Values that differ from them at the next refresh were changed by the user."""
+    """Store the written values. Values that differ from them at the next refresh were changed by the user."""
     memory = merging.seen(str(made.table.get("base_url", "")), made.models, merging.recall(made.id), made.gaps)
     memory.name = made.name
     merging.remember(made.id, memory)

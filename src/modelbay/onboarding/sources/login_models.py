@@ -99,7 +99,7 @@ def _abilities(item: Mapping[str, Any]) -> Table:
 def write(
     edit: Edit, login: LoginMethod, provider: Table, models: Mapping[str, Table], *, new: bool = True, gaps: Gaps | None = None
 ) -> LoginModels:  # fmt: skip
-    """Writes the provider, its models and the service's other tables in one transaction. The default model does not change
+    """Write the provider, its models and the service's other tables in one transaction. The default model does not change
     if it is still usable. After a `new` login, or if the default model changes, `[thinking]` is set to a value that the
     default model supports. A model that may be in the `gaps` of the list is not removed.
 
@@ -137,7 +137,7 @@ def write(
 
 
 def remove(edit: Edit, login: LoginMethod) -> Removed:
-    """Removes everything that `write` wrote. Services that the user added are not removed.
+    """Remove everything that `write` wrote. Services that the user added are not removed.
 
     Raises:
         UnknownProvider: there is no such provider.
@@ -154,7 +154,7 @@ def remove(edit: Edit, login: LoginMethod) -> Removed:
 
 
 def put_provider(edit: Edit, id: str, table: Table) -> None:
-    """Adds a provider, or updates the keys in `table` of an existing one."""
+    """Add a provider, or update the keys in `table` of an existing one."""
     if edit.get("providers", id) is None:
         changes.add_provider(edit, id, table)
     else:
@@ -171,7 +171,7 @@ def settle_default(edit: Edit, otherwise: str) -> str:
 
 
 def settle_thinking(edit: Edit, *, thinks: bool | None, always: bool) -> None:
-    """Sets `thinking.enabled` for a model that always thinks or never does. `thinks` None: unknown."""
+    """Set `thinking.enabled` for a model that always thinks or never does. `thinks` None: unknown."""
     if always:
         edit.set("thinking", "enabled", value=True)
     elif thinks is False:

@@ -151,7 +151,7 @@ class KeyConsent(Struct, frozen=True):
 async def from_url(
     config: Config, url: str, *, id: str | None = None, key: str | None = None, agreed: Origin | None = None
 ) -> ManifestDraft | KeyConsent:
-    """Reads the manifest at a URL. The API key is sent only if the models are not listed without one, and only to the origin
+    """Read the manifest at a URL. The API key is sent only if the models are not listed without one, and only to the origin
     of `url` or to the `agreed` one.
 
     Raises:
@@ -193,7 +193,7 @@ async def _from_manifest(
 
 
 def from_text(config: Config, text: bytes | Json, *, id: str | None = None) -> ManifestDraft:
-    """Reads embedded JSON. Nothing is sent.
+    """Read embedded JSON. Nothing is sent.
 
     Raises:
         ModelbayError: the manifest is invalid.
@@ -212,7 +212,7 @@ def _without_key(url: str) -> str:
 
 
 async def manifest_at(client: ProviderClient, url: str, trusted: Collection[Origin]) -> Manifest:
-    """Fetches the manifest at a URL.
+    """Fetch the manifest at a URL.
 
     Raises:
         ModelbayError: it could not be fetched, it is invalid, or its base URL is in a private network.
@@ -232,7 +232,7 @@ async def manifest_at(client: ProviderClient, url: str, trusted: Collection[Orig
 async def models_of_manifest(
     manifest: Manifest, trusted: Collection[Origin], keyed: Keyed, client: ProviderClient
 ) -> ManifestModels:
-    """Reads the models of a hosted manifest. The API key of `keyed` is sent only after a request without a key was refused.
+    """Read the models of a hosted manifest. The API key of `keyed` is sent only after a request without a key was refused.
 
     Raises:
         ModelbayError: the models could not be fetched or are invalid; `status` has the HTTP status, if any.
@@ -363,7 +363,7 @@ def add(
     only: Collection[str] = (),
     dry_run: bool = False,
 ) -> KeyedEdit[WrittenProvider]:
-    """Writes a draft with the models in `only`, or with all. `default_model` is a model ID or alias. Without it, one of these
+    """Write a draft with the models in `only`, or with all. `default_model` is a model ID or alias. Without it, one of these
     models becomes the default if none is set yet. Without a `key`, an existing entry keeps its own.
 
     Raises:
@@ -399,7 +399,7 @@ def add(
 
 
 def remember(provider: str, said: ManifestModels, base_url: str, last: Memory | None) -> None:
-    """Stores the state of a provider's manifest."""
+    """Store the state of a provider's manifest."""
     memory = merging.seen(base_url, said.tables, last, said.gaps)
     memory.name = said.manifest.name
     merging.remember(provider, memory)

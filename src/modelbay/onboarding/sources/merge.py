@@ -113,7 +113,7 @@ def recall(provider: str) -> Memory | None:
 
 
 def remember(provider: str, memory: Memory) -> None:
-    """Stores the state of a provider's source. The configuration is already written, so a problem is only logged."""
+    """Store the state of a provider's source. The configuration is already written, so a problem is only logged."""
     path = path_of(provider)
     try:
         with files.locked(path, WAIT):
@@ -123,7 +123,7 @@ def remember(provider: str, memory: Memory) -> None:
 
 
 def forget(provider: str) -> None:
-    """Removes the stored state of a provider's source: another provider with its ID starts without it."""
+    """Remove the stored state of a provider's source: another provider with its ID starts without it."""
     with suppress(OSError):
         path_of(provider).unlink()
 
@@ -142,7 +142,7 @@ def seen(base_url: str, models: Mapping[str, Table], last: Memory | None = None,
 
 
 def rename(edit: Edit, provider: str, name: str, last: Memory | None) -> str:
-    """Sets the display name to that of the source, unless the user changed it. Returns the change, "" for none."""
+    """Set the display name to that of the source, unless the user changed it. Returns the change, "" for none."""
     now = str(edit.get("providers", provider, "name") or "")
     if last is None or now != last.name or not name or now == name:
         return ""
@@ -160,7 +160,7 @@ def merge(
     edit: Edit, provider: str, models: Mapping[str, Table], owner: Ownership, last: Memory | None, *, again: bool = False,
     gaps: Gaps | None = None,
 ) -> Merged:  # fmt: skip
-    """Updates a provider's models from its source (`models`, by model ID).
+    """Update a provider's models from its source (`models`, by model ID).
 
     A model that the user removed is not added again, unless `again` is set. A model that the source no longer has is removed,
     unless it has settings of the user or may be in the `gaps` of the source.
@@ -236,7 +236,7 @@ def _entries(models: Mapping[str, object], provider: str) -> dict[str, Table]:
 
 
 def _renew(edit: Edit, alias: str, table: Table, owner: Ownership, last: Table | None, merged: Merged) -> None:
-    """Updates the source's keys of a model."""
+    """Update the source's keys of a model."""
     now = edit.get("models", alias)
     before = dict(_leaves({key: value for key, value in now.items() if key in owner.keys}))
     after = dict(_leaves(table))
@@ -260,7 +260,7 @@ def _renew(edit: Edit, alias: str, table: Table, owner: Ownership, last: Table |
 
 
 def _take_out(edit: Edit, entry: Keys, keys: Keys) -> None:
-    """Removes a value, and tables of the entry that are empty then."""
+    """Remove a value, and tables of the entry that are empty then."""
     while edit.delete(*entry, *keys) and len(keys) > 2 and edit.get(*entry, *keys[:-1]) == {}:
         keys = keys[:-1]
 

@@ -25,7 +25,7 @@ OWNER = Ownership(frozenset(), lambda provider, alias, table: False)
 
 
 async def of_list(config: Config, client: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
-    """Reads a provider's own list of models."""
+    """Read a provider's own list of models."""
     found = upstream(config, entry)
     catalog = Catalog()
     before, last = catalog.seen(found), _last(found)
@@ -44,7 +44,7 @@ async def of_list(config: Config, client: ProviderClient, entry: ProviderEntry) 
 
 
 def remember(found: Upstream, discovery: Discovery, catalog: Catalog) -> None:
-    """Stores a provider's list: its facts in the catalog, and its models for the next refresh."""
+    """Store a provider's list: its facts in the catalog, and its models for the next refresh."""
     catalog.remember(found, discovery)
     models: dict[str, Table] = {one.id: {} if one.chats else {"kind": one.kind} for one in discovery.models}
     memory = merging.seen(found.base_url, models, _last(found), discovery.gaps)
@@ -61,7 +61,7 @@ def _last(found: Upstream) -> Memory | None:
 def _written(
     edit: Edit, found: Upstream, before: Seen | None, last: Memory | None, discovery: Discovery
 ) -> WrittenProvider:
-    """Updates the user's models from the list. New models are added only if the user had all models of the list before, or has
+    """Update the user's models from the list. New models are added only if the user had all models of the list before, or has
     none and discovers them.
     """
     id = found.provider.id
@@ -106,7 +106,7 @@ def _default_unlisted(edit: Edit, mine: dict[str, str], discovery: Discovery, ke
 
 
 def _add_gaps(discovery: Discovery, last: Memory | None) -> None:
-    """Marks a list as incomplete if it is empty or has another URL than before: it does not show which models were removed."""
+    """Mark a list as incomplete if it is empty or has another URL than before: it does not show which models were removed."""
     gaps = discovery.gaps
     gaps.entries |= {one.id: f"its kind is {one.kind}" for one in discovery.models if not one.chats}
     if not discovery.models:

@@ -116,7 +116,7 @@ def _is_asked(config: Config, entry: ProviderEntry) -> bool:
 
 
 async def ask(config: Config, entries: Sequence[ProviderEntry]) -> list[SourceUpdate]:
-    """Reads the sources of providers. An error of one source does not affect the others."""
+    """Read the sources of providers. An error of one source does not affect the others."""
     kinds: dict[str, list[ProviderEntry]] = {}
     for entry in entries:
         kinds.setdefault(kind_of(entry) or LIST, []).append(entry)
@@ -132,7 +132,7 @@ async def ask(config: Config, entries: Sequence[ProviderEntry]) -> list[SourceUp
 
 
 def write(config: Config, answer: SourceUpdate, *, agreed: bool = False, dry_run: bool = False) -> RefreshResult:
-    """Writes an update completely or, if it is invalid, not at all. `agreed`: the user agreed to `answer.move`."""
+    """Write an update completely or, if it is invalid, not at all. `agreed`: the user agreed to `answer.move`."""
     if answer.write is None:
         return RefreshResult(answer=answer, error=answer.error)
     writes = answer.write

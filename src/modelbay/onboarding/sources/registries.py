@@ -128,7 +128,7 @@ class Only(Struct, frozen=True):
 
 
 async def fetched(config: Config, url: str, tokens: Iterable[str]) -> FetchedRegistry:
-    """Fetches a registry with the first token that it accepts, or without a token.
+    """Fetch a registry with the first token that it accepts, or without a token.
 
     Raises:
         ModelbayError: the URL or a token is invalid, it could not be fetched, or it is not a registry.
@@ -274,7 +274,7 @@ def not_moved(id: str, elsewhere: str) -> str:
 def write(
     edit: Edit, made: RegistryDraft, default_model: str | None = None, *, again: bool = True
 ) -> list[WrittenProvider]:
-    """Adds and updates the providers, in the order of `made.items`, and removes `made.vanished`. `default_model` is an alias.
+    """Add and update the providers, in the order of `made.items`, and remove `made.vanished`. `default_model` is an alias.
     A refresh (not `again`) does not add models that the user removed.
 
     Raises:
@@ -291,7 +291,7 @@ def write(
 def add(
     config: Config, made: RegistryDraft, *, default_model: str | None = None, dry_run: bool = False
 ) -> KeyedEdit[list[WrittenProvider]]:  # fmt: skip
-    """Applies `write` to the file. If no default model is set yet, one of these becomes the default."""
+    """Apply `write` to the file. If no default model is set yet, one of these becomes the default."""
 
     def change(edit: Edit) -> list[WrittenProvider]:
         written = write(edit, made, default_model)
@@ -306,7 +306,7 @@ def add(
 
 
 def remember(made: RegistryDraft) -> None:
-    """Stores the state of the registry, after it is written."""
+    """Store the state of the registry, after it is written."""
     for item in made.items:
         imported.remember(item.made)
     for id in made.vanished:

@@ -23,7 +23,7 @@ from modelbay.providers.upstream import upstream
 
 
 async def of_manifest(config: Config, client: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
-    """Reads a provider's manifest."""
+    """Read a provider's manifest."""
     source = entry.source or {}
     url, base = str(source["url"]), upstream(config, entry).base_url
     trusted = [manifests.typed(url), origin(base)]
@@ -74,7 +74,7 @@ def _keyed(config: Config, entry: ProviderEntry) -> Endpoint | None:
 
 
 async def of_catalogs(config: Config, client: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
-    """Reads models.dev or another catalog for the providers that were added from it."""
+    """Read models.dev or another catalog for the providers that were added from it."""
     opened: dict[str | None, ProviderCatalog | ModelbayError] = {}
     answers = []
     for entry in entries:
@@ -111,7 +111,7 @@ def _of_catalog(config: Config, catalog: ProviderCatalog | ModelbayError, entry:
 
 
 async def of_registries(config: Config, client: ProviderClient, entries: list[ProviderEntry]) -> list[SourceUpdate]:
-    """Reads the registries of these providers. All providers of a registry are updated."""
+    """Read the registries of these providers. All providers of a registry are updated."""
     wanted = {str((entry.source or {}).get("url") or "").strip() for entry in entries}
     tokens = registries.urls_of(config)
     lost = [entry.id for entry in entries if not (entry.source or {}).get("url")]
@@ -154,7 +154,7 @@ def _note(one: WrittenProvider, *, keyless: bool) -> None:
 
 
 async def of_login(config: Config, client: ProviderClient, entry: ProviderEntry) -> SourceUpdate:
-    """Reads the list of models of a login's service."""
+    """Read the list of models of a login's service."""
     login, endpoint = logins.managing(entry), models_endpoint(config, entry)
     if login is None or endpoint is None:
         add = f"`modelbay provider edit {quote(entry.id)} --add-model MODEL_ID`"

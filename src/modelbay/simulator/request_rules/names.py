@@ -16,7 +16,7 @@ def _functions(tools: list[Tool] | None) -> Iterator[tuple[int, Tool]]:
 
 
 def of_openai(request: CheckedRequest) -> None:
-    """Checks the names of tools, and of calls in the history."""
+    """Check the names of tools, and of calls in the history."""
     nested = request.traits.protocol == "openai_chat"
     for index, tool in _functions(request.conversation.settings.tools):
         kind = "custom" if tool.kind == "freeform" else "function"

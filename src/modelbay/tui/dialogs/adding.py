@@ -52,7 +52,7 @@ def _own_vendors() -> list[Way]:
 
 
 async def add_provider(app: App[Any], state: AppState, way: str | None = None) -> Added | None:
-    """Asks how to add a provider, unless `way` is given, and adds it. None if the user cancels."""
+    """Ask how to add a provider, unless `way` is given, and add it. None if the user cancels."""
     vendor = None
     if way is None:
         ways = [*_own_vendors(), *WAYS]
@@ -110,7 +110,7 @@ async def _local(app: App[Any], state: AppState) -> Added | None:
 
 
 async def add_local_server(app: App[Any], state: AppState, one: LocalServer) -> Added | None:
-    """Adds a local server with all its models, or with those that the user marks if there are many.
+    """Add a local server with all its models, or with those that the user marks if there are many.
 
     A server that requires an API key is added in the dialog for custom providers.
     """

@@ -105,7 +105,7 @@ class ProviderForm(Form[Added]):
         return list(self.query_one(f"#{table}").query(InputPair))
 
     async def choose(self, step: Step) -> None:
-        """Lets the user choose from the models of a preview. A question is shown at its field."""
+        """Let the user choose from the models of a preview. A question is shown at its field."""
         if isinstance(step, SetupQuestion):
             self.refuse(step)
             return
@@ -124,7 +124,7 @@ class ProviderForm(Form[Added]):
         self.show_chosen()
 
     def show_chosen(self) -> None:
-        """Shows the chosen models: the first ones by name."""
+        """Show the chosen models: the first ones by name."""
         rows = self._chosen or []
         named = ", ".join(row.name for row in rows[:NAMED]) + f" and {len(rows) - NAMED:,} more" * (len(rows) > NAMED)
         said = self.query_one("#chosen", Static)
@@ -132,7 +132,7 @@ class ProviderForm(Form[Added]):
         said.update(Content(f"{len(rows):,} of {max(len(self._seen), len(rows)):,} models: {named}"))
 
     def refuse(self, question: SetupQuestion) -> None:
-        """Shows a question at its field, or raises it if there is no such field."""
+        """Show a question at its field, or raise it if there is no such field."""
         problem = question.problem or question.missing or f"{question.label}: Required"
         if question.error is not None and question.field == "models":
             raise question.error

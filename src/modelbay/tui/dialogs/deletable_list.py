@@ -29,7 +29,7 @@ class DeletableList(Dialog[T]):
         raise NotImplementedError
 
     async def delete(self, row: Any) -> None:
-        """Deletes the subject of a row and updates the list."""
+        """Delete the subject of a row and update the list."""
         raise NotImplementedError
 
     def action_arm(self) -> None:

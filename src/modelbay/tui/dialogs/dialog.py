@@ -55,7 +55,7 @@ class Dialog(ModalScreen[T | None]):
             self.dismiss(None)
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:
-        """Closes the dialog and cancels its workers, whose widgets would be missing."""
+        """Close the dialog and cancel its workers, whose widgets would be missing."""
         current = active_worker.get(None)
         for worker in self.workers:
             if worker.node is self and worker is not current:
@@ -63,7 +63,7 @@ class Dialog(ModalScreen[T | None]):
         return super().dismiss(result)
 
     def during(self, words: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Runs a task with a spinner; Esc cancels it. An error is shown in the status line.
+        """Run a task with a spinner; Esc cancels it. An error is shown in the status line.
 
         `work` is a function, not its coroutine: if the app ends first, Python prints that the coroutine was never awaited.
         """

@@ -66,7 +66,7 @@ class Field(Vertical):
         return self._input
 
     def wrong(self, problem: str | None) -> None:
-        """Shows the problem; None hides it."""
+        """Show the problem; None hides it."""
         self._wrong.display = bool(problem)
         self._wrong.update(Content(problem or ""))
 
@@ -98,7 +98,7 @@ class Form(Dialog[T]):
         return {}
 
     async def finish(self) -> None:
-        """Submits the form and dismisses it. After a ModelbayError, the form shows the error and stays open."""
+        """Submit the form and dismisses it. After a ModelbayError, the form shows the error and stays open."""
         raise NotImplementedError
 
     def content(self) -> Iterable[Widget]:
@@ -116,7 +116,7 @@ class Form(Dialog[T]):
 
     @on(Input.Changed)
     def check_field(self, event: Input.Changed) -> None:
-        """Shows the problems of the touched fields."""
+        """Show the problems of the touched fields."""
         for field in event.input.ancestors:
             if isinstance(field, Field) and event.value:
                 field.touched = True
@@ -133,7 +133,7 @@ class Form(Dialog[T]):
         return found
 
     def reject(self, name: str, problem: str) -> bool:
-        """Shows at a field why its value was rejected. False if there is no such field."""
+        """Show at a field why its value was rejected. False if there is no such field."""
         for field in self.query(Field):
             if field.key == name:
                 self.rejected = (name, field.value.strip(), problem)

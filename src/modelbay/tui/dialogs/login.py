@@ -36,7 +36,7 @@ from modelbay.tui.widgets.virtual_list import ListRow
 
 
 async def log_in(app: App[Any], state: AppState, name: str = "") -> Added | None:
-    """Asks for a platform, unless `name` is one, and logs in to it."""
+    """Ask for a platform, unless `name` is one, and log in to it."""
     platforms = logging_in.platforms(state.config)
     platform = next((one for one in platforms if one.id == name), None)
     if platform is None:
@@ -181,7 +181,7 @@ class _Account(Struct):
 
 
 async def log_out(app: App[Any], state: AppState) -> None:
-    """Asks for a login or a provider with an API key, and removes it."""
+    """Ask for a login or a provider with an API key, and remove it."""
     accounts = []
     for entry in state.config.providers.values():
         vendor = logins.managing(entry)

@@ -46,7 +46,7 @@ class Menu(ListDialog[R]):
         self.search(event.value)
 
     def search(self, query: str) -> None:
-        """Shows the rows that match a query."""
+        """Show the rows that match a query."""
         assert self._find is not None
         self.listing.set_rows(self._find(query) if query.strip() else self._rows)
 
@@ -55,7 +55,7 @@ class Menu(ListDialog[R]):
         self.choose_highlighted()
 
     def choose_highlighted(self) -> None:
-        """Chooses the highlighted row."""
+        """Choose the highlighted row."""
         self.listing.action_choose()
 
     @on(VirtualList.Chosen)
@@ -64,5 +64,5 @@ class Menu(ListDialog[R]):
             self.choose(row)
 
     def choose(self, row: R) -> None:
-        """Returns a row."""
+        """Return a row."""
         self.dismiss(row)

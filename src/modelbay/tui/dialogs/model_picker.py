@@ -116,7 +116,7 @@ class ModelPicker(ListDialog[ModelSelection]):
             self.dismiss(ModelSelection(model.alias, effort, kept, there[-1] if there else None))
 
     async def action_hide(self) -> None:
-        """Hides a model or shows it again. The highlight stays at the same position."""
+        """Hide a model or show it again. The highlight stays at the same position."""
         model = self.listing.highlighted
         if model is None:
             return
@@ -193,7 +193,7 @@ class ModelPicker(ListDialog[ModelSelection]):
         return Content.assemble(("Effort  ", "dim"), *cells)
 
     def _show_tabs(self) -> None:
-        """Shows the tabs that fit, always including the current one."""
+        """Show the tabs that fit, always including the current one."""
         at = self._tabs.index(self._tab)
         first, room = 0, 72
         while first < at and sum(len(name) + 3 for name in self._tabs[first : at + 1]) > room:

@@ -130,7 +130,7 @@ def tested(connection: Connection) -> str:
 
 
 async def follow(app: App[Any], state: AppState, setup: Setup, step: Step, *, quick: bool = False) -> Added | None:
-    """Goes through the steps up to the result; None if the user leaves. With `quick`, a preview whose models are chosen is
+    """Go through the steps up to the result; None if the user leaves. With `quick`, a preview whose models are chosen is
     confirmed without being shown, unless the connection failed.
     """
     while True:

@@ -62,7 +62,7 @@ class Welcome(Dialog[WelcomeChoice]):
         self.run_worker(self._look)  # type: ignore[arg-type]
 
     async def _look(self) -> None:
-        """Lists the local servers that respond, above the other options. Keys work during the search."""
+        """List the local servers that respond, above the other options. Keys work during the search."""
         try:
             found = [one for one in await local_servers(self._config) if one.provider is None]
         except ModelbayError:

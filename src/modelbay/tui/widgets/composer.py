@@ -113,12 +113,12 @@ class Composer(TextArea):
         event.prevent_default()
 
     def put(self, text: str) -> None:
-        """Replaces the text. A text that is too long to show is folded."""
+        """Replace the text. A text that is too long to show is folded."""
         self.text = self._shown(text)
         self.move_cursor(self.document.end)
 
     def rewrite(self, text: str) -> None:
-        """Replaces the text. The user can undo it."""
+        """Replace the text. The user can undo it."""
         self._at = len(self.asked)
         self.replace(self._shown(text), (0, 0), self.document.end, maintain_selection_offset=False)
 
@@ -127,7 +127,7 @@ class Composer(TextArea):
         return text if len(text) <= UNFOLDED else self.folds.fold(self.folds.unfold(text))
 
     def paste(self, text: str) -> None:
-        """Inserts pasted text, folded if it is long."""
+        """Insert pasted text, folded if it is long."""
         folded = self.folds.fold(text, self.text)
         self._replace_via_keyboard(folded, *self.selection)
         if spans(folded):
@@ -172,7 +172,7 @@ class Composer(TextArea):
         return super().edit(edit)
 
     def _unfold(self) -> None:
-        """Expands the last paste before the cursor, or the first paste."""
+        """Expand the last paste before the cursor, or the first paste."""
         marks = [(row, span) for row in range(self.document.line_count) for span in spans(self.document.get_line(row))]
         if not marks:
             return
@@ -201,13 +201,13 @@ class Composer(TextArea):
         self.post_message(self.Sent(self.text.strip()))
 
     def sent(self, text: str) -> None:
-        """Clears the composer and adds its text to the history."""
+        """Clear the composer and add its text to the history."""
         self.put("")
         self._at = len(self.asked)
         self.remember(text)
 
     def remember(self, text: str) -> None:
-        """Adds a message to the history."""
+        """Add a message to the history."""
         writing = self._at == len(self.asked)
         if text and (not self.asked or self.asked[-1] != text):
             self.asked.append(text)

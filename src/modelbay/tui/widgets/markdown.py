@@ -43,7 +43,7 @@ ESCAPED = frozenset("*_`~#>|-+.!<")
 
 
 def chunks(text: str) -> list[str]:
-    """Splits a text into chunks that look the same as the whole text. Chunks begin at top-level blocks, and within long code
+    """Split a text into chunks that look the same as the whole text. Chunks begin at top-level blocks, and within long code
     blocks, where each chunk gets its own fences."""
     lines = LINE.findall(text)
     parts: list[str] = []
@@ -68,7 +68,7 @@ def chunks(text: str) -> list[str]:
 
 
 def _add(part: list[str], lines: list[str]) -> int:
-    """Adds lines to a chunk. Returns their number of characters."""
+    """Add lines to a chunk. Returns their number of characters."""
     part += lines
     return sum(map(len, lines))
 

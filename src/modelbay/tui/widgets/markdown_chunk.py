@@ -39,7 +39,7 @@ class MarkdownChunk(Widget):
         self._high = 0
 
     def show(self, text: str) -> None:
-        """Replaces the text."""
+        """Replace the text."""
         self._text = text
         if self._wide:
             self._measure(self._wide)

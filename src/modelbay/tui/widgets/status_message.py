@@ -26,7 +26,7 @@ class StatusMessage(Static):
         self._timer = self.set_timer(max(SECONDS, len(words) / READ), self._end)
 
     def clear(self, words: str) -> None:
-        """Removes a message if it is still shown."""
+        """Remove a message if it is still shown."""
         if self._words == words:
             self._end()
 

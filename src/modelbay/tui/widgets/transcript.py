@@ -96,7 +96,7 @@ class Transcript(VerticalScroll, can_focus=False):
         self.anchor()
 
     async def ask(self, text: str, files: list[Media]) -> "AnswerView":
-        """Shows a question. Returns the widget for its answer."""
+        """Show a question. Returns the widget for its answer."""
         exchange = TranscriptEntry(text, files)
         await self._mount(exchange)
         self.anchor()
@@ -104,7 +104,7 @@ class Transcript(VerticalScroll, can_focus=False):
         return self.query(AnswerView).last()
 
     async def show(self, turns: list[Turn]) -> None:
-        """Replaces the transcript with these turns."""
+        """Replace the transcript with these turns."""
         await self.remove_children()
         await self.mount(Static(HELLO, classes="hello"))
         exchanges: list[TranscriptEntry] = []
@@ -121,7 +121,7 @@ class Transcript(VerticalScroll, can_focus=False):
         self.anchor()
 
     async def reveal(self) -> None:
-        """Shows some of the earlier entries."""
+        """Show some of the earlier entries."""
         if not self._earlier:
             return
         first = self.query(QuestionView).first()
@@ -138,7 +138,7 @@ class Transcript(VerticalScroll, can_focus=False):
         await answer.replay()
 
     async def _remove_oldest(self) -> None:
-        """Removes the widgets of the oldest entries unless the user has scrolled up."""
+        """Remove the widgets of the oldest entries unless the user has scrolled up."""
         answers = list(self.query(AnswerView))
         if len(answers) <= MOUNTED + SPARE or not self.is_vertical_scroll_end:
             return
@@ -163,19 +163,19 @@ class Transcript(VerticalScroll, can_focus=False):
         await self.reveal()
 
     async def note(self, words: str) -> None:
-        """Shows a notice outside of answers."""
+        """Show a notice outside of answers."""
         await self.mount(Static(Content(words), classes="note"))
 
     async def warn(self, words: str) -> None:
-        """Shows a warning outside of answers."""
+        """Show a warning outside of answers."""
         await self.mount(Static(Content(words), classes="warning"))
 
     async def fail(self, error: Exception) -> None:
-        """Shows an error outside of answers, such as one of a command."""
+        """Show an error outside of answers, such as one of a command."""
         await self.mount(Static(failure(error, known=known_to(self.app)), classes="error"))
 
     def toggle_thinking(self) -> None:
-        """Expands or folds the last thinking."""
+        """Expand or fold the last thinking."""
         if found := list(self.query(ThinkingView)):
             found[-1].folded = not found[-1].folded
 
@@ -202,7 +202,7 @@ class AnswerView(Vertical):
         """The line about a failed attempt, until the answer starts."""
 
     async def feed(self, event: Event) -> None:
-        """Adds an event to the answer."""
+        """Add an event to the answer."""
         match event:
             case Warned(message=message, retry=True):
                 await self._retrying(message)
@@ -225,7 +225,7 @@ class AnswerView(Vertical):
                 pass
 
     async def replay(self) -> None:
-        """Shows the entry again."""
+        """Show the entry again."""
         for part in self.exchange.parts:
             if isinstance(part, AnswerNote):
                 await self.mount(Static(part.words, classes=part.kind))
@@ -253,7 +253,7 @@ class AnswerView(Vertical):
         await self.mount(Static(note.words, classes=note.kind))
 
     async def _retrying(self, words: str) -> None:
-        """Shows one line for all attempts: the last failed one."""
+        """Show one line for all attempts: the last failed one."""
         if self._retry is None:
             self._retry = Static(classes="warning")
             await self.mount(self._retry)
@@ -265,7 +265,7 @@ class AnswerView(Vertical):
             self._retry = None
 
     async def close(self) -> None:
-        """Ends parts that are still open, such as after an interrupt."""
+        """End parts that are still open, such as after an interrupt."""
         for piece in self._parts.values():
             await piece.end()
             self.exchange.parts.append(piece.part)

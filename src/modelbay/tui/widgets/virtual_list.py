@@ -88,7 +88,7 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
         return self._rows[self._at] if self._at < len(self._rows) else None
 
     def set_rows(self, rows: Sequence[R], at: R | None = None) -> None:
-        """Replaces the rows and highlights `at`, or the first row that is not a heading."""
+        """Replace the rows and highlights `at`, or the first row that is not a heading."""
         self._rows = rows
         shown = [self._show(row) for row in rows[:MEASURED]]
         self._label = max((cell_len(row.label) for row in shown if not row.heading), default=0)
@@ -105,7 +105,7 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
         self.refresh()
 
     def steady(self, most: int) -> None:
-        """Fixes the height for the current rows, at most `most`, so that a search does not change it."""
+        """Fix the height for the current rows, at most `most`, so that a search does not change it."""
         self.styles.height = max(min(len(self._rows), most), 1)
 
     # --- moving ---
