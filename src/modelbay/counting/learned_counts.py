@@ -20,7 +20,8 @@ from msgspec import Struct, field
 from modelbay.calling.target import Target
 from modelbay.conversation import Conversation, Media, Text
 from modelbay.counting import text_tokens
-from modelbay.counting.token_estimates import FACTORS, TABLE, Estimate, estimate
+from modelbay.counting.token_estimates import Estimate, estimate
+from modelbay.counting.token_factors import FACTORS, TABLE
 from modelbay.errors import MalformedReply, StoreError
 from modelbay.json_text import decode_as, encode
 from modelbay.storage.state_table import ClientStates, State, StateTable
