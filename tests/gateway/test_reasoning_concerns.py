@@ -42,7 +42,7 @@ def test_state_that_was_refused_concerns_the_provider_that_gave_it(file: Path, t
     one, other, kept = targets.find("one"), targets.find("other"), store(file)
     keep(kept, one, thought("1"), call("wind"))
     assert not kept.concerns("ann", one, SIGNED, passes=True)
-    kept.refuse("ann", one, asks(thought("1"), call("wind")))
+    kept.refuse("ann", one, asks(thought("1"), call("wind")), b"{}")
     assert kept.concerns("ann", one, SIGNED, passes=True)
     assert kept.concerns("ann", other, SIGNED, passes=True), "another family"
     kept.close()

@@ -63,3 +63,54 @@ async def test_a_conversation_whose_client_removed_the_reasoning_continues_with_
         assert status == 200, reply
         assert b"Rain" in reply
         assert [entry.status for entry in upstream.journal] == [200, 400, 200]
+
+
+@pytest.mark.parametrize("damaged", [{"signature": "bm90IG91cnM="}, {}], ids=["a foreign signature", "no signature"])
+async def test_thinking_of_the_current_turn_is_kept_beside_earlier_thinking_that_is_refused(
+    tmp_path: Path, damaged: dict[str, str]
+) -> None:
+    tool = {"name": "get_weather", "input_schema": {"type": "object", "properties": {}}}
+    asked: dict[str, Any] = {"model": "anthropic", "max_tokens": 9000, "tools": [tool]}
+    asked |= {"thinking": {"type": "enabled", "budget_tokens": 2000}}
+    earlier = [{"type": "thinking", "thinking": "Once.", **damaged}, {"type": "text", "text": "Hello"}]
+    history: list[Any] = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": earlier}]
+    history += [{"role": "user", "content": "What is the weather in Paris?"}]
+    with running(tmp_path, model="sim-thinker", key="sk-provider") as (gateway, upstream):
+        status, _, first = await call(gateway.url, "/v1/messages", {**asked, "messages": history})
+        made = json.loads(first)["content"]
+        assert status == 200, first
+        assert made[0]["type"] == "thinking"
+        (used,) = (block for block in made if block["type"] == "tool_use")
+        result = {"type": "tool_result", "tool_use_id": used["id"], "content": "Rain"}
+        history += [{"role": "assistant", "content": made}, {"role": "user", "content": [result]}]
+        for _ in range(2):
+            status, headers, reply = await call(gateway.url, "/v1/messages", {**asked, "messages": history})
+            assert status == 200, reply
+            sent = upstream.journal.last.json
+            assert sent["thinking"]["type"] == "enabled"
+            assert sent["messages"][-2]["content"][0]["type"] == "thinking"
+            assert "Once." not in json.dumps(sent)
+        assert headers["x-modelbay-attempts"] == ("1" if damaged else "2"), "a refused signature is remembered"
+
+
+@pytest.mark.parametrize(("settings", "attempts"), [("", "1"), ("store = false", "2")], ids=["stored", "not stored"])
+async def test_a_gemini_client_may_keep_the_thoughts_and_lose_their_signatures(
+    tmp_path: Path, settings: str, attempts: str
+) -> None:
+    tool = {"functionDeclarations": [{"name": "get_weather", "parameters": {"type": "OBJECT", "properties": {}}}]}
+    asked = {"tools": [tool], "generationConfig": {"thinkingConfig": {"includeThoughts": True}}}
+    contents: list[Any] = [{"role": "user", "parts": [{"text": "What is the weather in Paris?"}]}]
+    path = "/v1beta/models/google:generateContent"
+    with running(tmp_path, model="sim-thinker", settings=settings, key="sk-provider") as (gateway, upstream):
+        _, _, first = await call(gateway.url, path, {**asked, "contents": contents})
+        parts = json.loads(first)["candidates"][0]["content"]["parts"]
+        assert any(part.get("thought") for part in parts), parts
+        for part in parts:
+            part.pop("thoughtSignature", None)
+        (name,) = (part["functionCall"]["name"] for part in parts if "functionCall" in part)
+        result = {"functionResponse": {"name": name, "response": {"output": "Rain"}}}
+        contents += [{"role": "model", "parts": parts}, {"role": "user", "parts": [result]}]
+        status, headers, reply = await call(gateway.url, path, {**asked, "contents": contents})
+        assert (status, headers["x-modelbay-attempts"]) == (200, attempts), reply
+        sent = [part for part in upstream.journal.last.json["contents"][1]["parts"] if "functionCall" in part]
+        assert (sent[0]["thoughtSignature"] == "skip_thought_signature_validator") == (attempts == "2")

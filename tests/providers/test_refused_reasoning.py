@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from modelbay.errors import BadRequest
-from modelbay.providers.refused_reasoning import without_reasoning
+from modelbay.providers.refused_reasoning import with_placeholders, without_reasoning
 
 ANTHROPIC = "messages.1.content.0: Invalid `signature` in `thinking` block"
 OPENAI = (
@@ -76,6 +76,92 @@ def test_the_state_in_the_history_is_removed(
     message: str, body: dict[str, Any], expected: dict[str, Any] | None
 ) -> None:
     assert edited(message, body) == expected
+
+
+OLD = {"type": "thinking", "thinking": "Once.", "signature": "b2xk"}
+UNSIGNED = {"type": "thinking", "thinking": "Elsewhere."}
+RESULT = {"type": "tool_result", "tool_use_id": "a", "content": "1"}
+
+
+def loop(*earlier: Any, current: Any = THINKING) -> dict[str, Any]:
+    """A conversation whose last turn waits for the model to go on after a call."""
+    turn = [{"role": "assistant", "content": [current, CALL]}, {"role": "user", "content": [RESULT]}]
+    return {
+        "messages": [USER, {"role": "assistant", "content": [*earlier, {"type": "text", "text": "Hi"}]}, USER, *turn]
+    }
+
+
+@pytest.mark.parametrize("message", [ANTHROPIC, "messages.1.content.0.thinking.signature: Field required"])
+def test_thinking_without_a_signature_is_removed_alone(message: str) -> None:
+    assert edited(message, loop(UNSIGNED, OLD)) == loop(OLD)
+    assert edited(message, loop({**UNSIGNED, "signature": ""}, OLD)) == loop(OLD)
+
+
+def test_the_state_of_the_current_turn_is_removed_last() -> None:
+    earlier = edited(ANTHROPIC, loop(OLD))
+    assert earlier == loop()
+    rest = edited(ANTHROPIC, earlier)
+    assert rest is not None
+    assert "signature" not in str(rest)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "messages.3.content.0: Invalid `signature` in `thinking` block",
+        "`thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.",
+    ],
+)
+def test_state_of_the_current_turn_that_the_error_is_about_is_removed_at_once(message: str) -> None:
+    found = edited(message, loop(OLD))
+    assert found is not None
+    assert "signature" not in str(found)
+
+
+def test_items_of_the_current_turn_keep_their_state() -> None:
+    old, new = {"type": "reasoning", "id": "rs_1"}, {"type": "reasoning", "id": "rs_2"}
+    call: dict[str, Any] = {"type": "function_call", "id": "fc_1", "call_id": "a"}
+    result = {"type": "function_call_output", "call_id": "a"}
+    assert edited(OPENAI, {"input": [USER, old, USER, new, call, result]}) == {"input": [USER, USER, new, call, result]}
+    about_it = "Item 'fc_1' of type 'function_call' was provided without its required 'reasoning' item: 'rs_2'."
+    bare = {"type": "function_call", "call_id": "a"}
+    assert edited(about_it, {"input": [USER, old, USER, call, result]}) == {"input": [USER, USER, bare, result]}
+
+
+def test_contents_of_the_current_turn_keep_their_state() -> None:
+    said = {"role": "model", "parts": [{"text": "a", "thoughtSignature": "b2xk"}]}
+    asked = {"role": "user", "parts": [{"text": "Hi"}]}
+    call = {"role": "model", "parts": [{"functionCall": {"name": "f"}, "thoughtSignature": "c2ln"}]}
+    result = {"role": "user", "parts": [{"functionResponse": {"name": "f"}}]}
+    found = edited(GEMINI, {"contents": [asked, said, asked, call, result]})
+    assert found == {"contents": [asked, {"role": "model", "parts": [{"text": "a"}]}, asked, call, result]}
+
+
+LOST = (
+    "Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly."
+)
+
+
+def test_calls_without_a_signature_get_a_placeholder() -> None:
+    call, signed = {"functionCall": {"name": "f"}}, {"functionCall": {"name": "f"}, "thoughtSignature": "c2ln"}
+    body: dict[str, Any] = {
+        "contents": [{"parts": [{"text": "Hm.", "thought": True}, call, call]}, {"parts": [signed, call]}, None]
+    }
+    assert with_placeholders(BadRequest(LOST, status=400), body)
+    first = {**call, "thoughtSignature": DUMMY}
+    parts = [{"text": "Hm.", "thought": True}, first, call]
+    assert body["contents"] == [{"parts": parts}, {"parts": [signed, call]}, None], (
+        "only the first call of a step has one"
+    )
+    assert not with_placeholders(BadRequest(LOST, status=400), body)
+    assert not with_placeholders(BadRequest(GEMINI, status=400), {"contents": [{"parts": [call]}]})
+
+
+def test_calls_at_the_openai_api_of_gemini_get_a_placeholder() -> None:
+    body = messages(tool_calls=[{"id": "a", "function": {}}, {"id": "b", "function": {}}])
+    assert with_placeholders(BadRequest(LOST, status=400), body)
+    signed = {"id": "a", "function": {}, "extra_content": {"google": {"thought_signature": DUMMY}}}
+    assert body == messages(tool_calls=[signed, {"id": "b", "function": {}}])
 
 
 def test_the_code_of_the_error_is_enough() -> None:

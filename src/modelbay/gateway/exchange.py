@@ -353,11 +353,12 @@ class Exchange:
             await self._remember_refusal(prepared)
 
     async def _remember_refusal(self, prepared: Prepared) -> None:
-        """Store that the target refused the reasoning state in the history: the client will send it again."""
+        """Store which reasoning state in the history the target refused: the client will send it again."""
         assert self.target is not None
         request = self._request
         conversation = prepared.conversation or request.conversation(request.fields())
-        await self._stores.refuse_reasoning(request.client, self.target, conversation)
+        sent = prepared.sending.call.encode()
+        await self._stores.refuse_reasoning(request.client, self.target, conversation, sent)
 
     def _begun(self, prepared: Prepared, opened: Opened, counted: int | None) -> PassedStream | RenderedStream:
         """Begin the response with that of a provider."""

@@ -53,8 +53,8 @@ _THINKING = "thinking"
 _SIGNED = rb"signature|redacted_thinking|encrypted_content|thoughtSignature|thought_signature|reasoning_details|reasoning_opaque"
 _STATE = re.compile(rb'"(?:' + _SIGNED + rb')"')
 """Is in every body that contains a signature. One pattern, as a search for each field reads a large body many times."""
-_STATE_OR_THINKING = re.compile(rb'"(?:' + _SIGNED + rb'|reasoning_content|thought)"')
-"""Is in every body that contains reasoning, with a signature or without."""
+_STATE_OR_THINKING = re.compile(rb'"(?:' + _SIGNED + rb'|reasoning_content)"')
+"""Is in every body that contains reasoning that its provider accepts. Gemini's thoughts without a signature are ignored."""
 _CALLS = re.compile(rb'"(?:tool_use|tool_calls|function_call|custom_tool_call|functionCall|function_call_output)"')
 """Is in every body that contains a tool call of the model."""
 _SIGNATURES = re.compile(
@@ -131,15 +131,22 @@ class ReasoningStore:
             self._table.report(error)
         return conversation if turns is conversation.turns else replace(conversation, turns=turns)
 
-    def refuse(self, client: str, target: Target, conversation: Conversation) -> None:
-        """Note that the target refused the state in a conversation, so that later requests do not contain it."""
+    def refuse(self, client: str, target: Target, conversation: Conversation, accepted: bytes) -> None:
+        """Note that the target refused the state in a conversation, so that later requests do not contain it. `accepted`: the
+        body without it, which may still have state."""
         maker = Maker.of(target)
         content = encode(maker)
-        sent = {digest(part.opaque) for turn in conversation.turns for part in turn.parts if part.opaque}
-        places = [place for run in runs_of(conversation.turns) if (place := run.place(maker)) is not None]
+        signatures = {part.opaque for turn in conversation.turns for part in turn.parts if part.opaque}
+        valid = {one for one in signatures if encode(one) in accepted}
+        places = [
+            place
+            for run in runs_of(conversation.turns)
+            if valid.isdisjoint(part.opaque for part in run.parts) and (place := run.place(maker)) is not None
+        ]
+        refused = [State(digest(one), content, maker.refusal) for one in signatures - valid]
         try:
             with self._writing(client, maker, refused=True) as rows:
-                rows.put(_SIGNATURE, [State(digest, content, maker.refusal) for digest in sent], replace=False)
+                rows.put(_SIGNATURE, refused, replace=False)
                 rows.delete(_REASONING, places)
         except StoreError as error:
             self._table.report(error)

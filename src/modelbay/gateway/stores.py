@@ -82,11 +82,11 @@ class Stores:
         if self._reasoning is not None:
             await to_thread(self._reasoning.keep, client, target, conversation, reply)
 
-    async def refuse_reasoning(self, client: str, target: Target, conversation: Conversation) -> None:
-        """Note that a target refused the reasoning state in a conversation."""
+    async def refuse_reasoning(self, client: str, target: Target, conversation: Conversation, accepted: bytes) -> None:
+        """Note that a target refused the reasoning state in a conversation, except that in the body that it accepted."""
         if self._reasoning is not None:
-            sent = await self.restored(client, target, conversation)
-            await to_thread(self._reasoning.refuse, client, target, sent)
+            whole = await self.restored(client, target, conversation)
+            await to_thread(self._reasoning.refuse, client, target, whole, accepted)
 
     # --- counts of tokens ---
 
