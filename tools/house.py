@@ -28,7 +28,7 @@ VAGUE = {"base", "common", "core", "helper", "helpers", "manager", "misc", "util
 ROOT_ERROR = "ModelbayError"
 PROTOCOLS = {"openai_chat", "openai_responses", "anthropic", "google"}
 THIRD_PERSON = re.compile(
-    r"(Add|Applie|Ask|Begin|Call|Check|Clear|Close|Create|Delete|Drop|End|Fetche|Find|Fix|Give|Import|Insert|Keep|Make|Open"
+    r"(Add|Applie|Ask|Begin|Call|Check|Clear|Close|Create|Delete|Discard|Drop|End|Fetche|Find|Fix|Give|Import|Insert|Keep|Make|Open"
     r"|Parse|Print|Put|Raise|Read|Recognize|Refuse|Register|Remove|Rename|Replace|Report|Return|Run|Send|Serve|Set|Show|Start|Stop"
     r"|Store|Switche|Take|Update|Wait|Write)s\b(?!:| \w+Error:| \w+Provider:)"
 )

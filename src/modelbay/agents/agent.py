@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from modelbay.agents.exported import ExportedProvider
 from modelbay.agents.findings import SettingFinding
 from modelbay.agents.named_lists import NamedLists
-from modelbay.config.schema import Table
+from modelbay.config.schema import ModelEntry, Table
 from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 
@@ -99,6 +99,11 @@ class ExportedConfig(Struct):
     """
     beside: "dict[Path, ExportedConfig]" = field(default_factory=dict)
     """Further files of the agent, such as one with keys. All are written in one transaction."""
+
+    def start_model(self, provider: ExportedProvider) -> ModelEntry | None:
+        """The model of a provider that the agent starts with: the default model, or a model of the first provider that has one.
+        None if it starts with a model of an earlier provider."""
+        return provider.first_model if provider.default_model or not self.command else None
 
 
 class ImportSource(Struct, frozen=True, kw_only=True):

@@ -232,8 +232,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
                 )
             )
         _notes(provider)
-        default = provider.default_model or (provider.models[0] if provider.models else None)
-        if default is not None and (not exported.command or provider.default_model):
+        if (default := exported.start_model(provider)) is not None:
             id = next(group.id for group in groups if default in group.models)
             exported.default_model["Router", "default"] = f"{id},{_model(default)}"
             exported.command = "ccr restart && ccr code"

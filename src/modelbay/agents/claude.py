@@ -466,7 +466,7 @@ def _write_key(provider: ExportedProvider, exported: ExportedConfig) -> None:
 def _write_rest(provider: ExportedProvider, exported: ExportedConfig) -> None:
     if headers := provider.headers():
         exported.settings["env", HEADERS] = "\n".join(f"{name}: {value}" for name, value in headers.items())
-    default = provider.default_model or (provider.models[0] if provider.models else None)
+    default = provider.first_model
     if default is not None:
         exported.settings["env", MODEL] = default.model
     done = {default.model} if default else set()

@@ -171,7 +171,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
     used: dict[str, str] = {}
     for provider in providers:
         check_supported(AGENT.title, provider)
-        default = provider.default_model or (provider.models[0] if provider.models else None)
+        default = provider.first_model
         if default is None:
             add = f"`modelbay provider edit {shlex.quote(provider.id)} --add-model MODEL`"
             raise refused(provider.id, f"{AGENT.title} needs a model of provider {provider.id}", f"add one: {add}")
@@ -191,7 +191,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
                 ("providers", name), _destination, (("settings", "baseUrl"),), SECRETS, KEY_SETTINGS, CREDENTIALS
             )
         )
-        if not exported.command or provider.default_model:
+        if exported.start_model(provider) is not None:
             exported.default_model["lastUsedProvider",] = name
             exported.command = f"cline -P {name} 'Hello there'"
         rest = [model.model for model in provider.models if model is not default]

@@ -320,11 +320,10 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
         if id != provider.id:
             provider.note(f"exported as {id}: {AGENT.title} reserves the ID {provider.id}")
         exported.settings["model_providers", id] = _entry(provider, exported)
-        model = provider.default_model or (provider.models[0] if provider.models else None)
-        if model is not None and (not exported.command or provider.default_model):
+        if (model := exported.start_model(provider)) is not None:
             exported.default_model = _default_model(provider, id, model)
             exported.command = f"codex -c model_provider={id} -m {shlex.quote(model.model)}"
-        others = [other.model for other in provider.models if other is not model]
+        others = [other.model for other in provider.models if other is not provider.first_model]
         if others and not provider.of_gateway:  # which serves the list
             why = f"{AGENT.title} has no list; choose one with `codex -m MODEL`"
             provider.not_exported(f"models {', '.join(others)}", why)

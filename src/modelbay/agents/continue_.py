@@ -28,7 +28,7 @@ from modelbay.agents.entry_values import (
 )
 from modelbay.agents.exported import ExportedProvider, check_supported
 from modelbay.agents.findings import KEY_NOT_COPIED, MergedConfig
-from modelbay.agents.importing import check
+from modelbay.agents.importing import add_usable
 from modelbay.agents.named_lists import NamedLists, as_tables
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.provider_types import TYPES as PROVIDER_TYPES
@@ -96,13 +96,7 @@ class _Reader(Struct):
             if why := self._model(("models", key)):
                 result.skipped[key] = why
                 merged.override_unsupported("models", key, why=why)
-        for provider in self.providers.values():
-            if why := check(provider, merged, self.places.__getitem__):
-                result.skipped[provider.id] = why
-                for alias in provider.models:
-                    merged.override_unsupported(*self.places[alias], why=why)
-            else:
-                result.providers.append(provider)
+        add_usable(result, self.providers.values(), merged, self.places.__getitem__)
         usable = {alias for provider in result.providers for alias in provider.models}
         result.default_model = next((alias for alias in self.places if alias in usable), None)
         merged.unsupported("env", why="not the key of an imported provider")
@@ -254,10 +248,9 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
         for model in provider.models:
             name = _name(model, exported)
             exported.settings["models", name] = _entry(provider, model, name, key, options)
-        default = provider.default_model or (provider.models[0] if provider.models else None)
-        if default is not None and not exported.command:
+        if provider.models:
             exported.command = f"cn --config {shlex.quote(str(_files()[0]))} -p Hello"
-        if default is None:
+        else:
             provider.not_offered(AGENT.title)
         exported.notes += provider.notes
     return exported

@@ -294,8 +294,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
                     ("providers", group.id), _destination, (("base_url",),), SECRETS, KEY_SETTINGS, CREDENTIALS
                 )
             )
-        default = provider.default_model or (provider.models[0] if provider.models else None)
-        if default is not None and (not exported.command or provider.default_model):
+        if (default := exported.start_model(provider)) is not None:
             id = next(group.id for group in groups if default in group.models)
             exported.default_model = {
                 ("models", which, name): value
@@ -307,7 +306,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
             if default.max_output_size:
                 exported.default_model["models", "large", "max_tokens"] = default.max_output_size
             exported.command = f"crush run -m {shlex.quote(f'{id}/{default.model}')} Hello"
-        if default is None:
+        if not provider.models:
             provider.not_offered(AGENT.title)
         if provider.entry.timeout is not None:
             provider.not_exported("timeout")

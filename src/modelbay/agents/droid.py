@@ -27,7 +27,7 @@ from modelbay.agents.entry_values import (
 )
 from modelbay.agents.exported import ExportedProvider, auth_headers, check_supported, origin_text
 from modelbay.agents.findings import NO_SETTING, MergedConfig
-from modelbay.agents.importing import check
+from modelbay.agents.importing import add_usable
 from modelbay.agents.named_lists import NamedLists, as_tables
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import ModelEntry, Table
@@ -108,13 +108,7 @@ class _Reader(Struct):
             if why := self._model((MODELS, key)):
                 result.skipped[key] = why
                 merged.override_unsupported(MODELS, key, why=why)
-        for provider in self.providers.values():
-            if why := check(provider, merged, self.places.__getitem__):
-                result.skipped[provider.id] = why
-                for alias in provider.models:
-                    merged.override_unsupported(*self.places[alias], why=why)
-            else:
-                result.providers.append(provider)
+        add_usable(result, self.providers.values(), merged, self.places.__getitem__)
         self._default()
         result.findings = merged.findings()
         return result
@@ -216,13 +210,12 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
             exported.entries.append(
                 ExportedEntry(here, _destination, (("baseUrl",), ("bedrock",)), SECRETS, KEY_SETTINGS, CREDENTIALS)
             )
-        default = provider.default_model or (provider.models[0] if provider.models else None)
-        if default is not None and (not exported.command or provider.default_model):
+        if (default := exported.start_model(provider)) is not None:
             exported.default_model = {(DEFAULTS, "model"): f"{PREFIX}{default.alias}"}
             if effort := _effort(default):
                 exported.default_model[DEFAULTS, "reasoningEffort"] = effort
             exported.command = f"droid exec -m {shlex.quote(f'{PREFIX}{default.alias}')} Hello"
-        if default is None:
+        if not provider.models:
             provider.not_offered(AGENT.title)
         if provider.entry.timeout is not None:
             provider.not_exported("timeout")

@@ -56,6 +56,11 @@ class ExportedProvider(Struct):
     """Whether it is modelbay's gateway, which knows no model names but those of the configuration."""
 
     @property
+    def first_model(self) -> ModelEntry | None:
+        """The model to start with: the default model, or the first one."""
+        return self.default_model or (self.models[0] if self.models else None)
+
+    @property
     def variable(self) -> str:
         """The environment variable for its key, if the configuration names none."""
         return re.sub(r"[^A-Z0-9]+", "_", self.id.upper()).strip("_") + "_API_KEY"

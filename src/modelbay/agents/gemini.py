@@ -213,7 +213,7 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
         found |= _key(provider, exported)
     if headers := provider.headers():
         found[HEADERS] = ", ".join(f"{name}: {value}" for name, value in headers.items())
-    default = provider.default_model or (provider.models[0] if provider.models else None)
+    default = provider.first_model
     if default is not None:
         found[MODEL] = default.model
     exported.settings = {(name,): value for name, value in found.items()}

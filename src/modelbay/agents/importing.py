@@ -78,6 +78,19 @@ def check(provider: ImportedProvider, merged: MergedConfig, at: Callable[[str], 
     return ""
 
 
+def add_usable(
+    result: ImportedConfig, providers: Iterable[ImportedProvider], merged: MergedConfig, at: Callable[[str], Keys]
+) -> None:
+    """Add the providers of a list of models to the result, and skip those that cannot be used. `at`: see `check`."""
+    for provider in providers:
+        if why := check(provider, merged, at):
+            result.skipped[provider.id] = why
+            for alias in provider.models:
+                merged.override_unsupported(*at(alias), why=why)
+        else:
+            result.providers.append(provider)
+
+
 def without_query(url: str) -> str:
     """A URL without user, password, query and fragment, which may be secret."""
     parts = urlsplit(url)

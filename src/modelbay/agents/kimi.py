@@ -234,11 +234,10 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
         for model in provider.models:
             exported.entries.append(_model_settings(model.alias, provider.id, MODEL_ADDRESS))
             exported.settings["models", model.alias] = _model_entry(provider, model)
-        default = provider.default_model or (provider.models[0] if provider.models else None)
-        if default is not None and (not exported.command or provider.default_model):
+        if (default := exported.start_model(provider)) is not None:
             exported.default_model["default_model",] = default.alias
             exported.command = f"kimi -m {shlex.quote(default.alias)}"
-        if default is None:
+        if not provider.models:
             provider.not_offered(AGENT.title)
         if provider.entry.timeout is not None:
             provider.not_exported("timeout")

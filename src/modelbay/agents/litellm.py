@@ -27,7 +27,7 @@ from modelbay.agents.entry_values import (
     read_url,
 )
 from modelbay.agents.findings import KEY_NOT_COPIED, MergedConfig
-from modelbay.agents.importing import check
+from modelbay.agents.importing import add_usable
 from modelbay.agents.named_lists import NamedLists, as_tables
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.provider_types import TYPES as PROVIDER_TYPES
@@ -125,13 +125,7 @@ class _Reader(Struct):
                 result.skipped[key] = why
                 merged.override_unsupported("model_list", key, why=why)
         self._aliases()
-        for provider in self.providers.values():
-            if why := check(provider, merged, lambda alias: self.deployments[alias].path):
-                result.skipped[provider.id] = why
-                for alias in provider.models:
-                    merged.override_unsupported(*self.deployments[alias].path, why=why)
-            else:
-                result.providers.append(provider)
+        add_usable(result, self.providers.values(), merged, lambda alias: self.deployments[alias].path)
         self._rest()
         result.findings = merged.findings()
         return result

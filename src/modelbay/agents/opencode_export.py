@@ -73,8 +73,7 @@ def exported_config(program: Program, providers: list[ExportedProvider]) -> Expo
             )
             provider.note(f"{program.title} has a login with this ID; its key is not used")
         exported.notes += provider.notes
-        first = provider.default_model or (provider.models[0] if provider.models else None)
-        if first is not None and (not exported.command or provider.default_model):
+        if (first := exported.start_model(provider)) is not None:
             exported.default_model["model",] = f"{provider.id}/{_model_ids(provider)[first.alias]}"
             exported.command = f"{program.id} run -m {exported.default_model['model',]} Hello"
     return exported

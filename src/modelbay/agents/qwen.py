@@ -27,7 +27,7 @@ from modelbay.agents.entry_values import (
 )
 from modelbay.agents.exported import NO_KEY, ExportedGroup, ExportedProvider, check_supported, origin_text
 from modelbay.agents.findings import KEY_NOT_COPIED, MergedConfig
-from modelbay.agents.importing import check
+from modelbay.agents.importing import add_usable
 from modelbay.agents.named_lists import ANY, NamedLists, as_tables
 from modelbay.config.provider_types import TYPE_OF, TYPES
 from modelbay.config.schema import ModelEntry, Table
@@ -126,14 +126,7 @@ class _Reader(Struct):
         for group in merged.table("modelProviders"):
             self._group(group)
         self._runtime()
-        for provider in list(self.providers.values()):
-            why = check(provider, merged, self.places.__getitem__)
-            if why:
-                self.result.skipped[provider.id] = why
-                for alias in provider.models:
-                    merged.override_unsupported(*self.places[alias], why=why)
-            else:
-                self.result.providers.append(provider)
+        add_usable(self.result, self.providers.values(), merged, self.places.__getitem__)
         self._default()
         merged.unsupported("fastModel", why="modelbay has one default model")
         merged.unsupported("env", why="not a key or URL of an imported provider")
@@ -337,15 +330,14 @@ def _write(providers: list[ExportedProvider]) -> ExportedConfig:
                         group=("env", name),
                     )
                 )
-        default = provider.default_model or (provider.models[0] if provider.models else None)
-        if default is not None and (not exported.command or provider.default_model):
+        if (default := exported.start_model(provider)) is not None:
             group = next(group for group in groups if default in group.models)
             exported.default_model = {
                 ("security", "auth", "selectedType"): NAMES[group.protocol],
                 ("model", "name"): default.model,
             }
             exported.command = f"qwen --auth-type {NAMES[group.protocol]} -m {shlex.quote(default.model)} -p Hello"
-        if default is None:
+        if not provider.models:
             provider.not_offered(AGENT.title)
         exported.notes += provider.notes
     return exported

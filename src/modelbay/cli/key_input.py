@@ -77,7 +77,7 @@ def asked_key(whose: str, url: str | None, *, needed: bool) -> str:
 
 
 def asked_secret(prompt: str, *, needed: bool) -> str:
-    """Prompts until the input is an API key, or empty if none is needed."""
+    """Prompt until the input is an API key, or empty if none is needed."""
     while True:
         key = hidden(prompt)
         problem = dialog.api_key_problem(key)

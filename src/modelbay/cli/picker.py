@@ -89,7 +89,7 @@ class _Picker:
         return f'{counted(len(found), "model")} for "{words}"; / shows all models' if words else "All models are shown"
 
     def _mark(self, ids: set[str]) -> str:
-        """Mark the models that are not marked, and unmarks the others."""
+        """Mark the models that are not marked, and unmark the others."""
         removed = ids & self.chosen
         added = ids - removed
         self.chosen = (self.chosen | added) - removed

@@ -162,7 +162,7 @@ def _lost_output() -> CommandFailed | None:
 
 
 def _discard(stream: TextIO) -> None:
-    """Discards the rest of a stream: Python flushes it again when it ends, which would fail too."""
+    """Discard the rest of a stream: Python flushes it again when it ends, which would fail too."""
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
