@@ -81,7 +81,7 @@ def test_a_key_that_becomes_known_during_a_stream_is_masked() -> None:
     assert redactor.feed(b"token-of-hour-17\n") == f"{MASK}\n".encode()
 
 
-@pytest.mark.parametrize("key", ["not-needed", "sk-no-key-required", "sk-1234"])
+@pytest.mark.parametrize("key", ["seaside-town", "hunter", "sk-1234"])
 def test_a_reply_does_not_lose_ordinary_words(key: str) -> None:
     register(key)
     assert streamed(f"set the key to {key}".encode(), [18]) == f"set the key to {key}".encode()

@@ -11,6 +11,7 @@ from modelbay.secrecy import (
     bare_url,
     masked_url,
     masked_urls,
+    publish,
     redact,
     register,
     register_header,
@@ -45,6 +46,14 @@ def test_a_secret_that_begins_with_another_is_taken_out_whole() -> None:
     for value in ("sk-short", "sk-short-and-more", "sk-short-and"):
         register(value)
     assert redact("sk-short-and-more|sk-short|sk-short-and") == "…|…|…"
+
+
+@pytest.mark.parametrize("key", ["ollama", "Ollama", "Bearer lm-studio", "not-needed"])
+def test_the_usual_key_of_a_server_that_needs_none_stays_in_other_texts(key: str) -> None:
+    publish(["ollama", "lmstudio"])
+    Secret(key, HOME)
+    text = f"GET http://{key.removeprefix('Bearer ')}:11434/v1/models: connection refused"
+    assert redact(text) == text
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "Basic", "bearer ", "Token"])

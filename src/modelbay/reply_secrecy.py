@@ -66,7 +66,7 @@ class StreamRedactor:
     """Masks registered values in a stream of bytes, even if one is split between two pieces.
 
     Only an end that may be the beginning of a value is held back. For replies, which must not lose ordinary words: unlike
-    `redact`, it leaves values that are short or plain words, such as the key "not-needed", and unusual mixtures of escapes.
+    `redact`, it leaves values that are short or plain words, such as the password "hunter", and unusual mixtures of escapes.
     """
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ import os
 import re
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import lru_cache
 from html import escape
@@ -246,6 +246,13 @@ STORED = 12
 MOST = 2_000
 """Maximum number of registered values; the oldest are dropped. Hourly tokens reach it in twelve weeks."""
 
+_public = {
+    "nokey", "nokeyneeded", "nokeyrequired", "sknokeyrequired", "notneeded", "notrequired", "notused", "unused", "anything",
+    "nothing", "whatever", "placeholder", "default", "localhost",
+}  # fmt: skip
+"""Letters of the values that users enter as the key of a server that needs none, and of public names. They are not masked in texts,
+which are about hosts, models and providers with these names."""
+
 _known: dict[str, None] = {}
 _forms: list[str] | None = []
 _lock = Lock()
@@ -268,6 +275,18 @@ def register(value: str) -> None:
         while len(_known) > MOST:
             del _known[next(iter(_known))]
         _forms = None
+
+
+def publish(names: Iterable[str]) -> None:
+    """Note that names are public, such as those of vendors: users enter them as the key of a server that needs none."""
+    global _forms  # noqa: PLW0603
+    with _lock:
+        _public.update(map(_letters, names))
+        _forms = None
+
+
+def _letters(value: str) -> str:
+    return re.sub(r"[-_. ]", "", value).lower()
 
 
 def _register_basic(encoded: str) -> None:
@@ -358,7 +377,7 @@ def _without_escaped(text: str) -> str:
     """The text with secrets masked that contain escaped characters: encoders differ in which characters they escape."""
     plain = _ESCAPE.sub(_unescaped, text)
     for value in list(_known):
-        if value in plain:
+        if value in plain and _letters(value) not in _public:
             text = _escaped_spelling(value).sub(MASK, text)
     return text
 
@@ -384,7 +403,7 @@ def spellings() -> list[str]:
     forms = _forms
     if forms is None:
         with _lock:
-            spelled = {form for value in _known for form in _spellings(value)}
+            spelled = {form for value in _known if _letters(value) not in _public for form in _spellings(value)}
             forms = _forms = sorted(spelled, key=len, reverse=True)
     return forms
 

@@ -536,15 +536,18 @@ async def test_a_header_of_the_user_replaces_that_of_modelbay_in_any_case(name: 
     assert found == [f"{name}: mine"]
 
 
-async def test_a_request_is_named_once_if_its_url_contains_the_key() -> None:
+@pytest.mark.parametrize(("key", "named"), [("planted-key", "…"), ("ollama", "ollama"), ("lm-studio", "lm-studio")])
+async def test_a_request_is_named_once_if_its_url_contains_the_key(key: str, named: str) -> None:
+    """The usual key of a server that needs none is a public name, which stays."""
+
     async def script(client: Client) -> None:
         while await client.request():
             await client.send(reply(b'{"error":{"message":"no"}}', 400, "Content-Type: application/json"))
 
     async with (
         RawServer(script) as server,
-        Hub.of(base_url=f"{server.url}/ollama/v1", api_key="ollama", model="m") as hub,
+        Hub.of(base_url=f"{server.url}/{key}/v1", api_key=key, model="m") as hub,
     ):
         with pytest.raises(errors.BadRequest) as caught:
             await hub.complete("Hello")
-    assert caught.value.message == f"POST {server.url}/…/v1/chat/completions returned 400: no"
+    assert caught.value.message == f"POST {server.url}/{named}/v1/chat/completions returned 400: no"

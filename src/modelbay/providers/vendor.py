@@ -11,6 +11,7 @@ from modelbay.config.schema import Problem, Table
 from modelbay.conversation import Protocol
 from modelbay.conversion import convert
 from modelbay.dialect import Dialect
+from modelbay.secrecy import publish
 from modelbay.shipped import shipped_files
 
 FOLDER = shipped_files("modelbay.providers") / "presets"
@@ -193,7 +194,9 @@ def presets_with(text: str) -> list[Preset]:
 def texts() -> dict[str, str]:
     """The files by vendor ID."""
     found = {file.name: file for file in FOLDER.iterdir() if file.name.endswith(".toml")}
-    return {name.removesuffix(".toml"): found[name].read_text(encoding="utf-8") for name in sorted(found)}
+    read = {name.removesuffix(".toml"): found[name].read_text(encoding="utf-8") for name in sorted(found)}
+    publish(read)
+    return read
 
 
 @cache
