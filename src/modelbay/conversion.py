@@ -150,9 +150,8 @@ _FORMS = "use a dataclass, a TypedDict, or a class of msgspec or pydantic"
 
 def _validated(type: Any, value: Any) -> Any:
     if hasattr(type, "model_validate_json"):
-        return type.model_validate_json(
-            msgspec.json.encode(value)
-        )  # strict classes accept a date as a text in JSON only
+        # strict classes accept a date as a text in JSON only
+        return type.model_validate_json(msgspec.json.encode(value))
     raise NotImplementedError
 
 

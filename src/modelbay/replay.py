@@ -223,9 +223,8 @@ def _address(url: str) -> tuple[str | None, str]:
     """Host and path of a URL. Removing secrets may have made the URL invalid."""
     try:
         parts = urlsplit(url)
-        host = (
-            parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
-        )  # as in a local server's preset
+        # with its port, as in a local server's preset
+        host = parts.hostname if parts.port is None else f"{parts.hostname}:{parts.port}"
         return host, parts.path.rstrip("/")
     except ValueError:
         return None, url.partition("?")[0].rstrip("/")

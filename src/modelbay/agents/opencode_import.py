@@ -422,9 +422,8 @@ class _Reader(Struct):
         for leaf in leaves(merged.table(*path), ()):
             value = merged.get(*path, *leaf)
             target = fields.get(leaf)
-            raw = (
-                protocol == "openai_chat" and target is None and len(leaf) > 0
-            )  # the SDK sends unknown options unchanged
+            # the SDK sends unknown options unchanged
+            raw = protocol == "openai_chat" and target is None and len(leaf) > 0
             if leaf == ("disabled",):
                 continue
             if value is None or (target is None and not raw):

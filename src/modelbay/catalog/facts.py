@@ -154,7 +154,7 @@ LISTED: dict[str, str] = {
 
 
 def attribute(model: Model, entry: ModelEntry, source: str) -> None:
-    """Attributes the facts that a list wrote into the file to that list instead of to the user."""
+    """Attribute the facts that a list wrote into the file to that list instead of to the user."""
     for name, key in LISTED.items():
         if model.sources.get(name) == "config" and key not in entry.overridden:
             model.sources[name] = source

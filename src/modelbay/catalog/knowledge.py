@@ -93,9 +93,8 @@ def model_facts(entry: ModelEntry, upstream: Upstream, others: Iterable[tuple[Fa
     """
     name = known(entry.identity, upstream.vendor, upstream.protocol)
     filled_in = upstream.provider.filled_in
-    wished = (
-        filled_in is None or "max_output_size" in entry.overridden
-    )  # a list describes what is possible, not what is the default
+    # a list describes what is possible, not what is the default
+    wished = filled_in is None or "max_output_size" in entry.overridden
     model = Model(
         id=entry.model if entry.base_model else name.wire_id or entry.model,
         base_model=entry.base_model,

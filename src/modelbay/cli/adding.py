@@ -86,19 +86,19 @@ def fields_options(command: F, key: Word = KEY) -> F:
             help="Vendor whose dialect the provider speaks. Default: detected.",
         ),
         click.option("--api-key", type=key, metavar="KEY", help=key_input.HELP),
-        click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="HTTP header; repeatable."),
+        click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="HTTP header. Repeatable."),
         click.option("--proxy", metavar="URL", help="Proxy URL (http, https, socks4, socks5), or none."),
         click.option(
             "--timeout",
             multiple=True,
             metavar="[NAME=]SECONDS",
-            help=f"Timeout in seconds; repeatable. NAME is one of {', '.join(SECONDS)}; "
+            help=f"Timeout in seconds. Repeatable. NAME is one of {', '.join(SECONDS)}; "
             "without it, first_byte and idle are set.",
         ),
     )
 
 
-def models_options(command: F, *, model: str = "Model to add; repeatable.") -> F:
+def models_options(command: F, *, model: str = "Model to add. Repeatable.") -> F:
     """The options for the models to add. `model`: the help of --model."""
     return _decorated(
         command,
@@ -107,7 +107,7 @@ def models_options(command: F, *, model: str = "Model to add; repeatable.") -> F
             "--base-model",
             multiple=True,
             metavar="ID=MODEL",
-            help="Base model of a deployment or alias, whose facts and prices apply; repeatable.",
+            help="Base model of a deployment or alias, whose facts and prices apply. Repeatable.",
         ),
         click.option("--all-models", is_flag=True, help="Add all listed models."),
     )

@@ -173,7 +173,7 @@ async def _visit(hub: Hub, protocol: Protocol) -> None:
 
 
 async def _stream(hub: Hub, name: str, turns: list[Turn], tools: list[Tool] | None = None) -> Reply:
-    """Streams an answer to stdout."""
+    """Stream an answer to stdout."""
     _say("  ", end="")
     events: list[Event] = []
     texts: set[int] = set()

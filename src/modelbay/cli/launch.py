@@ -56,7 +56,7 @@ class _LaunchCommand(click.Command):
     "--gateway/--direct", default=None, help="Always use the gateway, or never. Default: only if it is needed."
 )
 @click.option("--list", "as_list", is_flag=True, help="List the agents, their versions and protocols, and exit.")
-@click.option("--json", "as_json", is_flag=True, help="With --list: print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON. Only with --list.")
 @pass_settings
 def launch(
     settings: GlobalOptions,

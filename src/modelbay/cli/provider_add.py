@@ -47,7 +47,7 @@ ID = click.option("--id", metavar="ID", help="Provider ID. For a registry: ID of
 @click.option("--api-version", metavar="DATE", help="Azure: api-version of the older URLs.")
 @click.option("--project", metavar="ID", help="Vertex AI: project ID.")
 @click.option("--location", metavar="PLACE", help="Vertex AI: location, such as europe-west4 or global.")
-@click.option("--provider-key", multiple=True, metavar="ID=KEY", help="Registry: API key of one provider; repeatable.")
+@click.option("--provider-key", multiple=True, metavar="ID=KEY", help="Registry: API key of one provider. Repeatable.")
 @click.option("--token-is-key", is_flag=True, help="Registry: use --api-key as the API key of its providers too.")
 @models_options
 @manner_options
@@ -109,7 +109,7 @@ def custom_provider(settings: GlobalOptions, /, **options: Any) -> None:
 )
 @click.option("--id", metavar="ID", help="Provider ID. Default: derived from its name.")
 @click.option("--api-key", type=key_input.KEY, metavar="KEY", help=key_input.HELP)
-@click.option("--model", multiple=True, metavar="ID", help="Model to add; repeatable. Default: all.")
+@click.option("--model", multiple=True, metavar="ID", help="Model to add. Repeatable. Default: all.")
 @manner_options
 @pass_settings
 def manifest_provider(settings: GlobalOptions, /, url: str | None, embedded: str | None, **options: Any) -> None:

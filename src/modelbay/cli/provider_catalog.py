@@ -56,9 +56,9 @@ def list_catalog(settings: GlobalOptions, /, id: str | None, words: str | None, 
 @click.option("--api-key", type=key_input.KEY, metavar="KEY", help=key_input.HELP)
 @click.option("--base-url", type=Url(), metavar="URL", help="Base URL, instead of the catalog's.")
 @click.option(
-    "--env", "values", multiple=True, metavar="NAME=VALUE", help="Value of a variable in the URL; repeatable."
+    "--env", "values", multiple=True, metavar="NAME=VALUE", help="Value of a variable in the URL. Repeatable."
 )
-@click.option("--model", multiple=True, metavar="ID", help="Model to add; repeatable. Default: all.")
+@click.option("--model", multiple=True, metavar="ID", help="Model to add. Repeatable. Default: all.")
 @manner_options
 @URL
 @pass_settings

@@ -31,10 +31,10 @@ from modelbay.onboarding.setup.steps import Given
 @click.command()
 @click.argument("id", shell_complete=known_values.providers)
 @partial(fields_options, key=Word(clears=True, lines=True))
-@click.option("--remove-header", multiple=True, metavar="NAME", help="Header to remove; repeatable.")
-@click.option("--add-model", multiple=True, metavar="ID[=NAME]", help="Model to add to the others; repeatable.")
-@click.option("--remove-model", multiple=True, metavar="ID", help="Model to remove, by model ID or alias; repeatable.")
-@partial(models_options, model="Model of the provider, instead of all others; repeatable.")
+@click.option("--remove-header", multiple=True, metavar="NAME", help="Header to remove. Repeatable.")
+@click.option("--add-model", multiple=True, metavar="ID[=NAME]", help="Model to add to the others. Repeatable.")
+@click.option("--remove-model", multiple=True, metavar="ID", help="Model to remove, by model ID or alias. Repeatable.")
+@partial(models_options, model="Model of the provider, instead of all others. Repeatable.")
 @manner_options
 @pass_settings
 def edit_provider(settings: GlobalOptions, /, id: str, **options: Any) -> None:

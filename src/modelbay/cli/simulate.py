@@ -32,13 +32,13 @@ PORT = 8750
     "logins",
     multiple=True,
     metavar="BEHAVIOR",
-    help="Behavior of the login server, such as slow-down*3 (repeatable).",
+    help="Behavior of the login server, such as slow-down*3. Repeatable.",
 )
 @click.option(
-    "--allow-host", "names", multiple=True, metavar="NAME", help="Additional host name to accept (repeatable)."
+    "--allow-host", "names", multiple=True, metavar="NAME", help="Additional host name to accept. Repeatable."
 )
 @click.option(
-    "--without", metavar="FEATURE", multiple=True, help="Feature that the simulator lacks, such as images (repeatable)."
+    "--without", metavar="FEATURE", multiple=True, help="Feature that the simulator lacks, such as images. Repeatable."
 )
 @click.option(
     "--delay",

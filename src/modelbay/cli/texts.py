@@ -166,7 +166,7 @@ def checked(command: click.Command) -> None:
 
 
 def claim_stdin(what: str) -> None:
-    """Reserves standard input for one use in this command.
+    """Reserve standard input for one use in this command.
 
     Raises:
         UsageError: it is already reserved for another use.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--list", "as_list", is_flag=True, help="List the trusted files and their state, and exit.")
 @click.option("--remove", metavar="FILE", type=FilePath(), help="Trusted file to remove from the list.")
-@click.option("--json", "as_json", is_flag=True, help="With --list: print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON. Only with --list.")
 @pass_settings
 def trust(
     settings: GlobalOptions, /, file: Path | None, yes: bool, as_list: bool, remove: Path | None, as_json: bool

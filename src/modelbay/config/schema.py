@@ -508,9 +508,8 @@ class Config(Struct, kw_only=True):
                 return entry
         provider, _, wire_id = name.partition("/")
         same = [entry for entry in self.models.values() if entry.provider == provider and entry.model == wire_id]
-        return (
-            same[0] if len(same) == 1 else None
-        )  # several entries for one model ID differ in settings that the caller did not ask for
+        # several entries for one model ID differ in settings that the caller did not ask for
+        return same[0] if len(same) == 1 else None
 
     def _unnamed(self, name: str | None) -> UnknownModel:
         """The error about a name that is empty or missing."""

@@ -79,9 +79,8 @@ def derived(tools: list[Any], step: Callable[..., list[T]], *about: Hashable) ->
 
 
 def _shared(tools: list[Any], step: Callable[..., list[T]], *about: Hashable) -> list[T]:
-    return SharedTools(
-        step(tools, *about)
-    )  # a new list, too, if nothing changed: one that refers to itself would stay in memory
+    # a new list, too, if nothing changed: one that refers to itself would stay in memory
+    return SharedTools(step(tools, *about))
 
 
 def copied(rendered: list[dict[str, Any]]) -> list[dict[str, Any]]:

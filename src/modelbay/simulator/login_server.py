@@ -175,7 +175,7 @@ class LoginServer:
         return True
 
     def withdraw(self) -> None:
-        """Invalidates all access tokens. They can be refreshed."""
+        """Invalidate all access tokens. They can be refreshed."""
         self._access.clear()
 
     def revoke(self) -> None:

@@ -56,7 +56,7 @@ class TrustedFiles:
         return self._read().get(str(path))
 
     def add(self, path: Path, digest: str) -> None:
-        """Trusts this content of a file, in place of an earlier content.
+        """Trust this content of a file, in place of an earlier content.
 
         Raises:
             ConfigError: the list cannot be written, or the path is not UTF-8 text.

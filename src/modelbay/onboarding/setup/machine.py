@@ -93,7 +93,7 @@ class Setup:
         return await self._begin(given, lambda: custom(self._run), bare)
 
     async def answer(self, value: str | None = None) -> Step:
-        """Answer the current question, or confirms the current preview and write it.
+        """Answer the current question, or confirm the current preview and write it.
 
         Raises:
             ModelbayError: the next step failed; the question is still open.

@@ -52,9 +52,8 @@ class ResumeDialog(DeletableList[Saved], Menu[Saved]):
             self.choose_highlighted()
 
     def choose_highlighted(self) -> None:
-        self._enter_pending = (
-            self._searching is not None
-        )  # Enter right after a letter chooses the result for that letter
+        # Enter right after a letter chooses the result for that letter
+        self._enter_pending = self._searching is not None
         if not self._enter_pending:
             super().choose_highlighted()
 
