@@ -422,6 +422,12 @@ def test_llama_cpp(bay: Inside, llamacpp: LlamaServer):
     assert shown["sources"]["max_context_tokens"] == "models"
 
 
+def test_llama_cpp_added_by_its_root_gives_embeddings(bay: Inside, llamacpp_embedding: LlamaServer):
+    added = bay("provider", "add", llamacpp_embedding.url, "--id", "local")
+    assert f"The base URL is {llamacpp_embedding.openai}: the provider answers there" in added.err
+    assert bay.done("embed", "The sky", "-m", "local/tiny").startswith("[")  # /embeddings has another format
+
+
 def test_llama_cpp_may_require_a_key(bay: Inside, llamacpp_locked: LlamaServer):
     assert bay("provider", "add", llamacpp_locked.openai, "--id", "local", "--model", "tiny").code == 0
     bay.done("provider", "remove", "local", "--yes")

@@ -33,6 +33,7 @@ from modelbay.onboarding.local_servers import owner_of
 from modelbay.providers import urls
 from modelbay.providers.endpoint import Endpoint, endpoint_at
 from modelbay.providers.upstream import Upstream
+from modelbay.providers.vendor import Preset
 from modelbay.secrecy import masked_url
 
 ELSEWHERE = (404, 405)
@@ -85,6 +86,8 @@ async def detect(config: Config, made: Draft, named: list[str], catalog: Catalog
             detected.error = error
         if detected.discovery is not None:
             _take(detected, detected.discovery, found, catalog)
+            if found.preset is None and (program := owner_of(detected.discovery.models)) is not None:
+                await _speak(client, grown, found, program, detected)
         elif not detected.refused:
             detected.models = _vendors(found, catalog)
             detected.source = MODELS_DEV if detected.models else ""
@@ -143,10 +146,23 @@ def _take(detected: Detected, discovery: Discovery, found: Upstream, catalog: Ca
     if plain and discovery.base_url and discovery.base_url.rstrip("/") != found.base_url.rstrip("/"):
         detected.corrections.append(_found_at(discovery.base_url))
         detected.draft = _at(detected.draft, discovery.base_url)
-    if found.preset is None and (program := owner_of(discovery.models)) is not None:
-        detected.corrections.append(f"The model list names {program.name}, so its dialect is used")
-        table = {**detected.draft.table, "dialect": program.id}
-        detected.draft = replace(detected.draft, table=table, preset=program)
+
+
+async def _speak(client: ProviderClient, config: Config, found: Upstream, program: Preset, detected: Detected) -> None:
+    """Uses the dialect of the server program that the list names, and the version in its paths: without it, llama.cpp's
+    embeddings have another format."""
+    detected.corrections.append(f"The model list names {program.name}, so its dialect is used")
+    table = {**detected.draft.table, "dialect": program.id}
+    detected.draft = replace(detected.draft, table=table, preset=program)
+    base = str(detected.draft.table["base_url"]).rstrip("/")
+    version = urls.VERSION.search(program.url(found.protocol) or "")
+    whole = found.full_url or urls.is_endpoint(base) or "?" in base
+    if found.protocol not in PROBES or version is None or whole or urls.VERSION.search(base):
+        return
+    moved = base + version[0]
+    if await _is_here(client, endpoint_at(config, replace(found, base_url=moved), "/models"), None):
+        detected.corrections.append(_found_at(moved))
+        detected.draft = _at(detected.draft, moved)
 
 
 def _vendors(found: Upstream, catalog: Catalog) -> list[Model]:
@@ -193,7 +209,7 @@ async def _probe(client: ProviderClient, config: Config, found: Upstream, wire_i
         detected.draft = _at(detected.draft, other)
 
 
-async def _is_here(client: ProviderClient, endpoint: Endpoint, body: bytes) -> bool | None:
+async def _is_here(client: ProviderClient, endpoint: Endpoint, body: bytes | None) -> bool | None:
     """Whether an endpoint exists; None if the answer does not show it."""
     try:
         answer = await client.fetch(endpoint, body)
