@@ -252,8 +252,9 @@ async def test_a_real_server_makes_embeddings(llamacpp_embedding: LlamaServer, t
 
 async def test_a_real_chat_server_refuses_embeddings(llamacpp: LlamaServer, tmp_path: Path) -> None:
     async with Hub.open(llama_config(tmp_path, llamacpp.openai)) as hub:
-        with pytest.raises(errors.ProviderError, match="does not support embeddings"):
+        with pytest.raises(errors.BadRequest, match="does not support embeddings") as caught:
             await hub.embed("The sky", model="llama/tiny")
+        assert (caught.value.status, caught.value.attempts) == (501, 1)
 
 
 # --- settings

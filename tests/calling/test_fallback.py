@@ -131,6 +131,7 @@ async def test_the_timeout_is_that_of_all_models_together(tmp_path: Path) -> Non
         (errors.Unsupported("x", setting="tools"), True),
         (errors.IncompleteReply("x"), True),
         (errors.BadRequest("x"), False),
+        (errors.BadRequest("image input is not supported", status=500), True),
         (errors.ContentRefused("x"), False),
         (errors.UnknownModel("x"), False),
         (errors.ConfigError("x"), False),

@@ -10,7 +10,15 @@ from typing import Unpack
 from msgspec import Struct
 
 from modelbay.conversation import Media, Text, Thinking, Tool
-from modelbay.errors import MalformedReply, ModelbayError, Unsupported
+from modelbay.errors import (
+    BadRequest,
+    ContentRefused,
+    ContextOverflow,
+    MalformedReply,
+    ModelbayError,
+    NotFound,
+    Unsupported,
+)
 from modelbay.events import Event, PartDelta, Reply, collect
 from modelbay.hints import About, explain
 from modelbay.hub import Hub
@@ -195,6 +203,7 @@ def quoted(reply: Reply) -> str:
 
 
 def refused(name: str, error: ModelbayError) -> Check:
-    """The check for an error: "no" if the provider rejected the feature, "unknown" for other errors."""
-    rejected = isinstance(error, Unsupported) or error.status in (400, 404, 415, 422, 501)
+    """The check for an error: "no" if the provider rejected the feature, "unknown" for others, such as a too long prompt."""
+    unrelated = isinstance(error, ContextOverflow | ContentRefused)
+    rejected = isinstance(error, Unsupported | BadRequest | NotFound) and not unrelated
     return Check(name, "no" if rejected else "unknown", error.message, None if rejected else error.hint)

@@ -33,6 +33,7 @@ _BY_STATUS: dict[int, type[ProviderError]] = {
     413: RequestTooLarge,
     422: BadRequest,
     429: RateLimited,
+    501: BadRequest,  # llama.cpp, started without what the request needs; a retry meets the same server
     503: Overloaded,
     529: Overloaded,  # Anthropic
 }
@@ -43,6 +44,7 @@ _BY_WORD: dict[str, type[ProviderError]] = {
     "permission_error": PermissionDenied,
     "not_found_error": NotFound,
     "model_not_found": NotFound,
+    "no_db_connection": AuthenticationFailed,  # LiteLLM without a database, for every key except its master key
     "request_too_large": RequestTooLarge,
     "rate_limit_error": RateLimited,
     "rate_limit_exceeded": RateLimited,
@@ -83,6 +85,8 @@ QUOTED = 100
 E = TypeVar("E", bound=ProviderError)
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-trace-id")
 _FINER = (QuotaExhausted, ContextOverflow, ContentRefused)
+_FINER_THAN_400 = (*_FINER, NotFound, AuthenticationFailed)
+"""Classes that a code may name although the status says less."""
 _QUOTA = re.compile(
     r"exceeded your current (token )?quota|check your (account balance|plan and billing)|insufficient (balance|quota|credit)"
     r"|in arrears|credit balance is too low|recharge",
@@ -153,15 +157,29 @@ def spoken(error: E, protocol: str) -> E:
 
 _TOO_LONG = re.compile(r"input \(\d+ tokens\) is too large to process")
 """llama.cpp's server answers 500 to a text that is too long to embed."""
+_UNSUPPORTED = re.compile(
+    r"(image|audio|video)s?( input)? (is|are) not supported|missing data required for image input"
+    r"|only 'text' content type is supported|no endpoints found that support",
+    re.IGNORECASE,
+)
+"""A model that only reads text gets a picture: llama.cpp and Ollama answer 500, MLX and OpenRouter 404. OpenRouter also answers so
+if no endpoint of the model supports tools."""
+
+_NO_MODEL = re.compile(
+    r"invalid model( name|:| ['\"`]|$)|unknown model\b|is not a valid model|model not exist|requested model is not supported"
+    r"|\bmodel( name| id)?:? ?['\"`]?[\w./:@-]*['\"`]? (does not exist|(is |was )?not found)",
+    re.IGNORECASE,
+)
+"""Messages of a 400 for an unknown model: LiteLLM, Mistral, Perplexity, OpenRouter, DeepSeek, GitHub, Hugging Face."""
 
 
 def _class(status: int | None, message: str, words: tuple[str | None, ...]) -> type[ProviderError]:
     named = [_BY_WORD[word] for word in words if word in _BY_WORD]
-    finer = next((kind for kind in named if kind in _FINER), None)
+    finer = next((kind for kind in named if kind in (_FINER_THAN_400 if status == 400 else _FINER)), None)
     if status is None:
         return finer or _by_text(message, named[0] if named else _by_name(words, message))
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else BadRequest)
-    if kind is BadRequest or status in (413, 429, 500):
+    if kind is BadRequest or status in (404, 413, 429, 500):
         # the text decides only if the status is ambiguous: 400 for everything, 429 for rate limits and for quotas
         return finer or _by_text(message, kind)
     return finer or kind
@@ -181,12 +199,16 @@ def _by_name(words: tuple[str | None, ...], message: str) -> type[ProviderError]
 def _by_text(message: str, kind: type[ProviderError]) -> type[ProviderError]:
     if kind is RateLimited:
         return QuotaExhausted if _QUOTA.search(message) else RateLimited
+    if kind in (ServerError, NotFound) and _UNSUPPORTED.search(message):
+        return BadRequest
     if kind is ServerError:
         if _TOO_LONG.search(message):
             return ContextOverflow
         return Overloaded if "overload" in message.lower() else ServerError
     if kind in (BadRequest, RequestTooLarge, ProviderError) and overflow(message):
         return ContextOverflow
+    if kind is BadRequest and _NO_MODEL.search(message):
+        return NotFound
     return QuotaExhausted if kind is BadRequest and _QUOTA.search(message) else kind
 
 

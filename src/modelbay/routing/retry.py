@@ -77,7 +77,8 @@ def moves_on(error: ModelbayError) -> bool:
     if isinstance(error, ConfigError):
         return isinstance(error, MissingCredential)
     if isinstance(error, BadRequest):
-        return isinstance(error, ContextOverflow)
+        # with another status, the request is valid, but not supported by this model or server
+        return isinstance(error, ContextOverflow) or error.status in (404, 500, 501)
     return not isinstance(error, HubClosed)
 
 
