@@ -13,7 +13,6 @@ Either way, a reply is in one of three states:
 """
 
 from collections.abc import Callable
-from functools import partial
 from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
@@ -71,6 +70,8 @@ class Arrival:
     """Whether a piece has arrived: before, a failure of the connection is raised."""
     _ended = False
     """Whether the last event was returned."""
+    consume: Callable[[list[Event]], None]
+    """Gets the events of a reply that is pushed."""
 
     def __init__(self, sending: Sending, response: "AnyResponse") -> None:
         self._response = response
@@ -135,29 +136,36 @@ class Arrival:
     async def push(self, consume: Callable[[list[Event]], None]) -> None:
         """Call `consume` with the results of `next`, from the connection, without a task switch per piece. Returns at the end.
         Bytes that follow the last event come with no events. Raises what `next` and `consume` raise."""
-        if not self._in_pieces:
-            consume(await self.next() or [])
-            return
+        self.consume = consume
         try:
-            await self._response.pump(partial(self._pushed, consume))
+            if not self._in_pieces:
+                consume(await self.next() or [])
+            else:
+                await self._pump()
+        finally:
+            del self.consume  # it may refer to this call: the memory of both would wait for the garbage collector
+
+    async def _pump(self) -> None:
+        try:
+            await self._response.pump(self._pushed)
         except ModelbayError as error:
             if not self._begun:
                 raise
             if not self._ended:
-                consume(self._closed(error))
+                self.consume(self._closed(error))
         else:
             if not self._ended:
-                consume(self._closed(None))
+                self.consume(self._closed(None))
 
-    def _pushed(self, consume: Callable[[list[Event]], None], chunk: bytes) -> None:
+    def _pushed(self, chunk: bytes) -> None:
         if self._ended:
             self.data = chunk
-            consume([])
+            self.consume([])
             return
         events = self._parsed(chunk)
         if self._ended:
             self._response.finished()
-        consume(events)
+        self.consume(events)
 
     # --- both ---
 
@@ -226,8 +234,6 @@ class Opened:
     """The bytes that the last events are from, unchanged."""
     _size = 0
     """Bytes that are held back."""
-    _shown = False
-    """Whether a relayed reply is not held any more."""
     _consume: "Consume"
     _end: tuple[Event, float] | None = None
     """The last event, and the seconds that the reply took, until they are logged."""
@@ -284,27 +290,25 @@ class Opened:
             pass
         finally:
             self._log_end()
-            del self._consume  # it may refer to this call: the memory of both would wait for the garbage collector
+            del self._consume  # as in `Arrival.push`
         if failed is not None:  # raised out here, because its context would be an error that holds it
             raise failed
 
     def _pass_on(self, events: list[Event]) -> None:
-        """Give events to the consumer; keep them until one shows something, or the reply ends."""
-        if self._shown:
-            self._give(self._reader.data, events)
-            return
+        """Keep events until one shows something, or the reply ends; then give all to the consumer."""
         try:
-            self._shown = self._holds(events)
+            shown = self._holds(events)
         except ModelbayError as error:  # other errors of its kind are those of the connection
             raise _FailedBefore(error) from None
-        if self._shown:
+        if shown:
+            self._reader.consume = self._give
             held, self._held = self._held, []
-            for data, one in held:
-                self._give(data, one)
+            for self._reader.data, one in held:
+                self._give(one)
 
-    def _give(self, data: bytes, events: list[Event]) -> None:
+    def _give(self, events: list[Event]) -> None:
         """Give events to the consumer. Raises `_CutOff` if the rest of the reply is not needed."""
-        self.data = data
+        self.data = self._reader.data
         if events and (self._changes or type(events[-1]) in _ENDS):
             events = self._restored(events)
         self._consume(self, events)
