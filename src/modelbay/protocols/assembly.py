@@ -115,6 +115,11 @@ class Assembly:
             opened.part.logprobs += logprobs
         self._events.append(PartDelta(key, text, index, logprobs or None))
 
+    def plain_texts(self, key: int, index: int) -> list[str] | None:
+        """The fragments of a text, to which more can be appended; None if the part has not only text."""
+        opened = self._open[key]
+        return opened.texts[index] if type(opened.part) in (Text, Thinking) and index >= 0 else None
+
     def _begin_text(self, key: int, texts: list[list[str]], index: int) -> None:
         while len(texts) <= index:
             texts.append([])

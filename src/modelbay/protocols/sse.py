@@ -31,6 +31,8 @@ class Decoder:
         """Whether the next byte starts an event: nothing is buffered."""
         self._head, self._head_name = b"data: ", ""
         """The bytes before the data of the last event, and its name."""
+        self.whole = False
+        """Whether the last bytes were one event, of the same name as the one before."""
         self._rest: list[bytes] = []
         self._rest_size = 0
         self._after_cr = False
@@ -53,7 +55,9 @@ class Decoder:
             # fast path: one complete event with one data line and the same name as the last
             last = len(chunk) - 2
             if chunk.find(b"\n", len(self._head)) == last and chunk[-1] == 10 and 13 not in chunk:
+                self.whole = True
                 return [(self._head_name, chunk[len(self._head) : last])]
+        self.whole = False
         if self._after_cr and chunk:
             # the CR already ended its line; an LF here belongs to it
             self._after_cr = False

@@ -21,6 +21,7 @@ from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import finish
 from modelbay.protocols.shapes import count, items, mapping, shown, without, word
 from modelbay.protocols.sse import Decoder
+from modelbay.protocols.text_frame import TextFrame
 
 
 def stream_parser(dialect: Dialect, origin: Provenance | None = None) -> "StreamParser":
@@ -31,6 +32,7 @@ class StreamParser:
     def __init__(self, origin: Provenance | None = None) -> None:
         self._decoder = Decoder()
         self._assembly = Assembly(origin)
+        self._frame = TextFrame(self._assembly)
         self._blocks: dict[int, int] = {}
         """Key of the open part of each block, by the block's index."""
         self._inputs: dict[int, str] = {}
@@ -43,12 +45,17 @@ class StreamParser:
         self._extra: dict[str, Json] = {}
 
     def feed(self, data: bytes) -> list[Event]:
+        events = self._frame.feed(data)
+        if events is not None:
+            return events
         try:
             for name, payload in self._decoder.feed(data):
                 self._event(name, payload)
         except ReplyError as error:
             self._assembly.fail(error)
-        return self._assembly.take()
+        events = self._assembly.take()
+        self._frame.learn(data, events if self._decoder.whole else [])
+        return events
 
     def close(self) -> list[Event]:
         try:

@@ -42,6 +42,7 @@ from modelbay.protocols.openai_chat.usual import usual_chunk
 from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.shapes import count, items, mapping, objects, shown, without, word
 from modelbay.protocols.sse import Decoder
+from modelbay.protocols.text_frame import TextFrame
 
 _LONGEST_TAG = max(len(tag) for tag in CLOSING)
 
@@ -58,6 +59,7 @@ class StreamParser:
         self._calls = _Calls(self._assembly)
         self._sound = _Sound()
         self._tags = _TagSplitter() if dialect.think_tags else None
+        self._frame = TextFrame(self._assembly)
         self._flow: int | None = None
         """The text, thinking or refusal part that is open."""
         self._kind = ""
@@ -76,12 +78,20 @@ class StreamParser:
         """Whether `UsualDelta` has all fields that are read."""
 
     def feed(self, data: bytes) -> list[Event]:
+        events = self._frame.feed(data)
+        if events is not None:
+            return events
+        usual = False
         try:
             for name, payload in self._decoder.feed(data):
-                self._event(name, payload)
+                usual = name != "error" and self._usual(payload)
+                if not usual:
+                    self._event(name, payload)
         except ReplyError as error:
             self._assembly.fail(error)
-        return self._assembly.take()
+        events = self._assembly.take()
+        self._frame.learn(data, events if usual and self._decoder.whole and self._tags is None else [])
+        return events
 
     def close(self) -> list[Event]:
         try:
@@ -102,8 +112,6 @@ class StreamParser:
             if plain not in (b"", b"null"):
                 self._end(done=True)
             return
-        if self._has_usual and assembly.started and name != "error" and self._usual(payload):
-            return
         try:
             chunk = decode(payload)
         except MalformedReply as error:
@@ -123,7 +131,8 @@ class StreamParser:
     def _usual(self, payload: bytes) -> bool:
         """Read a chunk that only continues the reply with text, thinking or arguments, as nearly all chunks do. Returns False
         if it is another one."""
-        chunk = usual_chunk(payload)
+        assembly = self._assembly
+        chunk = usual_chunk(payload) if self._has_usual and assembly.started and not assembly.ended else None
         if chunk is None:
             return False
         delta = chunk.choices[0].delta
