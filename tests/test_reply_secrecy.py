@@ -49,6 +49,39 @@ def test_keys_are_masked_wherever_a_stream_is_cut(pieces: list[str], cuts: list[
     assert streamed(text.encode(), cuts).decode() == FOUND.sub(MASK, text)
 
 
+@given(
+    st.sampled_from(['data: {"text":"', "data: {sk-fir", "data: {first-12", "data: sk-first-123"]),
+    st.lists(
+        st.sampled_from([*PIECES, "", " ", "word", "st-123", "3456", "sk-fir", "first-12"]), min_size=3, max_size=12
+    ),
+    st.sampled_from(['"}\n\n', "st-123}\n\n", "3456\n\n", "\n"]),
+)
+@example("data: {sk-fir", ["word", " ", "other", "st-123"], '"}\n\n')
+@example('data: {"text":"', ["word", " ", "other", "first-12"], "3456\n\n")
+@example("data: {sk-fir", ["word", " other", ""], "st-123}\n\n")
+def test_keys_are_masked_in_events_that_are_alike(before: str, texts: list[str], after: str) -> None:
+    redactor = StreamRedactor()
+    for text in texts:
+        event = f"{before}{text}{after}"
+        assert redactor.feed(event.encode()).decode() == FOUND.sub(MASK, event)
+
+
+def test_a_short_event_is_masked_in_which_begin_and_end_of_a_frame_overlap() -> None:
+    redactor = StreamRedactor()
+    for text in ("a", "b", "c"):
+        redactor.feed(f"data: {{sk-fir{text}rst-123}}\n\n".encode())
+    assert redactor.feed(b"data: {sk-first-123}\n\n").decode() == f"data: {{{MASK}}}\n\n"
+
+
+def test_a_frame_of_events_is_searched_for_a_key_that_becomes_known() -> None:
+    redactor = StreamRedactor()
+    for text in ("a", "b", "c"):
+        redactor.feed(b'data: {"id":"token-of-hour-17","text":"%b"}\n\n' % text.encode())
+    register("token-of-hour-17")
+    event = redactor.feed(b'data: {"id":"token-of-hour-17","text":"d"}\n\n').decode()
+    assert event == f'data: {{"id":"{MASK}","text":"d"}}\n\n'
+
+
 def test_each_spelling_is_masked() -> None:
     register("q7Zx-K9f/3c7a+==")
     for spelled in ("q7Zx-K9f%2F3c7a%2B%3D%3D", "q7Zx-K9f\\/3c7a+==", b64encode(b"user:q7Zx-K9f/3c7a+==").decode()):

@@ -1,10 +1,15 @@
 """Keeps registered secrets out of replies: of whole ones, and of streams, where one may be split between two pieces."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 
 from modelbay.secrecy import MASK, SHORTEST, redact_bytes, spellings, spellings_in_replies
 
+_TRIES = 32
+"""Maximum attempts to find a frame. A stream whose pieces share none is searched as a whole."""
+_FRAMED = 4096
+"""Maximum bytes of a piece of which a frame is made: more than an event with text has."""
 _FEW = 1000
 """Marks of values up to which one pattern for all is faster than a look at each place of a text."""
 _RAREST = "QXZJqzjxKVYWUGHFBPONMLRDSITECA9876543_+-/210kvwybgfpmcuhldrsinoate"
@@ -50,6 +55,38 @@ def _any_of(words: list[str]) -> str:
     return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
 
 
+class _Frame:
+    """The first and last bytes that the pieces of a stream share: in an event with a few characters of text, nearly all. They were
+    searched once, so only the bytes between them are searched in the next piece."""
+
+    __slots__ = ("after", "before", "begin", "end", "tries")
+
+    def __init__(self) -> None:
+        self.before, self.after = b"\0", b""  # the frame of no piece
+        self.begin = self.end = 0
+        """The bytes at the begin and end of a piece that are not searched. A mark may begin or end in the frame."""
+        self.tries = _TRIES
+
+    def learn(self, piece: bytes) -> None:
+        """Reduce the frame to the bytes that it shares with a piece that was searched."""
+        if len(piece) > _FRAMED:
+            return
+        before = _shared(len(piece), lambda size: self.before.startswith(piece[:size]))
+        after = _shared(len(piece) - before, lambda size: self.after.endswith(piece[-size:]))
+        self.tries -= 1
+        if not self.tries:  # no frame is one in which all pieces are
+            before = after = 0
+        elif before + after < len(piece) // 2:  # another kind of piece
+            before = after = len(piece)
+        self.before, self.after = piece[:before], piece[len(piece) - after :]
+        self.begin, self.end = max(before - SHORTEST + 1, 0), max(after - SHORTEST + 1, 0)
+
+
+def _shared(most: int, is_shared: Callable[[int], bool]) -> int:
+    """The largest size up to `most` that is shared; all smaller ones are, too."""
+    return bisect_left(range(1, most + 1), True, key=lambda size: not is_shared(size))
+
+
 _search: _Search | None = None
 """The search for the current values. Making it takes longer than reading a short reply."""
 
@@ -71,6 +108,7 @@ class StreamRedactor:
 
     def __init__(self) -> None:
         self._search = _current_search()
+        self._frame = _Frame()
         self._held = ""
         self.known = b""
         """Text of the receiver. Values in it are not masked: the receiver knows them, and may need them unchanged."""
@@ -80,11 +118,19 @@ class StreamRedactor:
         search = self._search
         if search.known is not spellings():
             search = self._search = _current_search()
+            self._frame = _Frame()
         if not search.sorted or not data:
             return data
         marked = search.marked_bytes
-        if marked is not None and not self._held and data[-1] not in search.last_bytes and marked.search(data) is None:
-            return data  # most pieces: no value is in them, and none can begin at their end
+        if marked is not None and not self._held and data[-1] not in search.last_bytes:
+            # most pieces: no value is in them, and none can begin at their end
+            frame = self._frame
+            if data.startswith(frame.before) and data.endswith(frame.after):
+                if marked.search(data, frame.begin, len(data) - frame.end) is None:
+                    return data
+            elif marked.search(data) is None:
+                frame.learn(data)
+                return data
         text = self._held + data.decode("latin-1")
         cut = len(text) - self._open_end(text, 0)
         if self._occurs(text):
