@@ -187,12 +187,22 @@ def test_a_question_whose_file_cannot_be_read_is_not_answered(modelbay: Command)
 
 
 def test_old_conversations_that_cannot_be_deleted_do_not_end_the_conversation(modelbay: Command):
-    (modelbay.home / "conversations.sqlite").write_bytes(b"not a database" * 100)
+    (modelbay.home / "conversations.sqlite").mkdir()
     config = modelbay.home / "config.toml"
     config.write_text(config.read_text() + "\n[chat]\nkeep_days = 1\n")
     run = modelbay("chat", "--plain", stdin="Are you there?\n")
     assert run.code == 0 and "Are you there?" in run.out
-    assert "file is not a database" in run.err
+    assert "unable to open database file" in run.err
+
+
+def test_a_damaged_store_is_set_aside_with_a_warning(modelbay: Command):
+    (modelbay.home / "conversations.sqlite").write_bytes(b"not a database" * 100)
+    run = modelbay("chat", "--plain", stdin="Are you there?\n")
+    assert run.code == 0 and "Are you there?" in run.out
+    [aside] = modelbay.home.glob("conversations.sqlite.damaged-*")
+    [line] = (line for line in run.err.splitlines() if line.startswith("warning:"))
+    assert aside.name in line and "was damaged" in line
+    assert "Are you there?" in modelbay("chat", "--plain", "-c", stdin="Still?\n").err
 
 
 @pytest.mark.parametrize("command", ["chat", "bare"])

@@ -222,15 +222,13 @@ hint: check that the file exists and that you may read it, or use another file w
 
 
 def test_a_conversation_store_that_cannot_be_used_has_a_title_of_its_own(modelbay: Command):
-    (modelbay.home / "conversations.sqlite").write_text(
-        "not a database, but a text that is longer than its header " * 9
-    )
+    (modelbay.home / "conversations.sqlite").mkdir()
     assert modelbay("chat", "--plain", stdin="/resume 7").err.partition("error: ")[2] == snapshot("""\
-Storage Error: the conversation store HOME/conversations.sqlite cannot be used: file is not a database
+Storage Error: the conversation store HOME/conversations.sqlite cannot be used: unable to open database file
 
-hint: rename the file to start a new one: this one is damaged
+hint: check that its folder is writable and has free space, or set keep = "never" in [chat]
 """)
-    (modelbay.home / "conversations.sqlite").unlink()
+    (modelbay.home / "conversations.sqlite").rmdir()
     assert modelbay("chat", "--plain", stdin="/resume 7").err.partition("error: ")[2] == snapshot("""\
 Conversation Not Found: conversation 7 does not exist
 

@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from modelbay.cli.listening import cannot_listen
+from modelbay.config.load import load
 from modelbay.errors import ConfigError
 from modelbay.gateway import limits, workers
 from modelbay.gateway.workers import has_failed
@@ -213,11 +214,13 @@ def test_workers_without_a_temporary_folder_are_refused_with_a_hint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))  # as in a container whose files are read-only
+    options = workers.Options("127.0.0.1", None, workers=2)
+    gateway = workers.gateway_of(options, load())
     with (
         socket.socket() as listener,
         pytest.raises(ConfigError, match="folder for the workers cannot be created") as caught,
     ):
-        workers.run(workers.Options("127.0.0.1", tmp_path / "config.toml", workers=2), listener)
+        workers.run(options, listener, gateway)
     assert caught.value.hint == "set TMPDIR to a folder that you can write to, or omit --workers"
 
 

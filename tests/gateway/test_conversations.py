@@ -1,8 +1,9 @@
 """OpenAI's Conversations API, through OpenAI's SDK: a conversation of the gateway works with models of every protocol."""
 
 import json
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from openai import OpenAI
 
 from modelbay.simulator import Simulator
+from modelbay.storage import sqlite
 from modelbay.storage.paths import data_dir
 from tests.gateway.running import PROTOCOLS, RunningGateway, running, running_at_home
 from tests.gateway.test_app import call
@@ -391,7 +393,7 @@ def test_a_store_that_cannot_be_used_is_an_error_of_the_server_and_not_of_the_re
     monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
     with running(tmp_path, key="sk-provider") as (gateway, _), gateway.openai() as client:
         data_dir().mkdir(parents=True, exist_ok=True)
-        (data_dir() / "gateway.sqlite").write_bytes(b"not a database" * 100)
+        (data_dir() / "gateway.sqlite").mkdir()
         needed: list[Callable[[], Any]] = [
             client.conversations.create,
             lambda: client.conversations.retrieve("conv_1"),
@@ -403,7 +405,46 @@ def test_a_store_that_cannot_be_used_is_an_error_of_the_server_and_not_of_the_re
                 request()
             assert caught.value.type == "server_error"
             assert caught.value.response.headers["x-should-retry"] == "false"
+        assert "send the whole conversation in `input`, without `previous_response_id`" in caught.value.message
         assert client.responses.create(model="anthropic", input="Hello").output_text
+
+
+def test_after_damage_of_the_store_clients_are_answered_from_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    with running(tmp_path, key="sk-provider") as (gateway, _), gateway.openai() as client:
+        id = client.responses.create(model="anthropic", input="Hello").id
+        file = data_dir() / "gateway.sqlite"
+        file.write_bytes(b"not a database" * 100)
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.responses.create(model="anthropic", input="Again", previous_response_id=id)
+        assert caught.value.code == "previous_response_not_found"
+        again = client.responses.create(model="anthropic", input="Again").id
+        assert client.responses.create(model="google", input="Third", previous_response_id=again).output_text
+        assert [one.read_bytes() for one in data_dir().glob("gateway.sqlite.damaged-*")] == [b"not a database" * 100]
+
+
+def test_a_store_that_can_be_read_but_not_written_continues_conversations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a full disk, or while another program writes for long. The answers are given, and cannot be continued."""
+    monkeypatch.setenv("MODELBAY_HOME", str(tmp_path))
+    monkeypatch.setattr(sqlite, "WAIT", 0.0)
+    with running(tmp_path, key="sk-provider") as (gateway, simulator), gateway.openai() as client:
+        id = client.responses.create(model="anthropic", input="Hello").id
+        with closing(sqlite3.connect(data_dir() / "gateway.sqlite", isolation_level=None)) as other:
+            other.execute("begin immediate")
+            for model in ("anthropic", "google", "openai_chat"):
+                lost = client.responses.create(model=model, input="Again", previous_response_id=id)
+                assert "Hello" in simulator.journal.last.body.decode()
+            assert [line for line in caplog.messages if "requests continue without it" in line] == caplog.messages
+            assert len(caplog.messages) == 1
+            with pytest.raises(openai.InternalServerError, match="database is locked"):
+                client.conversations.create()
+        with pytest.raises(openai.BadRequestError):
+            client.responses.create(model="google", input="Again", previous_response_id=lost.id)
+        assert client.responses.create(model="google", input="Again", previous_response_id=id).output_text
 
 
 # --- several processes -------------------------------------------------------------------------------------------------

@@ -513,7 +513,7 @@ def test_only_the_owner_can_read_the_file(file: Path, targets: Targets) -> None:
     assert b"Is it windy?" not in file.read_bytes(), "the conversation itself is not kept"
 
 
-@pytest.mark.parametrize("damage", ["damaged", "a folder", "newer"])
+@pytest.mark.parametrize("damage", ["a folder", "newer"])
 def test_a_file_that_cannot_be_used_fails_no_request(
     file: Path, targets: Targets, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -522,8 +522,6 @@ def test_a_file_that_cannot_be_used_fails_no_request(
     if damage == "a folder":
         file.unlink()
         file.mkdir()
-    elif damage == "damaged":
-        file.write_bytes(b"not a database, but long enough to be read as one" * 100)
     else:
         with closing(sqlite3.connect(file)) as database:
             database.execute("pragma user_version = 99")
@@ -533,6 +531,34 @@ def test_a_file_that_cannot_be_used_fails_no_request(
         assert not kept.is_foreign("ann", target, b'{"signature": "sig-1"}')
     assert len(caplog.records) == 1 and "the state of the gateway" in caplog.text and "cannot be used" in caplog.text
     assert "[gateway]" in caplog.text or "rename the file" in caplog.text
+
+
+def test_after_damage_state_is_kept_in_a_new_file(
+    file: Path, targets: Targets, caplog: pytest.LogCaptureFixture
+) -> None:
+    target, kept, sent = targets.find("one"), store(file), asks(call("wind"))
+    keep(kept, target, thought("1"), call("wind"))
+    file.write_bytes(b"not a database, but long enough to be read as one" * 100)
+    assert kept.restore("ann", target, sent) is sent
+    keep(kept, target, thought("1"), call("wind"))
+    assert kept.restore("ann", target, sent) is not sent
+    assert len(caplog.records) == 1 and "was damaged" in caplog.text
+
+
+def test_state_that_can_only_be_read_is_restored_although_its_use_is_not_noted(
+    file: Path, targets: Targets, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [1e9]
+    table = StateTable(file, days=30, max_bytes=10_000_000, clock=lambda: now[0])
+    target, kept, sent = targets.find("one"), ReasoningStore(table), asks(call("wind"))
+    keep(kept, target, thought("1"), call("wind"))
+    now[0] += 2 * DAY
+    table._file.wait = 0
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        for _ in range(3):
+            assert kept.restore("ann", target, sent) is not sent
+    assert len(caplog.records) == 1 and "database is locked" in caplog.text
 
 
 def test_an_error_is_logged_again_after_the_file_worked(

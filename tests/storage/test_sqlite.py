@@ -1,11 +1,14 @@
 """Transactions of threads and programs, and glances at a file, which see each change of it, and never wait."""
 
+import errno
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -49,7 +52,7 @@ def glance(path: Path, clock: Clock) -> Iterator[Glance]:
 
 def write(path: Path, content: str) -> None:
     database = Database(path, "notes", "create table if not exists notes (name text, content text);", 1, "none")
-    with database.open() as connection:
+    with database.writing() as connection:
         connection.execute("insert into notes values ('a', ?)", (content,))
 
 
@@ -121,8 +124,7 @@ def slow_database(folder: Path, wait: float) -> Database:
 
 
 def add(file: Database, number: int) -> None:
-    with file.open() as connection:
-        connection.execute("begin immediate")
+    with file.writing() as connection:
         connection.execute("insert into t values (?)", (number,))
 
 
@@ -139,8 +141,7 @@ def test_threads_of_a_process_wait_for_each_other_longer_than_for_another_progra
         except StoreError as error:
             failed.append(error)
 
-    with first.open() as connection:
-        connection.execute("begin immediate")
+    with first.writing() as connection:
         connection.execute("insert into t values (1)")
         other = threading.Thread(target=write)
         other.start()
@@ -148,7 +149,7 @@ def test_threads_of_a_process_wait_for_each_other_longer_than_for_another_progra
         time.sleep(3 * SHORT)
     other.join()
     assert failed == []
-    with first.open() as connection:
+    with first.writing() as connection:
         assert connection.execute("select n from t order by n").fetchall() == [(0,), (1,), (2,)]
 
 
@@ -160,3 +161,138 @@ def test_a_file_that_another_program_locks_is_an_error_soon(tmp_path: Path) -> N
         with pytest.raises(StoreError, match="database is locked"):
             add(file, 1)
     add(file, 2)
+
+
+def test_a_missing_file_is_read_as_an_empty_one_and_not_created(tmp_path: Path) -> None:
+    with slow_database(tmp_path, SHORT).reading() as connection:
+        assert connection.execute("select n from t").fetchall() == []
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_can_be_read_while_a_thread_and_another_process_wait_to_write_it(tmp_path: Path) -> None:
+    file, other = slow_database(tmp_path, SHORT), slow_database(tmp_path, SHORT)
+    add(file, 0)
+    with file.writing() as connection:
+        connection.execute("insert into t values (1)")
+        with other.reading() as reader:
+            assert reader.execute("select n from t").fetchall() == [(0,)]
+
+
+def test_processes_write_one_after_the_other_however_many_threads_they_have(tmp_path: Path) -> None:
+    """A process with many threads must let the other one write between two of them, or it would wait in vain on a slow disk."""
+    add(slow_database(tmp_path, 60), 0)
+    with subprocess.Popen(
+        [sys.executable, "-c", MANY_THREADS, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as busy:
+        assert busy.stdin is not None and busy.stdout is not None
+        assert busy.stdout.readline() == "writing\n"
+        file, before = slow_database(tmp_path, 60), 0
+        for number in range(-1, -6, -1):
+            add(file, number)
+            with file.reading() as connection:
+                written: int = connection.execute("select count(*) from t where n > 0").fetchone()[0]
+            assert number == -1 or written - before <= 3
+            before = written
+        busy.stdin.close()
+
+
+MANY_THREADS = """
+import sys, threading, time
+from pathlib import Path
+from modelbay.storage.sqlite import Database
+file = Database(Path(sys.argv[1]) / "a.sqlite", "test file", "create table if not exists t (n integer);", 1, "do without it")
+file.wait = 60
+ended = False
+def write():
+    while not ended:
+        with file.writing() as connection:
+            connection.execute("insert into t values (1)")
+            print("writing", flush=True)
+            time.sleep(0.03)
+threads = [threading.Thread(target=write) for _ in range(5)]
+for thread in threads:
+    thread.start()
+sys.stdin.read()
+ended = True
+"""
+
+
+# --- damage ---
+
+
+def damage_middle(path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executemany("insert into t values (?)", ((number,) for number in range(5_000)))
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"x" * (len(data) - 4096)
+    path.write_bytes(data)
+
+
+def damage_beginning(path: Path) -> None:
+    path.write_bytes(b"not a database" * 100)
+
+
+def numbers(file: Database) -> list[int]:
+    with file.reading() as connection:
+        return [number for (number,) in connection.execute("select n from t")]
+
+
+@pytest.mark.parametrize("first", ["reader", "writer"])
+@pytest.mark.parametrize("damage", [damage_beginning, damage_middle])
+def test_a_damaged_file_is_set_aside_and_a_new_one_started(
+    tmp_path: Path, damage: Callable[[Path], None], first: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = slow_database(tmp_path, SHORT)
+    add(file, 1)
+    damage(file.path)
+    damaged = file.path.read_bytes()
+    file.path.with_name("a.sqlite-journal").write_bytes(b"of the damaged file")
+    with suppress(StoreError):  # damage in the middle is found in the block, which cannot be repeated
+        if first == "reader":
+            numbers(file)
+        else:
+            add(file, 2)
+    add(file, 3)
+    assert numbers(file) in ([3], [2, 3])
+    [aside] = (path for path in tmp_path.glob("*.damaged-*") if not path.name.endswith("-journal"))
+    assert aside.read_bytes() == damaged
+    assert not file.path.with_name("a.sqlite-journal").exists()
+    assert len(caplog.messages) == 1 and aside.name in caplog.text
+    assert file.path.stat().st_mode & 0o077 == 0
+
+
+def test_two_damaged_files_of_a_second_are_both_there(tmp_path: Path) -> None:
+    file = slow_database(tmp_path, SHORT)
+    for _ in range(3):
+        damage_beginning(file.path)
+        add(file, 1)
+    assert len(list(tmp_path.glob("*.damaged-*"))) == 3
+
+
+def test_a_file_that_another_process_has_set_aside_is_not_set_aside_again(tmp_path: Path) -> None:
+    file = slow_database(tmp_path, SHORT)
+    add(file, 1)
+    damage_middle(file.path)
+    with pytest.raises(StoreError, match="malformed") as caught, file.reading() as connection:
+        file.path.rename(tmp_path / "aside")
+        add(file, 2)
+        connection.execute("select sum(n) from t").fetchall()
+    assert numbers(file) == [2]
+    assert caught.value.hint == "try again: a new file is in use"
+    assert not list(tmp_path.glob("*.damaged-*"))
+
+
+def test_a_damaged_file_that_cannot_be_renamed_is_an_error_with_the_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = slow_database(tmp_path, SHORT)
+    add(file, 1)
+    damage_beginning(file.path)
+
+    def rename(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "rename", rename)
+    with pytest.raises(StoreError, match="file is not a database") as caught:
+        numbers(file)
+    assert caught.value.hint == "rename the file to start a new one: this one is damaged"

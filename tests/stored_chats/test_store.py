@@ -187,25 +187,28 @@ def test_a_conversation_is_readable_by_its_owner_only(store: Store) -> None:
     before = os.umask(0)
     try:
         store.save(StoredChat("m", turns=exchange("Why?")))
-        with store._file.open() as database:
-            database.execute("begin")
+        with store._file.writing() as database:
             database.execute("update chats set name = 'secret'")  # a journal beside it while this is not done
             files = list(store.path.parent.iterdir())
-            assert len(files) == 2
+            suffixes = {file.name.removeprefix(store.path.name) for file in files}
+            assert suffixes == {"", "-journal", ".lock", ".queue.lock"}
             assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-            database.execute("commit")
     finally:
         os.umask(before)
     assert stat.S_IMODE(store.path.parent.stat().st_mode) == 0o700
 
 
-def test_a_file_that_is_not_a_database_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "conversations.sqlite").write_text(
-        "this is not a database, but a text that is long enough to be taken for a header"
-    )
-    with pytest.raises(ConfigError, match="is not a database") as raised:
-        Store(tmp_path / "conversations.sqlite").list()
-    assert raised.value.hint == "rename the file to start a new one: this one is damaged"
+def test_a_file_that_is_not_a_database_is_set_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    text = "this is not a database, but a text that is long enough to be taken for a header"
+    (tmp_path / "conversations.sqlite").write_text(text)
+    store = Store(tmp_path / "conversations.sqlite")
+    assert store.list() == []
+    store.save(StoredChat(turns=exchange("Why?")))
+    assert len(store.list()) == 1
+    [left] = tmp_path.glob("conversations.sqlite.damaged-*")
+    assert left.read_text() == text
+    [line] = caplog.messages
+    assert f"was damaged (file is not a database): it is now {left.name}" in line
 
 
 def test_an_unknown_number_is_reported(store: Store) -> None:

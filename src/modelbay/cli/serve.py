@@ -67,7 +67,6 @@ def serve(
 
     With --install, a systemd user unit is written on Linux, and a launchd agent on macOS, with the options of this command.
     """
-    from modelbay.gateway.clients import ClientKeys
     from modelbay.gateway.workers import Options, gateway_of, ignore_hangups, log_to_stderr, run
     from modelbay.launching.shared_gateway import known_to_launches
     from modelbay.serving.server import listen, url_of
@@ -80,7 +79,7 @@ def serve(
     address = host or (table.host if table else "127.0.0.1")
     wanted = port if port is not None else table.port if table else 0
     options = Options(address, settings.config, log_format, workers, settings.verbose)
-    gateway_of(options)  # raises what is wrong before a port is used
+    gateway = gateway_of(options, config)  # raises what is wrong before a port is used
     if install:
         if not wanted:
             raise click.UsageError("--install requires a port other than 0", click.get_current_context())
@@ -88,8 +87,7 @@ def serve(
         return
     log_to_stderr(options)
     ignore_hangups()
-    clients = ClientKeys()
-    clients.create_local_once()
+    gateway.clients.create_local_once()
     try:
         listener = listen(address, wanted)
     except OSError as error:
@@ -101,7 +99,7 @@ def serve(
     # it may follow references that other commands may not, or have a configuration that is in no file
     shared = not settings.approvals and settings.config != STDIN
     with known_to_launches(url, for_launches, shared=shared):
-        run(options, listener)
+        run(options, listener, gateway)
 
 
 def _greet(config: "Config", url: str) -> None:

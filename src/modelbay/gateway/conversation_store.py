@@ -127,7 +127,7 @@ class ConversationStore:
             items = KeptItems(rows, self._max_bytes)
             kept = items.conversation(id)
             added = self._add(items, id, kept, given)
-            items.touch()
+            rows.touch(row.id for row in items.read)
         return item_list(added)
 
     def get_item(self, client: str, id: str, item: str) -> Extra:

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from modelbay.conversation import Extra, Json
 from modelbay.json_text import decode, decode_as
 from modelbay.serving.value_errors import missing, refused
-from modelbay.storage.state_table import ClientStates, State
+from modelbay.storage.state_table import ClientStates, Found, State
 
 RESPONSE, CONVERSATION = "response", "conversation"
 """The kinds of rows: a response and a conversation, by their IDs."""
@@ -78,27 +78,27 @@ class KeptItems:
         self.rows = rows
         self.keeper = keeper
         self._left = max_bytes
-        self.read: list[int] = []
-        """The rows that were read."""
+        self.read: list[Found] = []
+        """The rows that were read: all of them must be marked as used, so that a history expires as a whole."""
 
     def items(self, digests: Iterable[str]) -> list[Extra] | None:
         """Items; None if one is missing."""
         wanted = list(digests)
-        found = {row.key: row.id for row in self.rows.find(_ITEM, wanted)}
+        found = {row.key: row for row in self.rows.find(_ITEM, wanted)}
         if any(digest not in found for digest in wanted):
             return None
-        contents = self.rows.contents(found.values())
-        self._left -= sum(len(contents[found[digest]]) for digest in wanted)
+        contents = self.rows.contents(row.id for row in found.values())
+        self._left -= sum(len(contents[found[digest].id]) for digest in wanted)
         if self._left < 0:
             raise refused("The conversation is too long. Send a shorter one in `input`.", "input")
         self.read += found.values()
-        return [decode(contents[found[digest]]) for digest in wanted]
+        return [decode(contents[found[digest].id]) for digest in wanted]
 
     def named(self, ids: Iterable[str]) -> dict[str, ConversationItem]:
         """The known items of these IDs."""
         rows = self.rows.find(_ID, ids)
         contents = self.rows.contents(row.id for row in rows)
-        self.read += [row.id for row in rows]
+        self.read += rows
         found: dict[str, ConversationItem] = {}
         for row in rows:
             digest, _, keeper = contents[row.id].decode().partition(_SEPARATOR)
@@ -119,7 +119,7 @@ class KeptItems:
         """
         if not (found := self.rows.find(CONVERSATION, [id])):
             raise missing(f"Conversation with id '{id}' not found.")
-        self.read.append(found[0].id)
+        self.read.append(found[0])
         return decode_as(self.rows.contents([found[0].id])[found[0].id], KeptConversation)
 
     def of_conversation(self, id: str, kept: KeptConversation) -> list[Extra]:
@@ -156,10 +156,6 @@ class KeptItems:
         made = [decode(found) for digest in gone if (found := self.rows.get(_ITEM, digest))]
         self.rows.delete(_ID, [item["id"] for item in made if has_id(item)])
         self.rows.delete(_ITEM, gone)
-
-    def touch(self) -> None:
-        """Mark everything that was read as used, so that a history expires as a whole."""
-        self.rows.touch(self.read)
 
 
 def items_of(given: Json) -> list[Extra] | None:

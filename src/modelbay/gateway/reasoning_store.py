@@ -41,7 +41,7 @@ from modelbay.gateway.reasoning_places import Maker, Run, digest, likeness, runs
 from modelbay.json_text import decode, decode_as, encode
 from modelbay.protocols import opaque
 from modelbay.storage.files import FRESH
-from modelbay.storage.state_table import DAY, ClientStates, Found, State, StateTable
+from modelbay.storage.state_table import ClientStates, Found, State, StateTable
 
 _REASONING, _SIGNATURE, _MAKER = "reasoning", "signature", "maker"
 """The kinds of rows: state of a reply by its place, makers of signatures by their digest, and the makers of both. A row about a
@@ -240,9 +240,7 @@ class ReasoningStore:
             rows_of = {run.start: _chosen(found[place], run) for place, run in places if place in found}
             chosen = {start: row for start, row in rows_of.items() if row is not None}
             contents = rows.contents(row.id for row in chosen.values())
-        if old := [row.id for row in chosen.values() if row.used < self._table.now() - DAY]:
-            with self._writing(client, maker) as rows:
-                rows.touch(old)
+        self._touch(client, maker, chosen.values())
         changed = list(turns)
         for run in reversed(runs):
             if run.start in chosen and (content := contents.get(chosen[run.start].id)):
@@ -250,6 +248,15 @@ class ReasoningStore:
                 changed[run.start : run.end] = _restored(turns[run.start : run.end], run, states, protocol)
         same = len(changed) == len(turns) and all(map(is_, changed, turns))
         return turns if same else changed
+
+    def _touch(self, client: str, maker: Maker, read: Iterable[Found]) -> None:
+        """Mark rows that were read as used."""
+        if old := self._table.aging(read):
+            try:
+                with self._writing(client, maker) as rows:
+                    rows.touch(old)
+            except StoreError as error:  # they were read
+                self._table.report(error)
 
 
 @lru_cache(maxsize=256)

@@ -6,6 +6,9 @@ often a client sends it. A request that refers to kept responses or items is sen
 Everything here has the wire form of Responses, so that it does not depend on the provider's protocol.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from msgspec import Struct, field
 
 from modelbay.conversation import Extra, Json, Settings
@@ -26,7 +29,7 @@ from modelbay.json_text import decode_as, encode
 from modelbay.protocols.openai_responses.references import is_own, is_own_reasoning
 from modelbay.serving.replies import item_page, listed_item
 from modelbay.serving.value_errors import missing, refused
-from modelbay.storage.state_table import State, StateTable
+from modelbay.storage.state_table import ClientStates, Found, State, StateTable
 
 _PREVIOUS = "previous_response_id"
 RESPONSE_ID = "resp_modelbay"
@@ -54,12 +57,14 @@ class ResolvedRequest(Struct):
     """ID of the conversation that it continues."""
     keeper: str = ""
     """The account that keeps the response: see `ResponseStore.resolve`."""
+    read: list[int] = field(default_factory=list)
+    """The rows that it refers to, which the response continues."""
 
 
 class ResponseStore:
     """Methods read and write a file: call them in a thread.
 
-    All methods but `remember` raise `StoreError` if they need the file and it cannot be used.
+    All methods but `remember` raise `StoreError` if they need the file and it cannot be read, or must be written and cannot.
     """
 
     def __init__(self, table: StateTable, *, max_bytes: int = MAX_BYTES) -> None:
@@ -85,7 +90,7 @@ class ResponseStore:
             raise refused("`previous_response_id` and `conversation` cannot be used together.", _PREVIOUS)
         if not refers(body):
             return ResolvedRequest(body, items, keeper=keeper)
-        with self._table.writing(client) as rows:
+        with self._history(client) as rows:
             reader = _Reader(rows, self._max_bytes, keeper)
             history: list[Extra] | None = None
             if conversation is not None and (not keeper or conversation.startswith(CONVERSATION_ID)):
@@ -93,13 +98,32 @@ class ResponseStore:
             elif previous is not None and not reader.is_kept(previous):
                 history = reader.history(previous)
             resolved = reader.resolved(items)
-            reader.touch()
+        self._touch(client, reader.read)
         sent = body
         if history is not None:
             sent = {name: value for name, value in body.items() if name not in (_PREVIOUS, "conversation")}
         if history or resolved != items:
             sent = {**sent, "input": [*(history or ()), *resolved]}
-        return ResolvedRequest(sent, resolved, previous, conversation, keeper)
+        return ResolvedRequest(sent, resolved, previous, conversation, keeper, [row.id for row in reader.read])
+
+    @contextmanager
+    def _history(self, client: str) -> Iterator[ClientStates]:
+        """The rows for a request that refers to them. The error says what else the client can send."""
+        try:
+            with self._table.reading(client) as rows:
+                yield rows
+        except StoreError as error:
+            whole = "send the whole conversation in `input`, without `previous_response_id` and `conversation`"
+            raise StoreError(error.message, hint=f"{whole}, or {error.hint}", file=error.file) from None
+
+    def _touch(self, client: str, read: list[Found]) -> None:
+        """Mark rows that were read as used, also for a response that is not stored."""
+        if old := self._table.aging(read):
+            try:
+                with self._table.writing(client) as rows:
+                    rows.touch(old)
+            except StoreError as error:  # they were read
+                self._table.report(error)
 
     def remember(self, client: str, request: ResolvedRequest, response: Extra) -> None:
         """Keep a response that a client received, unless the client asked not to store it. `response` is its body in
@@ -123,6 +147,7 @@ class ResponseStore:
         row.response[_PREVIOUS] = request.previous
         try:
             with self._table.writing(client) as rows:
+                rows.touch(request.read)
                 kept = KeptItems(rows, self._max_bytes)
                 names = zip(output, row.output, strict=True)
                 named = [ConversationItem(item["id"], digest, row.keeper) for item, digest in names if has_id(item)]
@@ -279,7 +304,7 @@ class _Reader(KeptItems):
         found = self.rows.find(RESPONSE, [id])
         if not found:
             return None
-        self.read.append(found[0].id)
+        self.read.append(found[0])
         return decode_as(self.rows.contents([found[0].id])[found[0].id], KeptResponse)
 
     def is_kept(self, id: str) -> bool:

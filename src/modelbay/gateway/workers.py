@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from modelbay.config.load import load
+from modelbay.config.schema import Config
 from modelbay.errors import ConfigError
 from modelbay.gateway import limits
 from modelbay.gateway.access_log import AccessLog, JsonLines, TextLines
@@ -52,15 +53,15 @@ class Options(Struct, frozen=True):
     """Whether requests to providers are logged."""
 
 
-def run(options: Options, listener: socket.socket) -> None:
-    """Serve until SIGTERM or Ctrl-C.
+def run(options: Options, listener: socket.socket, gateway: Gateway) -> None:
+    """Serve until SIGTERM or Ctrl-C. `gateway`: that of `gateway_of`; several workers make their own.
 
     Raises:
-        ConfigError: the configuration does not allow to start.
+        ConfigError: the workers cannot be started.
         KeyboardInterrupt: Ctrl-C, after everything is closed.
     """
     if options.workers == 1:
-        _serve(options, listener, OneProcess())
+        _serve(options, listener, gateway, OneProcess())
         return
     try:
         temporary = TemporaryDirectory(prefix="modelbay-")
@@ -75,23 +76,24 @@ def run(options: Options, listener: socket.socket) -> None:
         _Workers(options, listener, counts).run()
 
 
-def gateway_of(options: Options) -> Gateway:
-    """The gateway of a configuration file. Raises what `Gateway` and `load` raise, and:
+def gateway_of(options: Options, config: Config) -> Gateway:
+    """The gateway of a configuration.
 
     Raises:
-        ConfigError: this system cannot run several workers.
+        ConfigError: the configuration does not allow to start, or this system cannot run several workers.
     """
     if options.workers > 1 and not limits.CAN_SHARE:
         raise ConfigError(
             "--workers above 1 is not supported on Windows: worker processes cannot share their limits there",
             hint="omit --workers: one process serves all clients",
         )
-    return Gateway(load(options.config), options.host, ClientKeys())
+    return Gateway(config, options.host, ClientKeys())
 
 
 def _serve(
     options: Options,
     listener: socket.socket,
+    gateway: Gateway,
     in_progress: OneProcess | SharedCounts,
     ready: Callable[[], object] | None = None,
 ) -> None:
@@ -103,7 +105,7 @@ def _serve(
 
     # lines that are written later would be out of order among those of the requests to providers
     log = AccessLog() if options.verbose else AccessLog(sys.stderr, options.log_format)
-    app = GatewayApp(gateway_of(options), log, in_progress, serves)
+    app = GatewayApp(gateway, log, in_progress, serves)
     HttpServer(app, listener, drain=DRAIN).run()
 
 
@@ -129,7 +131,9 @@ def _work(
     log_to_stderr(options)
     threading.Thread(target=_end_with_parent, name="modelbay-parent", daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends its workers
-    _serve(options, listener, SharedCounts(counts, number, options.workers), lambda: ready.__setitem__(number, 1))
+    gateway = gateway_of(options, load(options.config))
+    in_progress = SharedCounts(counts, number, options.workers)
+    _serve(options, listener, gateway, in_progress, lambda: ready.__setitem__(number, 1))
 
 
 def _end_with_parent() -> None:

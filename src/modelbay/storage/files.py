@@ -2,11 +2,14 @@
 
 import contextlib
 import errno
+import logging
 import os
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import count
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -40,6 +43,7 @@ HINTS = {
 }
 OTHER_PATH = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST}
 """The causes that do not apply to files in another folder."""
+_LOG = logging.getLogger("modelbay")
 
 
 def target_of(path: Path) -> Path:
@@ -265,6 +269,24 @@ def remove(path: Path, old: bytes) -> None:
         _check_unchanged(path, old)
         path.unlink()
         _sync_folder(path.parent)
+
+
+def set_aside(path: Path, title: str, reason: str, beside: Iterable[str] = ()) -> None:
+    """Rename a damaged file, under its lock, so that a new one can be started and nothing is lost, and log that.
+
+    `beside`: suffixes of files that belong to it, and are renamed first.
+
+    Raises:
+        OSError: it cannot be renamed.
+    """
+    when = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    names = (path.with_name(f"{path.name}.damaged-{when}{f'-{n}' * (n > 1)}") for n in count(1))
+    new = next(name for name in names if not name.exists())
+    for suffix in beside:
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{path}{suffix}", f"{new}{suffix}")
+    os.rename(path, new)
+    _LOG.warning("the %s %s was damaged (%s): it is now %s, and a new one is started", title, path, reason, new.name)
 
 
 def check_writable(path: Path) -> None:

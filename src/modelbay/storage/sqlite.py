@@ -1,39 +1,33 @@
-"""SQLite files that only their owner can read. A transaction opens the file, so any thread and several programs may use it."""
+"""SQLite files that only their owner can read. A transaction opens the file, so any thread and several programs may use it.
+
+A damaged file is set aside under another name, and a new one is started: a server must not fail until its user renames the file.
+"""
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from threading import RLock
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from modelbay.errors import StoreError
 from modelbay.storage import files
+from modelbay.storage.turns import turns_at
 
 if TYPE_CHECKING:  # a gateway that stores nothing does not load SQLite
     import sqlite3
 
 WAIT = 5.0
 """Seconds to wait for another program's write."""
+_TURNS = 6
+"""How many times as long other processes of modelbay are waited for: each of them may wait for another program."""
 _AGAIN = 0.1
 """Seconds to wait after a wait that was in vain: other requests must not wait for a program that holds the file for long."""
-
-
-class _Turns:
-    """The threads of this process take turns at a file. SQLite would let all of them try again at intervals, and some would not get
-    the file within `WAIT` on a slow disk."""
-
-    def __init__(self) -> None:
-        self.lock = RLock()
-        self.in_vain = False
-        """Whether another program held the file during the last wait."""
-
-
-_turns: dict[Path, _Turns] = {}
-if hasattr(os, "register_at_fork"):  # another thread of the parent may hold a lock
-    os.register_at_fork(after_in_child=_turns.clear)
+_BESIDE = ("-journal", "-wal", "-shm")
+"""Suffixes of the files that belong to a SQLite file."""
+_DAMAGED = (11, 26)
+"""SQLite's codes for a file that is malformed, or not a database."""
 
 
 class Database:
@@ -42,7 +36,7 @@ class Database:
     def __init__(self, path: Path, title: str, schema: str, version: int, alternative: str) -> None:
         """
         Args:
-            path: The file; created on first use.
+            path: The file; created by the first write.
             title: What the file is called in messages, such as "conversation store".
             schema: SQL that creates missing tables.
             version: Version of the schema. A file with a higher version is refused and not changed.
@@ -59,50 +53,86 @@ class Database:
         self._alternative = alternative
 
     @contextmanager
-    def open(self) -> "Iterator[sqlite3.Connection]":
-        """A transaction: committed at the end of the block, rolled back if the block raises.
+    def reading(self) -> "Iterator[sqlite3.Connection]":
+        """A transaction that reads. A missing file is empty, and is not created.
 
         Raises:
             StoreError: the file cannot be used, or a newer version of modelbay wrote it.
         """
-        turns = _turns.setdefault(self.path, _Turns())
-        with turns.lock, self._opened(turns) as connection:
+        with self._explained(), closing(self._opened()) as connection, connection:
+            connection.execute("begin")
             yield connection
 
     @contextmanager
-    def _opened(self, turns: _Turns) -> "Iterator[sqlite3.Connection]":
-        import sqlite3
+    def writing(self) -> "Iterator[sqlite3.Connection]":
+        """A transaction that writes: committed at the end of the block, rolled back if the block raises.
 
-        try:
-            created = not self.path.exists()
-            if created:
-                files.make_private(self.path.parent)
-                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
-            wait = min(self.wait, _AGAIN) if turns.in_vain else self.wait
-            with closing(sqlite3.connect(self.path, timeout=wait, isolation_level=None)) as connection:
-                connection.execute("pragma secure_delete = on")
-                connection.execute("pragma foreign_keys = on")
-                self._prepare(connection)
-                with connection:
-                    yield connection
-            turns.in_vain = False
-            if created:
-                sleep(files.FRESH)  # until all processes know that it is there
-        except (sqlite3.Error, OSError) as error:
-            turns.in_vain = _is_locked(error)
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise StoreError(
-                f"the {self._title} {self.path} cannot be used: {reason}", hint=self._hint(error), file=str(self.path)
-            ) from None
+        Raises:
+            StoreError: the file cannot be used, or a newer version of modelbay wrote it.
+        """
+        with self._writer() as connection, connection:
+            connection.execute("begin immediate")
+            yield connection
 
     def compact(self) -> None:
         """Rewrite the file without deleted rows.
 
         Raises:
-            StoreError: see `open`.
+            StoreError: see `writing`.
         """
-        with self.open() as connection:
+        with self._writer() as connection:
             connection.execute("vacuum")
+
+    @contextmanager
+    def _writer(self) -> "Iterator[sqlite3.Connection]":
+        with self._explained():
+            files.make_private(self.path.parent)
+            with self._turn():
+                created = _is_missing(str(self.path))
+                with closing(self._opened(create=True)) as connection:
+                    connection.execute("pragma secure_delete = on")
+                    connection.execute("pragma foreign_keys = on")
+                    yield connection
+            if created:
+                sleep(files.FRESH)  # until all processes know that it is there
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with turns_at(self.path).turn(_TURNS * self._patience()):
+            yield
+
+    def _patience(self) -> float:
+        return min(self.wait, _AGAIN) if turns_at(self.path).in_vain else self.wait
+
+    def _opened(self, *, create: bool = False) -> "sqlite3.Connection":
+        """A connection to the file, with its tables. If the file is damaged, to a new one."""
+        import sqlite3
+
+        seen = _number_of(self.path)
+        try:
+            return self._connected(create)
+        except sqlite3.DatabaseError as error:
+            if not self._set_aside(error, seen):
+                raise
+            return self._connected(create)
+
+    def _connected(self, create: bool) -> "sqlite3.Connection":
+        import sqlite3
+
+        there = not _is_missing(str(self.path))
+        if create and not there:
+            # only a new file: closing another one would remove the locks of this process's connections
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, files.PRIVATE))
+        if there:
+            os.stat(self.path)  # raises the system's own words
+        place = f"{self.path.absolute().as_uri()}?mode=rw" if there or create else ":memory:"
+        connection = sqlite3.connect(place, uri=True, timeout=self._patience(), isolation_level=None)
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _prepare(self, connection: "sqlite3.Connection") -> None:
         version: int = connection.execute("pragma user_version").fetchone()[0]
@@ -114,6 +144,41 @@ class Database:
             )
         if version < self._version:
             connection.executescript(f"{self._schema}pragma user_version = {self._version};")
+
+    # --- problems ---
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Make a `StoreError` of an error of SQLite or of the system."""
+        import sqlite3
+
+        seen = _number_of(self.path)
+        try:
+            yield
+            turns_at(self.path).in_vain = False
+        except (sqlite3.Error, OSError) as error:
+            turns_at(self.path).in_vain = _is_locked(error)
+            hint = "try again: a new file is in use" if self._set_aside(error, seen) else self._hint(error)
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise StoreError(
+                f"the {self._title} {self.path} cannot be used: {reason}", hint=hint, file=str(self.path)
+            ) from None
+
+    def _set_aside(self, error: Exception, seen: int | None) -> bool:
+        """Set the file aside if an error says that it is damaged. Returns whether that was done, perhaps by another process.
+        `seen`: the number of the file that had the error."""
+        import sqlite3
+
+        if not isinstance(error, sqlite3.Error) or getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            return False
+        try:
+            with self._turn():
+                if seen == _number_of(self.path):
+                    # its journal first: SQLite would change the new file by it
+                    files.set_aside(self.path, self._title, str(error), _BESIDE)
+        except OSError:
+            return False
+        return True
 
     def _hint(self, error: Exception) -> str:
         """The fix for an error of SQLite or of the system."""
@@ -205,7 +270,13 @@ def _is_locked(error: Exception) -> bool:
     """Whether another program held the file for too long."""
     import sqlite3
 
-    return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+    return isinstance(error, TimeoutError) or (isinstance(error, sqlite3.OperationalError) and "locked" in str(error))
+
+
+def _number_of(path: Path) -> int | None:
+    """A number that differs if the file was replaced; None if it does not exist."""
+    found = files.identity(path)
+    return None if found is None else found[0]
 
 
 def _is_missing(place: str) -> bool:

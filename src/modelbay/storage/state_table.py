@@ -43,6 +43,8 @@ VERSION = 1
 DAY = 86_400.0
 ROW_BYTES = 400
 """Approximate size of a row without its content, with its entries in the indexes."""
+_TOUCHES = 10
+"""Number of times that a row which is used all the time is marked as used before it would expire."""
 _BATCH = 500
 """Maximum number of rows in one SQL statement."""
 _T = TypeVar("_T")
@@ -190,8 +192,8 @@ class StateTable:
         Raises:
             StoreError: the file cannot be used.
         """
-        with self._transaction(client, "begin") as states:
-            yield states
+        with self._file.reading() as database:
+            yield self._states(database, client)
 
     @contextmanager
     def writing(self, client: str) -> Iterator[ClientStates]:
@@ -200,20 +202,23 @@ class StateTable:
         Raises:
             StoreError: the file cannot be used. Nothing was changed.
         """
-        with self._transaction(client, "begin immediate") as states:
+        with self._file.writing() as database:
+            states = self._states(database, client)
             yield states
-            self._shrink(states.database, states.since)
-
-    @contextmanager
-    def _transaction(self, client: str, begin: str) -> Iterator[ClientStates]:
-        with self._file.open() as database:
-            database.execute(begin)
-            now = self._clock()
-            yield ClientStates(database, client, now, now - self._days * DAY)
+            self._shrink(database, states.since)
         self._failing = False
 
+    def aging(self, rows: Iterable[Found]) -> list[int]:
+        """The IDs of the rows that must be marked as used again. A row that is used all the time is written only a few times."""
+        before = self._clock() - min(1.0, self._days / _TOUCHES) * DAY
+        return [row.id for row in rows if row.used < before]
+
+    def _states(self, database: "sqlite3.Connection", client: str) -> ClientStates:
+        now = self._clock()
+        return ClientStates(database, client, now, now - self._days * DAY)
+
     def report(self, error: StoreError) -> None:
-        """Log an error that does not fail a request. Only the first one since the file last worked is logged."""
+        """Log an error that does not fail a request. Only the first one since the file was last written is logged."""
         if not self._failing:
             self._failing = True
             _LOG.warning("%s; requests continue without it (%s)", error.message, error.hint)

@@ -124,8 +124,7 @@ class Store:
         Raises:
             StoreError: the file cannot be written.
         """
-        with self._file.open() as database:
-            database.execute("begin immediate")
+        with self._file.writing() as database:
             copied = chat.id is not None and self._revision(database, chat.id) != chat.revision
             if copied:
                 chat.id, chat.stored = None, 0
@@ -163,7 +162,7 @@ class Store:
         Raises:
             StoreError: the file cannot be written.
         """
-        with self._file.open() as database:
+        with self._file.writing() as database:
             database.execute(
                 "update chats set partial = ? where id = ? and revision = ?",
                 (stored("".join(chat.pieces)), chat.id, chat.revision),
@@ -175,7 +174,7 @@ class Store:
         if self.new:
             return []
         words = query.casefold().split()
-        with self._file.open() as database:
+        with self._file.reading() as database:
             database.create_function("folded", 1, str.casefold, deterministic=True)
             rows = database.execute(
                 "select id, name, model, (select count(*) from turns where chat = id) + (question is not null), saved"
@@ -196,7 +195,7 @@ class Store:
         left = MOST_BYTES
         if self.new:
             return ()
-        with self._file.open() as database:
+        with self._file.reading() as database:
             chats = database.execute("select id, question from chats order by saved desc, id desc").fetchall()
             for id, question in chats:
                 turns = database.execute("select content from turns where chat = ? order by number desc", (id,))
@@ -222,7 +221,7 @@ class Store:
         """
         if id not in IDS:
             raise _missing(id)
-        with self._file.open() as database:
+        with self._file.reading() as database:
             row = database.execute(f"select {', '.join(COLUMNS)} from chats where id = ?", (id,)).fetchone()
             turns = database.execute("select content from turns where chat = ? order by number", (id,)).fetchall()
             models = database.execute("select number, model from details where chat = ? and model is not null", (id,))
@@ -256,7 +255,7 @@ class Store:
         Raises:
             StoreError: the file cannot be written.
         """
-        with self._file.open() as database:
+        with self._file.writing() as database:
             database.execute("delete from chats where id = ?", (id,))
         self._file.compact()
 
@@ -265,7 +264,7 @@ class Store:
         if self.new:
             return 0
         before = (time.time() if now is None else now) - days * DAY
-        with self._file.open() as database:
+        with self._file.writing() as database:
             gone = database.execute("delete from chats where saved < ?", (before,)).rowcount
         if gone:
             self._file.compact()
