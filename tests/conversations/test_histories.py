@@ -174,7 +174,10 @@ def test_a_search_that_the_provider_made():
                     {"role": "user", "content": "And now?"},
                 ]
             },
-            ["`server_tool_parts` is not sent: a provider accepts only its own, unchanged"],
+            [
+                "`server_tool_use` is not sent: a provider accepts only its own, unchanged",
+                "`web_search_tool_result` is not sent: a provider accepts only its own, unchanged",
+            ],
         )
     )
     assert responses(conversation) == snapshot(
@@ -187,7 +190,10 @@ def test_a_search_that_the_provider_made():
                 ],
                 "store": False,
             },
-            ["`server_tool_parts` is not sent: a provider accepts only its own, unchanged"],
+            [
+                "`server_tool_use` is not sent: a provider accepts only its own, unchanged",
+                "`web_search_tool_result` is not sent: a provider accepts only its own, unchanged",
+            ],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -221,7 +227,10 @@ def test_a_search_that_the_provider_made():
                     {"role": "user", "parts": [{"text": "And now?"}]},
                 ]
             },
-            ["`server_tool_parts` is not sent: a provider accepts only its own, unchanged"],
+            [
+                "`server_tool_use` is not sent: a provider accepts only its own, unchanged",
+                "`web_search_tool_result` is not sent: a provider accepts only its own, unchanged",
+            ],
         )
     )
 
@@ -309,7 +318,7 @@ def test_an_unknown_part_is_dropped_with_a_warning():
                     {"role": "user", "content": "And now?"},
                 ]
             },
-            ["`unknown_parts` is not sent: openai_chat has no field for it"],
+            ["`odd` is not sent: openai_chat has no field for it"],
         )
     )
     assert responses(conversation) == snapshot(
@@ -322,7 +331,7 @@ def test_an_unknown_part_is_dropped_with_a_warning():
                 ],
                 "store": False,
             },
-            ["`unknown_parts` is not sent: openai_responses has no field for it"],
+            ["`odd` is not sent: openai_responses has no field for it"],
         )
     )
     assert anthropic(conversation) == snapshot(
@@ -344,6 +353,6 @@ def test_an_unknown_part_is_dropped_with_a_warning():
                     {"role": "user", "parts": [{"text": "And now?"}]},
                 ]
             },
-            ["`unknown_parts` is not sent: google has no field for it"],
+            ["`odd` is not sent: google has no field for it"],
         )
     )

@@ -289,17 +289,20 @@ def test_a_field_that_only_its_own_protocol_has_stays_there():
     text = {"type": "text", "text": "a", "new_field": 1}
     image = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}, "other_field": 2}
     assert chat(from_anthropic({"role": "user", "content": [text, image]})) == snapshot(
-        {
-            "messages": [
-                {
-                    "role": "user",
-                    "content": [
-                        {"type": "text", "text": "a"},
-                        {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
-                    ],
-                }
-            ]
-        }
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "text", "text": "a"},
+                            {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
+                        ],
+                    }
+                ]
+            },
+            ["`other_field` is not sent: only the request's own protocol has it"],
+        )
     )
 
 

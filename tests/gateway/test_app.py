@@ -353,3 +353,18 @@ async def test_the_log_of_a_token_count_names_the_model(gateway: Running, caplog
         while "count_tokens" not in caplog.text:
             await asyncio.sleep(0.01)
     assert "model=google provider=google" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("client", "fields", "name"),
+    [("openai_chat", {"n": 2}, "n"), ("google", {"generationConfig": {"candidateCount": 2}}, "generationConfig.candidateCount")],
+)  # fmt: skip
+async def test_several_replies_are_refused_by_the_name_that_the_client_sent(
+    gateway: Running, client: str, fields: dict[str, Any], name: str
+) -> None:
+    path, body = request(client, "anthropic")
+    status, _, data = await call(gateway[0].url, path, body | fields)
+    message = json.loads(data)["error"]["message"]
+    assert (status, message) == (
+        400, f"a request with `{name}` above 1 cannot be translated; send it once for each reply"
+    )  # fmt: skip

@@ -194,7 +194,7 @@ def test_a_refused_setting_raises_with_its_name(setting, protocol):
 @pytest.mark.parametrize(("setting", "protocol"), rows(Disposition.DROPPED))
 def test_a_dropped_setting_is_reported_once_by_its_name(setting, protocol):
     call = render(EXAMPLES[setting](), protocol)
-    name = {"tools.vendor": "web"}.get(setting, setting)
+    name = {"tools.vendor": "web", "server_tool_parts": "server_tool_use", "unknown_parts": "odd"}.get(setting, setting)
     assert [warning.setting for warning in call.warnings] == [name]
     assert f"`{name}`" in call.warnings[0].message
 

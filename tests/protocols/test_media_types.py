@@ -8,9 +8,10 @@ import pytest
 
 from modelbay.conversation import Conversation, Media, Text, ToolCall, ToolResult, Turn, user
 from modelbay.dialect import PLAIN
+from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.protocols.codec import Call, codec
-from modelbay.protocols.media_types import data_url, format_of, normal, of_format, registered
+from modelbay.protocols.media_types import data_url, file_name, format_of, normal, of_format, registered
 
 MODEL = Model(id="m", max_output_tokens=1000, capabilities={"call_signatures": False})
 DATA = b64encode(b"\x89PNG\r\n\x1a\n?>?").decode()
@@ -151,3 +152,36 @@ def test_a_part_that_holds_nothing_is_left_out_and_reported(target, part):
     body = call.encode()
     assert b"a.txt" not in body and b"image" not in body and b"document" not in body
     assert any("is not sent: it is empty" in warning.message for warning in call.warnings)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "name"),
+    [
+        (None, "file.pdf"),
+        ("application/pdf", "file.pdf"),
+        ("text/plain", "file.txt"),
+        ("text/markdown", "file.md"),
+        ("foo/bar", "file.bar"),
+    ],
+)
+def test_a_file_without_a_name_gets_one_that_shows_its_type(media_type: str | None, name: str) -> None:
+    assert file_name(media_type) == name
+
+
+@pytest.mark.parametrize("protocol", ["openai_chat", "openai_responses"])
+def test_a_pdf_file_of_a_gemini_client_has_a_name_at_openai(protocol: str) -> None:
+    parts = [{"inlineData": {"mimeType": "application/pdf", "data": "JVBERi0xLjQK"}}, {"text": "Summarize it"}]
+    conversation = codec("google").parse_request(Call("/", {"contents": [{"role": "user", "parts": parts}]}))
+    call = codec(protocol).render_request(conversation, Model(id="m"), PLAIN)
+    assert b'"filename":"file.pdf"' in call.encode()
+
+
+@pytest.mark.parametrize("url", ["https://www.youtube.com/watch?v=1", "https://youtu.be/1"])
+def test_a_video_page_is_not_sent_as_a_document(url: str) -> None:
+    """Gemini accepts it without a media type."""
+    parts = [{"fileData": {"fileUri": url}}, {"text": "Summarize it"}]
+    conversation = codec("google").parse_request(Call("/", {"contents": [{"role": "user", "parts": parts}]}))
+    with pytest.raises(Unsupported, match="`video`"):
+        codec("anthropic").render_request(conversation, Model(id="m"), PLAIN)
+    same = codec("google").render_request(conversation, Model(id="m"), PLAIN)
+    assert same.body["contents"][0]["parts"] == parts

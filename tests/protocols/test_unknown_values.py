@@ -63,15 +63,15 @@ NAMED: list[tuple[str, dict[str, Any], str]] = [
     (
         CHAT,
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}, {"type": "smell", "smell": "x"}]}]},
-        "unknown_parts",
+        "smell",
     ),
-    (RESPONSES, {"input": [{"role": "user", "content": "Hi"}, {"type": "dream", "x": 1}]}, "unknown_parts"),
+    (RESPONSES, {"input": [{"role": "user", "content": "Hi"}, {"type": "dream", "x": 1}]}, "dream"),
     (
         ANTHROPIC,
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}, {"type": "smell", "smell": "x"}]}]},
-        "unknown_parts",
+        "smell",
     ),
-    (GOOGLE, {"contents": [{"role": "user", "parts": [{"text": "Hi"}, {"smell": "x"}]}]}, "unknown_parts"),
+    (GOOGLE, {"contents": [{"role": "user", "parts": [{"text": "Hi"}, {"smell": "x"}]}]}, "smell"),
     (CHAT, {"tools": [TOOLS[CHAT], {"type": "telepathy"}]}, "telepathy"),
     (GOOGLE, {"tools": [TOOLS[GOOGLE], {"telepathy": {}}]}, "telepathy"),
 ]

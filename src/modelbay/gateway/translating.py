@@ -14,6 +14,7 @@ from modelbay.errors import Unsupported
 from modelbay.events import Started, Warned
 from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, repeated
 from modelbay.protocols.limits import within_output_limit
+from modelbay.protocols.member_names import member
 from modelbay.protocols.openai_responses.stream_out import REPEATED
 from modelbay.providers.unknown_fields import HEADER
 from modelbay.transport.direct import DirectResponse
@@ -46,7 +47,9 @@ def asked_of(conversation: Conversation, target: Target) -> tuple[Conversation, 
         Unsupported: it asks for several replies, of which codecs read the first one only.
     """
     if (conversation.settings.n or 1) > 1:
-        raise Unsupported("a request with `n` above 1 cannot be translated", setting="n", hint="send it `n` times")
+        name = member("n", conversation.protocol)
+        why = f"a request with `{name}` above 1 cannot be translated"
+        raise Unsupported(why, setting=name, hint="send it once for each reply")
     asked = replace(conversation, settings=replace(conversation.settings), turns=list(conversation.turns))
     if asked.settings.max_output_tokens is None and target.model.output_tokens_explicit:
         asked.settings.max_output_tokens = target.model.max_output_tokens

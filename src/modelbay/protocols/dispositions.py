@@ -355,15 +355,16 @@ _WHY = {"thinking": _OWN, "server_tool_parts": _OWN}
 """Why parts are dropped for which the protocol has a field."""
 
 
-def carried(part_setting: str, protocol: str, report: list[Warned]) -> bool:
-    """Whether a renderer may write a part of another protocol. Reports dropped parts; raises Unsupported for refused
-    ones."""
+def carried(part_setting: str, protocol: str, report: list[Warned], name: str | None = None) -> bool:
+    """Whether a renderer may write a part of another protocol. Reports dropped parts, under their `name` if they have one; raises
+    Unsupported for refused ones."""
     match disposition(part_setting, protocol):
         case Disposition.REFUSED:
             raise refused(part_setting, protocol)
         case Disposition.DROPPED:
-            if not any(warning.setting == part_setting for warning in report):
-                report.append(dropped(part_setting, protocol, _WHY.get(part_setting, "")))
+            setting = name or part_setting
+            if not any(warning.setting == setting for warning in report):
+                report.append(dropped(setting, protocol, _WHY.get(part_setting, "")))
             return False
         case _:
             return True

@@ -116,6 +116,12 @@ def of_its_type(media: Media) -> Media:
     return replace(media, kind=kind, native=None)
 
 
+def file_name(media_type: str | None) -> str:
+    """A name for a file without one, whose ending shows its type: a PDF file if the type is unknown."""
+    ending = _BY_NAME.guess_extension(media_type) if media_type else ".pdf"
+    return f"file{ending or '.' + (media_type or '').rpartition('/')[2]}"
+
+
 def is_empty(media: Media) -> bool:
     """Whether a media part has no content. Providers reject such a part and the whole request."""
     return not (media.url or media.data or media.file_id or media.parts) and media.text is None

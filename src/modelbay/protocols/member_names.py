@@ -50,7 +50,7 @@ _MEMBERS: dict[str, tuple[str, str, str, str]] = {
     "cache_marks": ("cache_control", "cache_control", "cache_control", ""),
     "reasoning_state": ("reasoning_content", "reasoning", "thinking", "thoughtSignature"),
     "thinking": ("reasoning_content", "reasoning", "", "thought"),
-    "tool_result.is_error": ("", "", "is_error", ""),
+    "tool_result.is_error": ("", "", "is_error", "functionResponse.response.error"),
 }  # fmt: skip
 
 

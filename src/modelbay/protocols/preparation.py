@@ -133,12 +133,32 @@ def _usual_media(parts: list[AnyPart], same: bool, report: list[Warned]) -> list
                 report.append(Warned(f"a part of type {media.kind} is not sent: it is empty", media.kind))
             else:
                 found.append(media if same else of_its_type(media))
+                if media.extra and not same:
+                    _report_lost(media.extra, report)
         elif type(part) is ToolResult:
             inner = _usual_media(part.parts, same, report)
             found.append(part if inner is part.parts else replace(part, parts=inner))
         else:
             found.append(part)
     return parts if len(found) == len(parts) and all(map(is_, found, parts)) else found
+
+
+def _report_lost(extra: Extra, report: list[Warned]) -> None:
+    """Report fields of a media part that only its own protocol has, such as a document's `citations` and `context`."""
+    for name, value in extra.items():
+        inner = value if isinstance(value, dict) else {}
+        fields = {name + one: inner[one] for one in inner} if name.endswith(".") else {name: value}
+        for field, said in fields.items():
+            known = field.rpartition(".")[2] in (BREAKPOINT, _FOREIGN_MARK) or said in (
+                None,
+                False,
+                {},
+                {"enabled": False},
+            )
+            if not known and not any(warning.setting == field for warning in report):
+                report.append(
+                    Warned(f"`{field}` is not sent: only the request's own protocol has it", field, dropped=True)
+                )
 
 
 # --- cache control

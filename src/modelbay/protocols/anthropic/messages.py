@@ -150,7 +150,7 @@ class _Writer:
                     carried("annotations", NAME, self.report)
                 texts += [Text(text=part.text, cache=part.cache)] if part.text.strip() else []
             else:
-                carried("unknown_parts", NAME, self.report)
+                carried("unknown_parts", NAME, self.report, part.native)
         return texts
 
     def _append(self, role: str, blocks: list[dict[str, Any]]) -> None:
@@ -186,10 +186,10 @@ class _Writer:
             case Media():
                 return self._media(part)
             case ServerToolCall() | ServerToolResult() if not self._mine(part):
-                carried("server_tool_parts", NAME, self.report)
+                carried("server_tool_parts", NAME, self.report, part.native)
                 return None
             case UnknownPart() if not self._mine(part):
-                carried("unknown_parts", NAME, self.report)
+                carried("unknown_parts", NAME, self.report, part.native)
                 return None
             case _:
                 return render_block(part)

@@ -218,9 +218,9 @@ class _Parts:
             case Thinking():
                 return carried("thinking", NAME, self.report)
             case ServerToolCall() | ServerToolResult():
-                return carried("server_tool_parts", NAME, self.report)
+                return carried("server_tool_parts", NAME, self.report, part.native)
             case UnknownPart():
-                return carried("unknown_parts", NAME, self.report)
+                return carried("unknown_parts", NAME, self.report, part.native)
             case Media():
                 self._check_media(part)
             case _:

@@ -3,6 +3,7 @@
 A part is an object with one field for its type and further ones next to it (`thoughtSignature`, `videoMetadata` …).
 """
 
+import re
 from base64 import b64decode, b64encode
 from typing import Any, Final
 
@@ -38,6 +39,8 @@ NO_SIGNATURE = "skip_thought_signature_validator"
 """Documented by Google for calls without a signature, because another model made them."""
 SNAKE = "snake_case."
 """Key in `extra` for names that were written in snake_case; no field can have this name."""
+_VIDEO_PAGE = re.compile(r"https?://(?:(?:www|m)\.)?(?:youtube\.com|youtu\.be)/")
+"""The address of a video, which Gemini accepts without a media type."""
 ENVELOPE = b64encode(MARK[:9].encode()).decode()
 """The beginning of an envelope in a signature, which SDKs treat as base64."""
 
@@ -143,9 +146,9 @@ def _parse_body(kind: str, body: Fields) -> tuple[AnyPart, Extra | None]:
         case "inlineData":
             return _parse_blob(body)
         case "fileData":
-            media = Media(kind=media_kind(body.get("mimeType")), media_type=body.get("mimeType"))
-            media.name = body.get("displayName")
             where = body.get("fileUri") or ""
+            kind = "video" if _VIDEO_PAGE.match(where) else media_kind(body.get("mimeType"))
+            media = Media(kind=kind, media_type=body.get("mimeType"), name=body.get("displayName"))
             if where.startswith(("http://", "https://")) and "generativelanguage.googleapis.com" not in where:
                 media.url = where
             else:  # the Files API and Cloud Storage: only Google can read them

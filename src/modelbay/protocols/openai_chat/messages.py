@@ -28,6 +28,7 @@ from modelbay.model import Model
 from modelbay.protocols.dispositions import carried, refused
 from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.ids import call_ids
+from modelbay.protocols.media_types import file_name
 from modelbay.protocols.opaque import Sealed, belongs, empty_text, restore, unseal
 from modelbay.protocols.openai_chat.parts import (
     DETAILS,
@@ -236,6 +237,8 @@ class _Writer:
                 raise refused(part.kind, NAME, "the file itself is required, not its URL")
             extra = {BREAKPOINT: part.extra[BREAKPOINT]} if part.extra and BREAKPOINT in part.extra else None
             part = replace(part, native=None, extra=extra)
+            if part.kind == "document" and part.name is None:
+                part = replace(part, name=file_name(part.media_type))  # OpenAI detects the file type by its name
         return self._item(part)
 
     def _content(self, parts: list[AnyPart], join: str | None) -> str | list[dict[str, Any]] | None:
@@ -264,11 +267,11 @@ class _Writer:
     def _kept(self, part: AnyPart) -> bool:
         """Whether a part can be written to `content`. Anything lost is reported."""
         if type(part) in (ServerToolCall, ServerToolResult):
-            return carried("server_tool_parts", NAME, self.report)
+            return carried("server_tool_parts", NAME, self.report, part.native)
         if self.same:
             return part.origin is None or type(part) is not Text or bool(part.text)
         if type(part) is UnknownPart:
-            return carried("unknown_parts", NAME, self.report)
+            return carried("unknown_parts", NAME, self.report, part.native)
         if part.annotations:
             carried("annotations", NAME, self.report)
         return type(part) is not Text or bool(part.text)

@@ -24,6 +24,7 @@ from modelbay.protocols import tool_search
 from modelbay.protocols.dispositions import carried, dropped
 from modelbay.protocols.documents import plain_text, titled
 from modelbay.protocols.ids import call_ids
+from modelbay.protocols.media_types import file_name
 from modelbay.protocols.opaque import belongs, empty_text, restore, unseal
 from modelbay.protocols.openai_responses.items import (
     EASY,
@@ -290,7 +291,7 @@ class _Writer:
             case UnknownPart() if self._mine(part):
                 return render_part(part, usual)
             case _:
-                carried("unknown_parts", NAME, self.report)
+                carried("unknown_parts", NAME, self.report, part.native)
                 return None
 
     def _media(self, part: Media) -> dict[str, Any]:
@@ -299,7 +300,7 @@ class _Writer:
             return {"type": INPUT, "text": titled(text, part.name)}
         item = render_media(part)
         if "file_data" in item and part.name is None:  # OpenAI detects the file type by its name
-            item["filename"] = f"file.{(part.media_type or 'application/pdf').rpartition('/')[2]}"
+            item["filename"] = file_name(part.media_type)
         return item
 
     # --- other items ---
@@ -323,7 +324,7 @@ class _Writer:
         elif keeps_item(part) and self._mine(part):
             item = kept_item(part)
         else:
-            carried("server_tool_parts", NAME, self.report)
+            carried("server_tool_parts", NAME, self.report, part.native)
         if item is not None:
             if not keeps_item(part) and (beside := self._beside(turn, part)):
                 item |= beside
