@@ -26,6 +26,11 @@ type = "anthropic"
 base_url = "https://claude.example"
 api_key = "{env:CLAUDE_KEY}"
 
+[providers.plain]
+type = "anthropic"
+base_url = "https://plain.example"
+api_key = "sk-plain-0123456789"
+
 [providers.file]
 type = "anthropic"
 base_url = "https://file.example/v1"
@@ -304,6 +309,12 @@ def test_an_agent_that_does_not_start_without_a_key_gets_a_word_for_none(type: s
     desk.file.write_text(f'[providers.here]\ntype = "{type}"\nbase_url = "http://127.0.0.1:1234/v1"\n')
     assert there in desk.done("export", name, "here")
     assert "none" not in desk.done("export", "kilo", "here") or type != "openai"
+
+
+def test_a_key_that_claude_code_asks_about_is_reported(desk: Desk):
+    asked = "Claude Code asks on its screen whether to use ANTHROPIC_API_KEY, and stores the answer: choose Yes"
+    assert f"plain: {asked}" in desk("export", "claude", "plain", "--keys").err
+    assert asked not in desk("export", "claude", "claude").err  # the program of `apiKeyHelper` prints its key
 
 
 def test_claude_code_has_one_provider(desk: Desk):

@@ -32,9 +32,9 @@ def ask(file: str) -> None:
         "max_tokens": 100,
         "messages": [{"role": "user", "content": "Hello"}],
     }
-    key = {"x-api-key": env["ANTHROPIC_API_KEY"]} if "ANTHROPIC_API_KEY" in env else {}
-    token = {"authorization": f"Bearer {env['ANTHROPIC_AUTH_TOKEN']}"} if "ANTHROPIC_AUTH_TOKEN" in env else {}
-    headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"} | key | token
+    custom = dict(line.split(": ", 1) for line in env.get("ANTHROPIC_CUSTOM_HEADERS", "").splitlines())
+    token = {"authorization": f"Bearer {env['ANTHROPIC_AUTH_TOKEN']}"}
+    headers = {"content-type": "application/json", "anthropic-version": "2023-06-01"} | custom | token
     url = f"{env['ANTHROPIC_BASE_URL']}/v1/messages"
     with urlopen(Request(url, json.dumps(body).encode(), headers), timeout=60) as response:
         answer = json.load(response)

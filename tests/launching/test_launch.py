@@ -47,8 +47,8 @@ def test_an_agent_of_the_providers_protocol_calls_it_directly(desk: LaunchDesk) 
     assert run.code == 0, run.err
     environment = desk.seen("seen")["environment"]
     assert environment["ANTHROPIC_BASE_URL"] == desk.simulator.url
-    assert (environment["ANTHROPIC_MODEL"], environment["ANTHROPIC_API_KEY"]) == ("sim-1", KEY)
-    assert "ANTHROPIC_AUTH_TOKEN" not in environment
+    assert environment["ANTHROPIC_MODEL"] == "sim-1"
+    assert environment["ANTHROPIC_CUSTOM_HEADERS"] == f"x-api-key: {KEY}"
     assert (desk.room / "answer").read_text().startswith("You asked: Hello")
     assert "directly at messages" in run.err
     assert not desk.gateways()
@@ -73,7 +73,7 @@ def test_the_gateway_can_be_forced(desk: LaunchDesk) -> None:
     environment = desk.seen("seen")["environment"]
     assert environment["ANTHROPIC_BASE_URL"] != desk.simulator.url
     assert environment["ANTHROPIC_MODEL"] == "direct"
-    assert "ANTHROPIC_API_KEY" not in environment
+    assert "ANTHROPIC_CUSTOM_HEADERS" not in environment
 
 
 def test_a_direct_call_that_is_impossible_is_an_error_with_its_reason(desk: LaunchDesk) -> None:

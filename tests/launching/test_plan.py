@@ -50,6 +50,14 @@ def test_claude_code_reads_its_settings_from_a_file_that_overrides_those_of_the_
     assert "ANTHROPIC_API_KEY" in made.unset
 
 
+def test_claude_code_does_not_ask_on_its_screen_whether_to_use_the_key() -> None:
+    target = replace(launch_target("anthropic", MAIN), bearer=False, through_gateway=False)
+    made = plan(programs()["claude"], target, FOLDER)
+    assert "ANTHROPIC_API_KEY" not in made.environment
+    assert made.environment["ANTHROPIC_AUTH_TOKEN"] == KEY
+    assert made.environment["ANTHROPIC_CUSTOM_HEADERS"] == f"x-api-key: {KEY}"
+
+
 @pytest.mark.parametrize(("limit", "told"), [(8_192, "8192"), (32_000, None), (64_000, None), (None, None)])
 def test_claude_code_requests_no_more_output_than_the_model_can_make_and_no_more_than_usual(
     limit: int | None, told: str | None

@@ -461,6 +461,8 @@ def _write_key(provider: ExportedProvider, exported: ExportedConfig) -> None:
         exported.settings["env", TOKEN] = NO_KEY
     elif provider.key:
         exported.variables[name] = provider.id
+    if name == KEY and (exported.variables or ("env", KEY) in exported.settings):
+        provider.note(f"{AGENT.title} asks on its screen whether to use {KEY}, and stores the answer: choose Yes")
 
 
 def _write_rest(provider: ExportedProvider, exported: ExportedConfig) -> None:

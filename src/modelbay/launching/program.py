@@ -214,7 +214,7 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     @property
     def names_scheme(self) -> bool:
         """Whether it can send the key in the header `Authorization` and in another one."""
-        return {"bearer_key", "header_key"} <= set(_placeholders(self))
+        return "header_key" in set(_placeholders(self))
 
 
 @cache
