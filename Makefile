@@ -33,10 +33,20 @@ test: $(READY)  ## Run the tests; make test ARGS="-k stream" runs some
 
 .PHONY: check
 check: $(READY)  ## Lint, format, types, the layers and the house rules
+	@$(MAKE) --no-print-directory --jobs --keep-going lint types layers house
+
+.PHONY: lint types layers house
+lint: $(READY)
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
+
+types: $(READY)
 	@$(BIN)/mypy
+
+layers: $(READY)
 	@$(BIN)/lint-imports --no-logo
+
+house: $(READY)
 	@$(BIN)/python -m tools.house
 
 .PHONY: fix

@@ -44,6 +44,7 @@ def with_pip(venv: Path, *, runtime: bool) -> None:
         "pip",
         "install",
         "--disable-pip-version-check",
+        "--no-compile",  # as uv: Python compiles the modules that are imported, a small part of all
         "--editable",
         ".",
         *group,
