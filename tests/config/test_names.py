@@ -68,6 +68,12 @@ def test_a_variant_adds_settings_and_does_not_change_the_model(config):
     assert config.model("gpt").settings == {}
 
 
+def test_a_name_with_a_colon_comes_before_a_variant():
+    config = parse(TEXT.replace("gpt:latest", "gpt:deep"), Path("/somewhere/config.toml"))
+    assert config.model("gpt:deep").variant is None
+    assert config.model("best:deep").variant == "deep"
+
+
 def test_a_model_that_is_not_configured_is_marked(config):
     assert not config.model("openai/gpt-6").configured
     assert config.model("gpt").configured

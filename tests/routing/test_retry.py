@@ -8,11 +8,16 @@ from hypothesis import strategies as st
 
 from modelbay import errors
 from modelbay.errors import ModelbayError, TimedOut
-from modelbay.routing.retry import Policy, decide, heed, reset_after, retry_after
+from modelbay.routing.retry import Decision, Policy, decide, heed, reset_after, retry_after
 
 NOW = 1_767_225_600.0
 POLICY = Policy()
 EVERY = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ModelbayError)]
+AGAIN = [
+    errors.TransportError, errors.ConnectFailed, errors.ProxyFailed, errors.Disconnected, errors.TimedOut,
+    errors.RateLimited, errors.Overloaded,
+    errors.ServerError, errors.ReplyError, errors.MalformedReply, errors.IncompleteReply,
+]  # fmt: skip
 
 
 def make(kind: type[ModelbayError], **also) -> ModelbayError:
@@ -33,12 +38,7 @@ def asked(seconds: float | None) -> ModelbayError:
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_which_errors_are_sent_again(kind):
-    again = {
-        errors.TransportError, errors.ConnectFailed, errors.ProxyFailed, errors.Disconnected, errors.TimedOut,
-        errors.RateLimited, errors.Overloaded,
-        errors.ServerError, errors.ReplyError, errors.MalformedReply, errors.IncompleteReply,
-    }  # fmt: skip
-    assert (decide(make(kind), 1, POLICY, random.random).delay is not None) == (kind in again)
+    assert (decide(make(kind), 1, POLICY, random.random).delay is not None) == (kind in AGAIN)
 
 
 def test_an_error_may_say_that_it_is_final():
@@ -51,9 +51,15 @@ def test_an_error_may_say_that_it_is_final():
 def test_a_silent_provider_is_not_hammered(stage):
     error = TimedOut("silent", stage=stage)
     assert decide(error, 1, POLICY, random.random).delay is not None
-    decision = decide(error, 2, POLICY, random.random)
-    assert decision.delay is None
-    assert "does not respond" in decision.why
+    assert decide(error, 2, POLICY, random.random) == Decision(
+        None, "gave up after 2 attempts: the provider does not respond"
+    )
+
+
+def test_a_provider_that_cannot_be_reached_is_asked_as_often_as_one_that_replies():
+    for error in (TimedOut("no connection", stage="connect"), asked(None)):
+        assert decide(error, 3, POLICY, lambda: 1.0) == Decision(2.0, "retrying in 2.0 s (attempt 4 of 4)")
+        assert decide(error, 4, POLICY, lambda: 1.0) == Decision(None, "gave up after 4 attempts")
 
 
 def test_too_long_a_wait_is_not_waited_and_the_user_is_told():
@@ -82,7 +88,7 @@ def test_the_random_wait_doubles_up_to_its_cap(attempt):
     assert decide(asked(None), attempt, policy, lambda: 1.0).delay == min(32, 0.5 * 2 ** (attempt - 1))
 
 
-@given(st.randoms(use_true_random=False), st.lists(st.sampled_from(EVERY), min_size=20, max_size=20))
+@given(st.randoms(use_true_random=False), st.lists(st.sampled_from(AGAIN), min_size=20, max_size=20))
 def test_a_call_ends(dice, kinds):
     """The waits between attempts end, for every result and duration of the attempts."""
     waited, attempt = 0.0, 0
@@ -197,6 +203,8 @@ def test_a_reset_is_read_in_every_spelling(name, value, seconds):
         ({"anthropic-ratelimit-tokens-reset": "2026-01-01T00:00:09Z", "anthropic-ratelimit-tokens-remaining": "0"}, 503, 9),
         ({"ratelimit-reset": "8", "ratelimit-remaining": "0"}, 500, 8),
         ({"x-ratelimit-reset-ms": "2500"}, 429, 2.5),
+        ({"x-ratelimit-reset-ms": "90000", "x-ratelimit-remaining": "0"}, 503, 90),
+        ({"x-ratelimit-reset-after": "90", "x-ratelimit-remaining": "0"}, 503, 90),
         ({"x-ratelimit-reset": "3600", "x-ratelimit-remaining": "7"}, 429, None),
         ({"x-ratelimit-reset": "3600", "x-ratelimit-remaining": "0"}, 429, 3600),
         ({"x-ratelimit-reset": "8", "x-ratelimit-remaining": "5"}, 503, None),
