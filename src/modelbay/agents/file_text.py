@@ -43,6 +43,14 @@ class FileSyntax(Struct, frozen=True):
 
         return tomllib.loads(text) if self.format == "toml" else as_tables(jsonc.decode(text), self.lists)
 
+    def document(self, text: str) -> TomlDocument | jsonc.JsonDocument:
+        """The values of a text as they are written in it.
+
+        Raises:
+            ValueError: the text is not valid.
+        """
+        return TomlDocument(text) if self.format == "toml" else jsonc.JsonDocument(text, self.lists)
+
     def value_of(self, exact: str, path: Keys) -> Any:
         """The value whose text is `exact` and that is at a path.
 
@@ -84,27 +92,6 @@ class FileSyntax(Struct, frozen=True):
                 document.set_text(edit.path, edit.exact)
                 document.set_comment(edit.path, edit.comment)
         return document.text
-
-
-class ExactTexts:
-    """The texts of values as they are written in a file."""
-
-    def __init__(self, text: str, syntax: FileSyntax) -> None:
-        self._lists = syntax.lists
-        self._document = TomlDocument(text) if syntax.format == "toml" else None
-        self._text = text
-
-    def at(self, path: Keys) -> str | None:
-        """The text of the value at a path; None if there is none. A table with a header in TOML is returned as an inline table."""
-        if self._document is not None:
-            return self._document.text_at(path)
-        return jsonc.text_at(self._text, path, self._lists)
-
-    def comment_at(self, path: Keys) -> str:
-        """The comment on the line of the value at a path, with the spaces before it; "" if there is none."""
-        if self._document is not None:
-            return self._document.comment_at(path)
-        return jsonc.comment_at(self._text, path, self._lists)
 
 
 def value_at(data: Any, path: Keys) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct, field
@@ -112,47 +113,51 @@ def set_value(text: str, path: Keys, value: Any, lists: NamedLists = NO_LISTS) -
     return mark + changed
 
 
-def text_at(text: str, path: Keys, lists: NamedLists = NO_LISTS) -> str | None:
-    """The text of the value at a path; None if there is none.
+class JsonDocument:
+    """The values of a text as they are written in it, and the comments after them. The text is parsed once.
 
     Raises:
         ValueError: the text is not valid.
     """
-    text = text.removeprefix("\ufeff")
-    if _at(as_tables(decode(text), lists), path) is MISSING:
-        return None
-    node = _found(text, path, lists)
-    return text[node.start : node.end]
 
+    def __init__(self, text: str, lists: NamedLists = NO_LISTS) -> None:
+        self._text = text.removeprefix("\ufeff")
+        self._lists = lists
+        self._data = as_tables(decode(self._text), lists)
 
-def comment_at(text: str, path: Keys, lists: NamedLists = NO_LISTS) -> str:
-    """The comment after the member at a path, with the spaces before it; "" if the member does not have its line to itself.
+    @cached_property
+    def _root(self) -> _Node:
+        return _object(self._text, _skip(self._text, 0), self._lists)
 
-    Raises:
-        ValueError: the text is not valid.
-    """
-    text = text.removeprefix("\ufeff")
-    found = _member_line(text, path, lists)
-    note = text[found[1] : found[2]] if found else ""
-    return note if note.strip() else ""
+    def text_at(self, path: Keys) -> str | None:
+        """The text of the value at a path; None if there is none."""
+        if _at(self._data, path) is MISSING:
+            return None
+        node = _found(self._root, path)
+        return self._text[node.start : node.end]
+
+    def comment_at(self, path: Keys) -> str:
+        """The comment after the member at a path, with the spaces before it; "" if the member does not have its line to itself."""
+        found = self.line(path)
+        note = self._text[found[1] : found[2]] if found else ""
+        return note if note.strip() else ""
+
+    def line(self, path: Keys) -> tuple[int, int, int] | None:
+        """The line of the member at a path (`_own_line`); None if there is no such member."""
+        if _at(self._data, path) is MISSING:
+            return None
+        member = next(one for one in reversed(_found(self._root, path[:-1]).members or []) if one.key == path[-1])
+        return _own_line(self._text, member)
 
 
 def with_comment(text: str, path: Keys, comment: str, lists: NamedLists = NO_LISTS) -> str:
     """The text with a comment after the member at a path, if the member has its line to itself and no comment."""
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     text = text.removeprefix(mark)
-    found = _member_line(text, path, lists)
+    found = JsonDocument(text, lists).line(path)
     if found is not None and not text[found[1] : found[2]].strip():
         text = text[: found[1]] + comment + text[found[1] :]
     return mark + text
-
-
-def _member_line(text: str, path: Keys, lists: NamedLists) -> tuple[int, int, int] | None:
-    """The line of the member at a path (`_own_line`); None if there is no such member."""
-    if _at(as_tables(decode(text), lists), path) is MISSING:
-        return None
-    member = next(member for member in reversed(_found(text, path[:-1], lists).members or []) if member.key == path[-1])
-    return _own_line(text, member)
 
 
 def _own_line(text: str, member: _Member) -> tuple[int, int, int] | None:
@@ -178,13 +183,12 @@ def set_text(text: str, path: Keys, exact: str, lists: NamedLists = NO_LISTS) ->
     text = set_value(text, path, value, lists)
     mark = "\ufeff" if text.startswith("\ufeff") else ""
     text = text.removeprefix(mark)
-    node = _found(text, path, lists)
+    node = _found(_object(text, _skip(text, 0), lists), path)
     return mark + text[: node.start] + exact + text[node.end :]
 
 
-def _found(text: str, path: Keys, lists: NamedLists) -> _Node:
-    """The value at a path, which must exist. Of duplicate keys, the last one counts."""
-    node = _object(text, _skip(text, 0), lists)
+def _found(node: _Node, path: Keys) -> _Node:
+    """The value at a path below an object, which must exist. Of duplicate keys, the last one counts."""
     for key in path:
         node = next(member.value for member in reversed(node.members or []) if member.key == key)
     return node
@@ -212,7 +216,7 @@ def remove(text: str, path: Keys, lists: NamedLists = NO_LISTS) -> str:
 
 
 def _removed(text: str, path: Keys, lists: NamedLists) -> str:
-    members = _found(text, path[:-1], lists).members or []
+    members = _found(_object(text, _skip(text, 0), lists), path[:-1]).members or []
     number = max(number for number, member in enumerate(members) if member.key == path[-1])
     member = members[number]
     start, end = member.start, member.comma if member.comma >= 0 else member.value.end

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from modelbay.agents.file_text import ExactTexts, FileSyntax, value_at
+from modelbay.agents.file_text import FileSyntax, value_at
 from modelbay.agents.findings import leaves
 from modelbay.agents.journal import BoundSettings, role
 from modelbay.config.diff import Shown, compared
@@ -53,12 +53,12 @@ def _shown(text: str, syntax: FileSyntax, entries: list[BoundSettings]) -> Shown
 
 def _hidden(text: str, syntax: FileSyntax, entries: list[BoundSettings]) -> Iterator[tuple[str, str]]:
     """The spellings of all secrets in a text, each with its masked form; longer ones first."""
-    data, texts = syntax.data_of(text), ExactTexts(text, syntax)
+    data, document = syntax.data_of(text), syntax.document(text)
     found: dict[str, str] = {}
     for path in leaves(data, ()):
         value = value_at(data, path)
         if isinstance(value, str) and value and _is_secret(path, value, entries):
-            exact = texts.at(path) or ""
+            exact = document.text_at(path) or ""
             lines = exact.splitlines()
             found |= {line: MASK for line in lines if line.strip()} if lines[1:] else {exact: f'"{masked_text(value)}"'}
         elif isinstance(value, list):

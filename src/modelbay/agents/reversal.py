@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.agents import line_changes
-from modelbay.agents.file_text import ExactTexts, FileSyntax, TextEdit, value_at
+from modelbay.agents.file_text import FileSyntax, TextEdit, value_at
 from modelbay.agents.findings import leaves
 from modelbay.agents.journal import (
     ABSENT,
@@ -25,7 +25,8 @@ from modelbay.agents.journal import (
     CreatedTable,
     role,
 )
-from modelbay.config.toml.document import MISSING
+from modelbay.agents.jsonc import JsonDocument
+from modelbay.config.toml.document import MISSING, TomlDocument
 from modelbay.config.toml.scan import Keys
 from modelbay.config.toml.values import same
 from modelbay.errors import ConfigError
@@ -322,7 +323,7 @@ def recorded(
     `before`: text and data that an undo must return to. `after`: those that are written. `earlier`: how far earlier changes can be
     undone now. `record` has the file, its format and the entries that are written.
     """
-    texts = ExactTexts(before[0], record.syntax)
+    document = record.syntax.document(before[0])
     known = {one.path: one for one in record.settings}
     held = {one.path: one for one in earlier.rest.settings} if earlier and earlier.rest else {}
     groups = {entry.group for entry in earlier.rest.entries} if earlier and earlier.rest else set()
@@ -338,7 +339,9 @@ def recorded(
         if (isinstance(new, dict) and new != {}) or record.syntax.is_name(path):
             continue  # a table that is created: its settings are recorded
         exact, comment = (
-            (held[path].old, held[path].comment) if path in held else (texts.at(path), texts.comment_at(path))
+            (held[path].old, held[path].comment)
+            if path in held
+            else (document.text_at(path), document.comment_at(path))
         )
         if path not in held and any(entry.group in groups for entry in owners):
             exact = None  # it was added next to an address of modelbay, and would be restored next to another one
@@ -346,7 +349,7 @@ def recorded(
             replaced.add(path)
         ours = _with_last(known[path].ours if path in known else [], journal.digest(new))
         settings.append(ChangedSetting(path, exact, ours, comment if exact is not None else ""))
-    tables = {one.path: one for one in (*_created(before[1], after[1], texts), *record.tables)}
+    tables = {one.path: one for one in (*_created(before[1], after[1], document), *record.tables)}
     changed = line_changes.changes(before[0], after[0], journal.salt)
     return replace(record, settings=settings, tables=list(tables.values()), texts=[changed])
 
@@ -371,15 +374,15 @@ def substituted(present: Present, journal: AgentJournal, substitute: Callable[[s
     )
 
 
-def _created(before: Any, after: Any, texts: ExactTexts, path: Keys = ()) -> Iterable[CreatedTable]:
+def _created(before: Any, after: Any, document: TomlDocument | JsonDocument, path: Keys = ()) -> Iterable[CreatedTable]:
     """The tables that the new data has and the old one has not, or only empty ones."""
     for key, item in after.items():
         if isinstance(item, dict):
             here = (*path, key)
             old = before.get(key, MISSING) if isinstance(before, dict) else MISSING
             if item and (not isinstance(old, dict) or not old):
-                yield CreatedTable(here, texts.at(here) if old is not MISSING else None)
-            yield from _created(old, item, texts, here)
+                yield CreatedTable(here, document.text_at(here) if old is not MISSING else None)
+            yield from _created(old, item, document, here)
 
 
 def remaining(data: Any, record: ConfiguredFile, journal: AgentJournal) -> dict[Keys, Keys]:
