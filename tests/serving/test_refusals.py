@@ -56,6 +56,22 @@ def test_a_thread_is_refused_in_the_form_that_its_sdk_understands() -> None:
     assert error["details"] == {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
 
 
+@pytest.mark.parametrize(
+    ("path", "api"),
+    [
+        ("/v1/batches", "batches"), ("/v1/messages/batches/b/results", "batches"), ("/v1/files/file-1/content", "files"),
+        ("/upload/v1beta/files", "files"), ("/v1beta/models/m:batchGenerateContent", "batches"), ("/v1/threads", "assistants"),
+    ],
+)  # fmt: skip
+def test_a_vendor_s_api_that_is_not_served_is_not_an_unknown_path(path: str, api: str) -> None:
+    refused = no_route("openai_chat", "POST", path, ())
+    message = json.loads(refused.body)["error"]["message"]
+    assert (refused.status, message) == (
+        404,
+        f"POST {path} is not supported; use the API for {api} at the provider itself",
+    )
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_an_unknown_path_a_wrong_method_and_a_websocket_differ(protocol: str) -> None:
     def message(refused: Any) -> str:

@@ -5,6 +5,7 @@
 
 import copy
 import math
+import re
 from collections.abc import Collection
 
 from msgspec import Struct
@@ -27,6 +28,15 @@ UNREAD = ((b"connection", b"close"),)
 
 _REPEATED = frozenset((401, 408, 409, 429))
 """Statuses below 500 with which SDKs, or Claude Code, repeat a request. They obey `x-should-retry`."""
+_UNSUPPORTED = {
+    "batches": "batches", "batchGenerateContent": "batches", "asyncBatchEmbedContent": "batches", "files": "files",
+    "upload": "files", "uploads": "files", "cachedContents": "cached contents", "vector_stores": "vector stores",
+    "fileSearchStores": "vector stores", "corpora": "vector stores", "containers": "containers", "skills": "skills",
+    "fine_tuning": "fine-tuning", "assistants": "assistants", "threads": "assistants", "interactions": "interactions",
+    "realtime": "realtime sessions", "videos": "videos", "predictLongRunning": "videos", "evals": "evaluations",
+    "organization": "administration",
+}  # fmt: skip
+"""APIs of vendors that exist at the provider only, by a segment of their paths."""
 _SHOWN = 200
 """Maximum characters of a path in a message."""
 
@@ -76,6 +86,9 @@ def no_route(
         allowed = ", ".join(methods)
         error = BadRequest(f"{shown} does not support {method}; use {allowed}", status=405, code="method_not_allowed")
         return refusal(protocol, error, [(b"allow", allowed.encode())])
+    if (api := next((_UNSUPPORTED[one] for one in re.split("[/:]", path) if one in _UNSUPPORTED), None)) is not None:
+        why = f"{method} {shown} is not supported; use the API for {api} at the provider itself"
+        return refusal(protocol, NotFound(why, status=404, code="unknown_path"))
     near = TABLE.near(path)
     similar = f'; did you mean "{near}"?' if near is not None else ""
     return refusal(protocol, NotFound(f"unknown path: {method} {shown}{similar}", status=404, code="unknown_path"))
