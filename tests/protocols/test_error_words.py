@@ -146,6 +146,16 @@ def test_the_providers_own_words_and_status_are_repeated_in_its_protocol(protoco
         assert what.items() >= {key: value for key, value in body["error"].items() if value is not None}.items()
 
 
+@pytest.mark.parametrize(
+    ("code", "given"), [(429, "rate_limit_exceeded"), ("429", "rate_limit_exceeded"), ("1302", "1302")], ids=str
+)
+def test_a_status_in_the_place_of_a_code_becomes_the_word_for_it(code: int | str, given: str) -> None:
+    """As OpenRouter sends it. A number of a vendor's own stays."""
+    body = json.dumps({"error": {"message": "Slow down", "code": code}}).encode()
+    status, answered = codec("openai_responses").render_error(codec("openai_chat").parse_error(429, {}, body))
+    assert (status, json.loads(answered)["error"]["code"]) == (429, given)
+
+
 def test_no_status_of_another_vendor_becomes_a_code():
     error = codec("google").parse_error(404, {}, json.dumps(UPSTREAM["google"][404]).encode())
     assert told(error, "openai_chat")[1]["code"] == "model_not_found"

@@ -145,7 +145,8 @@ def answer(error: Exception, family: Family) -> RenderedError:
     elif isinstance(error, ProviderError) and native:
         own = error.type if error.type and _ANY_WORD[family].fullmatch(error.type) else None
         found.type, found.param = own or type_, error.param
-        found.code = error.code or (None if own else code)
+        # clients compare words: a status in the place of a code, as of aggregators, says nothing more than the status
+        found.code = code if error.code == str(error.status) else error.code or (None if own else code)
     elif isinstance(error, ContextOverflow):
         found.message = _overflow(error, family)
     return found
