@@ -22,7 +22,7 @@ from modelbay.errors import BadRequest, MalformedReply, ModelbayError
 from modelbay.events import Warned
 from modelbay.protocols.defaults import changes_nothing
 from modelbay.providers.adaptation import Adaptation, adapt, adaptation, preview_lessons, stop_thinking, stops_to_cut
-from modelbay.providers.refused_reasoning import with_placeholders, without_reasoning
+from modelbay.providers.refused_reasoning import PLACEHOLDERS, with_placeholders, without_reasoning
 from modelbay.providers.unknown_fields import HEADER, previews, previews_of, without_previews
 from modelbay.routing.retry import Policy, heed
 from modelbay.secrecy import without_frames
@@ -176,7 +176,7 @@ def _change(error: BadRequest, sending: Sending) -> _Change | None:
             message = "`reasoning` of earlier replies is not sent: the provider does not accept its signatures"
             return _Change([Warned(message, "reasoning_state", dropped=True)])
         if call.edit(partial(with_placeholders, error)):
-            return _Change([Warned("tool calls without a thought signature are sent with a placeholder")])
+            return _Change([Warned(PLACEHOLDERS)])
         if call.edit(partial(stop_thinking, error)):
             message = "`reasoning` is not sent: the thinking before the last tool calls is missing"
             return _Change([Warned(message, "reasoning", dropped=True)])

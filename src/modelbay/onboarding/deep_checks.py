@@ -51,6 +51,7 @@ from modelbay.onboarding.model_checks import (
 from modelbay.onboarding.pictures import COLORS
 from modelbay.providers.adaptation import OUTPUT_TOKENS
 from modelbay.providers.message_lessons import LESSONS, REASONING
+from modelbay.providers.refused_reasoning import PLACEHOLDERS
 from modelbay.providers.upstream import Upstream
 from modelbay.storage.lessons import LessonBook
 from modelbay.usage import Usage
@@ -404,8 +405,8 @@ class DeepChecks(DeepCalls):
             answer = await self.ask(_answered(ERRAND, bare), effort="low")
             judged = self.judged("thinking_optional", answer, "reasoning")
             if judged is None and isinstance(answer, Reply):
-                # the call was rejected, and repeated with empty reasoning
-                words = LESSONS[REASONING].words
+                # the call was rejected, and repeated with empty reasoning or a placeholder for its signature
+                words = (LESSONS[REASONING].words, PLACEHOLDERS)
                 added = next((one for one in answer.warnings if one.message.startswith(words)), None)
                 if added is not None:
                     return Check("thinking_optional", "no", added.message)

@@ -32,6 +32,8 @@ _THINKING = ("thinking", "redacted_thinking")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
 _UNSIGNED = "skip_thought_signature_validator"
 """Google's value for a call without a signature, which is required."""
+PLACEHOLDERS = "tool calls without a thought signature are sent with a placeholder"
+"""The warning about calls that `with_placeholders` changed."""
 _CHAT = ("reasoning_details", "reasoning_opaque")
 """Members of a message of Chat Completions with reasoning state; its text is in others."""
 
