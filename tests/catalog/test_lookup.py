@@ -145,6 +145,20 @@ def test_a_list_is_stored_for_the_next_process(catalog, tmp_path):
     assert [source for _, source in Catalog(Cache(tmp_path)).facts(entry, found)] == ["models"]
 
 
+def test_a_list_with_gaps_keeps_the_models_that_may_be_in_them(catalog):
+    _, found = served(ACME, "m-1")
+    part = listed(Listed(id="m-3"))
+    part.gaps.reasons.append("could not fetch page 2")
+    for discovery, ids in (
+        (part, {"m-3"}),
+        (listed(Listed(id="m-1"), Listed(id="m-2")), {"m-1", "m-2"}),
+        (part, {"m-1", "m-2", "m-3"}),
+        (listed(Listed(id="m-3")), {"m-3"}),
+    ):
+        catalog.remember(found, discovery)
+        assert set(catalog.seen(found).models) == ids
+
+
 def test_the_list_of_another_url_is_not_used(catalog):
     _, found = served(ACME, "m-1")
     catalog.remember(found, listed(Listed(id="m-1")))

@@ -1,5 +1,6 @@
 """Folders of modelbay: only the user can read them."""
 
+import contextlib
 import os
 import stat
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from modelbay.errors import ConfigError
 from modelbay.storage import files
 from tests.cli.inside import Inside
 
@@ -54,3 +56,22 @@ def test_a_recent_answer_is_asked_for_again_after_a_moment() -> None:
     assert recent.get() == "second"
     recent.forget()
     assert recent.get() == "third"
+
+
+@pytest.mark.parametrize(("before", "after"), [(0o644, 0o600), (0o400, 0o400), (0o600, 0o600)])
+def test_a_replaced_file_keeps_the_permissions_of_its_owner_only(tmp_path: Path, before: int, after: int):
+    (file := tmp_path / "file").write_bytes(b"old")
+    file.chmod(before)
+    files.replace(file, b"old", b"new")
+    assert (file.read_bytes(), mode(file)) == (b"new", after)
+
+
+@pytest.mark.parametrize("most", [1, 100])
+def test_a_file_that_was_read_or_refused_is_closed(tmp_path: Path, most: int):
+    (file := tmp_path / "file").write_bytes(b"content")
+    file.chmod(0o600)
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(50):
+        with contextlib.suppress(ConfigError):
+            files.owned_content(file, most)
+    assert len(os.listdir("/dev/fd")) < before + 50

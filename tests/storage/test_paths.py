@@ -34,3 +34,9 @@ def test_without_it_the_platform_says(monkeypatch, blank):
         monkeypatch.setenv("MODELBAY_HOME", blank)
     assert paths.home() == platformdirs.user_config_path("modelbay", appauthor=False)
     assert paths.cache_dir() == platformdirs.user_cache_path("modelbay", appauthor=False)
+
+
+def test_an_absolute_folder_of_xdg_is_used(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "conf"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert (paths.user_config_dir(), paths.user_data_dir()) == (tmp_path / "conf", tmp_path / "data")

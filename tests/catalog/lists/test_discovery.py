@@ -89,6 +89,15 @@ async def test_all_pages_are_read():
     assert asked == ["limit=1000", "limit=1000&after_id=m1", "limit=1000&after_id=m2"]
 
 
+async def test_an_id_of_a_later_page_that_differs_only_in_case_is_left_out():
+    def answer(query: str, _: object) -> Answer:
+        return data("M-1", "m-2") if "after_id" in query else {**data("m-1"), "has_more": True, "last_id": "m-1"}
+
+    found = await Shelf({"/v1/models": answer}).discover(ANTHROPIC)
+    assert names(found) == ["m-1", "m-2"]
+    assert found.gaps.covers("M-1") == "it differs from m-1 only in case"
+
+
 async def test_pages_of_google_follow_by_token():
     def answer(query, _):
         listed = [{"name": f"models/m{len(query)}", "supportedGenerationMethods": ["generateContent"]}]
@@ -240,6 +249,13 @@ async def test_a_list_that_requires_a_key_is_reported_if_there_is_none():
     with pytest.raises(AuthenticationFailed) as caught:
         await Shelf({"/v1/models": 401}).discover(at("https://acme.example/v1", more='auth = "none"'))
     assert caught.value.hint is not None and "requires an API key" in caught.value.hint
+
+
+@pytest.mark.parametrize("more", [KEY, 'auth = "none"\ncustom_headers = { Authorization = "Bearer sk-secret-1" }'])
+async def test_a_rejected_key_is_not_reported_as_missing(more: str):
+    with pytest.raises(AuthenticationFailed) as caught:
+        await Shelf({"/v1/models": 401}).discover(at("https://acme.example/v1", more=more))
+    assert "requires an API key" not in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
