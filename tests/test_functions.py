@@ -201,7 +201,7 @@ def of_missing(value: "Missing") -> None: ...  # type: ignore[name-defined] # no
     ("function", "said"),
     [
         (of_opaque, "of_opaque cannot be a tool: .*Opaque"),
-        (of_many, r"of_many cannot be a tool: models name each argument, which \*values: int does not allow"),
+        (of_many, r"of_many cannot be a tool: models pass arguments by name, which \*values: int does not allow"),
         (of_any, r"\*\*values: int does not allow"),
         (of_missing, "the types of its parameters cannot be read: name 'Missing' is not defined"),
         (lambda x: x, "<lambda> is not a name of a tool; give it one"),

@@ -66,7 +66,7 @@ class Signature:
         fields: list[tuple[str, Any, Any]] = []
         for parameter in signature(self.function).parameters.values():
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-                raise TypeError(f"models name each argument, which {parameter} does not allow")
+                raise TypeError(f"models pass arguments by name, which {parameter} does not allow")
             default = msgspec.NODEFAULT if parameter.default is parameter.empty else parameter.default
             fields.append((parameter.name, readable(hints.get(parameter.name, Any)), _default(default)))
         return fields

@@ -8,6 +8,8 @@ import pytest
 
 from modelbay.config.load import parse
 from modelbay.simulator.config_entries import login_text
+from modelbay.simulator.limitations import LIMITATIONS
+from modelbay.simulator.login_server import SPECS
 from tests.cli.command import MODELBAY, Command
 
 
@@ -114,3 +116,9 @@ def test_verbose_prints_a_line_for_each_request(modelbay: Command):
     assert "POST /v1/chat/completions: status 200, for sim-1, " in err
     assert "POST /v1/chat/completions: status 401, for sim-1!401, fault 401, " in err
     assert "sk-planted" not in err
+
+
+def test_the_help_names_all_features_and_behaviors(modelbay: Command):
+    words = modelbay("simulate", "--help").out.replace("\n", " ").replace(",", " ").replace(".", " ").split()
+    named = {word.partition("=")[0] for word in words}
+    assert LIMITATIONS.keys() | SPECS.keys() <= named

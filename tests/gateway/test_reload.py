@@ -85,7 +85,7 @@ async def test_a_file_that_is_gone_leaves_the_last_one_in_use(
         gateway.config.unlink()
         while await state(gateway) != "outdated":
             await asyncio.sleep(0.02)
-        assert "config.toml does not exist any more; the last valid configuration stays in use" in caplog.text
+        assert "config.toml no longer exists; the last valid configuration stays in use" in caplog.text
         assert await status_of(gateway, "anthropic") == 200
         gateway.config.write_text(text)
         while await state(gateway) != "current":
@@ -98,7 +98,7 @@ async def test_a_fifo_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> 
         text = gateway.config.read_text()
         gateway.config.unlink()
         os.mkfifo(gateway.config)
-        while "not a file" not in gateway.gateway.problem:
+        while "no longer a file" not in gateway.gateway.problem:
             await asyncio.sleep(0.02)
         gateway.config.unlink()
         gateway.config.write_text(text)

@@ -126,7 +126,7 @@ WRONG: list[tuple[str, object, str]] = [
     ("files", PICTURE, "files must be a list of Media, as Media.open(PATH) or Media.of(BYTES"),
     ("files", [Media(kind="image", data=b"\x89PNG")], "files[0].data must be a string, not bytes"),  # type: ignore[arg-type]
     ("tools", [{"name": "f"}], 'pass Tool(name=tool["name"])'),
-    ("tools", [print], "print cannot be a tool: models name each argument, which *args does not allow"),
+    ("tools", [print], "print cannot be a tool: models pass arguments by name, which *args does not allow"),
     ("tools", Tool(name="f"), "tools must be a list of Tool, as Tool(name="),
     ("tools", [Tool(name="f", tools=["g"])], "tools[0].tools[0] must be Tool, as Tool(name="),  # type: ignore[list-item]
     ("tool_choice", "required", 'tool_choice must be ToolChoice, as ToolChoice("required")'),

@@ -1,4 +1,4 @@
-"""Import providers of an agent into `config.toml`: skip unusable ones, choose free IDs, and keep existing entries."""
+"""Imports providers of an agent into `config.toml`: skips unusable ones, chooses free IDs, and keeps existing entries."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path

@@ -20,12 +20,12 @@ MOST_WORKERS = 64
 
 
 @click.command()
-@click.option("--host", metavar="ADDRESS", help="Address to listen on (default: [gateway] host, or 127.0.0.1).")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on. Default: [gateway] host, or 127.0.0.1.")
 @click.option(
     "--port",
     metavar="PORT",
     type=click.IntRange(0, 65535),
-    help="TCP port; 0 uses a free one (default: [gateway] port, or 8484).",
+    help="TCP port; 0 uses a free one. Default: [gateway] port, or 8484.",
 )
 @click.option(
     "--workers",

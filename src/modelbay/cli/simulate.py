@@ -68,8 +68,8 @@ def simulate(
     interval=SECONDS. The suffix *TIMES repeats it.
 
     With --without, it ignores requests for FEATURE, or refuses them (FEATURE=refuse). FEATURE is one of tools, tool-choice,
-    parallel-tools, strict, json-schema, json-mode, images, thinking, thinking-return, cache, usage, whole, streaming and
-    output-limit.
+    parallel-tools, strict, json-schema, json-mode, images, thinking, thinking-return, cache, stop, usage, whole, streaming
+    and output-limit.
     """
     from modelbay.simulator import serve
     from modelbay.simulator.limitations import Limitations
@@ -106,7 +106,7 @@ def _asked(user_code: str, page: str) -> None:
 
 
 def _listen(server: "LoginServer") -> None:
-    """Approve and denies codes by lines of standard input: `approve` or `deny`, optionally followed by a code."""
+    """Approve and deny codes by lines of standard input: `approve` or `deny`, optionally followed by a code."""
     lines = Lines()
     while line := lines.next():
         word, _, code = line.strip().partition(" ")

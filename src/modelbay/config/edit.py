@@ -1,4 +1,4 @@
-"""Change `config.toml` in one transaction: comments and order are kept, and either everything is written or nothing.
+"""Changes `config.toml` in one transaction: comments and order are kept, and either everything is written or nothing.
 
     with Edit.open() as edit:
         edit.set("models", "fast", "max_output_size", value=8192)
@@ -257,7 +257,7 @@ def _parsed(path: Path, text: str) -> TomlDocument:
         parse(text, path)
     except ConfigSyntaxError as error:
         raise _unchangeable(path, error.message.removeprefix(f"{path}, "), error.line) from None
-    raise AssertionError("tomllib is of two minds")
+    raise AssertionError("tomllib accepts a text that it did not accept before")
 
 
 def _unchangeable(path: Path, reason: str, line: int | None) -> ConfigSyntaxError:

@@ -1,4 +1,4 @@
-"""Read `config.toml`. A syntax error raises; an entry that cannot be used becomes a `Problem`, and the rest works."""
+"""Reads `config.toml`. A syntax error raises; an entry that cannot be used becomes a `Problem`, and the rest works."""
 
 import logging
 import re

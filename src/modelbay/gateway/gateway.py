@@ -118,10 +118,10 @@ class Gateway:
         self._identity = self._files()
         try:
             if self._config.exists and self._path.exists() and not self._path.is_file():  # reading a FIFO would not end
-                raise UnreadableFile(f"{self._path} is not a file any more", file=str(self._path))
+                raise UnreadableFile(f"{self._path} is no longer a file", file=str(self._path))
             config = await asyncio.to_thread(load, self._path)
             if self._config.exists and not config.exists:  # an editor may replace it in two steps
-                raise UnreadableFile(f"{self._path} does not exist any more", file=str(self._path))
+                raise UnreadableFile(f"{self._path} no longer exists", file=str(self._path))
             settings = _checked(config, self._host)
             same = config.network == self._config.network
             transport = self.revision.transport if same else transport_of(config)

@@ -1,4 +1,4 @@
-"""Build a manifest and extended models from known facts about a provider. Nothing is guessed, and keys are never included."""
+"""Builds a manifest and extended models from known facts about a provider. Nothing is guessed, and keys are never included."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Check the text of a manifest, of extended models and of a plain list. The result is a list of findings."""
+"""Checks the text of a manifest, of extended models and of a plain list. The result is a list of findings."""
 
 from collections.abc import Iterator
 

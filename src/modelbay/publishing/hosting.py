@@ -1,4 +1,4 @@
-"""Serve a manifest locally, to try it before it is published: an ASGI app.
+"""Serves a manifest locally, to try it before it is published: an ASGI app.
 
 The manifest's base URL is replaced by the URL of this server, because the real server may not have the manifest yet. Calls are
 forwarded to the real server with the caller's key. So an application finds everything at one URL, as it will later.

@@ -1,4 +1,4 @@
-"""Check the documents that a provider publishes, the URLs in them, and a call with a key."""
+"""Checks the documents that a provider publishes, the URLs in them, and a call with a key."""
 
 from pathlib import Path
 from time import perf_counter

@@ -184,7 +184,7 @@ class LoginServer:
             family.revoked = True
 
     def decide(self, user_code: str | None, *, approve: bool = True) -> bool:
-        """Approve or denies a code, or all pending codes. Returns whether there was one."""
+        """Approve or deny a code, or all pending codes. Returns whether there was one."""
         found = [code for code in self._codes.values() if code.state == "pending" and user_code in (None, code.user)]
         for code in found:
             code.state = "approved" if approve else "denied"

@@ -47,14 +47,14 @@ PROXY_WORDS = "requested url could not be retrieved"
 PAGE = 8192
 """Maximum bytes of an error page to search."""
 LATE = {
-    "connect": ("did not accept a connection within {:g} s", f"{NETWORK}; or raise timeout.connect"),
+    "connect": ("did not accept a connection within {:g} s", f"{NETWORK}; or increase timeout.connect"),
     "first_byte": (
         "did not start to reply within {:g} s",
-        "raise timeout.first_byte if the model thinks for a long time",
+        "increase timeout.first_byte if the model thinks for a long time",
     ),
-    "idle": ("sent nothing for {:g} s in the middle of its reply", "try again, or raise timeout.idle"),
-    "first_event": ("sent no content within {:g} s", "try again, or raise timeout.first_event"),
-    "content": ("sent no further content for {:g} s", "try again, or raise timeout.content"),
+    "idle": ("sent nothing for {:g} s in the middle of its reply", "try again, or increase timeout.idle"),
+    "first_event": ("sent no content within {:g} s", "try again, or increase timeout.first_event"),
+    "content": ("sent no further content for {:g} s", "try again, or increase timeout.content"),
 }
 
 
@@ -81,7 +81,7 @@ def timed_out(stage: Stage, request: Request) -> TimedOut:
     seconds: float = getattr(request.limits, stage)
     if stage == "connect" and request.proxy:
         message = f"the proxy {origin(request.proxy)} did not connect to {request.server} within {seconds:g} s"
-        return TimedOut(message, stage=stage, hint=f"check {request.proxy_setting}, or raise timeout.connect")
+        return TimedOut(message, stage=stage, hint=f"check {request.proxy_setting}, or increase timeout.connect")
     return TimedOut(f"{request.server} {what.format(seconds)}", stage=stage, hint=hint)
 
 

@@ -1,1 +1,1 @@
-"""Log in to a platform: by device code, by API key or with Google credentials; and log out."""
+"""Login to a platform: by device code, by API key or with Google credentials; and logout."""

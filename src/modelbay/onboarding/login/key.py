@@ -42,7 +42,7 @@ async def try_key(config: Config, login: LoginMethod, key: str, base_url: str | 
 
 
 def write(config: Config, detected: Detected, tables: dict[str, Table]) -> KeyedEdit[tuple[WriteResult, str]]:
-    """Add or overwrites the platform's provider with these models (by alias). Returns also the alias of the default model.
+    """Add or overwrite the platform's provider with these models (by alias). Returns also the alias of the default model.
 
     Raises:
         ConfigError: no model is given; the file cannot be changed, or it would be invalid.
