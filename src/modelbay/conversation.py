@@ -215,7 +215,7 @@ class Refusal(Part, tag="refusal", omit_defaults=True, repr_omit_defaults=True):
     """The model refuses to answer."""
 
     text: str = ""
-    """Its reason."""
+    """The model's reason."""
 
 
 class ServerToolCall(Part, tag="server_tool_call", omit_defaults=True, repr_omit_defaults=True):
@@ -280,7 +280,7 @@ class Turn(Struct, omit_defaults=True, repr_omit_defaults=True):
 
     @property
     def text(self) -> str:
-        """Its text, without reasoning, files and calls."""
+        """The text of the turn, without reasoning, files and calls."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
 

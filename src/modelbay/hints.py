@@ -72,7 +72,7 @@ class Act(NamedTuple):
     app: str | None = None
     library: str | None = None
     code: str | None = None
-    """In the library, if the program describes the provider itself."""
+    """The action in the library, if the program describes the provider itself."""
 
 
 class HintRow(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints, is_type
 from msgspec import inspect as forms
 
 _DECIMAL = r"^-?[0-9]+(\.[0-9]+)?$"
-"""For numbers as texts. msgspec writes `format: decimal`, which is not a format of JSON Schema."""
+"""Pattern of numbers as texts. msgspec writes `format: decimal`, which is not a format of JSON Schema."""
 _OF_PYDANTIC = ("pydantic", "annotated_types")
 """The packages of limits that pydantic reads."""
 

@@ -56,9 +56,9 @@ class ExportedEntry(Struct, frozen=True):
     secrets: tuple[Keys, ...]
     """Settings that are valid for one URL only."""
     alternatives: tuple[Keys, ...] = ()
-    """Those secrets of which the agent uses only one, such as a key and the name of a variable with the key."""
+    """The secrets of which the agent uses only one, such as a key and the name of a variable with the key."""
     credentials: tuple[Keys, ...] = ()
-    """Those secrets that authenticate. They are restored together with the address. Empty: all `secrets`."""
+    """The secrets that authenticate. They are restored together with the address. Empty: all `secrets`."""
     group: Keys | None = None
     """The path of the entry whose address or credential this one uses: both are restored together. None: its own path."""
 

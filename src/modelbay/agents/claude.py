@@ -27,7 +27,7 @@ from modelbay.storage.paths import environment, expanded, working_folder
 URL, KEY, TOKEN, HEADERS = "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS"
 MODEL = "ANTHROPIC_MODEL"
 MODEL_NAMES = ("fable", "opus", "sonnet", "haiku")
-"""Its names for models. The variable `ANTHROPIC_DEFAULT_…_MODEL` sets the model ID of each."""
+"""Claude Code's names for models. The variable `ANTHROPIC_DEFAULT_…_MODEL` sets the model ID of each."""
 CUSTOM_MODEL = "ANTHROPIC_CUSTOM_MODEL_OPTION"
 MODELS = ("ANTHROPIC_SMALL_FAST_MODEL", CUSTOM_MODEL, "CLAUDE_CODE_SUBAGENT_MODEL")
 """The variables with more model IDs."""
@@ -95,7 +95,7 @@ def _shell() -> list[ConfigLayer]:
 
 
 def _all_files() -> list[tuple[Path, Path | None]]:
-    """Its files in increasing priority, each with the folder of the project that it belongs to."""
+    """Claude Code's files in increasing priority, each with the folder of the project that it belongs to."""
     here = working_folder()
     if sys.platform == "darwin":
         managed = Path("/Library/Application Support/ClaudeCode")

@@ -43,10 +43,10 @@ ENTRIES: dict[Protocol, str] = {
     "anthropic": "anthropic",
     "google": "gemini",
 }
-"""Its entries for protocols."""
+"""Cline's entries for protocols."""
 PROTOCOLS = {name: protocol for protocol, name in ENTRIES.items()}
 NEVER = ReferenceForm(re.compile(r"(?!)"))
-"""It has no references."""
+"""Cline has no references."""
 FIELDS: list[Field] = [
     (("maxTokens",), ("max_output_size",), "size"),
     (("contextWindow",), ("max_context_size",), "size"),

@@ -48,7 +48,7 @@ FORM = ReferenceForm(
     "modelbay does not know the inputs of Continue's hub",
 )
 TYPES: dict[str, Protocol] = {"openai": "openai_chat", "anthropic": "anthropic", "gemini": "google"}
-"""Its providers that are protocols. Others are named after vendors."""
+"""Continue's providers that are protocols. Others are named after vendors."""
 NAMES = {protocol: name for name, protocol in TYPES.items()}
 VERTEX, AZURE = "vertexai", "azure"
 FOR_CHAT = {"chat", "edit", "apply", "summarize"}

@@ -58,10 +58,10 @@ TYPES = {
     "gemini": "google-genai",
     "azure": "azure",
 }
-"""Its types, with ours. Others are named after vendors with Chat Completions."""
+"""Crush's types, with modelbay's. Others are named after vendors with Chat Completions."""
 CLOUD = {"vertexai": "Google Cloud", "google-vertex": "Google Cloud", "bedrock": "AWS"}
 EXPORTED: dict[Protocol, str] = {"openai_chat": "openai-compat", "anthropic": "anthropic", "google": "google"}
-"""Its types for protocols. Its type `openai` uses Responses only for models that it knows."""
+"""Crush's types for protocols. The type `openai` uses Responses only for models that it knows."""
 ENDINGS: dict[Protocol, str] = {"openai_chat": "chat", "anthropic": "anthropic", "google": "google"}
 FIELDS: list[Field] = [
     (("name",), ("display_name",), "text"),

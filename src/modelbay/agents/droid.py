@@ -52,7 +52,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "openai": "openai_responses",
     "generic-chat-completion-api": "openai_chat",
 }
-"""Its names for protocols."""
+"""Droid's names for protocols."""
 NAMES = {protocol: name for name, protocol in PROTOCOLS.items()}
 FIELDS: list[Field] = [
     (("displayName",), ("display_name",), "text"),

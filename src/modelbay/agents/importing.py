@@ -35,7 +35,7 @@ class ProviderImport(Struct):
 
     provider: ImportedProvider
     id: str
-    """Its ID in modelbay."""
+    """The provider's ID in modelbay."""
     action: Literal["added", "replaced", "already exists", "skipped"]
     models: list[str] = field(default_factory=list)
     """The aliases of its models in modelbay."""

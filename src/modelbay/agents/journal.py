@@ -69,9 +69,9 @@ class ConfiguredFile(Struct):
     existed: bool
     """Whether the file existed before."""
     mode: int | None
-    """Its permissions before; None if it did not exist."""
+    """Permissions of the file before; None if it did not exist."""
     folders: list[str]
-    """The folders that were created for it, the innermost one first."""
+    """The folders that were created for the file, the innermost one first."""
     settings: list[ChangedSetting] = field(default_factory=list)
     tables: list[CreatedTable] = field(default_factory=list)
     entries: list[BoundSettings] = field(default_factory=list)

@@ -37,7 +37,7 @@ PROTOCOLS: dict[Protocol, str] = {
     "anthropic": "anthropic",
     "google": "google-genai",
 }
-"""Its names for protocols."""
+"""Kimi Code's names for protocols."""
 PROVIDER = ("default_model", "source", "model_source")
 MODEL = (
     "max_context_size", "max_input_size", "max_output_size", "display_name", "reasoning_key", "adaptive_thinking",

@@ -50,7 +50,7 @@ TYPES: dict[str, Protocol] = {
     "anthropic": "anthropic",
     "gemini": "google",
 }
-"""Its prefixes of models that name a protocol. Others name a vendor."""
+"""LiteLLM's prefixes of models that name a protocol. Others name a vendor."""
 VERTEX, AZURE = "vertex_ai", "azure"
 GUESSED = (
     (re.compile(r"claude-"), "anthropic"),
@@ -106,7 +106,7 @@ class _Deployment(Struct):
     name: str
     provider: ImportedProvider
     table: Table
-    """Its model entry."""
+    """The entry of the model in modelbay."""
 
 
 class _Reader(Struct):

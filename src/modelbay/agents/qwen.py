@@ -51,7 +51,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "anthropic": "anthropic",
     "gemini": "google",
 }
-"""Its names for protocols."""
+"""Qwen Code's names for protocols."""
 NAMES: dict[Protocol, str] = {
     "openai_chat": "openai",
     "openai_responses": "openai",

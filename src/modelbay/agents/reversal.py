@@ -44,7 +44,7 @@ class Present(Struct):
     text: str
     data: Any
     dependents: list[BoundSettings] = field(default_factory=list)
-    """Its entries that have their own address and use the credential of another entry, including those that the user added."""
+    """Entries with an address of their own that use the credential of another entry, including those that the user added."""
 
     @property
     def entries(self) -> list[BoundSettings]:
@@ -105,9 +105,9 @@ class _Group(Struct):
     """The settings of entries that are restored together."""
 
     pending: bool = False
-    """Whether one of them still has modelbay's value."""
+    """Whether one of the settings still has modelbay's value."""
     foreign: list[tuple[Present, Keys, bool]] = field(default_factory=list)
-    """Those that have values of the user or the agent; true for an address."""
+    """The settings that have values of the user or the agent; true for an address."""
 
     @property
     def blocked(self) -> bool:

@@ -14,7 +14,7 @@ LONGEST = 400
 SPOOFING = frozenset(("CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHEROKEE", "LISU"))
 """Scripts with letters that look like Latin ones."""
 ALIKE = frozenset("аеорсухіјѕԁԛԝһӏкмтвнАВЕКМНОРСТУХІЈЅԌԚԜӀοανυρικτхΑΒΕΖΗΙΚΜΝΟΡΤΥΧοϲϳօսոԱՕՏՍ")
-"""Those letters. A word made of them only cannot be distinguished from a Latin one."""
+"""Letters that look like Latin ones. A word made of them only cannot be distinguished from a Latin one."""
 BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 """Characters that count as printable but are invisible."""
 

@@ -91,7 +91,7 @@ class Finder(Generic[R]):
         return found + others
 
     def _strewn(self, tokens: list[str], known: set[int]) -> list[tuple[int, int, int]]:
-        """Same for the rows that contain each word's letters in order, closest together first."""
+        """The rows that contain each word's letters in order, closest together first."""
         pattern, *more = [re.compile("[^\n]*?".join(map(re.escape, token))) for token in tokens]
         enough = SCATTER * sum(map(len, tokens))
         found = []
@@ -104,7 +104,7 @@ class Finder(Generic[R]):
         return found
 
     def _alike(self, tokens: list[str], limit: int, known: set[int]) -> list[tuple[int, int, int]]:
-        """Same for the rows that are similar to the words."""
+        """The rows that are similar to the words."""
         from rapidfuzz import fuzz, process
 
         alike = process.extract(

@@ -32,7 +32,7 @@ NO_JSON = ("output",)
 GROUPS = ("extra_body", "extra_headers", "metadata", "cache")
 """Settings with members, which are written as `SETTING.MEMBER`."""
 NESTED = ("extra_body", "cache")
-"""Those whose members can have members too: `SETTING.MEMBER.MEMBER`. In the others, the name of a member may contain dots."""
+"""Groups whose members can have members too: `SETTING.MEMBER.MEMBER`. In the others, the name of a member may contain dots."""
 MODES: dict[Any, ToolChoice] = {mode: ToolChoice(mode) for mode in ("auto", "none", "required")}
 _SCHEMAS = ("parameters", "input_schema", "inputSchema", "schema")
 """Names of a tool's schema: OpenAI's, Anthropic's, that of MCP, and ours."""

@@ -124,9 +124,9 @@ class Modalities(Struct):
     """Input and output types. A list that is set is complete: other types are not supported."""
 
     input: list[str] | None = None
-    """Of text, image, audio, video and pdf."""
+    """Input types: text, image, audio, video and pdf."""
     output: list[str] | None = None
-    """Of text, image and audio."""
+    """Output types: text, image and audio."""
 
 
 class ThinkingDefaults(Struct):

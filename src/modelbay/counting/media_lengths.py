@@ -6,9 +6,9 @@ _BIT_RATES = {
 }
 """Kilobits per second of MPEG audio of layer 3, by version (3: MPEG 1; 2: MPEG 2 and 2.5) and index from 1."""
 _FRAMES_PER_SECOND = {3: 44_100 / 1152, 2: 22_050 / 576, 0: 11_025 / 576}
-"""Of the usual sample rate, by version (0: MPEG 2.5)."""
+"""Frames per second at the usual sample rate, by version (0: MPEG 2.5)."""
 _SAMPLE_RATES = (1, 48 / 44.1, 32 / 44.1)
-"""Others in comparison with it, by index."""
+"""Frames per second at other sample rates, as factors of the usual ones, by index."""
 _MOVIE = b"mvhd"
 """The header of MP4, MOV and M4A that has the length: at the beginning of the file or near its end."""
 

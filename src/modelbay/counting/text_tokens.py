@@ -93,7 +93,7 @@ class TokenWeights(NamedTuple):
     """By the two marks as a number of two bytes."""
     runs: list[tuple[bytes, float]]
     blocks: list[float]
-    """In the order of `_BLOCKS`."""
+    """The weights of blocks, in the order of `_BLOCKS`."""
     characters: dict[str, float]
 
 

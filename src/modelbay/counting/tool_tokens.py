@@ -30,7 +30,7 @@ class ToolTokens(NamedTuple):
     properties: int
     """The number of properties in the schema."""
     tokens: float
-    """Of the tool in its form."""
+    """Tokens of the tool in its form."""
 
 
 _known: dict[tuple[int, str, ToolForm], ToolTokens] = {}

@@ -47,7 +47,7 @@ class ClientRequest(Struct):
     """A request whose key was accepted. Header names are in lower case."""
 
     id: str
-    """Its `x-modelbay-request-id`."""
+    """The `x-modelbay-request-id` of the response."""
     client: str
     """The digest of the client's key; "" if no key is required."""
     route: Route

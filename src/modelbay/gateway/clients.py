@@ -87,7 +87,7 @@ class ClientKeys:
         self._identity: tuple[int, ...] | None = None
         self._by_digest: dict[str, GatewayClient] = {}
         self._by_key: dict[str, GatewayClient] = {}
-        """Those whose keys were used."""
+        """The clients whose keys were used, by key."""
         self._marked: dict[str, float] = {}
 
     def find(self, key: str) -> GatewayClient | None:

@@ -150,7 +150,7 @@ def _shortened(names: Sequence[str]) -> Iterator[str]:
 
 @lru_cache(maxsize=64)  # a client can send names of 64 KB
 def _passing(names: tuple[str, ...], allowed: tuple[str, ...]) -> tuple[str, ...]:
-    """Those names that pass. Most requests of a client have the same ones."""
+    """The names that pass. Most requests of a client have the same names."""
     return tuple(name for name in names if _passes(name, allowed))
 
 

@@ -30,7 +30,7 @@ class Maker(Struct, frozen=True):
     """The provider and model family that created a state, which only they accept."""
 
     origin: str
-    """With the provider's ID where state is bound to an account."""
+    """Origin of the base URL, with the provider's ID where state is bound to an account."""
     protocol: str
     vendor: str
     family: str

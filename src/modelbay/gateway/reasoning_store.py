@@ -64,11 +64,11 @@ _SIGNATURES = re.compile(
 
 
 class Note(Struct):
-    """That a client has state of a maker."""
+    """A note that a client has state of a maker."""
 
     maker: Maker
     refused: bool
-    """Whether it is about state that this maker refused."""
+    """Whether this maker refused the state."""
 
 
 class KeptState(Struct, omit_defaults=True):

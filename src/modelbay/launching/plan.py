@@ -38,9 +38,9 @@ class LaunchModel(Struct, frozen=True, kw_only=True):
     """A model that the agent can use."""
 
     id: str
-    """Its name in requests: the alias at the gateway, or the provider's ID."""
+    """The model's name in requests: the alias at the gateway, or the provider's ID."""
     key: str
-    """Its name in an exported file."""
+    """The model's name in an exported file."""
     facts: Model
     effort: str | None = None
     """The reasoning effort that the user set."""
@@ -89,7 +89,7 @@ class LaunchPlan(Struct):
     unset: tuple[str, ...] = ()
     """Variables that the agent must not inherit."""
     arguments: list[str] = field(default_factory=list)
-    """Its arguments, before those of the user."""
+    """Arguments of the agent, before those of the user."""
     files: list[PlannedFile] = field(default_factory=list)
 
 

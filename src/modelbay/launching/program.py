@@ -132,9 +132,9 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     id: str
     """Argument of `modelbay launch`."""
     title: str
-    """Its name for people."""
+    """Name of the agent for people."""
     command: str
-    """Name of its program."""
+    """Name of the agent's program."""
     package: str
     """Exact name of its package."""
     registry: Registry | None = None
@@ -169,9 +169,9 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     files: tuple[PlannedFileRow, ...] = ()
     home: HomeRow | None = None
     efforts: tuple[str, ...] = ()
-    """The reasoning efforts that it accepts, lowest first; empty if it accepts any."""
+    """The reasoning efforts that the agent accepts, lowest first; empty if it accepts any."""
     off_effort: str = ""
-    """Its name for no thinking; "" if it has none."""
+    """The agent's name for no thinking; "" if it has none."""
     long_context: int | None = None
     """Context window from which the name of a model gets `long_suffix`, in tokens."""
     long_suffix: str = ""

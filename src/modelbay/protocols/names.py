@@ -42,9 +42,9 @@ class ToolName(Struct, frozen=True):
     name: str
     namespace: str | None = None
     kind: Literal["function", "freeform", "search"] = "function"
-    """Its kind for the client, if the target gets a function."""
+    """The tool's kind for the client, if the target gets a function."""
     native: str | None = None
-    """The `native` of its calls for the client."""
+    """The `native` of the tool's calls for the client."""
 
 
 def sent_names(

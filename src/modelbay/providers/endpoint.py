@@ -57,7 +57,7 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     proxy: str | None = None
     tls: Tls | None = None
     requests: "dict[tuple[object, ...], Request]" = field(default_factory=dict)
-    """Its requests without bodies, by what calls add to them: they are checked and encoded once."""
+    """Requests without bodies, by what calls add to them: they are checked and encoded once."""
 
     def __post_init__(self) -> None:
         force_setattr(self, "requests", {})  # a copy with another URL has requests of its own

@@ -120,7 +120,7 @@ def previews(value: str) -> list[str]:
 
 
 def previews_of(names: Iterable[str], fields: Collection[str], betas: Mapping[str, tuple[str, ...]]) -> set[str]:
-    """Those of some previews that belong to `fields` of the body, which are not sent. `betas`: `PassRules.betas`."""
+    """The previews in `names` that belong to `fields` of the body, which are not sent. `betas`: `PassRules.betas`."""
     found = tuple(beta for beta, belonging in betas.items() if not set(belonging).isdisjoint(fields))
     return {name for name in names if name.startswith(found)}
 

@@ -9,8 +9,6 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, NoReturn
 
-import msgspec
-
 from modelbay.conversation import Conversation, Json
 from modelbay.json_text import decode
 from modelbay.logs import escaped
@@ -172,12 +170,3 @@ class Journal:
     def calls(self) -> list[ReceivedRequest]:
         """The requests for a reply, without model lists and token counts."""
         return [entry for entry in self if entry.model is not None]
-
-    def dump(self) -> bytes:
-        """The journal as JSON lines."""
-        lines = [
-            {"method": e.method, "target": e.target, "headers": e.headers, "body": e.body.decode("utf-8", "replace"),
-             "status": e.status, "fault": e.fault, "disconnected": e.disconnected is not None}
-            for e in self
-        ]  # fmt: skip
-        return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)

@@ -65,7 +65,7 @@ HAS = "(instr(folded(name), ?) or exists (select 1 from details where chat = id 
 """SQL: a conversation contains a word in its name or in a message."""
 DAY = 86_400.0
 BITS = 53
-"""Of the first revision of a conversation."""
+"""Random bits of the first revision of a conversation."""
 IDS = range(1, 2**63)
 """The IDs that SQLite can store."""
 

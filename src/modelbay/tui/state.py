@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class AppState:
-    """It draws nothing. After a change, call `changed` to redraw.
+    """The state of the app, without a screen. After a change, call `changed` to redraw.
 
     Raises:
         ConfigError: the configuration cannot be read.

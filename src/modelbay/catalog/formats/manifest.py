@@ -66,7 +66,7 @@ class Manifest(Struct, kw_only=True):
     source: DataSource
     website: str | None = None
     models_dev_id: str | None = None
-    """Its ID at models.dev."""
+    """The provider's ID at models.dev."""
     models: list[Listed] = field(default_factory=list)
     """Models of an embedded manifest; empty if they are elsewhere."""
     findings: list[ManifestFinding] = field(default_factory=list)

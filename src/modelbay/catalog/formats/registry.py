@@ -156,7 +156,7 @@ def _read(key: str, entry: Json, found: Registry, url: str | None) -> None:
 
 
 def _models(listed: RegistryProvider, models: Extra, found: Registry) -> Iterator[tuple[str, str, Table]]:
-    """Its models: the key in the file, the model ID and the table of each."""
+    """The models of a provider: the key in the file, the model ID and the table of each."""
     ids: dict[str, str] = {}
     for key, model in models.items():
         where = f"{listed.id}/{key}"

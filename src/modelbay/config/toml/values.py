@@ -183,15 +183,15 @@ def _with_items(old: str, values: list[Any], newline: str) -> str:
 @dataclass
 class TomlItem:
     before: str
-    """Spaces, line breaks and comment lines before it."""
+    """Spaces, line breaks and comment lines before the item."""
     keys: Keys
     key: str
-    """Its key as written, with the equals sign; blank in an array."""
+    """The key as written, with the equals sign; blank in an array."""
     value: str
     gap: str = ""
-    """Text before its comma."""
+    """Text before the comma that follows."""
     note: str = ""
-    """A comment after it on the same line."""
+    """A comment after the item on the same line."""
 
     @property
     def breaks(self) -> bool:

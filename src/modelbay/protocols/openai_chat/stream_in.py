@@ -63,7 +63,7 @@ class StreamParser:
         self._flow: int | None = None
         """The text, thinking or refusal part that is open."""
         self._kind = ""
-        """Its kind: "text", "refusal", a reasoning field, or the index and type of a `reasoning_details` item."""
+        """The kind of the open part: "text", "refusal", a reasoning field, or the index and type of a `reasoning_details` item."""
         self._native: str | None = None
         self.finishing = False
         self._stop: str | None = None

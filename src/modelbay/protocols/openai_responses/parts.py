@@ -158,7 +158,7 @@ def parse_annotation(item: dict[str, Any]) -> Annotation:
 
 
 def render_annotation(annotation: Annotation, text: str) -> dict[str, Any] | None:
-    """Its own object, or a `url_citation` into `text`. Citations without a URL cannot be expressed."""
+    """The object of an annotation: its own, or a `url_citation` into `text`. Citations without a URL cannot be expressed."""
     if annotation.protocol == NAME and annotation.raw is not None:
         return annotation.raw
     if annotation.url is None:

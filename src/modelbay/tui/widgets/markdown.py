@@ -260,7 +260,7 @@ class _Item(ListItem):
 
 
 class _List(ListElement):
-    """Its items keep their numbers from the source."""
+    """A list whose items keep their numbers from the source."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         numbers = [item.number for item in self.items if isinstance(item, _Item) and item.number is not None]
