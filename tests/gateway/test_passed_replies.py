@@ -136,6 +136,43 @@ async def test_a_reply_is_whole_however_it_arrives(
     assert (fields["x-modelbay-attempts"], provider.requests) == (attempts, requests)
 
 
+NO_PICTURES = (
+    b'{"error":{"code":500,"message":"image input is not supported - hint: if this is unexpected, you may need to provide'
+    b' the mmproj","type":"server_error"}}'
+)
+NO_VECTORS = (
+    b'{"error":{"code":501,"message":"This server does not support embeddings. Start it with `--embeddings`",'
+    b'"type":"not_supported_error"}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "path", "sent"),
+    [
+        (500, NO_PICTURES, "/v1/chat/completions", {"messages": [{"role": "user", "content": "Hi"}]}),
+        (501, NO_VECTORS, "/v1/embeddings", {"input": "Hi"}),
+    ],
+)
+async def test_a_feature_that_a_server_lacks_is_asked_for_once(
+    tmp_path: Path, status: int, body: bytes, path: str, sent: dict[str, Any]
+) -> None:
+    """llama.cpp answers with statuses after which the gateway, and every SDK, repeat a request."""
+
+    async def script(client: Client) -> None:
+        await client.request()
+        await client.send(reply(body, status, "Content-Type: application/json; charset=utf-8"))
+
+    async with RawServer(script) as server:
+        config = tmp_path / "config.toml"
+        config.write_text(config_text(server.url))
+        with RunningGateway(config) as at:
+            async with RawClient(at.url) as client:
+                await client.send(post(path, {"model": "openai_chat", **sent}))
+                found = await client.response()
+    assert (found.status, found.body) == (status, body)
+    assert (found.headers["x-should-retry"], len(server.requests)) == ("false", 1)
+
+
 async def test_a_call_that_cannot_be_made_is_reported_like_that_of_a_stream(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     header = 'custom_headers = {"X-A" = "a\\u0001b"}\n[models.openai_chat]'

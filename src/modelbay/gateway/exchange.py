@@ -51,7 +51,7 @@ from modelbay.protocols.openai_responses.client_tools import as_functions
 from modelbay.providers.unknown_fields import HEADER
 from modelbay.routing.retry import Policy
 from modelbay.secrecy import HiddenBytes
-from modelbay.serving.refusals import not_valid
+from modelbay.serving.refusals import not_valid, repetition
 from modelbay.serving.replies import JSON
 from modelbay.usage import Usage
 
@@ -143,8 +143,9 @@ class Exchange:
             if error.received is None or rejected or not same:
                 raise
             self.error = error
-            fields = [*headers.returned(error.headers, passed=True), *self.fields()]
-            self._responder.whole(error.status or 502, error.received, fields)
+            status = error.status or 502
+            fields = [*headers.returned(error.headers, passed=True), *repetition(error, status), *self.fields()]
+            self._responder.whole(status, error.received, fields)
         except ReplyError as error:
             passed = prepared.conversation is None and not prepared.array and not self._responder.started
             stream = prepared.stream

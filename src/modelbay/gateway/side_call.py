@@ -22,6 +22,7 @@ from modelbay.gateway.stores import Stores
 from modelbay.protocols.codec import Call
 from modelbay.protocols.form import form_of, web_page
 from modelbay.serving.http_request import ClientLeft
+from modelbay.serving.refusals import repetition
 from modelbay.serving.replies import JSON
 from modelbay.serving.routes import Route
 
@@ -152,8 +153,9 @@ class SideCall:
             self.error = error
             if error.received is None or isinstance(error, AuthenticationFailed):
                 raise
-            fields = [*headers.returned(error.headers, passed=True), *self.fields()]
-            self._responder.whole(error.status or 502, error.received, fields)
+            status = error.status or 502
+            fields = [*headers.returned(error.headers, passed=True), *repetition(error, status), *self.fields()]
+            self._responder.whole(status, error.received, fields)
             return
         async with response:
             if form_of(response.headers, self._request.protocol, stream=False) == "page":

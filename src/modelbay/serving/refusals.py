@@ -57,10 +57,14 @@ def refusal(protocol: str, error: ModelbayError, headers: Collection[tuple[bytes
         fields.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
     if status == 401:
         fields.append((b"www-authenticate", b"Bearer"))
+    return ErrorResponse(status, body, fields + repetition(error, status))
+
+
+def repetition(error: ModelbayError, status: int) -> list[tuple[bytes, bytes]]:
+    """The header that keeps clients from repeating a request that would fail again, unless the provider sent it."""
     told = isinstance(error, ProviderError) and "x-should-retry" in error.headers
-    if not error.retryable and not told and (status in _REPEATED or status >= 500):
-        fields.append((b"x-should-retry", b"false"))
-    return ErrorResponse(status, body, fields)
+    useless = not error.retryable and not told and (status in _REPEATED or status >= 500)
+    return [(b"x-should-retry", b"false")] if useless else []
 
 
 def _with_hint(error: ModelbayError) -> ModelbayError:
