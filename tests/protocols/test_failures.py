@@ -60,6 +60,14 @@ def test_the_status_decides_the_class(status, kind):
         (500, "maximum context length", ServerError),
         (500, "image input is not supported - hint: you may need to provide the mmproj", BadRequest),
         (500, "Failed to create new sequence: this model is missing data required for image input", BadRequest),
+        (500, "Llama model must be created with embedding=True to call this method", BadRequest),
+        (
+            500,
+            "1 validation error:\n  {'type': 'literal_error', 'loc': ('body', 'response_format', 'type'), 'msg': "
+            "\"Input should be 'text' or 'json_object'\", 'input': 'json_schema'}",
+            BadRequest,
+        ),
+        (500, "1 validation error for Reply", ServerError),
         (404, "Only 'text' content type is supported.", BadRequest),
         (404, 'No endpoints found that support tool use. Try disabling "bash".', BadRequest),
         (404, "No endpoints found matching your data policy", NotFound),

@@ -159,11 +159,13 @@ _TOO_LONG = re.compile(r"input \(\d+ tokens\) is too large to process")
 """llama.cpp's server answers 500 to a text that is too long to embed."""
 _UNSUPPORTED = re.compile(
     r"(image|audio|video)s?( input)? (is|are) not supported|missing data required for image input"
-    r"|only 'text' content type is supported|no endpoints found that support",
+    r"|only 'text' content type is supported|no endpoints found that support"
+    r"|must be created with embedding=true|^\d+ validation errors?:\s+\{'type': '\w+', 'loc': \('body'",
     re.IGNORECASE,
 )
-"""A model that only reads text gets a picture: llama.cpp and Ollama answer 500, MLX and OpenRouter 404. OpenRouter also answers so
-if no endpoint of the model supports tools."""
+"""Messages of a 404 or 500 for a request that would fail again. A model that only reads text gets a picture: llama.cpp and Ollama
+answer 500, MLX and OpenRouter 404. OpenRouter also answers so if no endpoint of the model supports tools. llama-cpp-python answers
+500 to a value that its schema lacks, and to embeddings of a chat model."""
 
 _NO_MODEL = re.compile(
     r"invalid model( name|:| ['\"`]|$)|unknown model\b|is not a valid model|model not exist|requested model is not supported"
