@@ -12,9 +12,10 @@ import pydantic
 import pytest
 
 from modelbay import Hub, OutputFormat, errors, sync, testing
-from modelbay.conversation import Protocol
+from modelbay.conversation import Protocol, Text
+from modelbay.events import Reply
 from modelbay.json_text import decode, encode
-from modelbay.library.typed_output import OutputType
+from modelbay.library.typed_output import OutputType, object_text
 from modelbay.simulator import Simulator
 from modelbay.simulator.config_entries import config_text
 from tests.faults.raw_server import Client, RawServer
@@ -174,6 +175,18 @@ async def test_an_answer_of_another_form_is_an_error_with_the_reply(
         with pytest.raises(errors.MalformedReply, match=said) as caught:
             await hub.complete("Describe Hamburg", model="chat", output=City)
     assert caught.value.reply.text == (choice["message"]["content"] or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("It is big.", "the answer is not JSON: JSON is malformed"),
+        ("[1]", "the answer is not a JSON object: it is of type"),
+    ],
+)
+def test_an_answer_that_is_not_an_object_is_described_without_the_name_of_a_class(text: str, said: str) -> None:
+    with pytest.raises(errors.MalformedReply, match=f"^{said}"):
+        object_text(Reply(parts=[Text(text)]))
 
 
 async def test_json_in_a_code_block_is_an_answer_too(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def object_text(reply: Reply) -> bytes:
     except MalformedReply as error:
         raise _failure(reply, "JSON", error) from None
     if not isinstance(value, dict):
-        raise _failure(reply, "a JSON object", TypeError(f"it is of type {type(value).__name__}"))
+        raise _failure(reply, "a JSON object", MalformedReply(f"it is of type {type(value).__name__}"))
     return encode(value)
 
 
@@ -87,7 +87,8 @@ def _failure(reply: Reply, wanted: str, error: Exception) -> MalformedReply:
     elif not reply.text.strip():
         reason, hint = "it is empty", "try again, or use another model"
     else:
-        reason, hint = f"{type(error).__name__}: {error}", "describe the fields more clearly, or use another model"
+        name = "" if isinstance(error, MalformedReply) else f"{type(error).__name__}: "
+        reason, hint = f"{name}{error}", "describe the fields more clearly, or use another model"
     failure = MalformedReply(f"the answer is not {wanted}: {reason}", hint=hint)
     failure.reply = reply
     return failure
