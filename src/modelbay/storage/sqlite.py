@@ -20,12 +20,16 @@ if TYPE_CHECKING:  # a gateway that stores nothing does not load SQLite
 
 WAIT = 5.0
 """Seconds to wait for another program's write."""
+_BRIEF = 0.05
+"""Seconds that a reader waits before it waits for its turn."""
 _TURNS = 6
 """How many times as long other processes of modelbay are waited for: each of them may wait for another program."""
-_AGAIN = 0.1
+_AGAIN = 1.0
 """Seconds to wait after a wait that was in vain: other requests must not wait for a program that holds the file for long."""
 _BESIDE = ("-journal", "-wal", "-shm")
 """Suffixes of the files that belong to a SQLite file."""
+_NOTHING = "file::memory:"
+"""An empty database."""
 _DAMAGED = (11, 26)
 """SQLite's codes for a file that is malformed, or not a database."""
 
@@ -59,8 +63,7 @@ class Database:
         Raises:
             StoreError: the file cannot be used, or a newer version of modelbay wrote it.
         """
-        with self._explained(), closing(self._opened()) as connection, connection:
-            connection.execute("begin")
+        with self._explained(write=False), closing(self._opened(write=False)) as connection, connection:
             yield connection
 
     @contextmanager
@@ -85,11 +88,11 @@ class Database:
 
     @contextmanager
     def _writer(self) -> "Iterator[sqlite3.Connection]":
-        with self._explained():
+        with self._explained(write=True):
             files.make_private(self.path.parent)
             with self._turn():
                 created = _is_missing(str(self.path))
-                with closing(self._opened(create=True)) as connection:
+                with closing(self._opened(write=True)) as connection:
                     connection.execute("pragma secure_delete = on")
                     connection.execute("pragma foreign_keys = on")
                     yield connection
@@ -97,67 +100,89 @@ class Database:
                 sleep(files.FRESH)  # until all processes know that it is there
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        with turns_at(self.path).turn(_TURNS * self._patience()):
+    def _turn(self, *, soon: bool = False) -> Iterator[None]:
+        with turns_at(self.path).turn(_TURNS * self._patience(write=True), soon=soon):
             yield
 
-    def _patience(self) -> float:
-        return min(self.wait, _AGAIN) if turns_at(self.path).in_vain else self.wait
+    def _patience(self, *, write: bool) -> float:
+        return min(self.wait, _AGAIN) if write in turns_at(self.path).in_vain else self.wait
 
-    def _opened(self, *, create: bool = False) -> "sqlite3.Connection":
+    def _opened(self, *, write: bool) -> "sqlite3.Connection":
         """A connection to the file, with its tables. If the file is damaged, to a new one."""
         import sqlite3
 
-        seen = _number_of(self.path)
+        seen, opened = _number_of(self.path), self._to_write if write else self._to_read
         try:
-            return self._connected(create)
+            return opened()
         except sqlite3.DatabaseError as error:
             if not self._set_aside(error, seen):
                 raise
-            return self._connected(create)
+            return opened()
 
-    def _connected(self, create: bool) -> "sqlite3.Connection":
-        import sqlite3
-
-        there = not _is_missing(str(self.path))
-        if create and not there:
+    def _to_write(self) -> "sqlite3.Connection":
+        if _is_missing(str(self.path)):
             # only a new file: closing another one would remove the locks of this process's connections
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, files.PRIVATE))
-        if there:
-            os.stat(self.path)  # raises the system's own words
-        place = f"{self.path.absolute().as_uri()}?mode=rw" if there or create else ":memory:"
-        connection = sqlite3.connect(place, uri=True, timeout=self._patience(), isolation_level=None)
+        return self._connected(self._patience(write=True), write=True)
+
+    def _to_read(self) -> "sqlite3.Connection":
+        """A connection in a transaction. While writers follow one another, SQLite has no time for readers: they take turns, too."""
+        import sqlite3
+
+        patience = self._patience(write=False)
         try:
-            self._prepare(connection)
+            return self._connected(min(patience, _BRIEF), write=False)
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error):
+                raise
+        with self._turn(soon=True):  # it takes no time, and a request waits for it
+            return self._connected(patience, write=False)
+
+    def _connected(self, patience: float, *, write: bool) -> "sqlite3.Connection":
+        import sqlite3
+
+        place = _NOTHING
+        if not _is_missing(str(self.path)):
+            os.stat(self.path)  # raises the system's own words
+            place = f"{self.path.absolute().as_uri()}?mode=rw"
+        connection = sqlite3.connect(place, uri=True, timeout=patience, isolation_level=None)
+        try:
+            if not write:
+                connection.execute("begin")  # the file is not locked again until the end
+            version: int = connection.execute("pragma user_version").fetchone()[0]
+            if version == 0 and not write:  # another thread or process is about to make its tables
+                connection.close()
+                connection = sqlite3.connect(_NOTHING, uri=True, isolation_level=None)
+            self._prepare(connection, version)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _prepare(self, connection: "sqlite3.Connection") -> None:
-        version: int = connection.execute("pragma user_version").fetchone()[0]
+    def _prepare(self, connection: "sqlite3.Connection", version: int) -> None:
         if version > self._version:
             raise StoreError(
                 f"the {self._title} {self.path} cannot be used: a newer version of modelbay wrote it",
                 hint="update modelbay, or rename the file to start a new one",
                 file=str(self.path),
             )
-        if version < self._version:
-            connection.executescript(f"{self._schema}pragma user_version = {self._version};")
+        if version < self._version:  # as one transaction: each takes seconds on a slow disk
+            connection.executescript(f"begin immediate; {self._schema} pragma user_version = {self._version}; commit;")
 
     # --- problems ---
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _explained(self, *, write: bool) -> Iterator[None]:
         """Make a `StoreError` of an error of SQLite or of the system."""
         import sqlite3
 
-        seen = _number_of(self.path)
+        seen, in_vain = _number_of(self.path), turns_at(self.path).in_vain
         try:
             yield
-            turns_at(self.path).in_vain = False
+            in_vain.discard(write)
         except (sqlite3.Error, OSError) as error:
-            turns_at(self.path).in_vain = _is_locked(error)
+            if _is_locked(error):
+                in_vain.add(write)
             hint = "try again: a new file is in use" if self._set_aside(error, seen) else self._hint(error)
             reason = error.strerror if isinstance(error, OSError) else error
             raise StoreError(

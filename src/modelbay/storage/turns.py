@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import RLock
+from threading import Lock, get_ident
 
 from modelbay.storage.files import PRIVATE
 
@@ -21,31 +21,46 @@ class Turns:
     """The turns at one file."""
 
     def __init__(self, path: Path) -> None:
-        self.in_vain = False
-        """Whether another program held the file during the last wait."""
+        self.in_vain: set[bool] = set()
+        """For writers (True) and readers (False): whether another program held the file during the last wait."""
         self._path = path
-        self._lock = RLock()
-        self._held = False
+        self._guard = Lock()
+        self._line: list[Lock] = []
+        """A lock for each thread that has a turn or waits for one, which is released when its turn comes."""
+        self._owner = 0
 
     @contextmanager
-    def turn(self, wait: float) -> Iterator[None]:
+    def turn(self, wait: float, *, soon: bool = False) -> Iterator[None]:
         """A turn of this thread. Its other threads are waited for as long as they take, and other processes for `wait` seconds.
-        A thread that has a turn can enter again.
+        A thread that has a turn can enter again. `soon`: before the threads that wait otherwise.
 
         Raises:
             TimeoutError: the turn of another process did not end.
             OSError: the files of the locks cannot be created.
         """
-        with self._lock:
-            if self._held:
-                yield
-                return
+        if self._owner == get_ident():
+            yield
+            return
+        own = Lock()
+        own.acquire()
+        with self._guard:
+            self._line.insert(1 if soon else len(self._line), own)
+            if self._line[0] is own:
+                own.release()
+        try:
+            own.acquire()
             with self._alone(wait):
-                self._held = True
+                self._owner = get_ident()
                 try:
                     yield
                 finally:
-                    self._held = False
+                    self._owner = 0
+        finally:
+            with self._guard:
+                first = self._line[0] is own
+                self._line.remove(own)
+                if first and self._line:
+                    self._line[0].release()
 
     @contextmanager
     def _alone(self, wait: float) -> Iterator[None]:
