@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 QUESTION = "/answer?question=Why+is+the+sky+blue%3F"
+TRIES = 5
+"""A busy machine may read a whole streamed answer at once. An answer that is not streamed never has several chunks."""
 
 
 def cells(code: str) -> list[str]:
@@ -44,11 +46,12 @@ def run_web_server(program: Path) -> None:
     server = HttpServer(runpy.run_path(str(program))["app"], listener)
     connection = HTTPConnection("127.0.0.1", listener.getsockname()[1])
     server.start()
-    connection.request("GET", QUESTION)
-    response = connection.getresponse()
-    chunks = []
-    while chunk := response.read1():
-        chunks.append(chunk)
+    for _ in range(TRIES):
+        connection.request("GET", QUESTION)
+        response = connection.getresponse()
+        chunks = list(iter(response.read1, b""))
+        if len(chunks) > 1:
+            break
     print(b"".join(chunks).decode(), f"{len(chunks)} chunks", sep="\n")
     connection.close()
     server.stop()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelbay.errors import ModelbayError, RequestTooLarge, UnknownModel, Unsupported
+from modelbay.errors import ModelbayError, RequestTooLarge, ServerError, UnknownModel, Unsupported
 from modelbay.serving import refusals
 from modelbay.serving.refusals import no_route, refusal
 
@@ -42,6 +42,16 @@ def test_an_error_has_the_codes_of_each_protocol(
         headers = dict(refused.headers)
         assert headers[b"content-length"] == b"%d" % len(refused.body)
         assert headers.get(b"retry-after") == (b"2" if status == 429 else None)
+        assert headers.get(b"www-authenticate") == (b"Bearer" if status == 401 else None)
+
+
+@pytest.mark.parametrize("status", [500, 503, 529])
+@pytest.mark.parametrize("retryable", [False, True])
+def test_sdks_repeat_a_server_error_only_if_that_can_help(status: int, retryable: bool) -> None:
+    error = ServerError("it broke", status=status)
+    error.retryable = retryable
+    headers = dict(refusal("openai_chat", error).headers)
+    assert headers.get(b"x-should-retry") == (None if retryable else b"false")
 
 
 def test_the_hint_of_an_error_follows_its_message() -> None:
