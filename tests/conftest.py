@@ -46,10 +46,11 @@ hypothesis.settings.load_profile("modelbay")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int | None:
-    """One more than processors, because tests wait: for limits that they reach, for retries, and for processes to end."""
+    """Two more than processors, because tests wait: for limits that they reach, for retries, and for processes to end. The slowest
+    ones wait for half of their time. Each worker needs 1 GB of memory."""
     if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
         return None
-    return 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return 2 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 @pytest.hookimpl(wrapper=True)
