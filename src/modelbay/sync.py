@@ -102,9 +102,8 @@ class _Runner:
 
     def _serve(self) -> None:
         while not self._stopped:
-            with suppress(
-                KeyboardInterrupt, SystemExit
-            ):  # of a function of the program; the call that ran it raises it
+            # a function of the program raised it, and the call of this function raises it again
+            with suppress(KeyboardInterrupt, SystemExit):
                 self._loop.run_forever()
         self._loop.close()
 

@@ -111,9 +111,8 @@ def _option(ctx: click.Context, word: str) -> str | None:
     own = _options(ctx.command, ctx)
     if found := near(word, own):
         return _did_you_mean(found)
-    if ctx.parent is None and isinstance(
-        ctx.command, click.Group
-    ):  # an option of a command, written before the command
+    # an option of a command may be written before the command
+    if ctx.parent is None and isinstance(ctx.command, click.Group):
         for name in ctx.command.list_commands(ctx):
             command = ctx.command.get_command(ctx, name)
             if command is not None and word in _options(command, ctx):

@@ -1,6 +1,6 @@
 """Approval of references in config files that come from elsewhere, and of the hosts that may receive their values.
 
-A config file names both a secret (`{env:NAME}`) and the host that receives it. A file from elsewhere could thus send
+A config file names both a secret (`{env:NAME}`) and the host that receives it. A file from elsewhere could send
 any variable or file of this machine to its author's host. A reference in such a file is therefore resolved only if the
 user approved it for this host: for one command (`--allow-reference`), or for the file until it changes (`modelbay
 config approve`). Files in modelbay's home need no approval, and neither does a file that a program opens itself

@@ -65,13 +65,14 @@ class PassedStream:
         if self._broken is not None:
             return b""
         frames = self._frames
+        # most pieces are one whole event
         if (
             len(events) == 1
             and type(events[0]) is PartDelta
             and not frames.rest
             and not frames.within
             and data.endswith(_BLANK)
-        ):  # as most pieces are
+        ):
             self._last = data
             return data
         failed: ModelbayError | None = None

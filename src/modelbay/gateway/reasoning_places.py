@@ -38,9 +38,8 @@ class Maker(Struct, frozen=True):
     @classmethod
     def of(cls, target: Target) -> "Maker":
         made, origin = target.provenance, str(target.upstream.origin)
-        if (
-            made.protocol == "openai_responses"
-        ):  # another account rejects encrypted reasoning; signatures are valid everywhere
+        # another account rejects encrypted reasoning; signatures are valid everywhere
+        if made.protocol == "openai_responses":
             origin = f"{origin} {target.upstream.provider.id}"
         # of unknown families, each model is one: two models of a provider may be asked the same
         return cls(origin, made.protocol, made.vendor, made.family or target.model.id)

@@ -102,7 +102,7 @@ class ReplyStream:
 
     def close(self) -> None:
         """Close the connection to the provider, unless the reply has ended."""
-        with suppress(HubClosed):  # which has closed it
+        with suppress(HubClosed):  # the closed hub has closed the connection, too
             self._runner().run(self._stream.aclose)
 
     def __enter__(self) -> Self:
@@ -183,7 +183,7 @@ class ToolRun:
 
     def close(self) -> None:
         """End the run: functions with `async` are cancelled, and the connection to the provider is closed."""
-        with suppress(HubClosed):  # which has ended it
+        with suppress(HubClosed):  # the closed hub has ended the run, too
             self._runner().run(self._run.aclose)
 
     def __enter__(self) -> Self:

@@ -374,7 +374,7 @@ def _name_calls_and_sign(answer: SimulatedReply, prefix: Prefix, traits: Protoco
             if traits.signed == "thinking":
                 part.opaque = prefix.sign(*signed_text(part))
         elif traits.signed == "calls" and thought and not signed:
-            # only the first part of a step has a signature; that of a text, and of a refusal, which is one here, includes it
+            # only the first part of a step has a signature. That of a text or a refusal depends on the text
             signed = True
             if type(part) is Text or type(part) is Refusal:
                 prefix.add("assistant", Text(text=part.text))

@@ -259,9 +259,8 @@ def _following(listed: Extra) -> dict[str, str]:
         if isinstance(value := listed.get(key), str) and value:
             return {parameter: value}
     following = listed.get("next")
-    if (
-        isinstance(following, str) and following
-    ):  # from a URL, only the parameters are used: it cannot lead to another host
+    # of a URL, only the parameters are used: it cannot lead to another host
+    if isinstance(following, str) and following:
         return dict(parse_qsl(urlsplit(following).query))
     return {}
 

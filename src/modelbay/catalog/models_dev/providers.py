@@ -137,9 +137,8 @@ def _type_of(preset: Preset) -> str:
 def _url(entry: Extra, preset: Preset | None, found: Wire) -> str | None:
     """Base URL of an entry's provider; None if its type, its vendor or the user provides it."""
     api = entry.get("api")
-    if (
-        isinstance(api, str) and api.strip() and not api.strip().startswith("${")
-    ):  # otherwise the variable is the whole address
+    # if it begins with a variable, the variable is the whole address, which the user sets
+    if isinstance(api, str) and api.strip() and not api.strip().startswith("${"):
         return api.strip()
     if preset is not None and preset.addressing == "vertexai":
         found.needs = [name for name in _variables(entry) if not name.endswith("CREDENTIALS")]

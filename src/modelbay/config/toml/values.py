@@ -246,9 +246,8 @@ class Brackets:
         text = self.open
         for index, item in enumerate(self.items):
             comma = "," if index < len(self.items) - 1 or self.trailing_comma else ""
-            if (
-                comma and item.commented and not item.note
-            ):  # it was the last item: its comment must not swallow the comma
+            # the item was the last one: its comment must not swallow the comma
+            if comma and item.commented and not item.note:
                 item.gap, item.note = "", item.gap
             text += f"{item.before}{item.key}{item.value}{item.gap}{comma}{item.note}"
         hidden = bool(self.items) and self.items[-1].commented and "\n" not in self.closing
