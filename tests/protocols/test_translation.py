@@ -210,7 +210,8 @@ def unlike(original: Reply, sent: Reply) -> list[str]:
     ):
         found.append("ids")
     reasons = (original.finish.reason, sent.finish.reason)
-    if reasons[0] != reasons[1] and reasons not in LOSSES:
+    told = reasons == ("refusal", "stop") and sent.refusal  # a refusal in its own field is a complete reply at OpenAI
+    if reasons[0] != reasons[1] and reasons not in LOSSES and not told:
         found.append(f"finish {reasons}")
     if original.usage is not None:
         a, b = original.usage, sent.usage

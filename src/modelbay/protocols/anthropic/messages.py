@@ -24,6 +24,7 @@ from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.model import Model
 from modelbay.protocols.anthropic.parts import (
+    DETAILS,
     NAME,
     REDACTED,
     TOOL_ID,
@@ -181,6 +182,8 @@ class _Writer:
                 return self._result(part)
             case Thinking():
                 return self._thinking(part)
+            case Refusal() if part.native == DETAILS and self._mine(part):
+                return None
             case Refusal():
                 return {"type": "text", "text": part.text} if part.text.strip() else None
             case Media():

@@ -27,6 +27,8 @@ from modelbay.protocols.documents import plain_text
 from modelbay.protocols.shapes import count, objects, shown, unknown, without, word
 
 NAME: Final = "anthropic"
+DETAILS = "stop_details"
+"""The member of a reply with details of its stop reason, also `native` of the explanation of a refusal in them."""
 REDACTED = "redacted_thinking"
 TOOL_ID = r"[a-zA-Z0-9_-]+"
 """Anthropic's requirement for tool call IDs."""

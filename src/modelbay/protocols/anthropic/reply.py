@@ -10,14 +10,14 @@ from modelbay.errors import MalformedReply
 from modelbay.events import Event, Finished, FinishReason, Reply
 from modelbay.json_text import decode
 from modelbay.protocols.anthropic.errors import error_in
-from modelbay.protocols.anthropic.parts import NAME, REDACTED, parse_block, render_block
+from modelbay.protocols.anthropic.parts import DETAILS, NAME, REDACTED, parse_block, render_block
 from modelbay.protocols.anthropic.usage import parse_usage, render_usage
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import REASONS, finish
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
-from modelbay.protocols.shapes import items, shown, without, word
+from modelbay.protocols.shapes import items, mapping, shown, without, word
 
 OWN = (
     "end_turn", "stop_sequence", "max_tokens", "model_context_window_exceeded", "tool_use", "pause_turn", "compaction",
@@ -50,11 +50,25 @@ def parse_reply(body: bytes, dialect: Dialect, origin: Provenance | None = None)
             assembly.whole(reply_block(block))
         assembly.usage = parse_usage(reply.get("usage"))
         native = word(reply.get("stop_reason"))
-        finish(assembly, native, word(reply.get("stop_sequence")), exact=OWN)
+        if (part := refusal(native, reply.get(DETAILS))) is not None:
+            assembly.whole(part)
+        extra = {DETAILS: reply[DETAILS]} if reply.get(DETAILS) else None
+        finish(assembly, native, word(reply.get("stop_sequence")), extra, exact=OWN)
     else:
         no_content = "the reply has no `content`: is this the right URL for Anthropic Messages?"
         assembly.fail(error_in(reply) or MalformedReply(no_content))
     return assembly.take()
+
+
+def refusal(stop_reason: str | None, details: Json) -> Refusal | None:
+    """The provider's explanation of a refusal, if it gives one: clients of other protocols would show an empty reply."""
+    text = word(mapping(details).get("explanation")) if stop_reason == "refusal" else None
+    return Refusal(text=text, native=DETAILS) if text else None
+
+
+def own_details(end: Finished) -> dict[str, Json]:
+    """The details of a stop reason, for a client of this protocol."""
+    return {DETAILS: end.extra[DETAILS]} if end.extra and DETAILS in end.extra else {}
 
 
 def reply_block(block: Json) -> AnyPart:
@@ -103,6 +117,7 @@ def render_reply(reply: Reply) -> bytes:
         "content": content,
         "stop_reason": native_reason(end, any(block["type"] == "tool_use" for block in content)),
         "stop_sequence": end.stop_sequence,
+        **own_details(end),
         "usage": render_usage(reply.usage),
     }
     return msgspec.json.encode(body)
@@ -114,6 +129,8 @@ def reply_blocks(part: AnyPart) -> list[dict[str, Any]]:
     match part:
         case Thinking() if not ours or part.native not in (None, REDACTED):
             return foreign_thinking(part)
+        case Refusal() if part.native == DETAILS:
+            return []
         case Refusal():
             return [{"type": "text", "text": part.text}]
         case _ if not ours and not isinstance(part, Text | ToolCall):

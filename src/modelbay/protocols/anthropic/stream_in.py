@@ -12,8 +12,8 @@ from modelbay.errors import IncompleteReply, MalformedReply, ModelbayError, Repl
 from modelbay.events import Event
 from modelbay.json_text import decode
 from modelbay.protocols.anthropic.errors import error_in
-from modelbay.protocols.anthropic.parts import parse_citation
-from modelbay.protocols.anthropic.reply import OWN, TOP, reply_block
+from modelbay.protocols.anthropic.parts import DETAILS, parse_citation
+from modelbay.protocols.anthropic.reply import OWN, TOP, refusal, reply_block
 from modelbay.protocols.anthropic.usage import merge_usage, parse_usage
 from modelbay.protocols.arguments import Arguments
 from modelbay.protocols.assembly import Assembly
@@ -224,6 +224,8 @@ class StreamParser:
     def _finish(self) -> None:
         for index in list(self._blocks):
             self._stop_block(index)
+        if (part := refusal(self._native, self._extra.get(DETAILS))) is not None:
+            self._assembly.whole(part)
         self._assembly.usage = parse_usage(self._usage)
         finish(self._assembly, self._native, self._stop, self._extra, exact=OWN)
 

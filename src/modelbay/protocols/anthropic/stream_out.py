@@ -30,8 +30,8 @@ from modelbay.events import (
     UsageReported,
 )
 from modelbay.protocols.anthropic.errors import error_object
-from modelbay.protocols.anthropic.parts import NAME, REDACTED, input_json, render_citation
-from modelbay.protocols.anthropic.reply import foreign_thinking, has_envelope, native_reason, reply_blocks
+from modelbay.protocols.anthropic.parts import DETAILS, NAME, REDACTED, input_json, render_citation
+from modelbay.protocols.anthropic.reply import foreign_thinking, has_envelope, native_reason, own_details, reply_blocks
 from modelbay.protocols.anthropic.usage import render_usage
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
@@ -103,6 +103,7 @@ class StreamRenderer:
                 return b""
             case Finished():
                 delta = {"stop_reason": native_reason(event, self._has_calls), "stop_sequence": event.stop_sequence}
+                delta |= own_details(event)
                 body = {"delta": delta, "usage": render_usage(self._usage)}
                 return _sse("message_delta", body) + _sse("message_stop", {})
             case Failed(error=error):
@@ -129,6 +130,8 @@ class StreamRenderer:
         match part:
             case Text() if not ours:
                 self._waiting = part
+                return b""
+            case Refusal() if part.native == DETAILS:
                 return b""
             case Text() | Refusal():
                 return self._begin_text(part)
