@@ -69,6 +69,11 @@ def test_a_model_with_an_unknown_modality_is_not_said_to_accept_only_text():
     assert [one.rule for one in model_findings(models)] == ["modality-unknown"]
 
 
+def test_each_unknown_modality_of_a_list_is_named():
+    models = {"m": {**LARGE, "modalities": {"input": ["text", "vision", "pictures"], "output": ["text"]}}}
+    assert [one.message for one in model_findings(models)] == ['"vision" is unknown', '"pictures" is unknown']
+
+
 @pytest.mark.parametrize(
     ("released", "updated", "rule"),
     [

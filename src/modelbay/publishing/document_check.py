@@ -94,6 +94,7 @@ def read_manifest(
     if document.models is not None:
         document.findings += model_findings(document.models, (1,))
     _add_keys(document, read, key)
+    document.findings += _encoding(content)
     return document
 
 
@@ -110,6 +111,7 @@ def read_models(content: bytes, *, key: str | None = None) -> PublishedDocument:
         document.models = models
         document.findings += model_findings(models)
     _add_keys(document, read, key)
+    document.findings += _encoding(content)
     return document
 
 
@@ -159,6 +161,13 @@ def _decoded(content: bytes) -> Json:
     except MalformedReply:
         return None
     return read
+
+
+def _encoding(content: bytes) -> Iterator[RuleFinding]:
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        yield broken("encoding", "", f"byte {error.start:,} is not UTF-8")
 
 
 def _other_document(read: Json) -> RuleFinding | None:

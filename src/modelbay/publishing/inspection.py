@@ -21,6 +21,7 @@ from modelbay.errors import (
     NotFound,
     PermissionDenied,
     Redirected,
+    ReplyError,
     TimedOut,
 )
 from modelbay.events import Event, Warned, collect
@@ -362,7 +363,7 @@ class _Inspection:
         except Redirected as redirect:
             response.status = redirect.status
             if not headers:
-                self._report.add([broken("unreachable", where, f"{redirect.message}: {redirect.hint}")])
+                self._report.add([broken("redirects", where, f"{redirect.message}: {redirect.hint}")])
         except ModelbayError as error:
             response.seconds = perf_counter() - start
             self._report.add([broken(_failure_rule(error), where, error.message)])
@@ -403,7 +404,8 @@ def _unasked(findings: list[RuleFinding], rule: str, where: str) -> list[RuleFin
 def _response_findings(status: int, kind: str, body: bytes, where: str) -> list[RuleFinding]:
     """The findings for the status and type of a response."""
     kind = kind.partition(";")[0].strip().lower()
-    is_page = kind in ("text/html", "application/xhtml+xml") or body.lstrip()[:1] == b"<"
+    is_json = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+    is_page = body.lstrip()[:1] == b"<" or (kind in ("text/html", "application/xhtml+xml") and not is_json)
     if is_page and status not in (401, 403):
         what = f"status {status}: {summary(text_of(body[:5000]))}"
         return [broken("web-page", where, what)]
@@ -417,7 +419,9 @@ def _response_findings(status: int, kind: str, body: bytes, where: str) -> list[
 def _failure_rule(error: ModelbayError) -> str:
     if isinstance(error, TimedOut) and error.stage != "connect":
         return "too-late"
-    return "too-large" if isinstance(error, MalformedReply) and error.too_large else "unreachable"
+    if isinstance(error, MalformedReply) and error.too_large:
+        return "too-large"
+    return "transfer" if isinstance(error, ReplyError) else "unreachable"
 
 
 def _chat_rule(error: ModelbayError) -> str:

@@ -27,6 +27,7 @@ OTHER_FIELDS = (
 OTHER_NAMES = {
     "context_length": "limit.context",
     "context_window": "limit.context",
+    "context_size": "limit.context",
     "max_context_length": "limit.context",
     "max_model_len": "limit.context",
     "max_tokens": "limit.output",
@@ -38,7 +39,13 @@ OTHER_NAMES = {
     "output_modalities": "modalities.output",
     "tools": "tool_call",
     "supports_tools": "tool_call",
+    "tool_calls": "tool_call",
+    "tool_calling": "tool_call",
+    "function_calling": "tool_call",
+    "supports_function_calling": "tool_call",
     "supports_reasoning": "reasoning",
+    "supports_vision": "modalities.input",
+    "vision": "modalities.input",
     "display_name": "name",
     "created": "release_date",
 }
@@ -51,7 +58,7 @@ HIGHEST_PRICE = 2_000
 SMALLEST_CONTEXT = 1_000
 """Tokens. A smaller context window is probably in thousands of tokens."""
 SHOWN = 3
-"""Model IDs in one finding."""
+"""Model IDs in one finding, and unknown words of one list."""
 
 
 def model_findings(
@@ -112,7 +119,8 @@ def _modalities(entry: Extra, where: tuple[str | int, ...], _: date) -> Iterator
         if not words:
             yield broken("modalities", path, "empty")
         elif unknown := [word for word in words if word not in MODALITIES]:
-            yield broken("modality-unknown", path, f'"{str(unknown[0])[:40]}" is unknown')
+            for word in unknown[:SHOWN]:
+                yield broken("modality-unknown", path, f'"{word[:40]}" is unknown')
         elif "text" not in words:
             yield broken("modality-text", path, '"text" is missing')
 
@@ -125,7 +133,9 @@ def _cost(entry: Extra, where: tuple[str | int, ...], _: date) -> Iterator[RuleF
     path = field_path(*where, "cost")
     highest = max((price for name, price in prices.items() if name in ("input", "output")), default=0)
     if 0 < highest < float(A_TOKEN):
-        yield broken("cost-unit", path, f"${highest:.10f}".rstrip("0") + " is probably a price per token")
+        yield broken(
+            "cost-unit", path, f"${highest:.10f}".rstrip("0") + " per million tokens is less than any model costs"
+        )
     elif highest > HIGHEST_PRICE:
         yield broken("cost-high", path, f"${highest:,g} per million tokens is more than any known model costs")
     for one, other in (("input", "output"), ("output", "input")):

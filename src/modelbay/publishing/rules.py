@@ -42,6 +42,7 @@ def field_path(*steps: str | int) -> str:
 RULE_GROUPS: dict[str, dict[str, ManifestRule]] = {
     "Document": {
         "shape": ManifestRule("error", "return one JSON object as in the guide; embedded JSON is [manifest, models]"),
+        "encoding": ManifestRule("error", "encode the document in UTF-8: other readers refuse it"),
         "duplicate-key": ManifestRule("error", "keep one of the two: JSON readers differ in which one they use"),
         "key-inside": ManifestRule(
             "error", "remove the key and revoke it: it is public; each user has a key of their own"
@@ -89,7 +90,10 @@ RULE_GROUPS: dict[str, dict[str, ManifestRule]] = {
         "modality-unknown": ManifestRule("error", "use only text, image, audio, video and pdf"),
         "modality-text": ManifestRule("warning", "remove models that do not chat, or add text"),
         "cost": ManifestRule("error", 'write US dollars per million tokens as numbers: {"input": 0.5, "output": 1.5}'),
-        "cost-unit": ManifestRule("error", "write US dollars per million tokens: the price per token times 1,000,000"),
+        "cost-unit": ManifestRule(
+            "error",
+            "write US dollars per million tokens: the price per token times 1,000,000, or per thousand tokens times 1,000",
+        ),
         "cost-high": ManifestRule("warning", "check that the price is in US dollars per million tokens"),
         "cost-half": ManifestRule("warning", "set both input and output: one price alone is ignored"),
         "cost-cache": ManifestRule(
@@ -130,6 +134,9 @@ RULE_GROUPS: dict[str, dict[str, ManifestRule]] = {
         ),
         "unreachable": ManifestRule(
             "error", "check that the server runs, its host name resolves, and its certificate is valid"
+        ),
+        "transfer": ManifestRule(
+            "error", "send the whole document, uncompressed or in gzip with the header `Content-Encoding: gzip`"
         ),
         "too-late": ManifestRule("error", "respond faster: prepare the response in advance"),
         "slow": ManifestRule("warning", "respond within 2 s: prepare the response in advance"),

@@ -1,6 +1,7 @@
 """Manifests and extended models: facts that are read, and errors that are reported."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -94,6 +95,7 @@ def test_names_and_ids_may_be_in_any_script_and_have_slashes_and_colons():
         (EXTENDED.encode(), "this is a model list, not a manifest"),
         (b'{"object": "list", "data": []}', "this is a model list, not a manifest"),
         ([manifest(), {}], "a hosted manifest must be an object; an array is for embedded JSON"),
+        (b'{"error": {"message": "under maintenance"}}', "the response is an error: under maintenance"),
         (b'{"name": "A", "name": "B"}', "name: duplicate key"),
         (manifest(name=None), "name: missing"),
         (manifest(name=" "), "name: it is empty"),
@@ -136,6 +138,7 @@ def test_each_error_of_a_hosted_manifest_is_reported_with_its_place(content: Any
         (manifest(), "embedded JSON must be an array [manifest, models]; this is an object"),
         ([manifest()], "the array must be [manifest, models], but has 1 elements"),
         ([[], {}], "0: the manifest must be an object, not a list"),
+        (embedded()[::-1], "the array must be [manifest, models], but the models come first"),
         (embedded(models_data_source="endpoint"), '0.models_data_source: "endpoint" is not allowed in embedded JSON'),
         (embedded(name=None), "0.name: missing"),
         (embedded({"m": model(apiKey="sk-x")}), "1.models.m.apiKey: a manifest must not contain a key"),
@@ -166,6 +169,7 @@ def test_each_error_of_embedded_json_is_reported_with_its_place(content: Any, fi
         (model(modalities={"input": "text"}), "models.m.modalities.input: it must be a list of words"),
         (model(cost=1), "models.m.cost: it must be an object, not the number 1"),
         (model(cost={"input": "cheap", "output": 1}), 'models.m.cost.input: it must be a number, not "cheap"'),
+        (model(cost={"input": math.nan, "output": 1}), "models.m.cost.input: it must be a number, not nan"),
         (model(limit=128000), "models.m.limit: it must be an object, not the number 128000"),
         (model(limit={"context": True}), "models.m.limit.context: it must be a number, not true"),
     ],
@@ -188,7 +192,8 @@ def test_an_id_belongs_to_one_model():
         ({"id": "m"}, "models.m.name: missing: the ID is shown instead"),
         (model(id="other"), 'models.m.id: it is "other", but the key is "m": the ID is used'),
         (model(limit={"context": "128000"}), "models.m.limit.context: it is a number in quotes"),
-        (model(limit={"context": 0}), "models.m.limit.context: not a whole number of tokens; it is ignored"),
+        (model(limit={"context": 0.5}), "models.m.limit.context: not a whole number of tokens; it is ignored"),
+        (model(limit={"context": 0}), "models.m.limit.context: zero tokens; it is ignored"),
         (model(cost={"input": -1, "output": 1}), "models.m.cost.input: negative; it is ignored"),
         (model(release_date="soon"), "models.m.release_date: not a date like 2025-08-21"),
     ],

@@ -5,6 +5,7 @@ manifest, and the content of the models URL. Each problem is a `Finding` with it
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal, InvalidOperation
@@ -23,6 +24,7 @@ from modelbay.errors import MalformedReply, ModelbayError, SourceError
 from modelbay.json_text import decode, fault, repeated_names, unfenced
 from modelbay.origin import origin
 from modelbay.protocols.failures import summary, text_of
+from modelbay.protocols.openai_errors import error_in
 from modelbay.protocols.shapes import EXACT
 from modelbay.providers import urls
 from modelbay.secrecy import key_in_query, named_credential
@@ -289,6 +291,9 @@ def _halves(read: Json, findings: list[ManifestFinding], *, pasted: bool) -> tup
         if not isinstance(read[0], dict):
             findings.append(ManifestFinding("0", f"the manifest must be an object, not {_kind(read[0])}"))
             return None, None
+        if "models" in read[0] and isinstance(read[1], dict) and "baseUrl" in read[1]:
+            findings.append(ManifestFinding("", "the array must be [manifest, models], but the models come first"))
+            return None, None
         return read[0], read[1]
     if not isinstance(read, dict):
         findings.append(ManifestFinding("", f"the manifest must be an object, not {_kind(read)}"))
@@ -296,7 +301,11 @@ def _halves(read: Json, findings: list[ManifestFinding], *, pasted: bool) -> tup
     if pasted:
         findings.append(ManifestFinding("", "embedded JSON must be an array [manifest, models]; this is an object"))
         return None, None
-    if not read.keys() & {"name", "baseUrl", "models_data_source"} and read.keys() & {"data", "models"}:
+    described = read.keys() & {"name", "baseUrl", "models_data_source"}
+    if not described and (error := error_in(read)) is not None:
+        findings.append(ManifestFinding("", f"the response is an error: {error.message}"))
+        return None, None
+    if not described and read.keys() & {"data", "models"}:
         findings.append(
             ManifestFinding("", "this is a model list, not a manifest; a manifest is usually at …/models?provider=true")
         )
@@ -487,8 +496,10 @@ def _wrong(value: Json, kind: FieldKind) -> tuple[str, bool] | None:
         return "negative; it is ignored", False
     if kind == "size" and number >= EXACT:
         return "not a possible number of tokens; it is ignored", False
-    if kind == "size" and (number < 1 or number % 1):
+    if kind == "size" and number % 1:
         return "not a whole number of tokens; it is ignored", False
+    if kind == "size" and not number:
+        return "zero tokens; it is ignored", False
     return ("it is a number in quotes", False) if isinstance(value, str) else None
 
 
@@ -537,7 +548,7 @@ def _kind(value: Json) -> str:
         case str():
             return f'"{value[:40]}"'
         case int() | float():
-            return f"the number {value}"
+            return f"the number {value}" if math.isfinite(value) else str(float(value))
         case list():
             return "a list"
     return "an object"
