@@ -5,7 +5,7 @@ import copy
 import dataclasses
 import functools
 import pickle
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Annotated, Any, Literal, TypedDict
 
 import msgspec
@@ -194,6 +194,14 @@ def of_many(*values: int) -> None: ...
 def of_any(**values: int) -> None: ...
 
 
+def of_several() -> Iterator[int]:
+    yield 1
+
+
+async def of_several_later() -> AsyncIterator[int]:
+    yield 1
+
+
 def of_missing(value: "Missing") -> None: ...  # type: ignore[name-defined] # noqa: F821
 
 
@@ -204,6 +212,9 @@ def of_missing(value: "Missing") -> None: ...  # type: ignore[name-defined] # no
         (of_many, r"of_many cannot be a tool: models pass arguments by name, which \*values: int does not allow"),
         (of_any, r"\*\*values: int does not allow"),
         (of_missing, "the types of its parameters cannot be read: name 'Missing' is not defined"),
+        (of_several, "of_several cannot be a tool: its values are yielded one by one: return them as a list"),
+        (of_several_later, "of_several_later cannot be a tool: its values are yielded one by one"),
+        (dict, "dict cannot be a tool: no signature found for builtin type"),
         (lambda x: x, "<lambda> is not a name of a tool; give it one"),
     ],
 )

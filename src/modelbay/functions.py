@@ -55,16 +55,22 @@ class Signature:
         return Signature, (self.function, self.name)  # the decoder of the arguments cannot be pickled
 
     def _fields(self) -> list[tuple[str, Any, Any]]:
-        from inspect import isroutine, signature
+        from inspect import isasyncgenfunction, isgeneratorfunction, isroutine, signature
 
         inner = _within(self.function)
+        if isgeneratorfunction(inner) or isasyncgenfunction(inner):
+            raise TypeError("its values are yielded one by one: return them as a list")
         typed = inner if isroutine(inner) else type(inner).__call__
         try:
             hints = get_type_hints(typed, include_extras=True)
         except NameError as error:
             raise TypeError(f"the types of its parameters cannot be read: {error}") from None
+        try:
+            parameters = signature(self.function).parameters
+        except ValueError as error:  # a class or function in C
+            raise TypeError(str(error)) from None
         fields: list[tuple[str, Any, Any]] = []
-        for parameter in signature(self.function).parameters.values():
+        for parameter in parameters.values():
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
                 raise TypeError(f"models pass arguments by name, which {parameter} does not allow")
             default = msgspec.NODEFAULT if parameter.default is parameter.empty else parameter.default
