@@ -93,6 +93,13 @@ def test_a_vendor_at_another_address_keeps_its_dialect() -> None:
     assert (entry.id, entry.base_url, entry.dialect) == ("deepseek", "http://127.0.0.1:9/v1", "deepseek")
 
 
+def test_a_program_that_names_a_command_for_the_key_reads_that_it_runs_the_command_itself(simulator: Simulator) -> None:
+    hub = sync.Hub.of(base_url=f"{simulator.url}/v1", api_key="{command:pass show acme}", model=MODEL)
+    with hub, pytest.raises(errors.ConfigError, match="is not allowed in the program") as caught:
+        hub.complete(QUESTION)
+    assert caught.value.hint == "run the command yourself, and pass its output"
+
+
 def test_a_local_server_needs_no_key() -> None:
     assert Hub.of("ollama").config.providers["ollama"].base_url
 

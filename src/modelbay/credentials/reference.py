@@ -15,7 +15,7 @@ from shlex import quote
 from threading import Lock
 from typing import TypeAlias
 
-from modelbay.config.schema import Config
+from modelbay.config.schema import IN_CODE, Config
 from modelbay.credentials import approval, system_keyring
 from modelbay.errors import ConfigError, MissingCredential
 from modelbay.origin import Origin
@@ -217,7 +217,9 @@ def _from_command(command: str, config: Config) -> str:
     if config.trusted and not approval.is_own(config.path):
         raise ConfigError(
             f"{{command:…}} is not allowed in {config.path}: only config files in modelbay's home may run programs",
-            hint=f"move it to {config_file()}",
+            hint="run the command yourself, and pass its output"
+            if config.path == IN_CODE
+            else f"move it to {config_file()}",
         )
     check_attended("a command")
     with _command_lock:
