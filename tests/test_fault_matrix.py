@@ -44,6 +44,7 @@ class Row(NamedTuple):
 
 
 TABLE = [
+    Row("400", "BadRequest"),
     Row("401", "AuthenticationFailed"),
     Row("403", "PermissionDenied"),
     Row("404", "NotFound"),

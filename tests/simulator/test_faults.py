@@ -45,6 +45,7 @@ def test_every_fault_of_the_table_has_a_test():
 @pytest.mark.parametrize(
     ("fault", "status"),
     [
+        ("400", 400),
         ("401", 401),
         ("403", 403),
         ("404", 404),

@@ -63,6 +63,13 @@ _OVERFLOW = {
     "google": "The input token count ({count}) exceeds the maximum number of tokens allowed ({limit}).",
 }
 _OPENAI_FAILURES: dict[str, tuple[type[ProviderError], int, str, str, str | None]] = {
+    "400": (
+        BadRequest,
+        400,
+        "Your request was malformed or missing some required parameters, such as a token or an input.",
+        "invalid_request_error",
+        None,
+    ),
     "403": (PermissionDenied, 403, "You are not allowed to sample from this model", "invalid_request_error", None),
     "413": (RequestTooLarge, 413, "Request body is too large.", "invalid_request_error", "request_too_large"),
     "429": (
@@ -93,6 +100,7 @@ _FAILURES: dict[str, dict[str, tuple[type[ProviderError], int, str, str | None, 
     "openai_chat": {**_OPENAI_FAILURES},
     "openai_responses": {**_OPENAI_FAILURES},
     "anthropic": {
+        "400": (BadRequest, 400, "There was an issue with the format or content of your request.", "invalid_request_error", None),
         "403": (PermissionDenied, 403, "Your API key does not have permission to use this resource", "permission_error", None),
         "413": (RequestTooLarge, 413, "Request exceeds the maximum size", "request_too_large", None),
         "429": (RateLimited, 429, "This request would exceed your account's rate limit. Please try again later.",
@@ -104,6 +112,7 @@ _FAILURES: dict[str, dict[str, tuple[type[ProviderError], int, str, str | None, 
         "529": (Overloaded, 529, "Overloaded", "overloaded_error", None),
     },
     "google": {
+        "400": (BadRequest, 400, "Request contains an invalid argument.", "INVALID_ARGUMENT", None),
         "403": (PermissionDenied, 403, "The caller does not have permission", "PERMISSION_DENIED", None),
         "413": (RequestTooLarge, 413, "Request payload size exceeds the limit: 20971520 bytes.", "INVALID_ARGUMENT", None),
         "429": (RateLimited, 429, "Resource has been exhausted (e.g. check quota).", "RESOURCE_EXHAUSTED", None),
@@ -164,7 +173,7 @@ def overflow(protocol: str, count: int, limit: int) -> ProviderError:
 
 
 def failure(protocol: str, name: str) -> ProviderError:
-    """An error by name: "403", "413", "429", "500", "503", "529" or "quota"; any other name is a 500."""
+    """An error by name: "400", "403", "413", "429", "500", "503", "529" or "quota"; any other name is a 500."""
     failures = _FAILURES[protocol]
     kind, status, message, type, code = failures.get(name, failures["500"])
     return kind(message, status=status, type=type, code=code)

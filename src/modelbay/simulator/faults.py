@@ -444,6 +444,7 @@ class FaultRow(NamedTuple):
 
 
 FAULTS: dict[str, FaultRow] = {
+    "400": FaultRow(_status("400"), "the request is invalid; N: Retry-After"),
     "401": FaultRow(_unauthorised, "the API key is rejected"),
     "403": FaultRow(_status("403"), "the API key lacks permission; N: Retry-After"),
     "404": FaultRow(_unknown, "unknown model"),
