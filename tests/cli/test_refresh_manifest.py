@@ -57,10 +57,13 @@ def test_a_provider_is_renamed_with_its_manifest_unless_the_user_named_it(bay: I
 
 def test_a_new_name_is_reported(bay: Inside, acme: Site) -> None:
     acme.pages[HOSTED] = manifest(name="Acme Inc", website=None, baseUrl="SITE/v1")
-    assert bay.done("provider", "refresh", "acme") == "acme: changed\n  ~ name Acme → Acme Inc\n"
+    assert bay.done("provider", "refresh", "acme") == "acme: provider changed\n  ~ name Acme → Acme Inc\n"
+    acme.pages[HOSTED] = manifest(name="Acme Ltd", website=None, baseUrl="SITE/v1")
+    acme.pages[LISTED] = models(*({"id": id, "name": id} for id in ("large", "small", "old")))
+    assert bay.done("provider", "refresh", "acme").startswith("acme: 3 changed, provider changed\n")
     acme.pages[HOSTED] = manifest(name="Acme & Co", website=None, baseUrl="SITE/v1")
     found = json.loads(bay.done("provider", "refresh", "acme", "--json"))["refreshed"][0]
-    assert found["provider_changed"] == ["name Acme Inc → Acme & Co"]
+    assert found["provider_changed"] == ["name Acme Ltd → Acme & Co"]
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def _summary(one: WrittenProvider) -> str:
     words += [f"{len(merged.changed)} changed"] if merged.changed else []
     words += ["added"] if one.new else []
     words += ["removed: no longer in its source"] if one.gone else []
-    words += ["base URL changed"] if one.moved else ["changed"] if one.changed or one.renamed else []
+    words += ["base URL changed"] if one.moved else ["provider changed"] if one.changed or one.renamed else []
     return ", ".join(words) or "up to date"
 
 
