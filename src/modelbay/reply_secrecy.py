@@ -2,7 +2,10 @@
 
 import re
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable
+from itertools import chain, groupby
+from operator import itemgetter
 
 from modelbay.secrecy import MASK, SHORTEST, redact_bytes, spellings, spellings_in_replies
 
@@ -14,6 +17,10 @@ _FEW = 1000
 """Marks of values up to which one pattern for all is faster than a look at each place of a text."""
 _RAREST = "QXZJqzjxKVYWUGHFBPONMLRDSITECA9876543_+-/210kvwybgfpmcuhldrsinoate"
 """Characters of keys, the rarest in prose, code and JSON first."""
+_OFTEN = {char: 10 + rank for rank, char in enumerate(_RAREST)}
+"""The cost of a character with which marks begin."""
+_COMMONEST = 100
+"""The cost of any other one."""
 
 
 class _Search:
@@ -24,25 +31,38 @@ class _Search:
         self.known = known
         found = spellings_in_replies()
         self.sorted = sorted(form.encode("utf-8", "surrogatepass").decode("latin-1") for form in found)
-        self.marks = {_mark(form) for form in self.sorted}
+        self.marks = _marks(self.sorted)
         self.marked: re.Pattern[str] | None = None
         self.marked_bytes: re.Pattern[bytes] | None = None
+        self.by_first: list[re.Pattern[bytes]] = []
+        """A pattern for each first character of the marks. In a long text, all of them are found faster than one for all, which
+        compares each character."""
         if len(self.marks) <= _FEW:
             pattern = _any_of(sorted(self.marks))
             self.marked, self.marked_bytes = re.compile(pattern), re.compile(pattern.encode("latin-1"))
+            for _, marks in groupby(sorted(self.marks), key=itemgetter(0)):
+                self.by_first.append(re.compile(_any_of(list(marks)).encode("latin-1")))
         self.characters = "".join(set("".join(self.sorted)))
         self.last_bytes = frozenset(self.characters.encode("latin-1"))
         self.longest = max(map(len, self.sorted), default=0)
 
 
-def _mark(form: str) -> str:
-    """A part of a spelling. No text contains the spelling without it, and few texts contain its first character, at which a search
-    must stop and compare."""
-    begins = range(len(form) - SHORTEST + 1)
-    begin = min(
-        begins, key=lambda at: _RAREST.find(form[at]) % (len(_RAREST) + 1)
-    )  # any other character is the last choice
-    return form[begin : begin + SHORTEST]
+def _marks(forms: list[str]) -> set[str]:
+    """A part of each spelling: no text contains the spelling without it. They begin with few characters, and rare ones, because a
+    search stops at each of them and compares."""
+    marks: set[str] = set()
+    left = forms
+    while left:
+        counts = Counter(chain.from_iterable(set(_begins(form)) for form in left))
+        first = max(counts, key=lambda char: counts[char] / _OFTEN.get(char, _COMMONEST))
+        marks |= {form[at : at + SHORTEST] for form in left if (at := _begins(form).find(first)) >= 0}
+        left = [form for form in left if first not in _begins(form)]
+    return marks
+
+
+def _begins(form: str) -> str:
+    """The characters of a spelling with which a mark may begin."""
+    return form[: len(form) - SHORTEST + 1]
 
 
 def _any_of(words: list[str]) -> str:
@@ -180,9 +200,12 @@ class StreamRedactor:
 def redacted_reply(data: bytes, known: bytes) -> bytes:
     """A whole reply as `StreamRedactor` would return it. `known`: see there."""
     search = _current_search()
-    marked = search.marked_bytes
-    if not search.sorted or (marked is not None and marked.search(data) is None):
-        return data
+    if search.marked is not None:
+        for pattern in search.by_first:
+            if pattern.search(data) is not None:
+                break
+        else:
+            return data
     redactor = StreamRedactor()
     redactor.known = known
     return redactor.feed(data) + redactor.close()
