@@ -303,13 +303,16 @@ class Exchange:
             if stream is None:
                 begin.cancel()
                 stream = self._begun(prepared, opened, counted)
-            if len(events) != 1 or type(events[0]) is not PartDelta:
+            if len(events) == 1 and type(delta := events[0]) is PartDelta:
+                piece = stream.more(opened.data, delta)
+            else:
                 self._note(events, prepared.conversation)
                 self._keep_running(events)
+                piece = stream.feed(opened.data, events)
             if self._ended or self._keeping is not None:  # stored before the client sees it: it may ask for it at once
-                self._rest += stream.feed(opened.data, events)
+                self._rest += piece
             else:
-                self._responder.write(stream.feed(opened.data, events))
+                self._responder.write(piece)
 
         try:
             await self._relay(prepared, consume)

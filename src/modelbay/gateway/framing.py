@@ -60,21 +60,19 @@ class PassedStream:
         self._broken: ModelbayError | None = None
         """Why the reply failed, if the provider sent no event about it that the client reads."""
 
+    def more(self, data: bytes, delta: PartDelta) -> bytes:
+        """The bytes for the client, from bytes of the provider that only continue a part, as most do."""
+        frames = self._frames
+        if not frames.rest and not frames.within and data.endswith(_BLANK) and self._broken is None:
+            self._last = data
+            return data
+        return self.feed(data, [delta])
+
     def feed(self, data: bytes, events: list[Event]) -> bytes:
         """The bytes for the client, from the next bytes of the provider and the events in them."""
         if self._broken is not None:
             return b""
         frames = self._frames
-        # most pieces are one whole event
-        if (
-            len(events) == 1
-            and type(events[0]) is PartDelta
-            and not frames.rest
-            and not frames.within
-            and data.endswith(_BLANK)
-        ):
-            self._last = data
-            return data
         failed: ModelbayError | None = None
         for event in events:
             if type(event) is Started:
@@ -108,9 +106,13 @@ class RenderedStream:
     def __init__(self, protocol: str, conversation: Conversation) -> None:
         self._feed = codec(protocol).stream_renderer(conversation).feed
 
+    def more(self, data: bytes, delta: PartDelta) -> bytes:
+        """The bytes for the client, from more of a part. The provider's bytes are not used."""
+        return self._feed(delta)
+
     def feed(self, data: bytes, events: list[Event]) -> bytes:
         """The bytes for the client, from the next events. The provider's bytes are not used."""
-        return self._feed(events[0]) if len(events) == 1 else b"".join([self._feed(event) for event in events])
+        return b"".join([self._feed(event) for event in events])
 
     def close(self) -> bytes:
         """The end of the stream: nothing, as the last event ends it."""

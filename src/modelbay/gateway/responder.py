@@ -33,7 +33,8 @@ class Responder:
     status = 0
     sent = 0
     """Bytes of the body."""
-    _at_boundary = True
+    _last = b""
+    """The last piece."""
     _written_at = 0.0
     _ping: KeepAlive | None = None
     _timer: asyncio.TimerHandle | None = None
@@ -81,7 +82,7 @@ class Responder:
         if not data:
             return
         if self._ping is not None:
-            self._at_boundary = data.endswith(self._ping.after)
+            self._last = data
             self._written_at = self._now()
         data = self._redactor.feed(data)
         self.sent += len(data)
@@ -110,7 +111,8 @@ class Responder:
         assert self._ping is not None
         loop = asyncio.get_running_loop()
         if loop.time() >= self._written_at + SILENCE:
-            if self._at_boundary and not self._request.is_slow:
+            at_boundary = not self._last or self._last.endswith(self._ping.after)
+            if at_boundary and not self._request.is_slow:
                 self._request.write(self._ping.data)
             self._written_at = loop.time()
         self._timer = loop.call_at(max(self._written_at + SILENCE, loop.time() + min(SILENCE, 1.0)), self._watch)
