@@ -102,6 +102,44 @@ def test_reasoning_that_is_missing_in_replies_of_other_models_is_empty(message):
     assert adapt(of_anthropic, [found], ANTHROPIC) == [], "an origin can have endpoints of several protocols"
 
 
+SCHEMA: dict[str, Any] = {
+    "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}],
+    "response_format": {"type": "json_schema", "json_schema": {"name": "city", "schema": {"type": "object"}}},
+}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "1 validation error:\n  {'type': 'literal_error', 'loc': ('body', 'response_format', 'type'), 'msg': \"Input should "
+        "be 'text' or 'json_object'\", 'input': 'json_schema', 'ctx': {'expected': \"'text' or 'json_object'\"}}",
+        "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model.",
+        "This model does not support response format `json_schema`.",
+        "This response_format type is unavailable now",
+    ],
+)
+@pytest.mark.parametrize("system", [True, False])
+def test_a_refused_schema_goes_into_the_system_prompt(message: str, system: bool):
+    request = 'Answer with JSON that matches this JSON Schema:\n{"type":"object"}'
+    user = SCHEMA["messages"][1]
+    found, body = learned(message, SCHEMA if system else {**SCHEMA, "messages": [user]})
+    assert str(found) == "the schema of the answer is sent in the system prompt, with JSON mode"
+    assert body["response_format"] == {"type": "json_object"}
+    text = f"Be brief.\n\n{request}" if system else request
+    assert body["messages"] == [{"role": "system", "content": text}, user]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "'response_format.type' must be 'json_schema' or 'text'",
+        "Invalid schema for response_format 'city': unsupported",
+    ],
+)
+def test_a_schema_that_is_refused_for_its_content_is_not_moved(message: str):
+    assert learned(message, SCHEMA)[0] is None
+
+
 def test_content_with_a_picture_does_not():
     picture = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
     body = {"messages": [{"role": "user", "content": [*PARTS, picture]}]}

@@ -8,7 +8,7 @@ call that is emulated is reported. The fields of the dialect come from the vendo
 import msgspec
 from msgspec.structs import replace
 
-from modelbay.conversation import AnyPart, OutputFormat, Settings, Text, ToolCall, ToolChoice, ToolResult, Turn
+from modelbay.conversation import AnyPart, Json, OutputFormat, Settings, Text, ToolCall, ToolChoice, ToolResult, Turn
 from modelbay.dialect import Dialect
 from modelbay.events import Warned
 from modelbay.protocols.dispositions import Disposition, disposition
@@ -178,13 +178,17 @@ def _with_format(
     elif dialect.json_schema if has_schema else _has_mode(protocol, dialect):
         return settings
     if has_schema:  # Z.ai and others have only JSON mode
-        schema = msgspec.json.encode(form.schema).decode()
-        texts.append(f"Answer with JSON that matches this JSON Schema:\n{schema}")
+        texts.append(request_for(form.schema))
     else:
         texts.append("Answer with one JSON object and nothing else.")
     has_mode = _has_mode(protocol, dialect)
     spelling = {name: word for name, word in settings.spelling.items() if name != "output_format"}
     return replace(settings, output_format=OutputFormat("json") if has_mode else None, spelling=spelling)
+
+
+def request_for(schema: Json) -> str:
+    """The text that asks a model for JSON of a schema."""
+    return f"Answer with JSON that matches this JSON Schema:\n{msgspec.json.encode(schema).decode()}"
 
 
 def _has_mode(protocol: str, dialect: Dialect) -> bool:

@@ -1,5 +1,5 @@
 """Lessons from a 400 about messages: roles that an endpoint rejects, content that must be a string, reasoning that is missing,
-and a reply that cannot be continued.
+a reply that cannot be continued, and an answer's schema.
 
 Servers apply a model's chat template and reject what it does not support, each in its own words. A lesson changes a
 rendered body of any protocol in place, before it is sent to the endpoint.
@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from modelbay.conversation import Json
 from modelbay.errors import BadRequest
+from modelbay.protocols.emulation import request_for
 from modelbay.protocols.pass_rules import PassRules
 
 _NOT = (
@@ -42,6 +43,11 @@ _PREFILL = re.compile(
     r"|ending with an? (?:model|assistant) (?:turn|message)|last (?:message|role|turn)\b.{0,30}?\buser\b",
     re.IGNORECASE | re.DOTALL,
 )
+_JSON_MODE = re.compile(
+    r"json_schema\b.{0,40}?(?:not support|unsupported|unavailable)|(?:not support|unsupported)\b.{0,60}?json_schema"
+    r"|response_format type is unavailable|'text' or 'json_object'",
+    re.IGNORECASE | re.DOTALL,
+)
 _SYSTEM = ("system", "developer")
 
 
@@ -67,6 +73,8 @@ def lesson(error: BadRequest, body: dict[str, Any], rules: PassRules) -> str | N
         return MERGED
     if _REASONING.search(text) and _without_reasoning(body, rules):
         return REASONING
+    if _JSON_MODE.search(text) and _asks_for_schema(body):
+        return JSON_MODE
     return None
 
 
@@ -213,6 +221,27 @@ def _continued(body: dict[str, Any], _: PassRules) -> bool:
     return True
 
 
+def _asks_for_schema(body: dict[str, Any]) -> bool:
+    form = body.get("response_format")
+    return isinstance(form, dict) and form.get("type") == "json_schema"
+
+
+def _json_mode(body: dict[str, Any], _: PassRules) -> bool:
+    """Ask for the schema of the answer in the system prompt, with JSON mode."""
+    messages = body.get("messages")
+    if not _asks_for_schema(body) or not isinstance(messages, list):
+        return False
+    described = body["response_format"].get("json_schema")
+    text = request_for(described.get("schema") if isinstance(described, dict) else None)
+    first = messages[0] if messages else None
+    if isinstance(first, dict) and first.get("role") in _SYSTEM:
+        messages = [{**first, "content": _together([first.get("content"), text])}, *messages[1:]]
+    else:
+        messages = [{"role": "system", "content": text}, *messages]
+    body |= {"messages": messages, "response_format": {"type": "json_object"}}
+    return True
+
+
 def _is_plain(message: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(message, dict) and "role" in message and message.keys() <= {"role", "content"}
 
@@ -224,7 +253,7 @@ class MessageLesson(Struct, frozen=True):
 
 
 DEVELOPER, SYSTEM, STRINGS, MERGED = "role:developer", "role:system", "content:list", "roles:repeated"
-REASONING, PREFILL = "reasoning:missing", "turns:prefill"
+REASONING, PREFILL, JSON_MODE = "reasoning:missing", "turns:prefill", "response_format:json_schema"
 CONTINUE = "Continue your last message exactly where it ends. Do not repeat any of it."
 LESSONS = {
     DEVELOPER: MessageLesson("developer messages are sent as system messages", _developer),
@@ -233,4 +262,5 @@ LESSONS = {
     MERGED: MessageLesson("consecutive messages of one role are merged", _merged),
     REASONING: MessageLesson("empty reasoning is sent with earlier replies that have none", _reasoning),
     PREFILL: MessageLesson("a last message of the assistant is followed by a request to continue it", _continued),
+    JSON_MODE: MessageLesson("the schema of the answer is sent in the system prompt, with JSON mode", _json_mode),
 }
