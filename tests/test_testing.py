@@ -276,7 +276,7 @@ def test_values_have_the_form_of_their_types(simulator: Simulator) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda simulator: simulator.fail("teapot"), "unknown fault 'teapot': must be one of 401, 403"),
+        (lambda simulator: simulator.fail("teapot"), "unknown fault 'teapot': must be one of 400, 401"),
         (lambda simulator: simulator.fail("429*2"), r"unknown fault '429\*2'"),
     ],
 )
