@@ -122,6 +122,36 @@ def test_a_test_with_the_fixture_has_one_outcome(tmp_path: Path) -> None:
     assert "3 failed, 2 passed, 1 skipped, 2 xfailed" in output
     assert "1 of 1 scripted replies not used:" in output
     assert 'POST /v1/chat/completions sim-1 "Where is it?": 200' in output
+    assert "conclude" not in output
+
+
+UNUSED = """
+import asyncio
+
+from modelbay.testing import Simulator
+
+
+def test_with():
+    with Simulator() as simulator:
+        simulator.say("never")
+
+
+def test_async_with():
+    async def main():
+        async with Simulator() as simulator:
+            simulator.say("never")
+
+    asyncio.run(main())
+"""
+
+
+def test_an_unused_reply_is_shown_at_the_line_of_the_test(tmp_path: Path) -> None:
+    found, output = ran(tmp_path, UNUSED)
+    assert found == ["test_async_with FAILED", "test_with FAILED"], output
+    assert output.count("1 of 1 scripted replies not used:") >= 2
+    assert ">       with Simulator() as simulator:" in output
+    assert "conclude" not in output
+    assert "__exit__" not in output
 
 
 def test_it_works_in_parallel_and_in_async_tests(tmp_path: Path) -> None:

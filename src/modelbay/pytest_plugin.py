@@ -19,6 +19,7 @@ class _Checks:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        __tracebackhide__ = True
         simulator = self.running.get(item)
         if simulator is None:
             return (yield)

@@ -164,12 +164,14 @@ class Simulator(server.Simulator):
         Raises:
             AssertionError: the message lists the replies, and the requests.
         """
+        __tracebackhide__ = True  # of pytest: show the line of the test
         problems = self._problems()
         if problems:
             raise AssertionError("\n".join((*problems, *self._received())))
 
     def conclude(self, error: BaseException | None) -> None:
         """End a test that failed with `error`, or did not fail: `check`, or add a note with the requests to the error."""
+        __tracebackhide__ = True
         if error is None:
             self.check()
         elif isinstance(error, Exception):
@@ -198,6 +200,7 @@ class Simulator(server.Simulator):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        __tracebackhide__ = True
         self.stop()
         self.conclude(error)
 

@@ -77,6 +77,7 @@ class Simulator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        __tracebackhide__ = True  # of pytest: show the line of the test
         self.__exit__(kind, error, trace)  # takes no longer than the server's loop needs to close its connections
 
 
