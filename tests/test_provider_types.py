@@ -178,7 +178,7 @@ async def test_a_changed_signature_is_what_the_real_provider_refuses_and_is_not_
     statuses = [entry.status for entry in list(simulator.journal)[before:]]
     assert statuses[0] == 400 and statuses[-1] == 200
     assert "sunny" in whole.text
-    assert "reasoning" in [warning.setting for warning in whole.warnings]
+    assert {"reasoning", "reasoning_state"} & {warning.setting for warning in whole.warnings}
 
 
 async def test_claude_on_vertex_is_a_model_of_the_anthropic_protocol(

@@ -288,6 +288,7 @@ def test_every_recorded_exchange_gives_a_row(file: str):
 
 LOST_FINISHES = {
     ("refusal", "content_filter"),  # without a refusal's text
+    ("refusal", "stop"),  # with it
     ("content_filter", "refusal"),  # Anthropic
     ("pause", "stop"),
     ("stop", "tool_calls"),  # calls that a server tool's program made (Anthropic)

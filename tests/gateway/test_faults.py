@@ -23,6 +23,7 @@ from tests.test_fault_matrix import TABLE, Row
 PROMPT = "Say hello"
 ATTEMPTS = 3
 STATUSES = {
+    "BadRequest": {400},
     "AuthenticationFailed": {403},
     "PermissionDenied": {403},
     "NotFound": {404},
@@ -190,6 +191,7 @@ def check_failure(row: Row, told: Told, wanted: str, *, begun: bool) -> None:
 
 
 SIDE_STATUSES = {
+    "400": 400,
     "401": 403,
     "403": 403,
     "404": 404,
