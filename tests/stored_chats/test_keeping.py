@@ -128,6 +128,22 @@ async def test_turning_private_deletes_what_is_stored_and_back(hub: Hub, reports
     assert keeper.store.list()[0].turns == 4
 
 
+async def test_a_conversation_that_cannot_be_stored_again_says_so(
+    hub: Hub, reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat, keeper = StoredChat("openai_chat/sim-text"), reports.keeper()
+    await keeper.turn_private(chat)
+    await ask(chat, hub, keeper)
+
+    def full(chat: StoredChat) -> bool:
+        raise StoreError("database or disk is full")
+
+    monkeypatch.setattr(keeper.store, "save", full)
+    with pytest.raises(StoreError, match="disk is full"):
+        await keeper.turn_private(chat)
+    assert not chat.private
+
+
 async def test_a_store_that_fails_is_reported_once_and_made_up_for_when_it_works_again(
     hub: Hub, reports: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:

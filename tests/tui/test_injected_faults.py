@@ -56,7 +56,7 @@ from modelbay.tui.dialogs import (
     welcome,
 )  # fmt: skip
 from modelbay.tui.error_boundary import MANY, ErrorLog
-from modelbay.tui.widgets import controls, search_box, status, virtual_list
+from modelbay.tui.widgets import controls, line_input, search_box, status, virtual_list
 from modelbay.tui.widgets.status import StatusLine
 from modelbay.tui.widgets.transcript import EarlierPlaceholder, Transcript
 from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
@@ -146,6 +146,7 @@ HOSTS: dict[type, type] = {
     form.Field: registry.RegistryForm,
     form.Form: registry.RegistryForm,
     form.KeyInput: registry.RegistryForm,
+    line_input.LineInput: registry.RegistryForm,
     list_dialog.ListDialog: menu.Menu,
     controls.ChoiceField: manifest.ManifestForm,
     controls.InputPair: custom.EditProvider,

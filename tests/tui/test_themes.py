@@ -154,6 +154,13 @@ async def test_a_theme_is_previewed_while_it_is_highlighted_and_saved_by_enter(h
         assert person.app.state.config.path.read_text() == configured
 
 
+async def test_a_theme_that_cannot_be_saved_says_so(home: Path, configured: str):
+    (home / "app.json").mkdir()
+    async with sitting(configured, home=home) as person:
+        await person.says("/theme light")
+        await person.sees("The preference is not saved")
+
+
 async def test_an_unknown_theme_is_said(home: Path, configured: str):
     async with sitting(configured, home=home) as person:
         await person.says("/theme pink")

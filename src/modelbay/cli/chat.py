@@ -261,7 +261,8 @@ class _Plain:
 
     async def _private(self) -> None:
         await self._keeper.turn_private(self._chat)
-        terminal.note("this conversation is not stored" if self._chat.private else "this conversation is stored")
+        kept = self._keeper.keeps(self._chat)
+        terminal.note("this conversation is stored" if kept else "this conversation is not stored")
 
     def _model(self, hub: Hub, argument: str) -> None:
         if argument:

@@ -41,12 +41,13 @@ class Keeper:
         """Make a conversation private and delete it from the store, or make a private one public and store it.
 
         Raises:
-            StoreError: it cannot be deleted.
+            StoreError: it cannot be deleted, so it is not private, or it cannot be stored.
         """
         if not chat.private:
             await to_thread(self._delete, chat)
         chat.private = not chat.private
-        await self.changed(chat)
+        if self.keeps(chat):
+            await to_thread(self._put, chat)
 
     async def changed(self, chat: StoredChat) -> None:
         """Store a new question, or the end of an answer."""

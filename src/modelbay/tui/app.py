@@ -310,12 +310,17 @@ class ModelbayApp(ConversationCommands):
             self.state.say(f'Saved as "{chat.name}". New messages are saved too; reopen with /resume')
 
     async def command_private(self, argument: str) -> None:
-        await self.state.keeper.turn_private(self.state.chat)
-        self.state.say(
-            "Private mode on: this conversation is not stored on disk"
-            if self.state.chat.private
-            else "Private mode off: this conversation is stored like others"
-        )
+        chat, keeper = self.state.chat, self.state.keeper
+        await keeper.turn_private(chat)
+        if chat.private:
+            self.state.say("Private mode on: this conversation is not stored on disk")
+        elif keeper.keeps(chat):
+            self.state.say("Private mode off: this conversation is stored like others")
+        else:
+            also = "; /save stores this one" if keeper.mode == "ask" else ""
+            self.state.say(
+                f'Private mode off, but keep = "{keeper.mode}" in [chat] of config.toml stores nothing{also}'
+            )
 
     async def command_theme(self, argument: str) -> None:
         names = [choice.name for choice in CHOICES]
@@ -330,8 +335,8 @@ class ModelbayApp(ConversationCommands):
                 return
         else:
             self.apply_theme(argument)
-        await self.state.prefer(theme=self._theme_choice)
-        self.state.say(f"Theme: {self._theme_choice}")
+        if await self.state.prefer(theme=self._theme_choice):
+            self.state.say(f"Theme: {self._theme_choice}")
 
     async def command_help(self, argument: str) -> None:
         await self.push_screen_wait(HelpDialog())

@@ -12,7 +12,7 @@ from modelbay.stored_chats.stored_chat import StoredChat
 from modelbay.tui import clipboard
 from modelbay.tui.chat_screen import ChatScreen
 from modelbay.tui.dialogs.confirm import Confirm
-from modelbay.tui.dialogs.menu import Menu
+from modelbay.tui.dialogs.menu import Menu, choose
 from modelbay.tui.dialogs.message_picker import MessagePicker, UserMessage, messages
 from modelbay.tui.dialogs.resume import ResumeDialog
 from modelbay.tui.state import AppState
@@ -29,10 +29,13 @@ class ConversationCommands(App[None]):
         if not (sent := messages(self.state.chat.turns)):
             self.state.say("No message to edit yet")
             return
-        chosen = await self.push_screen_wait(MessagePicker(sent))
-        if chosen is not None and await self._return_to(chosen):
+        await choose(self, MessagePicker(sent), self._edit_message)
+
+    async def _edit_message(self, message: UserMessage) -> bool | None:
+        if returned := await self._return_to(message):
             self.chat_screen.set_aside()
-            self.chat_screen.put_back(chosen.text, chosen.files)
+            self.chat_screen.put_back(message.text, message.files)
+        return returned
 
     async def command_retry(self, argument: str) -> None:
         if self.chat_screen.unanswered is not None:
@@ -42,8 +45,8 @@ class ConversationCommands(App[None]):
         elif await self._return_to(sent[-1]):
             self.chat_screen.send_at_once(sent[-1].text, sent[-1].files)
 
-    async def _return_to(self, message: UserMessage) -> bool:
-        """Cut the conversation before a message. False: the user declined.
+    async def _return_to(self, message: UserMessage) -> bool | None:
+        """Cut the conversation before a message. False: the user declined; None: by Esc.
 
         A stored conversation stays complete in the store. Otherwise later messages are lost, so the user must confirm.
         """
@@ -53,8 +56,11 @@ class ConversationCommands(App[None]):
         else:
             lost = len(chat.turns) - message.number - 1
             about = [("Conversation", "is not stored"), ("Deletes", f"this message and {counted(lost, 'later turn')}")]
-            if not await self.push_screen_wait(Confirm("Continue from an earlier message", about, "Continue?")):
-                return False
+            sure: bool | None = await self.push_screen_wait(
+                Confirm("Continue from an earlier message", about, "Continue?")
+            )
+            if not sure:
+                return sure
         self.state.chat = chat.branch(message.number)
         await self.chat_screen.transcript.show(self.state.chat.turns)
         self.chat_screen.show_footer()
@@ -74,6 +80,9 @@ class ConversationCommands(App[None]):
             if chosen is not whole:
                 text, what = chosen.text, f"the code block ({counted(chosen.lines, 'line')})"
         super().copy_to_clipboard(text)
+        self.run_worker(partial(self._copy, text, what))  # type: ignore[arg-type]  # not in the command: a tool may hang
+
+    async def _copy(self, text: str, what: str) -> None:
         tool = await to_thread(clipboard.put, text)
         self.state.say(f"Copied {what} ({f'{tool}, ' if tool else ''}OSC 52)")
 

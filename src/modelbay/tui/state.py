@@ -129,12 +129,15 @@ class AppState:
         if old not in self._users:
             await old.aclose()
 
-    async def prefer(self, **choices: object) -> None:
-        """Set preferences and save them for the next start. If saving fails, report it; the preferences stay set."""
+    async def prefer(self, **choices: object) -> bool:
+        """Set preferences and save them for the next start. If saving fails, report it and return False; the preferences
+        stay set."""
         try:
             await self._remember(**choices)
         except ConfigError as error:
             self.say(f"The preference is not saved: {error.message}")
+            return False
+        return True
 
     async def _remember(self, **choices: object) -> None:
         self.preferences = structs.replace(self.preferences, **choices)

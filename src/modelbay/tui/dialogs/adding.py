@@ -20,7 +20,7 @@ from modelbay.tui.dialogs.catalog_provider import CatalogForm
 from modelbay.tui.dialogs.catalog_provider import row as entry_row
 from modelbay.tui.dialogs.custom import CustomProvider
 from modelbay.tui.dialogs.manifest import ManifestForm
-from modelbay.tui.dialogs.menu import Menu
+from modelbay.tui.dialogs.menu import Menu, choose
 from modelbay.tui.dialogs.name_or_url import NameOrUrlForm
 from modelbay.tui.dialogs.progress import Progress
 from modelbay.tui.dialogs.registry import RegistryForm
@@ -51,18 +51,17 @@ def _own_vendors() -> list[Way]:
     return [Way("vendor", one.name, one.base_url or ", ".join(one.hosts), one) for one in presets.own()]
 
 
-async def add_provider(app: App[Any], state: AppState, way: str | None = None) -> Added | None:
-    """Ask how to add a provider, unless `way` is given, and add it. None if the user cancels."""
-    vendor = None
-    if way is None:
-        ways = [*_own_vendors(), *WAYS]
-        chosen = await app.push_screen_wait(Menu("Add provider", ways, lambda one: ListRow(one.title, one.about)))
-        if chosen is None:
-            return None
-        way, vendor = chosen.name, chosen.vendor
-    match way:
+async def add_provider(app: App[Any], state: AppState) -> Added | None:
+    """Ask how to add a provider, and add it. Esc in a dialog returns to the previous one; None if the user leaves the first."""
+    ways = [*_own_vendors(), *WAYS]
+    menu = Menu("Add provider", ways, lambda one: ListRow(one.title, one.about))
+    return await choose(app, menu, partial(_by_way, app, state))
+
+
+async def _by_way(app: App[Any], state: AppState, way: Way) -> Added | None:
+    match way.name:
         case "any" | "vendor":
-            added = await app.push_screen_wait(NameOrUrlForm(state, vendor))
+            added = await app.push_screen_wait(NameOrUrlForm(state, way.vendor))
         case "known":
             added = await _known(app, state)
         case "custom":
@@ -90,9 +89,10 @@ async def _known(app: App[Any], state: AppState) -> Added | None:
         found = [one for one in known if all(word in f"{one.id} {one.name}".lower() for word in wanted)]
         return sorted(found, key=lambda one: not one.name.lower().startswith(words.lower()))
 
-    heading = f"Select a provider · {catalog.title}"
-    entry = await app.push_screen_wait(Menu(heading, known, entry_row, find=find))
-    return None if entry is None else await app.push_screen_wait(CatalogForm(state, catalog, entry))
+    async def add(entry: CatalogEntry) -> Added | None:
+        return await app.push_screen_wait(CatalogForm(state, catalog, entry))
+
+    return await choose(app, Menu(f"Select a provider · {catalog.title}", known, entry_row, find=find), add)
 
 
 async def _local(app: App[Any], state: AppState) -> Added | None:
@@ -105,8 +105,7 @@ async def _local(app: App[Any], state: AppState) -> Added | None:
     if not new:
         state.say("No local server found" if not found else "All local servers are already added")
         return None
-    one = await app.push_screen_wait(Menu("Local servers", new, server_row))
-    return None if one is None else await add_local_server(app, state, one)
+    return await choose(app, Menu("Local servers", new, server_row), partial(add_local_server, app, state))
 
 
 async def add_local_server(app: App[Any], state: AppState, one: LocalServer) -> Added | None:

@@ -1,6 +1,7 @@
 """Forms: fields with a label, and with the problem of the value below, which is updated during typing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import ClassVar, TypeVar
 
 from textual import events, on
@@ -9,11 +10,12 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Input, Label, Static
+from textual.widgets import Input, Label, Static, TextArea
 
 from modelbay.credentials.pasted_key import pasted_key
 from modelbay.tui.dialogs.dialog import Dialog, ScrollArea
 from modelbay.tui.widgets.controls import TextButton
+from modelbay.tui.widgets.line_input import LineInput
 
 T = TypeVar("T")
 
@@ -40,7 +42,7 @@ class Field(Vertical):
         self._input = (
             KeyInput(value, placeholder=placeholder)
             if secret
-            else Input(value, placeholder=placeholder, compact=True, select_on_focus=False)
+            else LineInput(value, placeholder=placeholder, compact=True, select_on_focus=False)
         )
         self._input.cursor_blink = False
         self._wrong = Static(classes="wrong")
@@ -88,6 +90,10 @@ class Form(Dialog[T]):
     """Name of the field that is focused at first; "": the first empty one."""
     rejected: tuple[str, str, str] = ("", "", "")
     """Name of a field, its rejected value, and the problem."""
+    _original: Mapping[Widget, str] = MappingProxyType({})
+    """The text of each input at the start."""
+    _leaving: dict[Widget, str] | None = None
+    """The text of each input when Esc warned that it would be lost."""
 
     def fields(self) -> Iterable[Widget]:
         """The fields and other widgets of the form."""
@@ -105,6 +111,7 @@ class Form(Dialog[T]):
         yield ScrollArea(*self.fields())
 
     def on_mount(self) -> None:
+        self._original = self._entered()
         for field in self.query(Field):
             field.wrong(None)
         first = next((field for field in self.query(Field) if field.key == self.first), None)
@@ -147,6 +154,21 @@ class Form(Dialog[T]):
             self.focus_next()
         else:
             self.focus_previous()
+
+    def action_back(self) -> None:
+        entered = self._entered()
+        changed = [text for widget, text in entered.items() if text != self._original.get(widget, "")]
+        much = len(changed) > 1 or any("\n" in text for text in changed)
+        if not self.busy and much and self._leaving != entered:
+            self._leaving = entered
+            self.status.warn("Press Esc again to discard what you entered")
+        else:
+            super().action_back()
+
+    def _entered(self) -> dict[Widget, str]:
+        """The text of each input."""
+        inputs: dict[Widget, str] = {input: input.value for input in self.query(Input)}
+        return inputs | {area: area.text for area in self.query(TextArea)}
 
     def action_enter(self) -> None:
         here, chain = self.focused, self.focus_chain

@@ -28,7 +28,7 @@ from modelbay.secrecy import register
 from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.dialogs.dialog import Dialog
 from modelbay.tui.dialogs.form import Field, Form, key_field
-from modelbay.tui.dialogs.menu import Menu
+from modelbay.tui.dialogs.menu import Menu, choose
 from modelbay.tui.dialogs.progress import Progress
 from modelbay.tui.dialogs.steps import Added
 from modelbay.tui.state import AppState
@@ -39,12 +39,14 @@ async def log_in(app: App[Any], state: AppState, name: str = "") -> Added | None
     """Ask for a platform, unless `name` is one, and log in to it."""
     platforms = logging_in.platforms(state.config)
     platform = next((one for one in platforms if one.id == name), None)
-    if platform is None:
-        chosen = next((one for one in platforms if name and name in one.id), None)
-        heading = f'Unknown platform "{name}": select one' if name else "Select a platform"
-        platform = await app.push_screen_wait(Menu(heading, platforms, _row, at=chosen))
-    if platform is None:
-        return None
+    if platform is not None:
+        return await _log_in_to(app, state, platform)
+    like = next((one for one in platforms if name and name in one.id), None)
+    heading = f'Unknown platform "{name}": select one' if name else "Select a platform"
+    return await choose(app, Menu(heading, platforms, _row, at=like), partial(_log_in_to, app, state))
+
+
+async def _log_in_to(app: App[Any], state: AppState, platform: Platform) -> Added | None:
     login = logins.by_id(platform.id)
     if platform.by == "key" and login is not None:
         return await app.push_screen_wait(KeyLogin(state, login))
@@ -194,18 +196,22 @@ async def log_out(app: App[Any], state: AppState) -> None:
         state.say("There is no login or API key to remove")
         return
     current = next((one for one in accounts if one.provider == state.provider), None)
-    chosen = await app.push_screen_wait(
-        Menu("Log out of", accounts, lambda one: ListRow(one.title, one.by), at=current)
-    )
-    if chosen is None:
-        return
+    menu = Menu("Log out of", accounts, lambda one: ListRow(one.title, one.by), at=current)
+    await choose(app, menu, partial(_log_out_of, app, state))
+
+
+async def _log_out_of(app: App[Any], state: AppState, chosen: _Account) -> bool | None:
+    """Remove an account after a confirmation. False: the user declined; None: by Esc."""
     about = [("Provider", chosen.provider), ("Removed", "login or API key, and models, from config.toml")]
-    if await app.push_screen_wait(Confirm(f"Log out of {chosen.title}", about, "Log out?")):
-        problem = None
-        if state.config.providers[chosen.provider].oauth:
-            problem = (await logging_in.log_out(state.config, chosen.provider)).ended.problem
-        else:
-            await to_thread(removal.remove, state.config.path, [chosen.provider])
-        await state.reload()
-        also = f"; the server did not revoke the tokens: {problem}" if problem else ""
-        state.say(f"Logged out of {chosen.title}{also}")
+    sure: bool | None = await app.push_screen_wait(Confirm(f"Log out of {chosen.title}", about, "Log out?"))
+    if not sure:
+        return sure
+    problem = None
+    if state.config.providers[chosen.provider].oauth:
+        problem = (await logging_in.log_out(state.config, chosen.provider)).ended.problem
+    else:
+        await to_thread(removal.remove, state.config.path, [chosen.provider])
+    await state.reload()
+    also = f"; the server did not revoke the tokens: {problem}" if problem else ""
+    state.say(f"Logged out of {chosen.title}{also}")
+    return True

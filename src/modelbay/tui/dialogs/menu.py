@@ -1,9 +1,10 @@
 """A list to choose from, with an optional search box."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
 
 from textual import on
+from textual.app import App
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -12,6 +13,7 @@ from modelbay.tui.widgets.search_box import SearchBox
 from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Menu(ListDialog[R]):
@@ -30,6 +32,12 @@ class Menu(ListDialog[R]):
         self.heading = heading
         self.keys = "↑↓ choose · Enter select · Esc cancel"
         self._rows, self._show, self._find, self._first = rows, show, find, at
+
+    def again(self, at: R) -> "Menu[R]":
+        """The same menu, to be shown once more."""
+        menu = Menu(self.heading, self._rows, self._show, find=self._find, at=at)
+        menu.keys = self.keys
+        return menu
 
     def content(self) -> Iterable[Widget]:
         if self._find is not None:
@@ -66,3 +74,15 @@ class Menu(ListDialog[R]):
     def choose(self, row: R) -> None:
         """Return a row."""
         self.dismiss(row)
+
+
+async def choose(
+    app: App[Any], menu: Menu[R], use: Callable[[R], Coroutine[Any, Any, T | None]]
+) -> T | None:  # fmt: skip
+    """Use the row that the user chooses from a menu. None from `use` means that the user left its dialog: then the menu is shown
+    again, at that row. None if the user leaves the menu."""
+    while (row := await app.push_screen_wait(menu)) is not None:
+        if (result := await use(row)) is not None:
+            return result
+        menu = menu.again(row)
+    return None

@@ -76,7 +76,8 @@ class Welcome(Dialog[WelcomeChoice]):
             row = server_row(one)
             servers.append(_Option(str(number), ListRow(f"{number}  {row.label}", row.note), WelcomeChoice(server=one)))
         self._options = servers + list(OPTIONS)
-        self.query_one(VirtualList).set_rows(self._options)
+        listing = self.query_one(VirtualList)
+        listing.set_rows(self._options, listing.highlighted if listing.highlighted is not OPTIONS[0] else None)
 
     def on_key(self, event: events.Key) -> None:
         for option in self._options:

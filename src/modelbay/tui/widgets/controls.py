@@ -11,6 +11,8 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Label, Static
 
+from modelbay.tui.widgets.line_input import LineInput
+
 
 class ChoiceField(Static, can_focus=True):
     """One of a few options, changed with ←→."""
@@ -84,7 +86,7 @@ class InputPair(Vertical):
         super().__init__(classes="pair")
         self._label = Label(Content(label), classes="label")
         self._inputs = tuple(
-            Input(value, placeholder=placeholder, compact=True, select_on_focus=False)
+            LineInput(value, placeholder=placeholder, compact=True, select_on_focus=False)
             for placeholder, value in zip((first, second), values, strict=True)
         )
         for input in self._inputs:

@@ -4,10 +4,14 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.widgets import Input
+
+from modelbay.tui.widgets.line_input import LineInput
+
+MOST = 1_000
+"""Maximum characters of a pasted query. A search for a whole file would take minutes, or be too complex for the database."""
 
 
-class SearchBox(Input, inherit_bindings=False):
+class SearchBox(LineInput, inherit_bindings=False):
     """An input without arrow keys: they belong to the list below it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -26,6 +30,9 @@ class SearchBox(Input, inherit_bindings=False):
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
         return super().check_consume_key(key, character) and (self._spaces or key != "space")
+
+    def on_paste(self, event: events.Paste) -> None:
+        event.text = event.text[:MOST]
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key == "space" and not self._spaces:
