@@ -150,7 +150,9 @@ async def test_a_failure_after_signs_of_life_is_an_event(gateway: Running, clien
     assert pieces[0] == SIGNS.get(client, COMMENT)
     reply = read(client, found.body)
     assert reply.error is not None
-    *before, last = found.body.removesuffix(b"\n\n").split(b"\n\n")
+    if client == "google":
+        assert is_bare_failure(pieces.pop())
+    *before, last = b"".join(pieces).removesuffix(b"\n\n").split(b"\n\n")
     assert is_failure(client, last + b"\n\n")
     assert not any(is_failure(client, event + b"\n\n") for event in before)
 
@@ -224,6 +226,28 @@ async def test_a_failure_closes_a_json_array(gateway: Running, upstream: str, fa
     found, _ = await streamed(gateway[0].url, asking("google", f"{provider}/sim-1!{fault}", array=True))
     assert found.status == 200
     assert json.loads(found.body)[-1]["error"]["code"] in (502, 504)
+
+
+def is_bare_failure(piece: bytes) -> bool:
+    return piece.startswith(b"{") and json.loads(piece)["error"]["code"] >= 500
+
+
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.parametrize("fault", ["cut-after", "error-in-200"])
+async def test_the_failure_of_a_stream_of_gemini_is_the_last_chunk_too_without_which_kimi_code_shows_half_an_answer(
+    gateway: Running, upstream: str, fault: str
+) -> None:
+    _, pieces = await streamed(gateway[0].url, asking("google", f"{upstream}/sim-1!{fault}"))
+    *before, event, bare = pieces
+    assert is_bare_failure(bare)
+    assert is_failure("google", event[event.rfind(b"data: ") :])
+    assert not any(piece.startswith(b"{") for piece in before)
+
+
+async def test_a_finish_reason_of_gemini_that_says_that_the_model_failed_is_the_end(gateway: Running) -> None:
+    _, pieces = await streamed(gateway[0].url, asking("google", "google/sim-1!odd-finish=MALFORMED_FUNCTION_CALL"))
+    assert pieces[-1].startswith(b"data: ")
+    assert b'"finishReason":"MALFORMED_FUNCTION_CALL"' in pieces[-1].replace(b": ", b":")
 
 
 @pytest.mark.parametrize("upstream", PROTOCOLS)

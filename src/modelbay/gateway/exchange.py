@@ -45,7 +45,7 @@ from modelbay.gateway.revision import Revision
 from modelbay.gateway.search.search_loop import SearchLoop, made_by_model, with_searches
 from modelbay.gateway.stores import Stores
 from modelbay.gateway.translating import Prepared, asked_of, complete, unsent_previews
-from modelbay.json_text import decode
+from modelbay.json_text import decode, encode
 from modelbay.logs import LOG
 from modelbay.protocols.openai_responses.client_tools import as_functions
 from modelbay.providers.unknown_fields import HEADER
@@ -323,7 +323,7 @@ class Exchange:
                 await self._keeping
             self._failed(error)
             begun = failed_stream if stream is None else failure_event
-            self._responder.end((failure_array if prepared.array else begun)(self._request.protocol, error))
+            self._end(prepared, stream, (failure_array if prepared.array else begun)(self._request.protocol, error))
             return
         finally:
             begin.cancel()
@@ -332,7 +332,16 @@ class Exchange:
         if self.finished:
             await self._keep(collect(self._events), prepared.conversation)
         assert stream is not None
-        self._responder.end(self._rest + stream.close())
+        self._end(prepared, stream, self._rest + stream.close())
+
+    def _end(self, prepared: Prepared, stream: PassedStream | RenderedStream | None, data: bytes) -> None:
+        """End a stream with its last bytes."""
+        bare = self._request.codec.PASS.bare_failure
+        named = stream is not None and stream.named
+        if self.error is not None and bare is not None and not prepared.array and not named:
+            self._responder.write(data)
+            data = encode(bare(self.error)[1])
+        self._responder.end(data)
 
     async def _counted(self, prepared: Prepared) -> int | None:
         """Input tokens for the start of a stream, if its client reads them there."""

@@ -49,6 +49,9 @@ class WholeEvents:
 class PassedStream:
     """A provider's stream of server-sent events, as bytes."""
 
+    named = False
+    """Whether the reply failed with a finish reason that clients know."""
+
     def __init__(self, protocol: str) -> None:
         self._protocol = protocol
         self._frames = WholeEvents()
@@ -88,6 +91,7 @@ class PassedStream:
         if isinstance(failed, ProviderError) and is_failure(self._protocol, data[len(kept) :]):
             return data
         if isinstance(failed, ReplyError) and names_failure(self._protocol, data or self._last, stream=True):
+            self.named = True
             return data
         self._broken, self._within = failed, within and not kept
         return kept
@@ -102,6 +106,9 @@ class PassedStream:
 
 class RenderedStream:
     """A reply as a stream in the client's protocol."""
+
+    named = False
+    """See `PassedStream`. A failure is rendered as an event."""
 
     def __init__(self, protocol: str, conversation: Conversation) -> None:
         self._feed = codec(protocol).stream_renderer(conversation).feed

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from msgspec import Struct
 
@@ -75,6 +76,9 @@ class PassRules(Struct, frozen=True):
     is_failure: Callable[[str, dict[str, Json]], bool] = has_error
     """Whether clients of the protocol read an event of a stream, by its name and its data, as a failure. They ignore an event in
     another form, and the reply then looks complete."""
+    bare_failure: Callable[[Exception], tuple[int, dict[str, Any]]] | None = None
+    """The status and the object of a failure in a stream, if it follows the event about it as plain JSON, in a chunk of its own.
+    Kimi Code and Gemini CLI ignore the event and take the reply for complete: their SDK looks for a chunk that is nothing else."""
     names_failure: Callable[[dict[str, Json]], bool] = lambda fields: False
     """Whether a reply or an event says with a finish reason that the model failed. Clients of the protocol know it."""
 

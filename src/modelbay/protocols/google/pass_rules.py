@@ -1,6 +1,7 @@
 """Rules for Gemini requests that are passed on. The model is in the path."""
 
 from modelbay.conversation import Json
+from modelbay.protocols.google.errors import error_object
 from modelbay.protocols.google.parts import ENVELOPE
 from modelbay.protocols.google.resource import resource_name, resource_path
 from modelbay.protocols.google.usual import is_plain
@@ -37,5 +38,6 @@ PASS = PassRules(
     in_path=resource_path,
     named=resource_name,
     budgets=("generationConfig.thinkingConfig.thinkingBudget",),
+    bare_failure=error_object,
     names_failure=_names_failure,
 )
