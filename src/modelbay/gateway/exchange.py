@@ -67,6 +67,8 @@ PINGS = {
 COMMENT = KeepAlive(b": keep-alive\n\n")
 WHITE_SPACE = KeepAlive(b"\n", (b"}",))
 """Between two elements of a JSON array."""
+_APART = 0.05
+"""Seconds after which a client has read what was sent before. Node.js joins chunks that arrive together."""
 
 
 class Exchange:
@@ -323,7 +325,9 @@ class Exchange:
                 await self._keeping
             self._failed(error)
             begun = failed_stream if stream is None else failure_event
-            self._end(prepared, stream, (failure_array if prepared.array else begun)(self._request.protocol, error))
+            await self._end(
+                prepared, stream, (failure_array if prepared.array else begun)(self._request.protocol, error)
+            )
             return
         finally:
             begin.cancel()
@@ -332,14 +336,15 @@ class Exchange:
         if self.finished:
             await self._keep(collect(self._events), prepared.conversation)
         assert stream is not None
-        self._end(prepared, stream, self._rest + stream.close())
+        await self._end(prepared, stream, self._rest + stream.close())
 
-    def _end(self, prepared: Prepared, stream: PassedStream | RenderedStream | None, data: bytes) -> None:
+    async def _end(self, prepared: Prepared, stream: PassedStream | RenderedStream | None, data: bytes) -> None:
         """End a stream with its last bytes."""
         bare = self._request.codec.PASS.bare_failure
         named = stream is not None and stream.named
         if self.error is not None and bare is not None and not prepared.array and not named:
             self._responder.write(data)
+            await asyncio.sleep(_APART)
             data = encode(bare(self.error)[1])
         self._responder.end(data)
 
