@@ -362,6 +362,20 @@ async def test_a_client_that_leaves_after_the_last_event_succeeded(
     assert (line["outcome"], line["status"]) == ("ok", 200)
 
 
+@pytest.mark.parametrize("upstream", PROTOCOLS)
+@pytest.mark.parametrize("fault", ["cut-after", "error-in-200"])
+async def test_a_client_of_gemini_that_leaves_at_the_event_of_a_failure_read_it(
+    gateway: Running, records: Records, monkeypatch: pytest.MonkeyPatch, upstream: str, fault: str
+) -> None:
+    monkeypatch.setattr(exchange, "_APART", LONG)  # it leaves before the failure is repeated
+    async with RawClient(gateway[0].url) as connection:
+        await connection.send(asking("google", f"{upstream}/sim-1!{fault}"))
+        await connection.head()
+        await connection.until(b'"error":')
+    line = await records.next()
+    assert (line["outcome"], line["status"]) == ("failed", 200)
+
+
 # --- a client that does not read ---------------------------------------------------------------------------------------
 
 

@@ -114,7 +114,8 @@ class Visit:
             seconds=perf_counter() - self.began,
             client=self.client,
             status=responder.status,
-            disconnected=self.disconnected and not (exchange is not None and exchange.finished),
+            # a client that leaves at the end of its reply, or at the event of its failure, has read all that it needs
+            disconnected=self.disconnected and (exchange is None or not (exchange.finished or exchange.error)),
             sent=responder.sent,
             target=self.target,
             attempts=None if exchange is None else exchange.attempts,
