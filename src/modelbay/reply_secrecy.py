@@ -10,17 +10,17 @@ from operator import itemgetter
 from modelbay.secrecy import MASK, SHORTEST, redact_bytes, spellings, spellings_in_replies
 
 _TRIES = 32
-"""Maximum attempts to find a frame. A stream whose pieces share none is searched as a whole."""
+"""Maximum attempts to find a frame. After them, each piece of the stream is searched as a whole."""
 _FRAMED = 4096
-"""Maximum bytes of a piece of which a frame is made: more than an event with text has."""
+"""Maximum bytes of a piece from which a frame is learned. Events with a text have fewer."""
 _FEW = 1000
 """Marks of values up to which one pattern for all is faster than a look at each place of a text."""
 _RAREST = "QXZJqzjxKVYWUGHFBPONMLRDSITECA9876543_+-/210kvwybgfpmcuhldrsinoate"
 """Characters of keys, the rarest in prose, code and JSON first."""
-_OFTEN = {char: 10 + rank for rank, char in enumerate(_RAREST)}
-"""The cost of a character with which marks begin."""
-_COMMONEST = 100
-"""The cost of any other one."""
+_COSTS = {char: 10 + rank for rank, char in enumerate(_RAREST)}
+"""The cost of a search for marks that begin with a character, in no unit."""
+_OTHER_COST = 100
+"""The cost for any other character."""
 
 
 class _Search:
@@ -54,7 +54,7 @@ def _marks(forms: list[str]) -> set[str]:
     left = forms
     while left:
         counts = Counter(chain.from_iterable(set(_begins(form)) for form in left))
-        first = max(counts, key=lambda char: counts[char] / _OFTEN.get(char, _COMMONEST))
+        first = max(counts, key=lambda char: counts[char] / _COSTS.get(char, _OTHER_COST))
         marks |= {form[at : at + SHORTEST] for form in left if (at := _begins(form).find(first)) >= 0}
         left = [form for form in left if first not in _begins(form)]
     return marks
@@ -94,7 +94,7 @@ class _Frame:
         before = _shared(len(piece), lambda size: self.before.startswith(piece[:size]))
         after = _shared(len(piece) - before, lambda size: self.after.endswith(piece[-size:]))
         self.tries -= 1
-        if not self.tries:  # no frame is one in which all pieces are
+        if not self.tries:  # no frame fits all pieces
             before = after = 0
         elif before + after < len(piece) // 2:  # another kind of piece
             before = after = len(piece)

@@ -80,7 +80,7 @@ def gateway_of(options: Options, config: Config) -> Gateway:
     """The gateway of a configuration.
 
     Raises:
-        ConfigError: the configuration does not allow to start, or this system cannot run several workers.
+        ConfigError: the gateway cannot start with this configuration, or this system cannot run several workers.
     """
     if options.workers > 1 and not limits.CAN_SHARE:
         raise ConfigError(

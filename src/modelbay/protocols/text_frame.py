@@ -12,9 +12,9 @@ from modelbay.protocols.assembly import Assembly
 _is_encoded = re.compile(rb'[\x00-\x1f"\\]').search
 """Finds the end of a JSON string, or a character in it that is not written as itself."""
 _USELESS = 4
-"""Maximum frames in a row in which no event is. Some providers number the events, or fill them up with random characters."""
+"""Maximum frames in a row that fit no later event. Some providers number the events, or fill them up with random characters."""
 _NONE = b"\0"
-"""The begin of no event."""
+"""Bytes with which no event begins."""
 
 
 class TextFrame:

@@ -40,8 +40,10 @@ _CHAT = ("reasoning_details", "reasoning_opaque")
 
 def without_reasoning(error: BadRequest, body: dict[str, Any]) -> bool:
     """Remove the reasoning state from the history in `body`, of any protocol, if the error says that it is not valid. Returns
-    whether there was any. Of thinking without a signature, state before the current turn and all state, only the first that there
-    is is removed: if the error comes again, it is about the rest. An error about the current turn removes all at once.
+    whether there was any.
+
+    The first of these that the history has is removed: thinking without a signature, the state before the current turn, all state.
+    If the error comes again, it is about the rest. After an error about the current turn, all is removed at once.
 
     This concerns one conversation, not the endpoint: the gateway remembers it in its store of reasoning state.
     """
