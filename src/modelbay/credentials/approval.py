@@ -137,7 +137,7 @@ def remember(source: Source, approvals: Iterable[Approval]) -> None:
 
     path = home() / APPROVALS
     with files.locked(path, WAIT):
-        before = files.content_of(path)
+        before = files.undamaged_content(path, "list of approvals", _kept)
         kept = _kept(before)
         entry = kept.setdefault(source.digest, {"file": str(source.path), "allowed": []})
         pairs = [[_absolute(one.reference, source.path), one.origin] for one in approvals]
@@ -193,23 +193,22 @@ def _absolute(reference: str, path: Path) -> str:
 
 def _remembered(digest: str) -> list[Approval]:
     try:
-        content = (home() / APPROVALS).read_bytes()
-    except OSError:
+        entry = _kept((home() / APPROVALS).read_bytes()).get(digest)
+    except (OSError, MalformedReply):
         return []
-    entry = _kept(content).get(digest)
     return [Approval(*pair) for pair in entry["allowed"]] if entry else []
 
 
 def _kept(content: bytes | None) -> dict[str, dict[str, Any]]:
-    """Approvals by digest. Malformed entries are skipped."""
-    from modelbay.json_text import decode
+    """Approvals by digest. Malformed entries are skipped.
 
-    try:
-        data = decode(content or b"{}")
-    except MalformedReply:
-        return {}
+    Raises:
+        MalformedReply: the content is not a JSON object.
+    """
+    from modelbay.json_text import decode_as
+
     kept = {}
-    for digest, entry in data.items() if isinstance(data, dict) else ():
+    for digest, entry in decode_as(content or b"{}", dict[str, Any]).items():
         pairs = entry.get("allowed") if isinstance(entry, dict) else None
         if isinstance(pairs, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
             kept[digest] = {"file": str(entry.get("file", "")), "allowed": pairs}

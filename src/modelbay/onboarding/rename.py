@@ -83,6 +83,7 @@ def _checked(config: Config, old: str, new: str) -> ProviderEntry:
         raise kind(f'"{new}" cannot be the new ID: {problem}', hint="choose another ID")
     if old == new:
         raise ConfigError(f'"{new}" cannot be the new ID: That provider ID already exists', hint="choose another ID")
+    merging.recall(old)  # raises before anything is written: the new ID needs the state of its source
     return entry
 
 

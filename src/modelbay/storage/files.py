@@ -15,7 +15,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Generic, TypeVar
 
-from modelbay.errors import ConfigError, FileError
+from modelbay.errors import ConfigError, FileError, MalformedReply
 
 T = TypeVar("T")
 
@@ -287,6 +287,23 @@ def set_aside(path: Path, title: str, reason: str, beside: Iterable[str] = ()) -
             os.rename(f"{path}{suffix}", f"{new}{suffix}")
     os.rename(path, new)
     _LOG.warning("the %s %s was damaged (%s): it is now %s, and a new one is started", title, path, reason, new.name)
+
+
+def undamaged_content(path: Path, title: str, decode: Callable[[bytes], object]) -> bytes | None:
+    """A file's bytes before a change of it, under its lock; None if it does not exist. A file that cannot be decoded is set aside:
+    the change would replace what is left in it.
+
+    Raises:
+        ConfigError: it cannot be read or renamed.
+    """
+    content = content_of(path)
+    try:
+        decode(content or b"")
+    except MalformedReply as error:
+        with _told(path):
+            set_aside(path, title, error.message)
+        return None
+    return content
 
 
 def check_writable(path: Path) -> None:

@@ -1,8 +1,6 @@
 """Parameters and values that models were found to reject, by origin and model ID, kept in the cache folder."""
 
-import contextlib
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from time import monotonic
 from typing import Any, TypeAlias
 
@@ -10,7 +8,7 @@ import msgspec
 
 from modelbay.errors import MalformedReply
 from modelbay.json_text import decode_as
-from modelbay.storage import files
+from modelbay.storage.cache import Cache
 from modelbay.storage.paths import cache_dir
 
 Lesson: TypeAlias = dict[str, Any]
@@ -89,8 +87,4 @@ class LessonBook:
             return {}
 
     def _write(self) -> None:
-        with contextlib.suppress(OSError):
-            files.make_private(self.path.parent)
-            with NamedTemporaryFile(dir=self.path.parent, delete=False) as file:
-                file.write(msgspec.json.format(msgspec.json.encode(self._lessons), indent=2))
-            Path(file.name).replace(self.path)
+        Cache(self.path.parent).write(msgspec.json.format(msgspec.json.encode(self._lessons), indent=2), self.path.name)

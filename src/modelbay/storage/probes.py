@@ -59,7 +59,7 @@ class _Content(Struct):
 
 
 class ProbeStore:
-    """One file, read again when another program changed it. A damaged one counts as empty when it is read."""
+    """One file, read again when another program changed it. A damaged one counts as empty, and is set aside by the next change."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or data_dir() / "probes.json"
@@ -135,13 +135,13 @@ class ProbeStore:
             self._read = seen
             try:
                 self._records = _decoded(files.content_of(self.path))
-            except ConfigError:
+            except (ConfigError, MalformedReply):
                 self._records = {}
         return self._records
 
     def _change(self, change: Callable[[dict[ProbedEndpoint, ProbeRecord]], None]) -> None:
         with files.locked(self.path, WAIT):
-            old = files.content_of(self.path)
+            old = files.undamaged_content(self.path, "file of test results", _decoded)
             records = _decoded(old)
             change(records)
             content = _Content(records=list(records.values()))
@@ -149,8 +149,10 @@ class ProbeStore:
 
 
 def _decoded(data: bytes | None) -> dict[ProbedEndpoint, ProbeRecord]:
-    try:
-        content = decode_as(data, _Content) if data else _Content()
-    except MalformedReply:
-        return {}
+    """The content of the file.
+
+    Raises:
+        MalformedReply: it is damaged.
+    """
+    content = decode_as(data, _Content) if data else _Content()
     return {record.endpoint: record for record in content.records}

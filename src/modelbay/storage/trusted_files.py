@@ -34,7 +34,7 @@ class _Content(Struct):
 
 
 class TrustedFiles:
-    """The list of trusted files, in modelbay's own data. A damaged list trusts no file."""
+    """The list of trusted files, in modelbay's own data. A damaged list trusts no file, and is set aside by the next change."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or data_dir() / "trusted_files.json"
@@ -87,21 +87,26 @@ class TrustedFiles:
             return {}
         try:
             return _decoded(files.owned_content(self.path, LARGEST))
+        except MalformedReply:
+            return {}
         except FileError as error:
             message = f"the list of trusted files cannot be used: {self.path}: {error.message}"
             raise ConfigError(message, hint=error.hint, file=str(self.path)) from None
 
     def _change(self, change: Callable[[dict[str, TrustedFile]], object]) -> None:
         with files.locked(self.path, WAIT):
-            old, trusted = files.content_of(self.path), self._read()
+            old = files.undamaged_content(self.path, "list of trusted files", _decoded)
+            trusted = self._read()
             change(trusted)
             content = _Content(files=list(trusted.values()))
             files.replace(self.path, old, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
 
 
 def _decoded(data: bytes) -> dict[str, TrustedFile]:
-    try:
-        content = decode_as(data, _Content) if data else _Content()
-    except MalformedReply:
-        return {}
+    """The content of the file.
+
+    Raises:
+        MalformedReply: it is damaged.
+    """
+    content = decode_as(data, _Content) if data else _Content()
     return {file.path: file for file in content.files}

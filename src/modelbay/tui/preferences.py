@@ -4,12 +4,13 @@ They are in `app.json` next to the stored conversations, not in `config.toml`, w
 """
 
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, field, structs
 
 from modelbay.errors import ConfigError, MalformedReply
-from modelbay.json_text import decode, decode_as, encode
-from modelbay.storage.files import content_of, locked, replace
+from modelbay.json_text import decode_as, encode
+from modelbay.storage.files import content_of, locked, replace, undamaged_content
 from modelbay.storage.paths import data_dir
 
 WAIT = 2.0
@@ -36,7 +37,8 @@ class Preferences(Struct):
 
 
 class PreferenceFile:
-    """The file `app.json`. If it is missing or damaged, the defaults apply; the app still starts."""
+    """The file `app.json`. If it is missing or damaged, the defaults apply; the app still starts. The next change sets a damaged
+    one aside."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or data_dir() / "app.json"
@@ -54,10 +56,9 @@ class PreferenceFile:
             ConfigError: the file cannot be written.
         """
         with locked(self.path, WAIT):
-            old = content_of(self.path)
-            try:
-                there = decode(old or b"{}")
-            except MalformedReply:
-                there = {}
-            kept = there if isinstance(there, dict) else {}
-            replace(self.path, old, encode({**kept, **structs.asdict(preferences)}))
+            old = undamaged_content(self.path, "file of preferences", _members)
+            replace(self.path, old, encode({**_members(old), **structs.asdict(preferences)}))
+
+
+def _members(content: bytes | None) -> dict[str, Any]:
+    return decode_as(content or b"{}", dict[str, Any])

@@ -9,11 +9,13 @@ variable `CI` it is disabled unless `MODELBAY_REFRESH=on`.
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING
 
 from modelbay.config.schema import Config, ProviderEntry
+from modelbay.errors import ConfigError
 from modelbay.storage import files
 from modelbay.storage.cache import Cache
 from modelbay.storage.paths import config_file, environment
@@ -102,9 +104,10 @@ def due(config: Config, now: float) -> list[ProviderEntry]:
     for entry in config.providers.values():
         if kind_of(entry) is None or not (entry.imported or entry.model_source in ITSELF):
             continue
-        memory = _memory(entry)
-        if not 0 <= now - max(memory.when, memory.tried) < every:
-            found.append(entry)
+        with suppress(ConfigError):  # a manual refresh reports it; the others are refreshed
+            memory = _memory(entry)
+            if not 0 <= now - max(memory.when, memory.tried) < every:
+                found.append(entry)
     return found
 
 

@@ -20,7 +20,7 @@ from modelbay.config.edit import Edit
 from modelbay.config.schema import Table
 from modelbay.config.toml.scan import Keys
 from modelbay.config.toml.values import path_text, same, text_of
-from modelbay.errors import ConfigError, MalformedReply
+from modelbay.errors import ConfigError, FileError, MalformedReply
 from modelbay.json_text import decode_as
 from modelbay.logs import LOG
 from modelbay.storage import files
@@ -103,13 +103,18 @@ def recall(provider: str) -> Memory | None:
     """The stored state of a provider's source; None: there is none.
 
     Raises:
-        ConfigError: the file cannot be read. Without it, the user's changes would be overwritten.
+        ConfigError: the file cannot be read, or is damaged. Without it, the user's changes would be overwritten.
     """
-    data = files.content_of(path_of(provider))
+    path = path_of(provider)
+    data = files.content_of(path)
     try:
         return decode_as(data, Memory) if data else None
-    except MalformedReply:
-        return None
+    except MalformedReply as error:
+        raise FileError(
+            f"{path} is damaged: {error.message}",
+            hint="remove the file; the next refresh then replaces the values of models that you changed",
+            file=str(path),
+        ) from None
 
 
 def remember(provider: str, memory: Memory) -> None:
