@@ -89,6 +89,17 @@ def test_incomplete_extended_models_remove_nothing(
     assert "  - acme/old\n" in bay.done("provider", "refresh", "acme")
 
 
+def test_a_price_per_token_is_ignored_and_reported(bay: Inside, acme: Site) -> None:
+    large = {"id": "large", "name": "Large"}
+    acme.pages[LISTED] = models({**large, "cost": {"input": 0.5, "output": 1.5}})
+    bay.done("provider", "refresh", "acme")
+    assert "$0.5" in bay.done("model", "show", "acme/large")
+    acme.pages[LISTED] = models({**large, "cost": {"input": 5e-7, "output": 1.5e-6}})
+    run = bay("provider", "refresh", "acme")
+    assert "models.large.cost: $0.0000015 per million tokens is less than any model costs; it is ignored" in run.err
+    assert "$0" not in bay.done("model", "show", "acme/large")
+
+
 def test_a_provider_without_models_that_discovers_them_gets_its_whole_list(bay: Inside, acme: Site) -> None:
     acme.pages["/v1/models"] = {"data": [{"id": "a"}, {"id": "b"}]}
     table = f'[providers.own]\ntype = "openai"\nbase_url = "{acme.url}/v1"\nauth = "none"\n'

@@ -15,6 +15,7 @@ from modelbay.catalog.formats.manifest import DAY, LONGEST
 from modelbay.catalog.knowledge import fitted, model_facts
 from modelbay.catalog.lists.discovery import discover
 from modelbay.catalog.lists.entry import Listed
+from modelbay.catalog.lists.entry_facts import too_cheap
 from modelbay.catalog.lookup import LIST, MODELS_DEV, Catalog
 from modelbay.catalog.models_dev.index import bare
 from modelbay.catalog.models_dev.live import ModelsDev
@@ -257,8 +258,8 @@ def _cost(cost: Cost) -> Extra:
     prices: dict[str, float | None] = {name: getattr(cost, name) for name in Cost.__struct_fields__}
     if prices["input"] is None or prices["output"] is None or any((price or 0) < 0 for price in prices.values()):
         return {}
-    if 0 < max(prices["input"], prices["output"]) < 0.002:
-        return {}  # a price per token
+    if too_cheap({**prices}) is not None:
+        return {}
     return {name: int(price) if price == int(price) else price for name, price in prices.items() if price is not None}
 
 

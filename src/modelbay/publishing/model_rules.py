@@ -6,7 +6,7 @@ from typing import Any
 
 from modelbay.catalog.facts import day
 from modelbay.catalog.formats.manifest import DAY
-from modelbay.catalog.lists.entry_facts import A_TOKEN
+from modelbay.catalog.lists.entry_facts import too_cheap
 from modelbay.conversation import Extra, Json
 from modelbay.protocols.shapes import EXACT
 from modelbay.publishing.manifest_rules import misspelled
@@ -132,10 +132,8 @@ def _cost(entry: Extra, where: tuple[str | int, ...], _: date) -> Iterator[RuleF
     prices = {name: price for name, price in table.items() if _is_number(price) and price >= 0}
     path = field_path(*where, "cost")
     highest = max((price for name, price in prices.items() if name in ("input", "output")), default=0)
-    if 0 < highest < float(A_TOKEN):
-        yield broken(
-            "cost-unit", path, f"${highest:.10f}".rstrip("0") + " per million tokens is less than any model costs"
-        )
+    if (cheap := too_cheap(table)) is not None:
+        yield broken("cost-unit", path, cheap)
     elif highest > HIGHEST_PRICE:
         yield broken("cost-high", path, f"${highest:,g} per million tokens is more than any known model costs")
     for one, other in (("input", "output"), ("output", "input")):

@@ -98,7 +98,8 @@ def test_prices_of_together_are_per_million():
             {"metadata": {"pricing": {"input_tokens": 0.1, "output_tokens": 0.4}}},
             Cost(input=0.1, output=0.4),
         ),
-        ("models.dev", {"cost": {"input": 0.001, "output": 0.001}}, Cost(input=0.001, output=0.001)),
+        ("models.dev", {"cost": {"input": 0.003, "output": 0.003}}, Cost(input=0.003, output=0.003)),
+        ("models.dev's field with another unit", {"cost": {"input": 0.0005, "output": 0.0015}}, None),
         (
             "xAI",
             {

@@ -132,6 +132,15 @@ def test_the_users_own_provider_is_not_overwritten(file: Path, host: Site):
     assert list(load(file).models) == ["other/x"]
 
 
+def test_a_price_per_token_is_ignored_and_reported(file: Path, host: Site):
+    host.pages["/api.json"] = {"acme": {**ACME, "models": {"m": {"cost": {"input": 5e-7, "output": "0.0000015"}}}}}
+    made = added(file, host)
+    assert [(one.where, one.why) for one in made.skipped] == [
+        ("acme/m: cost", "$0.0000015 per million tokens is less than any model costs")
+    ]
+    assert load(file).models["acme/m"].cost is None
+
+
 def test_a_key_for_an_unknown_provider_is_refused(file: Path, host: Site):
     with pytest.raises(ModelbayError, match='no usable provider "acne"'):
         added(file, host, keys={"acne": KEY})

@@ -16,6 +16,7 @@ from msgspec import Struct, field, to_builtins
 from modelbay.catalog import names as naming
 from modelbay.catalog.facts import INPUTS, OUTPUTS, Facts
 from modelbay.catalog.lists.entry import Listed
+from modelbay.catalog.lists.entry_facts import too_cheap
 from modelbay.catalog.lists.listing import listed_model, parse_list, reported_gaps
 from modelbay.catalog.models_dev.index import SWITCHES
 from modelbay.config.schema import Table, key_text
@@ -443,6 +444,9 @@ def _fields(entry: Extra, where: tuple[Step, ...]) -> Iterator[ManifestFinding]:
         if value is not None and (found := _wrong(value, kind)) is not None:
             message, fatal = found
             yield ManifestFinding(_path((*where, *path)), message, fatal)
+    cost = entry.get("cost")
+    if isinstance(cost, dict) and (why := too_cheap(cost)) is not None:
+        yield ManifestFinding(_path((*where, "cost")), f"{why}; it is ignored", fatal=False)
 
 
 FieldKind: TypeAlias = Literal["text", "switch", "day", "words", "table", "size", "price"]

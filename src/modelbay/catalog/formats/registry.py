@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from modelbay.catalog import names as naming
 from modelbay.catalog.lists.entry import Gaps
+from modelbay.catalog.lists.entry_facts import too_cheap
 from modelbay.catalog.models_dev.models import registry_table
 from modelbay.catalog.models_dev.providers import wire
 from modelbay.config.schema import Table
@@ -176,6 +177,8 @@ def _models(listed: RegistryProvider, models: Extra, found: Registry) -> Iterato
             found.skipped.append(SkippedEntry(where, why))
             listed.gaps.entries |= {key: why, id: why}
         elif isinstance(model, dict):
+            if isinstance(cost := model.get("cost"), dict) and (cheap := too_cheap(cost)) is not None:
+                found.skipped.append(SkippedEntry(f"{where}: cost", cheap))
             yield where, id, registry_table(id, model, listed.type)
 
 

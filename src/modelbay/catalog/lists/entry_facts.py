@@ -22,6 +22,7 @@ TABLE = shipped_files("modelbay.catalog.lists") / "entry_facts.toml"
 DIGITS = re.compile(r"\d{1,16}", re.ASCII)
 A_TOKEN = Decimal("0.002")
 """Dollar amounts below it are per token: no million tokens are that cheap, and no token is that expensive."""
+TOO_CHEAP = "${} per million tokens is less than any model costs"
 MILLION = Decimal(1_000_000)
 PRICES = ("input", "output", "cache_read", "cache_write")
 
@@ -273,16 +274,28 @@ def _cost(raw: Extra, rules: Prices) -> Cost | None:
         for priced in values(raw, path):
             if isinstance(priced, dict):
                 found = {name: _first_price(priced, getattr(rules, name), rules.dollars) for name in PRICES}
-                known = [price for price in found.values() if price is not None]
-                dearest = max(known, default=Decimal(0))
-                factor = MILLION if per == "size" and dearest < A_TOKEN else Decimal(1)
-                if cost := _made(found, factor):
+                by_token = _too_cheap(found.values()) is not None
+                if per == "million" and by_token:
+                    return None  # by the token or by a thousand: unknown is better than wrong by a thousand
+                if cost := _made(found, MILLION if by_token else Decimal(1)):
                     return cost
     for flat in rules.flat:
         found = {name: _first_price(raw, getattr(flat, name), rules.dollars) for name in PRICES}
         if cost := _made(found, Decimal(str(flat.per))):
             return cost
     return None
+
+
+def too_cheap(cost: Extra) -> str | None:
+    """Why prices that must be per million tokens are ignored, if they are less than any model costs."""
+    dearest = _too_cheap(_price(cost.get(name)) for name in PRICES)
+    return None if dearest is None else TOO_CHEAP.format(f"{dearest:.12f}".rstrip("0"))
+
+
+def _too_cheap(prices: Iterable[Decimal | None]) -> Decimal | None:
+    """The highest of some prices if it is above zero, and too low for a million tokens."""
+    dearest = max((price for price in prices if price is not None), default=Decimal(0))
+    return dearest if 0 < dearest < A_TOKEN else None
 
 
 def _made(found: dict[str, Decimal | None], factor: Decimal) -> Cost | None:
