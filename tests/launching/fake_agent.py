@@ -41,6 +41,15 @@ def ask(file: str) -> None:
     Path(file).write_text("".join(part.get("text", "") for part in answer["content"]))
 
 
+def store(file: str) -> None:
+    """Store a model as the default one in a file of the user's home, as `/model` does."""
+    path, _, model = file.partition("=")
+    target = Path.home() / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    before = target.read_text() if target.exists() else ""
+    target.write_text(before + f'model = "{model}"\n' if path.endswith(".toml") else json.dumps({"model": model}))
+
+
 def wait(file: str) -> None:
     """Wait until a file exists."""
     while not Path(file).exists():
@@ -99,8 +108,9 @@ def main() -> None:
                 sys.exit(int(next(words)))
             case "die":
                 os.kill(os.getpid(), int(next(words)))
-            case "show" | "ask" | "wait" | "catch" | "screen":
-                {"show": show, "ask": ask, "wait": wait, "catch": catch, "screen": screen}[word](next(words))
+            case "show" | "ask" | "store" | "wait" | "catch" | "screen":
+                actions = {"show": show, "ask": ask, "store": store, "wait": wait, "catch": catch, "screen": screen}
+                actions[word](next(words))
 
 
 main()

@@ -331,3 +331,18 @@ def test_an_old_codex_reads_the_models_of_the_gateway_from_a_private_file(desk: 
     models = json.loads(Path(copy).read_text())["models"]
     assert [(model["slug"], model["context_window"]) for model in models] == [("chat", 64_000), ("direct", 131_072)]
     assert not list(desk.launches.glob("*.launch")) and not list(desk.launches.rglob("models.json"))
+
+
+@pytest.mark.parametrize(("agent", "file"), [("claude", ".claude/settings.json"), ("codex", ".codex/config.toml")])
+def test_a_model_that_the_agent_stored_in_the_files_of_the_user_is_reported(
+    desk: LaunchDesk, agent: str, file: str
+) -> None:
+    run = desk("launch", agent, "--", "store", f"{file}=direct")
+    assert f'in {desk.user / file}: model = "direct" (before: not set)' in run.err
+    again = desk("launch", agent)
+    assert "warning" not in again.err
+
+
+def test_a_stored_model_of_the_agents_own_is_not_reported(desk: LaunchDesk) -> None:
+    run = desk("launch", "claude", "--", "store", ".claude/settings.json=opus")
+    assert "stored" not in run.err

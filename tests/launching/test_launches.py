@@ -24,3 +24,23 @@ def test_entries_that_cannot_be_removed_do_not_prevent_a_launch() -> None:
         change.sweep()
         assert change.gateways() == []
         assert not (launches.folder / "link.gateway").is_symlink()
+
+
+def test_a_launch_has_the_folder_of_an_earlier_one_that_ended() -> None:
+    """Gemini CLI and Qwen Code put the path into their prompts."""
+    with Launches().locked() as change:
+        first, second = change.launch(""), change.launch("")
+        change.end(first)
+        third = change.launch("")
+        assert third.path == first.path != second.path
+        change.end(second)
+        change.end(third)
+
+
+def test_a_launch_does_not_get_a_folder_that_could_not_be_removed() -> None:
+    launches = Launches()
+    with launches.locked() as change:
+        (launches.folder / "1").mkdir()
+        launch = change.launch("")
+        assert launch.path.name == "2.launch"
+        change.end(launch)

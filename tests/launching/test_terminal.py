@@ -46,9 +46,12 @@ class Window:
     def resize(self, columns: int, lines: int) -> None:
         self._run("resize-window", "-x", str(columns), "-y", str(lines))
 
+    def screen(self) -> str:
+        return self._run("capture-pane", "-p")
+
     def shows(self, text: str) -> None:
         """Wait until the screen shows a text."""
-        until(lambda: text in self._run("capture-pane", "-p"))
+        until(lambda: text in self.screen())
 
     def close(self) -> None:
         subprocess.run(
@@ -103,6 +106,19 @@ def test_ctrl_c_reaches_the_agent_once_and_the_launcher_waits_for_it(desk: Launc
     os.kill(agent, signal.SIGUSR2)
     window.shows("left with 5")
     assert (desk.room / "caught").read_text() == "SIGINT SIGUSR2"
+
+
+def test_the_command_that_continues_a_session_is_shown_at_its_end(window: Window) -> None:
+    window.types(f"{MODELBAY} launch claude -m direct --gateway")
+    window.shows("to continue this session: modelbay launch claude --gateway -m direct -- --contin")
+    window.types(f"clear; {MODELBAY} launch codex -- resume --last")
+    window.shows("to continue this session: modelbay launch codex -- resume --last")
+
+
+def test_no_command_to_continue_is_shown_after_a_single_task(window: Window) -> None:
+    window.types(f"{LAUNCH} exit 3; echo left with $?")
+    window.shows("left with 3")
+    assert "to continue" not in window.screen()
 
 
 def agents_of(desk: LaunchDesk) -> list[int]:

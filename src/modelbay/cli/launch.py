@@ -1,6 +1,8 @@
 """`modelbay launch`: a coding agent with a model."""
 
+import shlex
 import shutil
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -107,7 +109,23 @@ def _run(settings: GlobalOptions, program: "AgentProgram", arguments: tuple[str,
         check_keys(chosen)
     wanted = GatewayStart(config, settings.config, settings.approvals)
     made = AgentLaunch(program, executable, chosen, arguments, direct, wanted)
-    return made.run(lambda target: _started(made, target, why, names.project), terminal.warning)
+    code = made.run(lambda target: _started(made, target, why, names.project), terminal.warning)
+    if terminal.is_terminal(sys.stdin) and arguments in ((), program.continues):
+        _say_how_to_continue(program, options)
+    return code
+
+
+def _say_how_to_continue(program: "AgentProgram", options: dict[str, Any]) -> None:
+    """Print the command that continues a session. Those that agents print at their end start them without modelbay, or with files
+    of the launch that were removed."""
+    if not program.continues:
+        return
+    ways = {None: (), True: ("--gateway",), False: ("--direct",)}
+    words = [program.id, *ways[options["gateway"]]]
+    for option, model in (("-m", options["model"]), ("--small", options["small"])):
+        words += [option, model] if model else []
+    command = shlex.join(["modelbay", "launch", *words, "--", *program.continues])
+    terminal.note(f"to continue this session: {command}")
 
 
 class _Names(NamedTuple):

@@ -17,6 +17,7 @@ from modelbay.launching.launches import Launches, LaunchesChange, RunningGateway
 from modelbay.launching.plan import LaunchPlan, LaunchTarget, plan
 from modelbay.launching.program import AgentProgram
 from modelbay.launching.shared_gateway import GatewayStart
+from modelbay.launching.stored_settings import StoredSettings
 from modelbay.secrecy import Hidden
 from modelbay.storage.paths import inherited_environment
 
@@ -38,7 +39,7 @@ class AgentLaunch(Struct, frozen=True):
 
     def run(self, started: Callable[[LaunchTarget], object], warn: Callable[[str], object]) -> int:
         """Run the agent until its end, and return its exit code. `started` is called before. `warn` is called after it, if the
-        gateway ended while the agent used it.
+        gateway ended while the agent used it, or if the agent stored a model of modelbay in its own settings.
 
         Raises:
             ConfigError: the gateway or the agent does not start, or a file cannot be read or written.
@@ -51,12 +52,15 @@ class AgentLaunch(Struct, frozen=True):
             started(ready.target)
             environment = launch_environment(inherited_environment(), ready.plan, ready.target)
             command = [self.executable, *ready.plan.arguments, *self.arguments]
+            stored = StoredSettings(self.program)
             if ready.gateway is None:
-                return run_agent(command, environment, launch.descriptor)
-            with GatewayWatch(launches, ready.gateway, self.gateway, ready.target.key) as watch:
-                code = run_agent(command, environment, launch.descriptor)
-            if watch.message is not None:
-                warn(watch.message)
+                code, ended = run_agent(command, environment, launch.descriptor), None
+            else:
+                with GatewayWatch(launches, ready.gateway, self.gateway, ready.target.key) as watch:
+                    code = run_agent(command, environment, launch.descriptor)
+                ended = watch.message
+            for message in filter(None, (ended, stored.warning(ready.target))):
+                warn(message)
             return code
         except OSError as error:
             raise FileError(

@@ -15,6 +15,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,14 @@ class LaunchesChange:
                 _discard(path)
 
     def launch(self, gateway: str) -> HeldFile:
-        """A new launch with its private folder. `gateway`: ID of the gateway that it uses; "" for none."""
-        made = HeldFile(self._folder / f"{secrets.token_hex(8)}{LAUNCH}", json.dumps({"gateway": gateway}).encode())
+        """A new launch with its private folder. `gateway`: ID of the gateway that it uses; "" for none.
+
+        IDs are the lowest free numbers: agents that run in a copy of their folder put its path into the prompt. With a new path
+        for each launch, a continued session would match neither the provider's prompt cache nor stored reasoning.
+        """
+        taken = {path.stem for path in self._folder.iterdir()}
+        id = next(id for id in map(str, count(1)) if id not in taken)
+        made = HeldFile(self._folder / f"{id}{LAUNCH}", json.dumps({"gateway": gateway}).encode())
         made.path.with_suffix("").mkdir(mode=0o700)
         return made
 

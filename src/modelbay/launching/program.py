@@ -168,6 +168,11 @@ class AgentProgram(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     """Groups of arguments before those of the user. A group is omitted if a fact in it is unknown."""
     files: tuple[PlannedFileRow, ...] = ()
     home: HomeRow | None = None
+    continues: tuple[str, ...] = ()
+    """The arguments that continue the last session of the folder on its screen; empty if it has none."""
+    stores: tuple[str, ...] = ()
+    """The settings that its screen writes to its own file, if the user chooses a model there: the model first. The agent is one of
+    those that can be exported to, which know the file."""
     efforts: tuple[str, ...] = ()
     """The reasoning efforts that the agent accepts, lowest first; empty if it accepts any."""
     off_effort: str = ""
