@@ -6,7 +6,7 @@ import pytest
 
 from modelbay.agents import import_source
 from modelbay.agents.agent import ImportedConfig
-from modelbay.agents.findings import leaves
+from modelbay.agents.findings import KEY_NOT_COPIED, LIKE_REFERENCE, leaves
 from modelbay.agents.litellm import LISTS
 from modelbay.agents.named_lists import as_tables
 from modelbay.agents.yaml_text import decode
@@ -153,3 +153,14 @@ def test_a_price_list_without_the_price_of_output_is_not_imported(desk: Desk):
     assert "cost" not in found.providers[0].models["n"]
     whys = {finding.why for finding in found.findings if finding.path[-1].endswith("cost")}
     assert whys == {"the prices of input and output are not both set"}
+
+
+@pytest.mark.parametrize("value", ["{env:SOME_KEY}", "{env:SOME_KEY}}"])
+def test_a_key_that_modelbay_would_read_as_a_reference_is_not_imported(desk: Desk, value: str):
+    model = "{model_name: n, litellm_params: {model: openai/m, api_key: os.environ/K}}"
+    text = f'model_list: [{model}]\nenvironment_variables: {{K: "{value}"}}\n'
+    found = imported(desk.write("l.yaml", text), keys=True)
+    assert "api_key" not in found.providers[0].table
+    assert found.providers[0].missing_key == KEY_NOT_COPIED
+    why = {finding.path: finding.why for finding in found.findings}
+    assert why["environment_variables", "K"] == LIKE_REFERENCE

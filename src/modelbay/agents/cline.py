@@ -35,6 +35,7 @@ from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.errors import ConfigError
+from modelbay.onboarding.fields import free_name
 from modelbay.providers import presets, urls
 
 ENTRIES: dict[Protocol, str] = {
@@ -106,7 +107,7 @@ class _Reader(Struct):
             return why
         used = {other.id for other in self.result.providers}
         id = id_of(provider.table.get("base_url", ""), name)
-        provider.id = next(one for one in (id, *(f"{id}-{number}" for number in range(2, 10_000))) if one not in used)
+        provider.id = free_name(id, used)
         if merged.get(*here, "auth") is not None and merged.get(*here, "apiKey") is None:
             merged.unsupported(*here, "auth", why="tokens are not copied: only one program can refresh them")
             provider.missing_key = "its login is not imported"

@@ -6,9 +6,7 @@ An export is printed: modelbay does not change YAML files.
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.agents import variables
@@ -24,11 +22,12 @@ from modelbay.agents.entry_values import (
     import_fields,
     import_headers,
     import_key,
+    import_secret,
     read_url,
 )
 from modelbay.agents.exported import ExportedProvider, check_supported
-from modelbay.agents.findings import KEY_NOT_COPIED, MergedConfig
-from modelbay.agents.importing import add_usable
+from modelbay.agents.findings import MergedConfig
+from modelbay.agents.model_list import ModelListReader
 from modelbay.agents.named_lists import NamedLists, as_tables
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.provider_types import TYPES as PROVIDER_TYPES
@@ -37,6 +36,7 @@ from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.errors import ConfigError
+from modelbay.onboarding.fields import free_name
 from modelbay.providers import presets, urls
 from modelbay.secrecy import REFERENCE
 from modelbay.storage.paths import environment, expanded
@@ -81,24 +81,12 @@ def _read(file: Path | None, keys: bool) -> ImportedConfig:
     return _Reader(merged, ImportedConfig([layer.file for layer in layers])).read()
 
 
-class _Reader(Struct):
-    merged: MergedConfig
-    result: ImportedConfig
-    providers: dict[tuple[Any, ...], ImportedProvider] = field(default_factory=dict)
-    """By everything that the models of one provider have in common."""
-    places: dict[str, Keys] = field(default_factory=dict)
-    """The path of each model, by its alias."""
-    ids: set[str] = field(default_factory=set)
-
+class _Reader(ModelListReader):
     def read(self) -> ImportedConfig:
         merged, result = self.merged, self.result
-        for key in merged.table("models"):
-            if why := self._model(("models", key)):
-                result.skipped[key] = why
-                merged.override_unsupported("models", key, why=why)
-        add_usable(result, self.providers.values(), merged, self.places.__getitem__)
-        usable = {alias for provider in result.providers for alias in provider.models}
-        result.default_model = next((alias for alias in self.places if alias in usable), None)
+        self.read_list("models", self._model)
+        self.add_providers()
+        result.default_model = next(iter(self.usable()), None)
         merged.unsupported("env", why="not the key of an imported provider")
         result.findings = merged.findings()
         return result
@@ -118,7 +106,8 @@ class _Reader(Struct):
         if why := self._set_type(provider, kind, path):
             return why
         self._settings(provider, path)
-        provider = self._shared(provider, kind)
+        same = (kind, repr(provider.table), provider.missing_key)
+        provider = self.shared(same, provider, id_of(provider.table.get("base_url", ""), kind))
         table: Table = {"model": id}
         if kind == AZURE and (deployment := merged.text(*path, "env", "deployment")):
             table |= {"model": deployment, "base_model": id}
@@ -133,12 +122,7 @@ class _Reader(Struct):
             if capability in CAPABILITIES:
                 table[CAPABILITIES[capability]] = True
         merged.exact(*path, "capabilities")
-        alias, number = f"{provider.id}/{id}", 1
-        while alias in self.places:
-            number += 1
-            alias = f"{provider.id}/{id}-{number}"
-        provider.models[alias] = table
-        self.places[alias] = path
+        self.add(provider, free_name(f"{provider.id}/{id}", self.places), table, path)
         return ""
 
     def _set_type(self, provider: ImportedProvider, kind: str, path: Keys) -> str:
@@ -213,26 +197,7 @@ class _Reader(Struct):
         if match is None or not isinstance(value, str) or not value.strip() or environment(match[2]):
             return
         del provider.table["api_key"]
-        if REFERENCE.search(value):
-            merged.text("env", match[2])
-            provider.missing_key = KEY_NOT_COPIED
-        elif merged.secret("env", match[2]):
-            provider.table["api_key"] = value.strip()
-        else:
-            provider.missing_key = KEY_NOT_COPIED
-
-    def _shared(self, provider: ImportedProvider, kind: str) -> ImportedProvider:
-        """The provider of all models with the same settings."""
-        same = (kind, repr(provider.table), provider.missing_key)
-        if same not in self.providers:
-            id, number = id_of(provider.table.get("base_url", ""), kind), 1
-            provider.id = id
-            while provider.id in self.ids:
-                number += 1
-                provider.id = f"{id}-{number}"
-            self.ids.add(provider.id)
-            self.providers[same] = provider
-        return self.providers[same]
+        import_secret(merged, ("env", match[2]), provider)
 
 
 # Export

@@ -7,9 +7,7 @@ by an environment variable in keys only, and does not run the `apiKeyHelper` of 
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.agents.agent import Agent, ExportedConfig, ExportedEntry, ImportedConfig, ImportedProvider
@@ -27,7 +25,7 @@ from modelbay.agents.entry_values import (
 )
 from modelbay.agents.exported import ExportedProvider, auth_headers, check_supported, origin_text
 from modelbay.agents.findings import NO_SETTING, MergedConfig
-from modelbay.agents.importing import add_usable
+from modelbay.agents.model_list import ModelListReader
 from modelbay.agents.named_lists import NamedLists, as_tables
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.schema import ModelEntry, Table
@@ -94,24 +92,13 @@ def _read(file: Path | None, keys: bool) -> ImportedConfig:
     return _Reader(merged, ImportedConfig([layer.file for layer in layers])).read()
 
 
-class _Reader(Struct):
-    merged: MergedConfig
-    result: ImportedConfig
-    providers: dict[tuple[Any, ...], ImportedProvider] = field(default_factory=dict)
-    """By everything that the models of one provider have in common."""
-    places: dict[str, Keys] = field(default_factory=dict)
-    """The path of each model in the settings, by its alias."""
-
+class _Reader(ModelListReader):
     def read(self) -> ImportedConfig:
-        merged, result = self.merged, self.result
-        for key in merged.table(MODELS):
-            if why := self._model((MODELS, key)):
-                result.skipped[key] = why
-                merged.override_unsupported(MODELS, key, why=why)
-        add_usable(result, self.providers.values(), merged, self.places.__getitem__)
+        self.read_list(MODELS, self._model)
+        self.add_providers()
         self._default()
-        result.findings = merged.findings()
-        return result
+        self.result.findings = self.merged.findings()
+        return self.result
 
     def _model(self, path: Keys) -> str:
         """Add a model. Returns why it cannot be used, or ""."""
@@ -135,8 +122,7 @@ class _Reader(Struct):
         alias = f"{provider.id}/{model}"
         if alias in provider.models:
             return "another model has the same name, base URL and key"
-        provider.models[alias] = self._settings(path, {"model": model})
-        self.places[alias] = path
+        self.add(provider, alias, self._settings(path, {"model": model}), path)
         return ""
 
     def _provider(self, path: Keys, model: str, provider: ImportedProvider) -> ImportedProvider:
@@ -150,16 +136,8 @@ class _Reader(Struct):
             *path, "authMode", why="" if as_here else "modelbay sends the key as the vendor of the URL expects it"
         )
         same = (repr(provider.table), provider.missing_key, repr(merged.get(*path, "apiKey")))
-        if same not in self.providers:
-            written = re.fullmatch(rf"{PREFIX}([\w.-]+)/{re.escape(model)}", path[-1])
-            id, number = written[1] if written else id_of(provider.table["base_url"], "droid"), 1
-            used = {other.id for other in self.providers.values()}
-            provider.id = id
-            while provider.id in used:
-                number += 1
-                provider.id = f"{id}-{number}"
-            self.providers[same] = provider
-        return self.providers[same]
+        written = re.fullmatch(rf"{PREFIX}([\w.-]+)/{re.escape(model)}", path[-1])
+        return self.shared(same, provider, written[1] if written else id_of(provider.table["base_url"], "droid"))
 
     def _settings(self, path: Keys, table: Table) -> Table:
         merged = self.merged
@@ -178,10 +156,7 @@ class _Reader(Struct):
     def _default(self) -> None:
         merged, here = self.merged, (DEFAULTS, "model")
         wanted = merged.text(*here)
-        usable = {alias for provider in self.result.providers for alias in provider.models}
-        self.result.default_model = next(
-            (alias for alias, path in self.places.items() if alias in usable and path[-1] == wanted), None
-        )
+        self.result.default_model = next((alias for alias in self.usable() if self.places[alias][-1] == wanted), None)
         if self.result.default_model:
             merged.exact(*here)
         merged.unsupported(*here, why="its provider is not imported")

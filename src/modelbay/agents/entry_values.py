@@ -94,6 +94,18 @@ def import_key(
         provider.missing_key = KEY_NOT_COPIED
 
 
+def import_secret(merged: MergedConfig, path: Keys, provider: ImportedProvider) -> None:
+    """Import a key in which the agent replaces nothing."""
+    value = merged.get(*path)
+    if REFERENCE.search(value) or misspelled_reference(value):
+        merged.unsupported(*path, why=LIKE_REFERENCE)
+        provider.missing_key = KEY_NOT_COPIED
+    elif merged.secret(*path):
+        provider.table["api_key"] = value.strip()
+    else:
+        provider.missing_key = KEY_NOT_COPIED
+
+
 def import_headers(merged: MergedConfig, path: Keys, provider: ImportedProvider, form: ReferenceForm) -> None:
     """Import the headers of a provider's requests, after its key."""
     headers = {}

@@ -13,9 +13,9 @@ from msgspec import Struct, field
 from modelbay.agents import variables
 from modelbay.agents.agent import Agent, ExportedConfig, ImportedConfig, ImportedProvider
 from modelbay.agents.config_files import json_layer
-from modelbay.agents.entry_values import UNUSABLE_URL, has_host
+from modelbay.agents.entry_values import UNUSABLE_URL, has_host, import_secret
 from modelbay.agents.exported import NO_KEY, ExportedProvider, check_supported, refused
-from modelbay.agents.findings import KEY_IN_HEADER, KEY_NOT_COPIED, NOT_COPIED, MergedConfig
+from modelbay.agents.findings import KEY_IN_HEADER, NOT_COPIED, MergedConfig
 from modelbay.agents.importing import check
 from modelbay.config.provider_types import TYPES
 from modelbay.config.schema import Table
@@ -142,13 +142,8 @@ class _Reader(Struct):
         if merged.owner("env", name).file == variables.SHELL:
             provider.table["api_key"] = value
             merged.exact("env", name)
-        elif REFERENCE.search(value) or misspelled_reference(value):
-            merged.text("env", name)
-            provider.missing_key = KEY_NOT_COPIED
-        elif merged.secret("env", name):
-            provider.table["api_key"] = value.strip()
         else:
-            provider.missing_key = KEY_NOT_COPIED
+            import_secret(merged, ("env", name), provider)
 
     def _headers(self) -> None:
         """Read headers, written as `Name: value, Name: value`."""

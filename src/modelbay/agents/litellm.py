@@ -6,9 +6,7 @@ their `model_name` becomes an alias. The file is always named: LiteLLM has no us
 
 import re
 from pathlib import Path
-from typing import Any
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.agents.agent import ImportedConfig, ImportedProvider, ImportSource
@@ -24,10 +22,11 @@ from modelbay.agents.entry_values import (
     import_fields,
     import_headers,
     import_key,
+    import_secret,
     read_url,
 )
-from modelbay.agents.findings import KEY_NOT_COPIED, MergedConfig
-from modelbay.agents.importing import add_usable
+from modelbay.agents.findings import MergedConfig
+from modelbay.agents.model_list import ModelListReader
 from modelbay.agents.named_lists import NamedLists, as_tables
 from modelbay.config.provider_types import TYPE_OF
 from modelbay.config.provider_types import TYPES as PROVIDER_TYPES
@@ -36,6 +35,7 @@ from modelbay.config.toml.scan import Keys
 from modelbay.conversation import Protocol
 from modelbay.credentials.credential import LOCATION, PROJECT
 from modelbay.errors import ConfigError
+from modelbay.onboarding.fields import free_name
 from modelbay.providers import presets, urls
 from modelbay.providers.vendor import Preset
 from modelbay.secrecy import REFERENCE
@@ -99,36 +99,14 @@ def _read(file: Path | None, keys: bool) -> ImportedConfig:
     return _Reader(merged, ImportedConfig([layer.file])).read()
 
 
-class _Deployment(Struct):
-    """A deployment, and its provider."""
-
-    path: Keys
-    name: str
-    provider: ImportedProvider
-    table: Table
-    """The entry of the model in modelbay."""
-
-
-class _Reader(Struct):
-    merged: MergedConfig
-    result: ImportedConfig
-    providers: dict[tuple[Any, ...], ImportedProvider] = field(default_factory=dict)
-    """By everything that the deployments of one provider have in common."""
-    deployments: dict[str, _Deployment] = field(default_factory=dict)
-    """By alias."""
-    ids: set[str] = field(default_factory=set)
-
+class _Reader(ModelListReader):
     def read(self) -> ImportedConfig:
-        merged, result = self.merged, self.result
-        for key in merged.table("model_list"):
-            if why := self._deployment(("model_list", key)):
-                result.skipped[key] = why
-                merged.override_unsupported("model_list", key, why=why)
+        self.read_list("model_list", self._deployment)
         self._aliases()
-        add_usable(result, self.providers.values(), merged, lambda alias: self.deployments[alias].path)
+        self.add_providers()
         self._rest()
-        result.findings = merged.findings()
-        return result
+        self.result.findings = self.merged.findings()
+        return self.result
 
     def _deployment(self, path: Keys) -> str:
         """Add a deployment. Returns why it cannot be used, or ""."""
@@ -147,7 +125,9 @@ class _Reader(Struct):
         if why := self._set_type(provider, prefix, protocol, params):
             return why
         self._settings(provider, params)
-        provider = self._shared(provider, prefix)
+        vendor = _vendor(prefix)
+        id = vendor.id if vendor else id_of(provider.table.get("base_url", ""), prefix.replace("_", "-"))
+        provider = self.shared((prefix, repr(provider.table), provider.missing_key), provider, id)
         merged.exact(*path, "model_name")
         merged.exact(*params, "model")
         merged.exact(*params, "custom_llm_provider")
@@ -157,31 +137,27 @@ class _Reader(Struct):
         if "*" in model or "*" in name:
             merged.override_exact(*path, "model_name", why=f"every model can be named as {provider.id}/MODEL")
             return ""
-        self._add(_Deployment(path, name, provider, {"model": model}))
+        alias = name
+        if alias in self.places:
+            alias = free_name(f"{provider.id}/{model}", self.places)
+            why = f"imported as {alias}: {name} has another deployment, and modelbay does not balance calls"
+            merged.override_unsupported(*path, "model_name", why=why)
+        self.add(provider, alias, self._entry(path, {"model": model}), path)
         return ""
 
-    def _add(self, one: _Deployment) -> None:
-        merged, alias = self.merged, one.name
-        if alias in self.deployments:
-            alias = f"{one.provider.id}/{one.table['model']}"
-            number = 1
-            while alias in self.deployments:
-                number += 1
-                alias = f"{one.provider.id}/{one.table['model']}-{number}"
-            why = f"imported as {alias}: {one.name} has another deployment, and modelbay does not balance calls"
-            merged.override_unsupported(*one.path, "model_name", why=why)
-        import_fields(merged, one.path, one.table, FIELDS)
+    def _entry(self, path: Keys, table: Table) -> Table:
+        """Read the facts of a model."""
+        merged = self.merged
+        import_fields(merged, path, table, FIELDS)
         places = {
-            here: [(*one.path, place, there) for place in ("model_info", "litellm_params")]
-            for there, here in COSTS.items()
+            here: [(*path, place, there) for place in ("model_info", "litellm_params")] for there, here in COSTS.items()
         }
-        import_cost(merged, places, one.table, factor=1_000_000, why="imported as dollars per million tokens")
-        base = merged.text(*one.path, "model_info", "base_model")
+        import_cost(merged, places, table, factor=1_000_000, why="imported as dollars per million tokens")
+        base = merged.text(*path, "model_info", "base_model")
         if base:
-            one.table["base_model"] = base.partition("/")[2] or base
-            merged.exact(*one.path, "model_info", "base_model")
-        self.deployments[alias] = one
-        one.provider.models[alias] = one.table
+            table["base_model"] = base.partition("/")[2] or base
+            merged.exact(*path, "model_info", "base_model")
+        return table
 
     def _set_type(self, provider: ImportedProvider, prefix: str, protocol: Protocol | None, params: Keys) -> str:
         """Set type and base URL. Returns why it cannot, or ""."""
@@ -257,28 +233,7 @@ class _Reader(Struct):
         if match is None or not isinstance(value, str) or not value.strip() or FORM.variable.search(value):
             return
         del provider.table["api_key"]
-        if REFERENCE.search(value):
-            merged.text("environment_variables", match[2])
-            provider.missing_key = KEY_NOT_COPIED
-        elif merged.secret("environment_variables", match[2]):
-            provider.table["api_key"] = value.strip()
-        else:
-            provider.missing_key = KEY_NOT_COPIED
-
-    def _shared(self, provider: ImportedProvider, prefix: str) -> ImportedProvider:
-        """The provider of all deployments with the same settings."""
-        same = (prefix, repr(provider.table), provider.missing_key)
-        if same not in self.providers:
-            vendor = _vendor(prefix)
-            id = vendor.id if vendor else id_of(provider.table.get("base_url", ""), prefix.replace("_", "-"))
-            number = 1
-            provider.id = id
-            while provider.id in self.ids:
-                number += 1
-                provider.id = f"{id}-{number}"
-            self.ids.add(provider.id)
-            self.providers[same] = provider
-        return self.providers[same]
+        import_secret(merged, ("environment_variables", match[2]), provider)
 
     def _aliases(self) -> None:
         """Import other names of models."""
@@ -288,12 +243,12 @@ class _Reader(Struct):
                 path = (*here, alias)
                 value = merged.get(*path)
                 target = merged.text(*path, "model") if isinstance(value, dict) else merged.text(*path)
-                one = self.deployments.get(target or "")
-                if one is None or alias in self.deployments:
-                    why = "its model is not imported" if one is None else "a model has this name"
+                tables = [one.models[target] for one in self.providers.values() if target in one.models]
+                if not tables or alias in self.places:
+                    why = "a model has this name" if tables else "its model is not imported"
                     merged.override_unsupported(*path, why=why)
                     continue
-                one.table.setdefault("aliases", []).append(alias)
+                tables[0].setdefault("aliases", []).append(alias)
                 merged.exact(*path)
 
     def _rest(self) -> None:

@@ -7,9 +7,7 @@ read: Qwen Code ignores them too, unless the user trusts the folder.
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from modelbay.agents import variables
@@ -23,11 +21,12 @@ from modelbay.agents.entry_values import (
     id_of,
     import_fields,
     import_headers,
+    import_secret,
     read_url,
 )
 from modelbay.agents.exported import NO_KEY, ExportedGroup, ExportedProvider, check_supported, origin_text
 from modelbay.agents.findings import KEY_NOT_COPIED, MergedConfig
-from modelbay.agents.importing import add_usable
+from modelbay.agents.model_list import ModelListReader
 from modelbay.agents.named_lists import ANY, NamedLists, as_tables
 from modelbay.config.provider_types import TYPE_OF, TYPES
 from modelbay.config.schema import ModelEntry, Table
@@ -36,7 +35,6 @@ from modelbay.conversation import Protocol
 from modelbay.errors import ConfigError
 from modelbay.protocols.efforts import OFF, ON, nearest
 from modelbay.providers import urls
-from modelbay.secrecy import REFERENCE
 from modelbay.storage.paths import environment, expanded
 
 LISTS: NamedLists = {("modelProviders", ANY): "id"}
@@ -113,20 +111,13 @@ def _read(file: Path | None, keys: bool) -> ImportedConfig:
     return _Reader(merged, ImportedConfig([layer.file for layer in layers])).read()
 
 
-class _Reader(Struct):
-    merged: MergedConfig
-    result: ImportedConfig
-    providers: dict[tuple[Any, ...], ImportedProvider] = field(default_factory=dict)
-    """By everything that the models of one provider have in common."""
-    places: dict[str, Keys] = field(default_factory=dict)
-    """The path of each model in the settings, by its alias."""
-
+class _Reader(ModelListReader):
     def read(self) -> ImportedConfig:
         merged = self.merged
         for group in merged.table("modelProviders"):
             self._group(group)
         self._runtime()
-        add_usable(self.result, self.providers.values(), merged, self.places.__getitem__)
+        self.add_providers()
         self._default()
         merged.unsupported("fastModel", why="modelbay has one default model")
         merged.unsupported("env", why="not a key or URL of an imported provider")
@@ -185,8 +176,7 @@ class _Reader(Struct):
         if alias in provider.models:
             merged.override_unsupported(*path, why="another model has the same ID and base URL")
             return
-        provider.models[alias] = table
-        self.places[alias] = path
+        self.add(provider, alias, table, path)
 
     def _provider(self, group: str, protocol: Protocol, url: str, name: str, path: Keys) -> ImportedProvider:
         """The provider of a model. Models with the same URL, key, headers and time limits have the same one."""
@@ -204,7 +194,7 @@ class _Reader(Struct):
         same = (protocol, url, name, repr(sorted(own.items())), repr(timeout), headers.missing_key)
         if same in self.providers:
             return self.providers[same]
-        provider = ImportedProvider(self._free_id(group, url), {"type": TYPE_OF[protocol], "base_url": url})
+        provider = ImportedProvider("", {"type": TYPE_OF[protocol], "base_url": url})
         provider.missing_key = headers.missing_key
         provider.table |= headers.table
         if timeout:
@@ -212,13 +202,7 @@ class _Reader(Struct):
         self._key(provider, name)
         if "api_key" in provider.table:
             provider.missing_key = ""
-        self.providers[same] = provider
-        return provider
-
-    def _free_id(self, group: str, url: str) -> str:
-        id = group if group not in PROTOCOLS else id_of(url, group)
-        used = {provider.id for provider in self.providers.values()}
-        return next(one for one in (id, *(f"{id}-{number}" for number in range(2, 10_000))) if one not in used)
+        return self.shared(same, provider, group if group not in PROTOCOLS else id_of(url, group))
 
     def _key(self, provider: ImportedProvider, name: str) -> None:
         """Set the key to the value of a variable: a reference, unless a file of the agent sets it."""
@@ -232,13 +216,8 @@ class _Reader(Struct):
         elif environment(name):
             provider.table["api_key"] = f"{{env:{name}}}"
             merged.exact("env", name, why="the environment variable overrides it")
-        elif REFERENCE.search(value):
-            merged.text("env", name)
-            provider.missing_key = KEY_NOT_COPIED
-        elif merged.secret("env", name):
-            provider.table["api_key"] = value.strip()
         else:
-            provider.missing_key = KEY_NOT_COPIED
+            import_secret(merged, ("env", name), provider)
 
     def _runtime(self) -> None:
         """Add the provider that the variables and the old settings describe, which is in no list."""
@@ -251,27 +230,23 @@ class _Reader(Struct):
             merged.unsupported(*url_path, why=UNUSABLE_URL)
             return
         merged.exact(*url_path)
-        provider = ImportedProvider(self._free_id("openai", url), {"type": "openai", "base_url": url})
+        provider = ImportedProvider("", {"type": "openai", "base_url": url})
         key = merged.get(*old, "apiKey")
         if merged.get("env", "OPENAI_API_KEY") is None and isinstance(key, str) and key.strip():
-            if REFERENCE.search(key) or FORM.variable.search(key):
+            if FORM.variable.search(key):
                 merged.unsupported(*old, "apiKey", why="modelbay does not follow references in this setting")
                 provider.missing_key = KEY_NOT_COPIED
-            elif merged.secret(*old, "apiKey"):
-                provider.table["api_key"] = key.strip()
             else:
-                provider.missing_key = KEY_NOT_COPIED
+                import_secret(merged, (*old, "apiKey"), provider)
         else:
             self._key(provider, "OPENAI_API_KEY")
         model_path: Keys = ("env", "OPENAI_MODEL") if merged.get("env", "OPENAI_MODEL") else ("model", "name")
         model = merged.text(*model_path)
         listed = any(model == table["model"] for one in self.providers.values() for table in one.models.values())
+        provider = self.shared("runtime", provider, id_of(url, "openai"))
         if model and not listed:
-            alias = f"{provider.id}/{model}"
-            provider.models[alias] = {"model": model}
-            self.places[alias] = model_path
+            self.add(provider, f"{provider.id}/{model}", {"model": model}, model_path)
             merged.exact(*model_path)
-        self.providers["runtime",] = provider
 
     def _default(self) -> None:
         merged = self.merged

@@ -4,7 +4,8 @@ The rules and messages are those of Kilo Code's dialog, so that its users know t
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Container
+from itertools import chain, count
 
 from msgspec import Struct, field
 
@@ -94,6 +95,11 @@ def id_problem(id: str, taken: Collection[str] = ()) -> str | None:
     if len(id) > ID_LENGTH:
         return f"Provider ID must be at most {ID_LENGTH} characters"  # folders and files have its name
     return "That provider ID already exists" if id in taken else None
+
+
+def free_name(name: str, used: Container[str]) -> str:
+    """`name` if it is unused, otherwise the first unused one of `name-2`, `name-3` and so on."""
+    return next(one for one in chain((name,), (f"{name}-{number}" for number in count(2))) if one not in used)
 
 
 def name_problem(name: str) -> str | None:

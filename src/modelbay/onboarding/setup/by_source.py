@@ -166,7 +166,7 @@ def _consent(run: SetupRun, consent: KeyConsent) -> None:
 
 def _with_id(run: SetupRun, draft: ManifestDraft) -> ManifestDraft:
     """The draft with an unused ID."""
-    other = manifests.another_id(run.config, manifests.slug(draft.said.manifest))
+    other = fields.free_name(manifests.slug(draft.said.manifest), run.config.providers)
     question = SetupQuestion(
         field="id",
         label="Provider ID",

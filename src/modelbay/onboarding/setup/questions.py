@@ -68,16 +68,11 @@ def new_id(run: SetupRun, suggested: str | None) -> str:
     wanted = run.given.id if run.given.id is not None else suggested or None
     question = SetupQuestion(field="id", label="Provider ID", default=None, missing="Provider ID is required")
     if wanted in taken:
-        question.suggestion = free_id(taken, str(wanted))
+        question.suggestion = fields.free_name(str(wanted), taken)
         question.hint = f"choose another ID with --id, or change the existing provider: modelbay provider edit {wanted}"
     elif suggested is not None:
         question.hint = "choose an ID with --id"
     return run.ask(question, lambda id: fields.id_problem(id, taken), given=wanted)
-
-
-def free_id(taken: list[str], id: str) -> str:
-    """An unused ID: `id` with a number."""
-    return next(f"{id}-{number}" for number in range(2, len(taken) + 3) if f"{id}-{number}" not in taken)
 
 
 def key_question(made: Draft, *, required: bool = False, whose: str | None = None) -> SetupQuestion:

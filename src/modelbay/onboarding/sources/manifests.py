@@ -45,6 +45,7 @@ from modelbay.errors import ConfigError, ModelbayError, ProviderError, SourceErr
 from modelbay.model import Model
 from modelbay.onboarding import key_storage
 from modelbay.onboarding.choose_models import settle_default
+from modelbay.onboarding.fields import free_name
 from modelbay.onboarding.key_storage import KeyedEdit
 from modelbay.onboarding.sources import documents
 from modelbay.onboarding.sources import merge as merging
@@ -343,14 +344,6 @@ def slug(manifest: Manifest) -> str:
     return recognition.suggested_id(Recognized("base", presets.by_host(host_of(manifest.base_url)), manifest.base_url))
 
 
-def another_id(config: Config, id: str) -> str:
-    """An unused ID: `id` with a number."""
-    number = 2
-    while f"{id}-{number}" in config.providers:
-        number += 1
-    return f"{id}-{number}"
-
-
 # Writing
 
 
@@ -374,7 +367,9 @@ def add(
         raise SourceError(NO_MODELS, hint=HAVE_MODELS)
     if proposal.taken:
         message = f'provider "{id}" already exists and has another source'
-        raise ConfigError(message, hint=f"choose another ID, for example --id {another_id(config, id)}", provider=id)
+        raise ConfigError(
+            message, hint=f"choose another ID, for example --id {free_name(id, config.providers)}", provider=id
+        )
     tables, last = said.tables, merging.recall(id)
 
     def change(edit: Edit) -> WrittenProvider:

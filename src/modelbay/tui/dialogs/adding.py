@@ -7,9 +7,9 @@ from msgspec import Struct
 from textual.app import App
 
 from modelbay.catalog.summary import counted
+from modelbay.onboarding.fields import free_name
 from modelbay.onboarding.local_servers import LocalServer, local_servers
 from modelbay.onboarding.setup.machine import Setup
-from modelbay.onboarding.setup.questions import free_id
 from modelbay.onboarding.setup.steps import Given, Step
 from modelbay.onboarding.sources import catalogs
 from modelbay.onboarding.sources.catalogs import CatalogEntry, ProviderCatalog
@@ -116,7 +116,7 @@ async def add_local_server(app: App[Any], state: AppState, one: LocalServer) -> 
     if one.locked:
         return await app.push_screen_wait(CustomProvider(state, one.base_url))
     id, taken = suggested_id(recognize(one.base_url)), list(state.config.providers)
-    given = Given(id=free_id(taken, id) if id in taken else id)
+    given = Given(id=free_name(id, taken))
     setup = Setup(state.config)
     start = partial(setup.start, one.base_url, given)
     step: Step | None = await app.push_screen_wait(Progress(f"Listing the models of {one.name}", start))
