@@ -51,16 +51,19 @@ _VISIBLE = Text | Refusal | ToolCall
 _THINKING = "thinking"
 """The tag of a thinking part in envelopes."""
 _SIGNED = rb"signature|redacted_thinking|encrypted_content|thoughtSignature|thought_signature|reasoning_details|reasoning_opaque"
-_STATE = re.compile(rb'"(?:' + _SIGNED + rb')"')
-"""Is in every body that contains a signature. One pattern, as a search for each field reads a large body many times."""
+_STATE = re.compile(rb'"(?:' + _SIGNED + rb')"|"thinking"\s*:\s*"')
+"""Is in every body that contains a signature or thinking without one. One pattern, as a search for each field reads a large body
+many times."""
 _STATE_OR_THINKING = re.compile(rb'"(?:' + _SIGNED + rb'|reasoning_content)"')
 """Is in every body that contains reasoning that its provider accepts. Gemini's thoughts without a signature are ignored."""
 _CALLS = re.compile(rb'"(?:tool_use|tool_calls|function_call|custom_tool_call|functionCall|function_call_output)"')
 """Is in every body that contains a tool call of the model."""
+_STRING = rb'("[^"\\]*(?:\\.[^"\\]*)*")'
 _SIGNATURES = re.compile(
     rb'"(?:signature|data|encrypted_content|thoughtSignature|thought_signature|reasoning_opaque)"'
-    rb'\s*:\s*("[^"\\]*(?:\\.[^"\\]*)*")'
+    rb"\s*:\s*" + _STRING
 )
+_THOUGHTS = re.compile(rb'"thinking"\s*:\s*' + _STRING)
 
 
 class Note(Struct):
@@ -136,14 +139,15 @@ class ReasoningStore:
         body without it, which may still have state."""
         maker = Maker.of(target)
         content = encode(maker)
-        signatures = {part.opaque for turn in conversation.turns for part in turn.parts if part.opaque}
-        valid = {one for one in signatures if encode(one) in accepted}
+        states = [part for turn in conversation.turns for part in turn.parts if _is_state(part)]
+        lost = {_known_by(part) for part in states if not all(encode(one) in accepted for one in _proofs(part))}
+        valid = {part.opaque for part in states if part.opaque and _known_by(part) not in lost}
         places = [
             place
             for run in runs_of(conversation.turns)
             if valid.isdisjoint(part.opaque for part in run.parts) and (place := run.place(maker)) is not None
         ]
-        refused = [State(digest(one), content, maker.refusal) for one in signatures - valid]
+        refused = [State(known, content, maker.refusal) for known in lost]
         try:
             with self._writing(client, maker, refused=True) as rows:
                 rows.put(_SIGNATURE, refused, replace=False)
@@ -179,7 +183,7 @@ class ReasoningStore:
         return (foreign and self.may_contain_state(body)) or (own and self.may_lack_state(body))
 
     def may_contain_state(self, body: bytes) -> bool:
-        """Whether a body can contain a signature."""
+        """Whether a body can contain a signature, or thinking without one."""
         return _STATE.search(body) is not None
 
     def may_lack_state(self, body: bytes) -> bool:
@@ -192,6 +196,7 @@ class ReasoningStore:
         if self.is_empty() or not self.may_contain_state(body):
             return False
         found = {digest(_unescaped(signature)) for signature in _SIGNATURES.findall(body)}
+        found |= {_unsigned(_unescaped(thought)) for thought in _THOUGHTS.findall(body)}
         try:
             return bool(self._foreign(client, Maker.of(target), found))
         except StoreError as error:
@@ -211,13 +216,13 @@ class ReasoningStore:
     def _without_foreign(self, client: str, maker: Maker, conversation: Conversation) -> list[Turn]:
         turns, same = conversation.turns, conversation.protocol == maker.protocol
         # of the state of other providers in envelopes, renderers write none
-        own = [
-            part
+        own = {
+            _known_by(part)
             for turn in turns
             for part in turn.parts
-            if part.opaque and (same if part.origin is None else _is_of(part, maker))
-        ]
-        if not own or not (foreign := self._foreign(client, maker, {digest(part.opaque or "") for part in own})):
+            if _is_state(part) and (same if part.origin is None else _is_of(part, maker))
+        }
+        if not own or not (foreign := self._foreign(client, maker, own)):
             return turns
         changed = []
         for turn in turns:
@@ -417,9 +422,28 @@ def _thought(part: AnyPart) -> str:
 
 def _without_state(part: AnyPart, foreign: set[str]) -> AnyPart | None:
     """The part without a signature that the provider does not accept; None if it is nothing without it."""
-    if not part.opaque or digest(part.opaque) not in foreign:
+    if not _is_state(part) or _known_by(part) not in foreign:
         return part
     return None if type(part) is Thinking else replace(part, opaque=None)
+
+
+def _is_state(part: AnyPart) -> bool:
+    """Whether a provider may refuse a part of its own: for its signature, or thinking because it has none."""
+    return bool(part.opaque) or type(part) is Thinking
+
+
+def _known_by(part: AnyPart) -> str:
+    """The key of a refusal of a part: the digest of its signature, or of thinking without one."""
+    return digest(part.opaque) if part.opaque else _unsigned("".join(_proofs(part)))
+
+
+def _proofs(part: AnyPart) -> list[str]:
+    """The values in a body that show that a part is sent."""
+    return [part.opaque] if part.opaque else part.texts if type(part) is Thinking else []
+
+
+def _unsigned(text: str) -> str:
+    return digest("", text)
 
 
 def _unescaped(text: bytes) -> str:
