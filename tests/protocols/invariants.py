@@ -212,7 +212,8 @@ _CALLS = {"response.function_call_arguments": "arguments", "response.custom_tool
 
 def check_openai_responses(stream: bytes, ended: bool) -> None:
     """created, in_progress; items one after the other, each added, its parts added, filled and done with their whole text,
-    and done; then one end whose output is the items that were done, with usage. Numbers count from 0."""
+    and done; then one end whose output is the items that were done, with usage. Numbers count from 0. The output of a failure ends
+    with the message that was open."""
     events: list[dict[str, Any]] = []
     for name, data in sse_reference.decode(stream, last_unfinished=False):
         event = json.loads(data)
@@ -233,7 +234,9 @@ def check_openai_responses(stream: bytes, ended: bool) -> None:
         response = events[-1]["response"]
         assert response["id"] == events[0]["response"]["id"]
         assert f"response.{response['status']}" == kinds[-1]
-        assert response["output"] == items.done
+        assert response["output"][: len(items.done)] == items.done
+        if rest := response["output"][len(items.done) :]:
+            assert items.begun(rest), "a failed response with more than its open message"
         _check_counts(response["usage"], "input_tokens", "output_tokens", "total_tokens")
         assert (response["error"] is not None) is (kinds[-1] == "response.failed")
         assert (response["incomplete_details"] is not None) is (kinds[-1] == "response.incomplete")
@@ -274,6 +277,16 @@ class _Items:
             case [calls, _, step]:
                 assert event["item_id"] == self._item()["id"]
                 self._text(step, event, _CALLS[calls])
+
+    def begun(self, rest: list[dict[str, Any]]) -> bool:
+        """Whether the rest of an output is the open message, with what was sent of it."""
+        (message,) = rest
+        shown = [part["text"] if part["type"] == "output_text" else part["refusal"] for part in message["content"]]
+        sent = [part.get("text", part.get("refusal")) for part in self.parts]
+        if self.part is not None and self.deltas:
+            sent.append("".join(self.deltas))
+        fixed = {**self._item(), "content": message["content"], "status": "incomplete"}
+        return fixed["type"] == "message" and message == fixed and shown == sent and bool(shown)
 
     def _item(self) -> dict[str, Any]:
         assert self.open is not None, "a part outside an item"

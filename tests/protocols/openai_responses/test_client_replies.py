@@ -122,6 +122,17 @@ def test_a_failure_ends_the_stream_with_a_code_that_clients_know(error, code):
     assert last["response"]["error"]["code"] == code
 
 
+def test_a_failed_response_has_the_text_that_was_sent_but_no_call_that_had_begun():
+    text = [PartStarted(0, Text()), PartDelta(0, "Let "), PartDelta(0, "me")]
+    call = [PartStarted(1, ToolCall(name="f", id="c1")), PartDelta(1, '{"a"')]
+    whole = [*text, PartEnded(0, Text(text="Let me"))]
+    for events in (text, whole, [*whole, *call]):
+        (item,) = stream(Started("resp_1"), *events, Failed(Overloaded("Busy")))[-1]["response"]["output"]
+        assert item["content"][0]["text"] == "Let me"
+        assert item["status"] == ("completed" if call[0] in events else "incomplete")
+    assert stream(Started("resp_1"), *call, Failed(Overloaded("Busy")))[-1]["response"]["output"] == []
+
+
 @pytest.mark.parametrize(
     ("message", "said"),
     [

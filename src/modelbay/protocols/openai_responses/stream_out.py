@@ -1,7 +1,8 @@
 """Renders Responses streams.
 
 `created`, `in_progress`; items one after the other, each added, filled and done, with the whole text in every `done`;
-then `completed`, `incomplete` or `failed`, whose output contains the finished items and which always has usage.
+then `completed`, `incomplete` or `failed`, whose output contains the finished items and which always has usage. After a failure,
+it contains the beginning of an open message, too.
 Consecutive texts share a message.
 """
 
@@ -135,6 +136,7 @@ class StreamRenderer:
             case Failed(error=error):
                 why = error_object(error)[1]["error"]
                 message = _with_wait(why["message"], error)
+                self._keep_begun()
                 return self._end("failed", {"error": {"code": _code(why["code"]), "message": message}})
             case _:
                 return b""
@@ -176,6 +178,17 @@ class StreamRenderer:
     def _end(self, status: str, also: Extra | None = None) -> bytes:
         self.response |= {"status": status, "output": self._output, "usage": render_usage(self._usage), **(also or {})}
         return self._emit(f"response.{status}", response=self.response)
+
+    def _keep_begun(self) -> None:
+        """Add an open message to the output, as it was sent so far. A call that has begun must not be in it: a client would run it."""
+        if (message := self._message) is None:
+            return
+        content, text = message.content, "".join(self._text or ())
+        if text and message.part is not None:
+            field = "text" if message.part["type"] == OUTPUT else "refusal"
+            content = [*content, {**message.part, field: text}]
+        if content:
+            self._output.append({**self._item, "content": content, "status": "incomplete"})
 
     # --- items ---
 
@@ -342,6 +355,8 @@ class StreamRenderer:
             blank = {"type": OUTPUT, "text": "", "annotations": [], "logprobs": []}
             kind, tail = OUTPUT, b',"logprobs":[]}\n\n'
         out += self._emit("response.content_part.added", **self._place(), part=blank)
+        if self._message is not None:
+            self._message.part = blank
         self._open_text(f"response.{kind}.delta", self._place(), tail)
         return out
 
@@ -486,12 +501,14 @@ class StreamRenderer:
 class _Message:
     """The open message. Texts of the same item share it, and texts without one."""
 
-    __slots__ = ("content", "item_id", "status")
+    __slots__ = ("content", "item_id", "part", "status")
 
     def __init__(self, item_id: str | None, status: str) -> None:
         self.item_id = item_id
         self.status = status
         self.content: list[dict[str, Any]] = []
+        self.part: Extra | None = None
+        """The latest text, as it was added."""
 
 
 def _fixed(item: dict[str, Any]) -> dict[str, Any]:
