@@ -15,6 +15,7 @@ from modelbay.conversation import (
     Part,
     Provenance,
     Reasoning,
+    ResponsesItem,
     ServerToolCall,
     Settings,
     Text,
@@ -33,6 +34,7 @@ from modelbay.errors import Unsupported
 from modelbay.model import Model
 from modelbay.protocols.codec import Call, codec
 from modelbay.protocols.dispositions import PROTOCOLS, TABLE, Disposition, disposition
+from modelbay.protocols.openai_responses.parts import OF_ITEM
 from tests.protocols.spoken import BUILT
 
 F = Tool(name="f", schema={"type": "object", "properties": {}})
@@ -51,6 +53,13 @@ def with_parts(*parts: Any, name: str | None = None) -> Conversation:
 
 def with_reply(*parts: Any) -> Conversation:
     return Conversation([user("Hi"), Turn("assistant", [Text(text="Hello"), *parts]), user("Go on")])
+
+
+def with_message(phase: str | None = None) -> Conversation:
+    """A reply of a provider of Responses."""
+    extra = None if phase is None else {OF_ITEM: {"phase": phase}}
+    said = Text(text="Hello", origin=Provenance("openai_responses"), extra=extra)
+    return Conversation([user("Hi"), Turn("assistant", [said], item=ResponsesItem(phase=phase)), user("Go on")])
 
 
 def with_result(**result: Any) -> Conversation:
@@ -100,6 +109,7 @@ EXAMPLES: dict[str, Callable[[], Conversation]] = {
     "unknown": lambda: with_settings(unknown=[UnknownValue("response_format.type", "xml", ("text",))]),
     "extra": lambda: with_settings(extra={"extra": 1}),
     "name": lambda: with_parts(Text(text="Hi"), name="Ann"),
+    "phase": lambda: with_message("commentary"),
     "cache_marks": lambda: with_parts(Text(text="Hi", cache={"type": "ephemeral"}), Text(text="there")),
     "image": lambda: with_parts(Text(text="Hi"), Media(kind="image", data="AAAA", media_type="image/png")),
     "audio": lambda: with_parts(Text(text="Hi"), Media(kind="audio", data="AAAA", media_type="audio/wav")),
@@ -127,6 +137,7 @@ PLAIN_EXAMPLES: dict[str, Callable[[], Conversation]] = {
     "top_logprobs": lambda: with_settings(logprobs=True),
     "name": lambda: with_parts(Text(text="Hi")),
     "cache_marks": lambda: with_parts(Text(text="Hi"), Text(text="there")),
+    "phase": with_message,
     "tool_result.is_error": with_result,
     "tool_result.media": with_result,
     **dict.fromkeys(("image", "audio", "video", "document", "file_id"), lambda: with_parts(Text(text="Hi"))),

@@ -10,7 +10,7 @@ from modelbay.calling.opened import Consume, Opened, Sending
 from modelbay.calling.opening import Opening
 from modelbay.calling.provider_client import adapted
 from modelbay.calling.target import Target
-from modelbay.conversation import Conversation, Extra, ServerToolCall, Thinking, ToolCall
+from modelbay.conversation import Conversation, Extra, ServerToolCall, ToolCall
 from modelbay.counting.learned_counts import Expected
 from modelbay.errors import AuthenticationFailed, ModelbayError, ProviderError, ReplyError, Unsupported
 from modelbay.events import (
@@ -38,6 +38,7 @@ from modelbay.gateway.framing import (
     names_failure,
 )
 from modelbay.gateway.passing import ClientBody, changed_text
+from modelbay.gateway.reasoning_store import may_have_state
 from modelbay.gateway.responder import KeepAlive, Responder
 from modelbay.gateway.response_store import ResolvedRequest, with_reasoning
 from modelbay.gateway.retries import policy
@@ -458,7 +459,7 @@ class Exchange:
         if self._resolution is not None:
             response = decode(request.codec.render_reply(reply))
             await self._stores.keep_response(request.client, self._resolution, response)
-        if target is None or not any(part.opaque or type(part) is Thinking for part in reply.parts):
+        if target is None or not may_have_state(reply):
             return
         if conversation is None:
             conversation = request.conversation(request.fields())

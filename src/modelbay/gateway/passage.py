@@ -10,7 +10,7 @@ from time import perf_counter
 
 from modelbay.calling.opened import Sending
 from modelbay.calling.target import Target
-from modelbay.conversation import Conversation, Thinking
+from modelbay.conversation import Conversation
 from modelbay.events import Event, Finished, Started, collect
 from modelbay.gateway import headers
 from modelbay.gateway.access_log import EndedRequest
@@ -21,6 +21,7 @@ from modelbay.gateway.compaction import may_compact
 from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import InProgress
 from modelbay.gateway.passing import ClientBody
+from modelbay.gateway.reasoning_store import may_have_state
 from modelbay.gateway.revision import Revision
 from modelbay.gateway.search.search_loop import declares_search, with_earlier_searches
 from modelbay.gateway.translating import Prepared, asked_of, complete, unsent_previews
@@ -200,7 +201,7 @@ class Passage:
             if type(event) is Started:
                 complete(event, self.prepared.sending.target.model.id, protocol, conversation.settings)
         reply = collect(events)
-        if any(part.opaque or type(part) is Thinking for part in reply.parts):
+        if may_have_state(reply):
             return None
         return codec(protocol).render_reply(reply)
 

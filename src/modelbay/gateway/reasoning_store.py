@@ -40,6 +40,7 @@ from modelbay.events import Reply
 from modelbay.gateway.reasoning_places import Maker, Run, digest, likeness, runs_of, text_of
 from modelbay.json_text import decode, decode_as, encode
 from modelbay.protocols import opaque
+from modelbay.protocols.openai_responses.items import has_phase
 from modelbay.storage.files import FRESH
 from modelbay.storage.state_table import ClientStates, Found, State, StateTable
 
@@ -269,6 +270,11 @@ def _note(content: bytes) -> Note:
     return decode_as(content, Note)
 
 
+def may_have_state(reply: Reply) -> bool:
+    """Whether a reply has reasoning or another state that its provider wants back."""
+    return any(part.opaque or type(part) is Thinking or has_phase(part) for part in reply.parts)
+
+
 # --- state of a reply --------------------------------------------------------------------------------------------------
 
 
@@ -284,7 +290,7 @@ def _states(conversation: Conversation, own: list[AnyPart], maker: Maker) -> lis
         # before a tool call, some providers require even thinking without a signature; no provider accepts a summary alone
         whole = type(part) is Thinking and bool(part.text) and not part.summary
         thought = type(part) is Thinking and (part.opaque is not None or (called and whole))
-        if _is_of(part, maker) and (thought or part.opaque is not None):
+        if _is_of(part, maker) and (thought or part.opaque is not None or has_phase(part)):
             apart = thought or (type(part) is Text and not part.text)
             kept.append(
                 KeptState(opaque.seal(part, with_text=True), "" if apart else likeness(part), calls=calls, text=text)

@@ -88,6 +88,7 @@ TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
     "extra":               (D,   D,   D,   D),
     # carried by turns and parts
     "name":                (M,   D,   D,   D),
+    "phase":               (D,   M,   D,   D),  # of a message: a comment, or the final answer
     "cache_marks":         (D,   D,   M,   D),
     "image":               (M,   M,   M,   M),
     "audio":               (M,   R,   R,   M),

@@ -81,6 +81,8 @@ def prepared(
             settings.reasoning = efforts.fitted(settings.reasoning, model, dialect, protocol, report)
         if seen.system_media:
             turns = _media_beside(turns)
+        if seen.phases:
+            carried("phase", protocol, report)
         if seen.other_fields:
             turns = _each(turns, _marked)
         if protocol != "anthropic" and not dialect.cache_marks and _marks_beside_content(turns, settings, seen):

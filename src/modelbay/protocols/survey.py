@@ -59,6 +59,11 @@ class Survey:
         return any(type(part) is Media for turn in systems for part in turn.parts)
 
     @property
+    def phases(self) -> bool:
+        """Whether a turn is a comment or a final answer by its phase."""
+        return any(turn.item is not None and turn.item.phase is not None for turn in self.turns)
+
+    @property
     def may_have_marks(self) -> bool:
         """Whether a part may have cache control, also in a field that its protocol does not have, or in an unknown part."""
         return self.marks or self.other_fields or UnknownPart in self.kinds

@@ -235,6 +235,12 @@ def item_of(part: Part, turn: Turn | None = None) -> ResponsesItem:
     return ResponsesItem(part.item_id, more.get("status"), more.get("phase"))
 
 
+def has_phase(part: Part) -> bool:
+    """Whether a part of a reply is a comment or a final answer by its phase. Models that are not shown the phases of their earlier
+    messages may stop after a comment."""
+    return part.extra is not None and "phase" in (part.extra.get(OF_ITEM) or ())
+
+
 def fields(item: ResponsesItem) -> Extra:
     said = {"id": item.id, "status": item.status, "phase": item.phase}
     return {name: value for name, value in said.items() if value is not None}

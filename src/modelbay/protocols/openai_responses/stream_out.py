@@ -180,7 +180,7 @@ class StreamRenderer:
         return self._emit(f"response.{status}", response=self.response)
 
     def _keep_begun(self) -> None:
-        """Add an open message to the output, as it was sent so far. A call that has begun must not be in it: a client would run it."""
+        """Add an open message to the output, as it was sent so far. A call that has begun is left out: a client would run it."""
         if (message := self._message) is None:
             return
         content, text = message.content, "".join(self._text or ())
