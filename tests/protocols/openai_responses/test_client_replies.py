@@ -123,8 +123,8 @@ def test_a_failure_ends_the_stream_with_a_code_that_clients_know(error, code):
 
 
 def test_a_failed_response_has_the_text_that_was_sent_but_no_call_that_had_begun():
-    text = [PartStarted(0, Text()), PartDelta(0, "Let "), PartDelta(0, "me")]
-    call = [PartStarted(1, ToolCall(name="f", id="c1")), PartDelta(1, '{"a"')]
+    text: list[Event] = [PartStarted(0, Text()), PartDelta(0, "Let "), PartDelta(0, "me")]
+    call: list[Event] = [PartStarted(1, ToolCall(name="f", id="c1")), PartDelta(1, '{"a"')]
     whole = [*text, PartEnded(0, Text(text="Let me"))]
     for events in (text, whole, [*whole, *call]):
         (item,) = stream(Started("resp_1"), *events, Failed(Overloaded("Busy")))[-1]["response"]["output"]
