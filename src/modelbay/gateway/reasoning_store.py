@@ -271,7 +271,7 @@ def _note(content: bytes) -> Note:
 
 
 def may_have_state(reply: Reply) -> bool:
-    """Whether a reply has reasoning or another state that its provider wants back."""
+    """Whether a reply has reasoning or another state that its provider needs again."""
     return any(part.opaque or type(part) is Thinking or has_phase(part) for part in reply.parts)
 
 
