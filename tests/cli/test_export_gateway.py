@@ -184,7 +184,8 @@ def test_claude_code_has_a_model_for_each_of_its_names(desk: Desk) -> None:
     "ANTHROPIC_DEFAULT_SONNET_MODEL": "acme/large",
     "ANTHROPIC_DEFAULT_HAIKU_MODEL": "acme/large",
     "ANTHROPIC_CUSTOM_MODEL_OPTION": "g",
-    "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "200000"
+    "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "200000",
+    "CLAUDE_CODE_DISABLE_1M_CONTEXT": "1"
   },
   "apiKeyHelper": "cat HOME/gateway/local-key"
 }

@@ -42,6 +42,7 @@ def test_claude_code_reads_its_settings_from_a_file_that_overrides_those_of_the_
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": "tiny",
         "ANTHROPIC_SMALL_FAST_MODEL": "tiny",
         "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "128000",
+        "CLAUDE_CODE_DISABLE_1M_CONTEXT": "1",
         "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "8192",
         "CLAUDE_CODE_EFFORT_LEVEL": "high",
     }
@@ -65,6 +66,13 @@ def test_claude_code_requests_no_more_output_than_the_model_can_make_and_no_more
     model = launch_model("m", output=limit)
     made = plan(programs()["claude"], launch_target("anthropic", model), FOLDER)
     assert made.environment.get("CLAUDE_CODE_MAX_OUTPUT_TOKENS") == told
+
+
+@pytest.mark.parametrize(("window", "told"), [(200_000, "1"), (999_999, "1"), (1_000_000, None), (None, None)])
+def test_claude_code_assumes_no_longer_window_for_its_default_model(window: int | None, told: str | None) -> None:
+    """In its list of models, "Default" would otherwise be the model with a window of a million tokens."""
+    made = plan(programs()["claude"], launch_target("anthropic", launch_model("m", window)), FOLDER)
+    assert made.environment.get("CLAUDE_CODE_DISABLE_1M_CONTEXT") == told
 
 
 def test_claude_code_marks_its_prompts_for_its_maker_only() -> None:

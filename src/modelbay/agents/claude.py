@@ -33,6 +33,10 @@ MODELS = ("ANTHROPIC_SMALL_FAST_MODEL", CUSTOM_MODEL, "CLAUDE_CODE_SUBAGENT_MODE
 """The variables with more model IDs."""
 WINDOW = "CLAUDE_CODE_MAX_CONTEXT_TOKENS"
 """The variable with the context window of models that it does not know. Without it, it assumes up to 1M tokens."""
+SHORT = "CLAUDE_CODE_DISABLE_1M_CONTEXT"
+"""The variable that turns off windows of 1M tokens. Without it, "Default" in its list of models is the default model with such a
+window, although `WINDOW` is set."""
+LONG_CONTEXT = 1_000_000
 OWN_MODEL = "claude-"
 """The beginning of the IDs of models that it knows."""
 OTHER_PLATFORMS = {
@@ -54,7 +58,7 @@ BOUND_TO_URL = (
     *KEY_SETTINGS,
     *(
         ("env", name)
-        for name in (HEADERS, MODEL, *MODELS, f"{CUSTOM_MODEL}_NAME", WINDOW, VERTEX_PROJECT, VERTEX_REGION)
+        for name in (HEADERS, MODEL, *MODELS, f"{CUSTOM_MODEL}_NAME", WINDOW, SHORT, VERTEX_PROJECT, VERTEX_REGION)
     ),
     *(("env", f"ANTHROPIC_DEFAULT_{name.upper()}_MODEL") for name in MODEL_NAMES),
 )
@@ -490,6 +494,8 @@ def _write_rest(provider: ExportedProvider, exported: ExportedConfig) -> None:
     ]
     if known := [size for size in windows if size]:
         exported.settings["env", WINDOW] = str(min(known))
+        if len(windows) == len(offered) and min(known) < LONG_CONTEXT:
+            exported.settings["env", SHORT] = "1"
     elif windows:
         provider.note("unknown context window of all models; Claude Code assumes up to 1,000,000 tokens")
     if rest[1:]:

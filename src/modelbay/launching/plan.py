@@ -171,6 +171,7 @@ def _model_facts(program: AgentProgram, model: LaunchModel, protocol: Protocol) 
         "context": context,
         "output": known.max_output_tokens,
         "lower_output": known.max_output_tokens if lower else None,
+        "is_short": None if context is None or is_long or program.long_context is None else 1,
         "effort": program.effort(model.effort),
         "efforts": known.efforts,
         "thinking": known.can("thinking"),

@@ -28,6 +28,7 @@ KEY_VARIABLE = "MODELBAY_AGENT_KEY"
 MODEL_PLACEHOLDERS = frozenset((
     "model", "model_key", "model_name", "context", "output", "effort", "efforts", "thinking", "tools", "images",
     "image_kind", "no_images", "pdfs", "audio", "videos", "temperature", "capabilities", "lower_output", "thinking_budget",
+    "is_short",
 ))  # fmt: skip
 """Facts about a model.
 
@@ -38,7 +39,7 @@ word "image", for lists of kinds of input; unknown if it does not accept images.
 none. capabilities: the names of those that it has, such
 as "thinking,tool_use". lower_output: the maximum output tokens if they are below the agent's `usual_output`. thinking_budget: for
 Anthropic Messages, a budget of tokens below the maximum output, or below `usual_output` if that is unknown; unknown if the model
-can make more than `usual_output`.
+can make more than `usual_output`. is_short: 1 if its context window is below the agent's `long_context`; unknown otherwise.
 """
 PLACEHOLDERS = MODEL_PLACEHOLDERS | frozenset((
     "small", "small_key", "provider", "base_url", "root_url", "catalog_url", "unlisted_context", "key", "bearer_key",
