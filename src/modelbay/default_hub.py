@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Unpack
 
 from modelbay.embedding import Embeddings
-from modelbay.events import Reply
+from modelbay.events import OutputT, Reply
 from modelbay.library.embedding_settings import EmbeddingSettings
 from modelbay.library.prompt import Ask, Prompt
 from modelbay.sync import Chat, Hub, ReplyStream, ToolRun
@@ -23,13 +23,17 @@ def default_hub() -> Hub:
     return Hub.open()
 
 
-def complete(prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Reply:
+def complete(
+    prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask[OutputT]]
+) -> Reply[OutputT]:
     """The complete reply of a model of the default configuration. The arguments, and what is
     raised, are those of `modelbay.sync.Hub.complete`."""
     return default_hub().complete(prompt, model=model, **settings)
 
 
-def stream(prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> ReplyStream:
+def stream(
+    prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask[OutputT]]
+) -> ReplyStream[OutputT]:
     """A reply that is read while it arrives, of a model of the default configuration. The arguments, and what is
     raised, are those of `modelbay.sync.Hub.stream`."""
     return default_hub().stream(prompt, model=model, **settings)
@@ -48,8 +52,8 @@ def run(
     *,
     model: str | Sequence[str] | None = None,
     max_steps: int = 10,
-    **settings: Unpack[Ask],
-) -> ToolRun:
+    **settings: Unpack[Ask[OutputT]],
+) -> ToolRun[OutputT]:
     """A conversation in which a model of the default configuration calls functions. The arguments, and what is
     raised, are those of `modelbay.sync.Hub.run`."""
     return default_hub().run(prompt, model=model, max_steps=max_steps, **settings)

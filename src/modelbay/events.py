@@ -5,7 +5,7 @@ may interleave; the order of `PartStarted` is the order of the reply.
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
 from msgspec import Struct, field
 
@@ -13,6 +13,13 @@ from modelbay.conversation import Annotation, AnyPart, Extra, Json, Refusal, Tex
 from modelbay.errors import IncompleteReply, ModelbayError
 from modelbay.other_names import REPLY, unknown
 from modelbay.usage import Priced, Usage, changed
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault
+
+    OutputT = TypeVarWithDefault("OutputT", default=Any)  # a `Reply` of a call without `output` has any value
+else:
+    OutputT = TypeVar("OutputT")
 
 PartKind: TypeAlias = Literal["text", "thinking", "refusal", "arguments", "media"]
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "refusal", "pause", "other"]
@@ -138,8 +145,8 @@ _SHOWN = 80
 """Maximum characters of a text in a repr."""
 
 
-class Reply(Priced, repr_omit_defaults=True):
-    """A complete reply. If it failed, `error` is set and `finish` is not."""
+class Reply(Priced, Generic[OutputT], repr_omit_defaults=True):
+    """A complete reply. If it failed, `error` is set and `finish` is not. A `Reply[City]` has a `City` as value."""
 
     id: str | None = None
     """The provider's ID of the reply."""
@@ -168,9 +175,10 @@ class Reply(Priced, repr_omit_defaults=True):
         return None if priced is None or self.usage is None else priced(self.usage)
 
     @property
-    def value(self) -> Any:
+    def value(self) -> OutputT:
         """The answer as a value of the type that was passed as `output` to a Hub; None without one, or if the reply calls tools."""
-        return self.__dict__.get("answer")
+        answer: OutputT = self.__dict__.get("answer")  # type: ignore[assignment]
+        return answer
 
     @property
     def text(self) -> str:

@@ -27,7 +27,7 @@ from modelbay.conversation import Conversation, Turn
 from modelbay.dialect import Dialect
 from modelbay.embedding import EmbeddingRequest, Embeddings
 from modelbay.errors import ConfigError, Unsupported
-from modelbay.events import Event, PartDelta, Reply, Warned, collect, failure
+from modelbay.events import Event, OutputT, PartDelta, Reply, Warned, collect, failure
 from modelbay.hints import explaining
 from modelbay.library import prompt as prompts
 from modelbay.library.chat import Chat, loaded_chat, new_chat
@@ -265,8 +265,8 @@ class Hub:
     # --- asking ---
 
     def stream(
-        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
-    ) -> ReplyStream:
+        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask[OutputT]]
+    ) -> ReplyStream[OutputT]:
         """A reply that is read while it arrives: as events, as text (`text`) or as a whole (`reply`).
 
         `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default: the default
@@ -300,8 +300,8 @@ class Hub:
         return reply
 
     async def complete(
-        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
-    ) -> Reply:
+        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask[OutputT]]
+    ) -> Reply[OutputT]:
         """The complete reply, requested without streaming. The arguments are those of `stream`.
 
         Raises:
@@ -330,9 +330,9 @@ class Hub:
         *,
         model: str | Sequence[str] | None = None,
         limit: int = 20,
-        progress: Callable[[int, Reply], object] | None = None,
-        **settings: Unpack[Ask],
-    ) -> list[Reply]:
+        progress: Callable[[int, Reply[OutputT]], object] | None = None,
+        **settings: Unpack[Ask[OutputT]],
+    ) -> list[Reply[OutputT]]:
         """The replies to many prompts, in their order, with at most `limit` calls at a time.
 
         A call that fails does not end the others: its reply has the error in `error`, and the parts that arrived. `progress` is
@@ -351,8 +351,8 @@ class Hub:
         *,
         model: str | Sequence[str] | None = None,
         max_steps: int = 10,
-        **settings: Unpack[Ask],
-    ) -> ToolRun:
+        **settings: Unpack[Ask[OutputT]],
+    ) -> ToolRun[OutputT]:
         """A conversation in which the model calls functions until it answers:
         `reply = await hub.run(prompt, tools=[f, g]).reply()`.
 

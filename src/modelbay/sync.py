@@ -17,7 +17,7 @@ from modelbay import hub
 from modelbay.config.schema import Config, Problem
 from modelbay.embedding import Embeddings
 from modelbay.errors import Disconnected, HubClosed
-from modelbay.events import Reply
+from modelbay.events import OutputT, Reply
 from modelbay.library.blocking import Chat, ReplyStream, ToolRun
 from modelbay.library.embedding_settings import EmbeddingSettings
 from modelbay.library.prompt import Ask, Prompt
@@ -335,7 +335,9 @@ class Hub:
         """
         return self._run(lambda: self._hub.discover(provider))
 
-    def complete(self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Reply:
+    def complete(
+        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask[OutputT]]
+    ) -> Reply[OutputT]:
         """The complete reply, requested without streaming. The arguments are those of `stream`.
 
         Raises:
@@ -346,8 +348,8 @@ class Hub:
         return self._run(lambda: self._hub.complete(prompt, model=model, **settings))
 
     def stream(
-        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
-    ) -> ReplyStream:
+        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask[OutputT]]
+    ) -> ReplyStream[OutputT]:
         """A reply that is read while it arrives: as events, as text (`text`) or as a whole (`reply`).
 
         `prompt` is a text, a list of turns or a `Conversation`. `model` is an alias or `provider/model-id`; default: the default
@@ -370,9 +372,9 @@ class Hub:
         *,
         model: str | Sequence[str] | None = None,
         limit: int = 20,
-        progress: Callable[[int, Reply], object] | None = None,
-        **settings: Unpack[Ask],
-    ) -> list[Reply]:
+        progress: Callable[[int, Reply[OutputT]], object] | None = None,
+        **settings: Unpack[Ask[OutputT]],
+    ) -> list[Reply[OutputT]]:
         """The replies to many prompts, in their order, with at most `limit` calls at a time.
 
         A call that fails does not end the others: its reply has the error in `error`, and the parts that arrived. `progress` is
@@ -390,8 +392,8 @@ class Hub:
         *,
         model: str | Sequence[str] | None = None,
         max_steps: int = 10,
-        **settings: Unpack[Ask],
-    ) -> ToolRun:
+        **settings: Unpack[Ask[OutputT]],
+    ) -> ToolRun[OutputT]:
         """A conversation in which the model calls functions until it answers:
         `reply = hub.run(prompt, tools=[f, g]).reply()`.
 

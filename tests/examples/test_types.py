@@ -1,4 +1,4 @@
-"""Type checkers accept the programs in examples/modelbay, and see a wrong keyword."""
+"""Type checkers accept the programs in examples/modelbay, and see a wrong keyword and a wrong use of a value."""
 
 import re
 import subprocess
@@ -14,11 +14,20 @@ MYPY = ["mypy", "--strict"]
 PYRIGHT = ["basedpyright", "--pythonpath", sys.executable]
 """It is pyright, with its JavaScript in the package; the mode is that of pyproject.toml: strict."""
 WRONG = """
+from dataclasses import dataclass
+
 from modelbay import Hub
+
+
+@dataclass
+class City:
+    name: str
 
 
 async def main() -> None:
     await Hub.open().complete("Hi", temprature=1)
+    [reply] = await Hub.open().map(["Hi"], output=list[City])
+    print(reply.value[0].nmae)
 """
 
 
@@ -37,12 +46,17 @@ def test_mypy_and_pyright_accept_the_programs() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (MYPY, r'Unexpected keyword argument "temprature".*did you mean "temperature"'),
-        (PYRIGHT, r'No parameter named "temprature"'),
+        (
+            MYPY,
+            r'Unexpected keyword argument "temprature".*did you mean "temperature"(?s:.*)"City" has no attribute "nmae"',
+        ),
+        (PYRIGHT, r'No parameter named "temprature"(?s:.*)Cannot access attribute "nmae" for class "City"'),
     ],
     ids=["mypy", "pyright"],
 )
-def test_a_type_checker_sees_a_wrong_keyword(words: list[str], said: str, tmp_path: Path) -> None:
+def test_a_type_checker_sees_a_wrong_keyword_and_a_wrong_use_of_a_value(
+    words: list[str], said: str, tmp_path: Path
+) -> None:
     program = tmp_path / "wrong.py"
     program.write_text(WRONG)
     checked = run([*words, str(program)])

@@ -439,13 +439,13 @@ async def test_a_timeout_between_two_attempts_says_why_the_first_one_failed(tmp_
     busy = json_answer("503 Service Unavailable", b'{"error": {"message": "all busy"}}', b"retry-after: 40\r\n")
     async with recording(tmp_path, busy) as (hub, bodies):
         mapping = asyncio.create_task(hub.map(["Hi"], model="chat", timeout=2))
-        complete, streamed = await asyncio.gather(
+        both = await asyncio.gather(
             hub.complete("Hi", model="chat", timeout=2),
             hub.stream("Hi", model="chat", timeout=2).reply(),
             return_exceptions=True,
         )
         [mapped] = await mapping
-    for error in (complete, streamed, mapped.error):
+    for error in (*both, mapped.error):
         assert isinstance(error, TimedOut)
         assert error.message.startswith("the call took longer than 2 s: all busy: retrying in 40")
     assert len(bodies) == 3

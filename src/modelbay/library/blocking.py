@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, Self, TypeVar, Unpack
 
 from modelbay.conversation import Conversation, Turn
 from modelbay.errors import HubClosed
-from modelbay.events import Event, Reply
+from modelbay.events import Event, OutputT, Reply
 from modelbay.library import chat as library_chat
 from modelbay.library import reply_stream, tool_run
 from modelbay.library.chat import Question
@@ -29,7 +29,7 @@ class Runner(Protocol):
         """Make and run a coroutine that releases something."""
 
 
-class ReplyStream:
+class ReplyStream(Generic[OutputT]):
     """The blocking counterpart of the stream of `modelbay.Hub`: an iterator of events and a context manager.
 
     It can be read once, in one of these ways: the stream itself gives all events, `text` only the answer, `thinking` only the
@@ -38,7 +38,7 @@ class ReplyStream:
     stream then ends for its reader. A second reader at the same time is a RuntimeError.
     """
 
-    def __init__(self, stream: reply_stream.ReplyStream, runner: Callable[[], Runner]) -> None:
+    def __init__(self, stream: reply_stream.ReplyStream[OutputT], runner: Callable[[], Runner]) -> None:
         self._stream = stream
         self._runner = runner
         self._events: Generator[Event, None, None] | None = None
@@ -91,7 +91,7 @@ class ReplyStream:
         raises."""
         return _read(self._stream.partial, self._stream, self._runner)
 
-    def reply(self) -> Reply:
+    def reply(self) -> Reply[OutputT]:
         """The whole reply. Waits for the rest of it.
 
         Raises:
@@ -112,14 +112,14 @@ class ReplyStream:
         self.close()
 
 
-class ToolRun:
+class ToolRun(Generic[OutputT]):
     """The blocking counterpart of the run of `modelbay.Hub`: an iterator of the events of all replies, with a `ToolRan` for each
     call between them, and a context manager. `reply` gives the last reply.
 
     It can be read once, by one thread. It ends at once if its context is left, or if any thread calls `close`.
     """
 
-    def __init__(self, run: tool_run.ToolRun, runner: Callable[[], Runner]) -> None:
+    def __init__(self, run: tool_run.ToolRun[OutputT], runner: Callable[[], Runner]) -> None:
         self._run = run
         self._runner = runner
         self._events: Generator[tool_run.RunEvent, None, None] | None = None
@@ -163,7 +163,7 @@ class ToolRun:
         self._runner().run(self._run.begin)
         return self
 
-    def reply(self) -> Reply:
+    def reply(self) -> Reply[OutputT]:
         """The last reply. Waits for the rest of the run. A reply that calls a tool without a function also ends the run.
 
         Raises:
@@ -265,7 +265,9 @@ class Chat:
         """Tokens of the last request and its reply."""
         return self._chat.context
 
-    def complete(self, prompt: Question, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]) -> Reply:
+    def complete(
+        self, prompt: Question, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask[OutputT]]
+    ) -> Reply[OutputT]:
         """The complete reply to the next question. `prompt` is a text or a list of turns, such as the results of tool calls. The
         other arguments are those of `Hub.complete`; they replace those of the chat for this question.
 
@@ -277,8 +279,8 @@ class Chat:
         return self._runner().run(lambda: self._chat.complete(prompt, model=model, **settings))
 
     def stream(
-        self, prompt: Question, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
-    ) -> ReplyStream:
+        self, prompt: Question, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask[OutputT]]
+    ) -> ReplyStream[OutputT]:
         """The reply to the next question, which is read while it arrives. The arguments are those of `complete`.
 
         The question is sent, and becomes part of the chat, when reading begins. Use `with`, so that leaving it early ends
@@ -297,8 +299,8 @@ class Chat:
         *,
         model: str | Sequence[str] | None = None,
         max_steps: int = 10,
-        **settings: Unpack[Ask],
-    ) -> ToolRun:
+        **settings: Unpack[Ask[OutputT]],
+    ) -> ToolRun[OutputT]:
         """The next question, which the model answers with the help of functions: see `Hub.run`. All replies and results become
         part of the chat when the run ends, even if it ends early.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, TypeAlias, Unpack, cast
 
 from modelbay.conversation import Conversation, Text, Turn
 from modelbay.errors import ChatBusy, ModelbayError
-from modelbay.events import Event, Finished, PartDelta, PartEnded, Reply
+from modelbay.events import Event, Finished, OutputT, PartDelta, PartEnded, Reply
 from modelbay.library import prompt as prompts
 from modelbay.library.history import History, StoredHistory, unfinished
 from modelbay.library.prompt import Ask, Prompt, check_type, checked
@@ -28,12 +28,12 @@ class Caller(Protocol):
     """The calls of a Hub."""
 
     async def complete(
-        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
-    ) -> Reply: ...
+        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask[OutputT]]
+    ) -> Reply[OutputT]: ...
 
     def stream(
-        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
-    ) -> ReplyStream: ...
+        self, prompt: Prompt, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask[OutputT]]
+    ) -> ReplyStream[OutputT]: ...
 
     def run(
         self,
@@ -41,8 +41,8 @@ class Caller(Protocol):
         *,
         model: str | Sequence[str] | None = None,
         max_steps: int = 10,
-        **settings: Unpack[Ask],
-    ) -> ToolRun: ...
+        **settings: Unpack[Ask[OutputT]],
+    ) -> ToolRun[OutputT]: ...
 
 
 class Chat:
@@ -112,8 +112,8 @@ class Chat:
         return self._history.context
 
     async def complete(
-        self, prompt: Question, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
-    ) -> Reply:
+        self, prompt: Question, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask[OutputT]]
+    ) -> Reply[OutputT]:
         """The complete reply to the next question. `prompt` is a text or a list of turns, such as the results of tool calls. The
         other arguments are those of `Hub.complete`; they replace those of the chat for this question.
 
@@ -136,8 +136,8 @@ class Chat:
         return reply
 
     def stream(
-        self, prompt: Question, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask]
-    ) -> ReplyStream:
+        self, prompt: Question, *, model: str | Sequence[str] | None = None, **settings: Unpack[Ask[OutputT]]
+    ) -> ReplyStream[OutputT]:
         """The reply to the next question, which is read while it arrives. The arguments are those of `complete`.
 
         The question is sent, and becomes part of the chat, when reading begins. Use `async with`, so that leaving it early ends
@@ -178,8 +178,8 @@ class Chat:
         *,
         model: str | Sequence[str] | None = None,
         max_steps: int = 10,
-        **settings: Unpack[Ask],
-    ) -> ToolRun:
+        **settings: Unpack[Ask[OutputT]],
+    ) -> ToolRun[OutputT]:
         """The next question, which the model answers with the help of functions: see `Hub.run`. All replies and results become
         part of the chat when the run ends, even if it ends early.
 

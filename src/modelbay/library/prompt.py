@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, TypedDict, cast, get_type_hints
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeAlias, TypedDict, cast, get_type_hints
 
 from msgspec import Meta
 from msgspec.structs import replace
@@ -21,7 +22,7 @@ from modelbay.conversation import (
     Turn,
     user,
 )
-from modelbay.events import Reply
+from modelbay.events import OutputT, Reply
 from modelbay.library.typed_output import output_type
 from modelbay.providers.endpoint import is_header
 from modelbay.typed import Checker, Name
@@ -29,8 +30,18 @@ from modelbay.typed import Checker, Name
 Prompt: TypeAlias = str | Conversation | Sequence[Turn]
 """The text of a question, the turns of a conversation, or a conversation with its own settings."""
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeForm
 
-class Ask(TypedDict, total=False):
+    Output: TypeAlias = TypeForm[OutputT] | UnionType | None
+    """A type, from which type checkers derive the type of `Reply.value`."""
+else:
+    Output = dict[
+        OutputT, object
+    ]  # stands for it at run time, when any object is a type until `output_type` looks at it
+
+
+class Ask(TypedDict, Generic[OutputT], total=False):
     """Settings of a call. A setting that is missing or None has the default of the model or its provider."""
 
     system: str | None
@@ -41,7 +52,7 @@ class Ask(TypedDict, total=False):
     """Tools, or functions, of which `Tool.of` makes tools."""
     tool_choice: ToolChoice | None
     """Which tools the model may or must call. Default: as the model decides."""
-    output: object
+    output: "Output[OutputT]"
     """A type: a dataclass, a TypedDict, a class of msgspec or pydantic, or another type with a form in JSON. `Reply.value` is the
     answer as a value of it."""
     output_format: OutputFormat | None
@@ -156,7 +167,7 @@ EXAMPLES: dict[Any, str] = {
 _CHECKER = Checker(EXAMPLES, lambda value: isinstance(value, Part) and value.origin is not None)
 """Parts with an origin come from a provider and are not checked."""
 _PARSED = Checker({}, lambda value: True)
-_TYPES = get_type_hints(Ask, include_extras=True)
+_TYPES = {**get_type_hints(Ask, include_extras=True), "output": object}
 
 
 def checked(prompt: object, model: object, settings: Ask, *, where: str = "prompt", empty: bool = False) -> Ask:

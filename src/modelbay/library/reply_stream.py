@@ -3,13 +3,13 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self
 
 from modelbay.calling.fallback import ModelCall
 from modelbay.calling.target import Target
 from modelbay.conversation import Media, Refusal, ServerToolCall, Text, Thinking, ToolCall
 from modelbay.errors import ModelbayError, TimedOut
-from modelbay.events import Event, Failed, PartDelta, PartKind, PartStarted, Reply, Warned
+from modelbay.events import Event, Failed, OutputT, PartDelta, PartKind, PartStarted, Reply, Warned
 from modelbay.library.deadline import Deadline
 from modelbay.library.one_reader import OneReader
 from modelbay.library.partial_json import begun
@@ -28,7 +28,7 @@ _PARTS = 100
 """A partial answer is read again when it has grown by one of so many parts: reading each piece of a long one would take hours."""
 
 
-class ReplyStream:
+class ReplyStream(Generic[OutputT]):
     """A reply that is read while it arrives. It is an async iterator of events and an async context manager.
 
     It can be read once, in one of these ways: the stream itself gives all events, `text` only the answer, `thinking` only the
@@ -37,7 +37,7 @@ class ReplyStream:
     stream for its reader. A second reader at the same time is a RuntimeError.
     """
 
-    def __init__(self, events: AsyncGenerator[Event, None], reply: Callable[[], Awaitable[Reply]]) -> None:
+    def __init__(self, events: AsyncGenerator[Event, None], reply: Callable[[], Awaitable[Reply[OutputT]]]) -> None:
         """`reply` gives the reply after its events were read, or raises its error. The events must not refer to this stream: a
         loop that is left then drops them, and with them the connection, at once."""
         self._events = OneReader(events)
@@ -111,7 +111,7 @@ class ReplyStream:
                 elif type(event) is Failed:
                     await self.reply()
 
-    async def reply(self) -> Reply:
+    async def reply(self) -> Reply[OutputT]:
         """The whole reply. Waits for the rest of it.
 
         Raises:

@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
 from itertools import zip_longest
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeAlias
 
 from msgspec import Struct
 
 from modelbay.conversation import AnyPart, Media, Text, Tool, ToolCall, ToolResult, Turn
 from modelbay.conversion import plain
 from modelbay.errors import IncompleteReply, ModelbayError, TooManySteps
-from modelbay.events import Event, Reply, Warned
+from modelbay.events import Event, OutputT, Reply, Warned
 from modelbay.json_text import encode
 from modelbay.library.one_reader import OneReader
 from modelbay.library.reply_stream import ReplyStream
@@ -33,7 +33,7 @@ RunEvent: TypeAlias = Event | ToolRan
 """An event of a run: of one of its replies, or the result of a tool call."""
 
 
-class ToolRun:
+class ToolRun(Generic[OutputT]):
     """A conversation in which the model calls functions, until it answers. It is an async iterator of the events of all replies,
     with a `ToolRan` for each call between them. Awaiting it, or its `reply`, gives the last reply.
 
@@ -88,7 +88,7 @@ class ToolRun:
             await self.reply()
         return self
 
-    async def reply(self) -> Reply:
+    async def reply(self) -> Reply[OutputT]:
         """The last reply. Waits for the rest of the run. A reply that calls a tool without a function also ends the run.
 
         Raises:
@@ -104,7 +104,7 @@ class ToolRun:
             raise IncompleteReply("the run was closed before its last reply", hint="read it to its end")
         return self.steps[-1]
 
-    def __await__(self) -> Generator[Any, None, Reply]:
+    def __await__(self) -> Generator[Any, None, Reply[OutputT]]:
         return self.reply().__await__()
 
     def __aiter__(self) -> AsyncIterator[RunEvent]:
