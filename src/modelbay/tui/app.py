@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, ClassVar
 
 from rich.console import RenderableType
-from textual import events, on
+from textual import on
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 
@@ -44,6 +44,7 @@ from modelbay.tui.state import AppState
 from modelbay.tui.suspension import on_continue
 from modelbay.tui.terminal_background import BackgroundDetected
 from modelbay.tui.themes import AUTO, CHOICES, DARK, LIGHT, MARKDOWN, dark_terminal, terminal_theme, themes
+from modelbay.tui.widgets.composer import Composer
 from modelbay.tui.widgets.status import failure
 from modelbay.tui.widgets.virtual_list import ListRow
 
@@ -84,10 +85,6 @@ class ModelbayApp(ConversationCommands):
         """Whether the terminal's background is dark; True if unknown."""
         self._theme_choice = AUTO
         """The chosen theme."""
-        self._typed: list[events.Key | events.Paste] | None = []
-        """Keys and pastes that arrive before the composer is ready; None once it is ready."""
-        self._commands = 0
-        """Commands in progress."""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         colorless = [NoColorFilter()] if environment("NO_COLOR") else []
@@ -139,24 +136,9 @@ class ModelbayApp(ConversationCommands):
         finally:
             self._terminal_shutdown.end()
 
-    async def on_event(self, event: events.Event) -> None:
-        if self._typed is not None and isinstance(event, events.Key | events.Paste):
-            if not await self._check_bindings(event.key if isinstance(event, events.Key) else "", priority=True):
-                self._typed.append(event)
-            return
-        await super().on_event(event)
-
-    def _begin(self) -> None:
-        """Insert the text typed during the start into the composer. Only the user sends it."""
-        typed, self._typed = self._typed or [], None
-        for event in typed:
-            if isinstance(event, events.Paste):
-                self.chat_screen.composer.paste(event.text)
-            elif event.key in ("enter", "ctrl+j"):
-                self.chat_screen.composer.insert("\n")
-            elif event.is_printable and event.character:
-                self.chat_screen.composer.insert(event.character)
-        self._start_worker(self.start)
+    async def _begin(self) -> None:
+        await self.begin()
+        self.start_command(self.start)
         self._refresh_sources()
 
     def _refresh_sources(self) -> None:
@@ -209,32 +191,22 @@ class ModelbayApp(ConversationCommands):
 
     def action_palette(self) -> None:
         if self.screen is self.chat_screen:
-            self.push_screen(CommandPalette(), self._run_chosen)
+            self.start_command(self._choose_command)
 
-    def _run_chosen(self, command: Command | None) -> None:
+    async def _choose_command(self) -> None:
+        command: Command | None = await self.push_screen_wait(CommandPalette())
         if command is not None:
             self.chat_screen.run_command(command)
+
+    @on(Composer.SearchRequested)
+    def search_earlier(self) -> None:
+        self.start_command(self.chat_screen.search_earlier)
 
     def action_command(self, name: str, argument: str = "") -> None:
         """Run a command of `commands.COMMANDS` by name."""
         if self.chat_screen.may_run(name):
             run: Callable[[str], Coroutine[Any, Any, None]] = getattr(self, f"command_{name}")
-            self._start_worker(partial(run, argument))
-
-    def _start_worker(self, command: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        # a function, not its coroutine: if the app ends first, Python prints that the coroutine was never awaited
-        self.run_worker(partial(self._guarded, command))  # type: ignore[arg-type]
-
-    async def _guarded(self, command: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a command and show its error in the transcript."""
-        self._commands += 1
-        try:
-            await command()
-        except Exception as error:  # noqa: BLE001 the edge of the app, which goes on
-            await self.chat_screen.transcript.fail(error)
-        finally:
-            self._commands -= 1
-        self.chat_screen.show_footer()
+            self.start_command(partial(run, argument))
 
     async def command_model(self, argument: str) -> None:
         if not argument:

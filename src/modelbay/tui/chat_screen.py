@@ -262,15 +262,12 @@ class ChatScreen(Screen[None]):
         else:
             self.composer.pasted = ""
 
-    @on(Composer.SearchRequested)
-    def search_earlier(self) -> None:
+    async def search_earlier(self) -> None:
         """Search the messages of this session, and the stored ones unless this conversation is not stored."""
         session = [HistoryEntry(text, self.composer.folds.unfold(text)) for text in reversed(self.composer.asked)]
         state = self._state
         private = state.chat.private or state.keeper.mode == "never"
-        self.app.push_screen(HistorySearch(session, None if private else state.store), self._use_earlier)
-
-    def _use_earlier(self, text: str | None) -> None:
+        text = await self.app.push_screen_wait(HistorySearch(session, None if private else state.store))
         if text is not None:
             self.composer.rewrite(text)
 
@@ -508,6 +505,10 @@ class ChatScreen(Screen[None]):
         """Show a status message."""
         self._message.say(words)
         self.show_footer()
+
+    def unsay(self, words: str) -> None:
+        """Remove a status message if it is still shown."""
+        self._message.clear(words)
 
     def show_footer(self) -> None:
         """Show the model, token usage, cost and context use."""

@@ -3,27 +3,24 @@
 from asyncio import to_thread
 from functools import partial
 
-from textual.app import App
-
 from modelbay.catalog.summary import counted
 from modelbay.stored_chats.code_blocks import CodeBlock, code_blocks
 from modelbay.stored_chats.export import export_path, has_thinking, to_markdown, write_export
 from modelbay.stored_chats.stored_chat import StoredChat
 from modelbay.tui import clipboard
-from modelbay.tui.chat_screen import ChatScreen
 from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.dialogs.menu import Menu, choose
 from modelbay.tui.dialogs.message_picker import MessagePicker, UserMessage, messages
 from modelbay.tui.dialogs.resume import ResumeDialog
 from modelbay.tui.state import AppState
+from modelbay.tui.typing_ahead import TypingAhead
 from modelbay.tui.widgets.virtual_list import ListRow
 
 
-class ConversationCommands(App[None]):
+class ConversationCommands(TypingAhead):
     """The part of the app with the commands for the conversation."""
 
     state: AppState
-    chat_screen: ChatScreen
 
     async def command_edit(self, argument: str) -> None:
         if not (sent := messages(self.state.chat.turns)):
