@@ -168,7 +168,7 @@ TABLES: list[tuple[str, str, str, set[str]]] = [
         "An unknown key is an error, and the gateway does not start until you fix it.",
         set(),
     ),
-    ("[gateway.search]", "SearchSettings", "See [guides/gateway.md](../guides/gateway.md#web-search).", set()),
+    ("[gateway.search]", "SearchSettings", "See [guides/web-search.md](../guides/web-search.md).", set()),
     ("[providers.ID]", "ProviderEntry", "", set()),
     ("[providers.ID.oauth]", "OAuth", "See [guides/login.md](../guides/login.md).", set()),
     ("[providers.ID.timeout]", "Timeout", "Timeouts in seconds. A missing key has a default.", set()),
