@@ -39,6 +39,21 @@ def test_pages_of_other_sites_are_refused(origin: str) -> None:
     assert refused("127.0.0.1", "127.0.0.1:8750", origin)
 
 
+@pytest.mark.parametrize(
+    ("host", "fix"),
+    [
+        ("models.lan", ": add models.lan to hosts"),
+        ("10.0.0.5:8484", ": add 10.0.0.5 to hosts"),
+        ("a b", ""),
+        ("<x>", ""),
+        ("", ""),
+    ],
+)
+def test_a_refusal_says_how_to_accept_a_name(host: str, fix: str) -> None:
+    callers = Callers("127.0.0.1", fix="add {} to hosts")
+    assert callers.refusal([(b"host", host.encode())]) == f"the Host header does not name this server{fix}"
+
+
 def test_two_hosts_are_none() -> None:
     assert Callers("127.0.0.1").refusal([(b"host", b"127.0.0.1"), (b"host", b"evil.example")])
 

@@ -16,6 +16,10 @@ SILENCE = 15.0
 minute or less."""
 
 
+UNBUFFERED = b"x-accel-buffering", b"no"
+"""nginx and proxies like it would hold a stream back until its end or some kilobytes. nginx removes the header."""
+
+
 class KeepAlive(Struct, frozen=True):
     """A sign of life in a form of stream."""
 
@@ -63,7 +67,7 @@ class Responder:
         """Send the head of a response in pieces. `ping` is sent whenever nothing else was sent for `SILENCE` seconds."""
         self.started = True
         self.status = status
-        self._request.start(status, [*fields, *self.fields])
+        self._request.start(status, [*fields, UNBUFFERED, *self.fields])
         self._ping = ping
         if ping is not None:
             loop = asyncio.get_running_loop()

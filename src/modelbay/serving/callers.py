@@ -5,6 +5,7 @@ foreign name resolves to this machine and the page has the same origin; then `Ho
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -22,6 +23,8 @@ class Callers(Struct, frozen=True):
     """Further host names, in lower case."""
     origins: frozenset[str] = frozenset()
     """Origins of other web sites whose pages may send requests."""
+    fix: str = ""
+    """How the user adds `{}` to `names`; "" if that is not possible."""
 
     def refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         """The reason to refuse a request with these headers, or None."""
@@ -32,12 +35,15 @@ class Callers(Struct, frozen=True):
             elif name == b"origin":
                 origins.append(value.decode("latin-1"))
         if len(hosts) != 1 or not _is_here(self, f"http://{hosts[0]}"):
-            return "the Host header does not name this server"
+            named = _NAME.match(hosts[0]) if len(hosts) == 1 else None
+            fix = f": {self.fix.format(named[0])}" if named and self.fix else ""
+            return f"the Host header does not name this server{fix}"
         if origins and (len(origins) != 1 or not (origins[0] in self.origins or _is_here(self, origins[0]))):
             return "requests from other web sites are refused (Origin header)"
         return None
 
 
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,253}(?=:\d+\Z|\Z)")
 _LONGEST = 300
 """Maximum characters of a URL with a host name."""
 

@@ -103,7 +103,8 @@ def serve(
     listener = listen(host, port)
     provider = SimulatedProvider(SimulatorSettings(key=key, pace=pace, **settings))
     provider.logins = logins or provider.logins
-    app = SimulatorApp(provider, Journal(), Callers(host, frozenset(name.lower() for name in names)))
+    callers = Callers(host, frozenset(name.lower() for name in names), fix="pass --allow-host {}")
+    app = SimulatorApp(provider, Journal(), callers)
     if ready is not None:
         ready(url_of(host, listener.getsockname()[1]))
     HttpServer(app, listener).run()
