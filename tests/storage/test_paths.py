@@ -4,6 +4,7 @@ import platformdirs
 import pytest
 
 from modelbay.storage import paths
+from tests.cli.inside import Inside
 
 
 def test_the_home_is_what_the_user_says(monkeypatch, tmp_path):
@@ -34,6 +35,21 @@ def test_without_it_the_platform_says(monkeypatch, blank):
         monkeypatch.setenv("MODELBAY_HOME", blank)
     assert paths.home() == platformdirs.user_config_path("modelbay", appauthor=False)
     assert paths.cache_dir() == platformdirs.user_cache_path("modelbay", appauthor=False)
+
+
+@pytest.mark.parametrize(
+    "command", [("config", "path"), ("ask", "Hello"), ("serve",), ("client", "list"), ("model", "list")]
+)
+@pytest.mark.parametrize("home", [None, "~nosuchuser/bay"])
+def test_a_user_without_a_home_is_told_which_variable_to_set(monkeypatch, tmp_path, command, home):
+    bay = Inside(tmp_path, monkeypatch)
+    for name in ("MODELBAY_HOME", "HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # as in a container with any user ID
+    if home:
+        monkeypatch.setenv("MODELBAY_HOME", home)
+    run = bay(*command)
+    assert run.code == 1 and "MODELBAY_HOME" in run.err and "Traceback" not in run.err
 
 
 def test_an_absolute_folder_of_xdg_is_used(monkeypatch, tmp_path):

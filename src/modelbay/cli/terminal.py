@@ -353,7 +353,11 @@ def explained(failure: ModelbayError, settings: GlobalOptions) -> ModelbayError:
     from modelbay.config.load import load
     from modelbay.hints import About, explain
 
-    file = settings.config or config_file()
+    try:
+        file = settings.config or config_file()
+        config_file()  # hints compare the two
+    except ConfigError:
+        return failure  # this, and its hint says how to set the folder
     known: Collection[str] = ()
     with suppress(ModelbayError, OSError, ValueError):  # a name that is too long, or has a NUL
         known = load(file).providers if file.is_file() else ()

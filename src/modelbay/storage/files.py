@@ -372,12 +372,19 @@ def _sync_folder(folder: Path) -> None:
                 os.close(descriptor)
 
 
+def _nearest(folder: Path) -> Path:
+    """The folder, or the first of its parents that exists."""
+    return next((one for one in (folder, *folder.parents) if os.path.exists(one)), folder)
+
+
 @contextlib.contextmanager
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        folder = error.filename if error.errno == errno.EEXIST and error.filename else path.parent
+        folder = path.parent if error.errno == errno.ENOENT else _nearest(path.parent)
+        if error.errno == errno.EEXIST and error.filename:
+            folder = error.filename
         failure = FileError(
             f"{path} cannot be written: {error.strerror or error}",
             hint=HINTS.get(error.errno or 0, "").format(folder=folder) or None,

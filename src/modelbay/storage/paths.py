@@ -1,7 +1,9 @@
 """Paths of modelbay's files, and the only module that reads the process's environment."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from modelbay.errors import ConfigError, FileError
 
@@ -40,10 +42,13 @@ def home() -> Path:
     """The folder of `config.toml`: `$MODELBAY_HOME`, else the platform's folder for user configuration."""
     chosen = environment("MODELBAY_HOME")
     if chosen:
-        return expanded(chosen).absolute()
+        try:
+            return expanded(chosen).absolute()
+        except ConfigError as error:
+            raise ConfigError(f"MODELBAY_HOME: {error.message}", hint=error.hint) from None
     from platformdirs import user_config_path
 
-    return user_config_path(APP, appauthor=False)
+    return _of_platform(user_config_path)
 
 
 def config_file() -> Path:
@@ -56,7 +61,7 @@ def cache_dir() -> Path:
         return home() / "cache"
     from platformdirs import user_cache_path
 
-    return user_cache_path(APP, appauthor=False)
+    return _of_platform(user_cache_path)
 
 
 def data_dir() -> Path:
@@ -65,7 +70,17 @@ def data_dir() -> Path:
         return home()
     from platformdirs import user_data_path
 
-    return user_data_path(APP, appauthor=False)
+    return _of_platform(user_data_path)
+
+
+def _of_platform(folder: Callable[[str, Literal[False]], Path]) -> Path:
+    try:
+        return folder(APP, False)
+    except RuntimeError:  # a user without an entry in the system's list, as in some containers
+        raise ConfigError(
+            "the folder of modelbay's files is unknown: the user has no home folder",
+            hint="set MODELBAY_HOME to a folder that only this user can read",
+        ) from None
 
 
 def user_config_dir() -> Path:

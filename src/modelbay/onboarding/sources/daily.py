@@ -37,7 +37,10 @@ def start(path: Path | None = None, cache: Cache | None = None) -> bool:
     """Start the background process, unless refreshing is disabled or a process was started within the last hour. Returns
     whether it was started.
     """
-    cache, path = cache or Cache(), path or config_file()
+    try:
+        cache, path = cache or Cache(), path or config_file()
+    except ConfigError:  # the command has reported it
+        return False
     # a negative age means that the clock was set back: start anyway
     if not _is_on() or 0 <= time() - (cache.changed(FOLDER, CHECKED) or 0) < HOUR:
         return False
