@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -153,6 +154,21 @@ def test_it_says_how_to_connect_a_provider_if_there_is_none(home: Command) -> No
     lines = [running.stderr.readline() for _ in range(2)]
     ended(running, signal.SIGTERM)
     assert lines == ["\n", "0 models. Connect a provider first: `modelbay provider add`. Base URLs:\n"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on open files")
+def test_it_raises_the_limit_on_open_files_to_what_the_system_allows(home: Command) -> None:
+    import resource
+
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, usual[1]))
+    try:
+        running, _ = started(home)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+    limit = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)[0] if sys.platform == "linux" else workers.MOST_FILES
+    assert limit == (workers.MOST_FILES if usual[1] == resource.RLIM_INFINITY else min(usual[1], workers.MOST_FILES))
+    assert ended(running, signal.SIGINT)[0] == 130
 
 
 def test_a_port_that_is_taken_is_an_error(home: Command) -> None:

@@ -19,6 +19,7 @@ import pytest
 from modelbay.errors import ConfigError, FileError
 from modelbay.gateway.clients import ALPHABET, DIGITS, LOCAL, MARKED, PREFIX, USES, ClientKeys, new_key
 from modelbay.secrecy import KEY, redact
+from modelbay.storage import files
 from modelbay.storage.files import FRESH
 from tests.cli.inside import Inside
 from tests.gateway.running import KEY as RUNNING_KEY
@@ -203,6 +204,21 @@ def test_a_file_that_is_not_valid_gives_access_to_no_client(
     assert error.message.startswith(f"{keys.file} is not valid: ")
     assert error.hint == "remove the file, and add the clients again: `modelbay client add NAME`"
     assert keys.file.read_text() == text.replace("DIGEST", sha256(key.encode()).hexdigest())
+
+
+def test_clients_have_access_again_when_only_the_owner_of_the_file_was_corrected(
+    keys: ClientKeys, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unreadable(path: Path) -> bytes:
+        raise FileError(f"{path} cannot be read: Permission denied", file=str(path))
+
+    key = keys.add("me")
+    wait_until_seen()
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "content_of", unreadable)
+        assert (keys.find(key), keys.find(key)) == (None, None)
+    assert keys.find(key) is not None
+    assert caplog.messages == [f"no client has access: {keys.file} cannot be read: Permission denied (None)"]
 
 
 async def test_a_caller_does_not_learn_why_the_file_cannot_be_read(bay: Inside) -> None:

@@ -13,6 +13,7 @@ from modelbay.calling.target import Targets
 from modelbay.catalog.lookup import probed_endpoint
 from modelbay.config.load import load
 from modelbay.config.schema import Config
+from modelbay.errors import FileError
 from modelbay.storage.probes import Observation, ProbeStore
 from tests.fault_config import LONG
 from tests.faults.raw_server import Client, RawServer, chunk, head
@@ -143,6 +144,42 @@ async def test_a_file_is_not_used_while_it_is_written(tmp_path: Path, monkeypatc
         while not read:
             assert await status_of(gateway, "anthropic") == 200
         assert next(looks) >= 20, "it was read when it was still growing"
+
+
+async def test_a_file_is_used_when_only_its_owner_was_corrected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reads = list[Path]()
+
+    def unreadable(path: Path, **_: Any) -> Config:
+        reads.append(path)
+        raise FileError(f"{path} cannot be read: Permission denied", file=str(path))
+
+    with running(tmp_path) as (gateway, _):
+        with monkeypatch.context() as patch:
+            patch.setattr("modelbay.gateway.gateway.load", unreadable)
+            text = gateway.config.read_text()
+            gateway.config.write_text(text + '[models.new]\nprovider = "anthropic"\nmodel = "sim-1"\n')
+            while len(reads) < 3:
+                await asyncio.sleep(0.02)
+            assert await state(gateway) == "outdated"
+        while await status_of(gateway, "new") != 200:
+            await asyncio.sleep(0.02)
+        assert await state(gateway) == "current"
+    assert len([line for line in caplog.messages if "Permission denied" in line]) == 1
+
+
+async def test_a_new_port_is_reported_as_one_for_the_next_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(tmp_path) as (gateway, _):
+        text = gateway.config.read_text().replace("[gateway]", '[gateway]\nport = 9000\nhosts = ["new.example"]')
+        gateway.config.write_text(text)
+        while (await call(gateway.url, "/v1/models", method="GET", Host="new.example"))[0] != 200:
+            await asyncio.sleep(0.02)
+    assert [line for line in caplog.messages if "host and port" in line] == [
+        "the new host and port of [gateway] are not used before the gateway is started again"
+    ]
 
 
 async def test_a_removed_client_loses_access_although_the_file_is_broken(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def serve(
 
     With --install, a systemd user unit is written on Linux, and a launchd agent on macOS, with the options of this command.
     """
-    from modelbay.gateway.workers import Options, gateway_of, ignore_hangups, log_to_stderr, run
+    from modelbay.gateway.workers import Options, gateway_of, ignore_hangups, log_to_stderr, raise_open_files, run
     from modelbay.launching.shared_gateway import known_to_launches
     from modelbay.serving.server import listen, url_of
 
@@ -87,6 +87,7 @@ def serve(
         return
     log_to_stderr(options)
     ignore_hangups()
+    raise_open_files()
     gateway.clients.create_local_once()
     try:
         listener = listen(address, wanted)

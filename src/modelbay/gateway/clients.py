@@ -89,6 +89,8 @@ class ClientKeys:
         self._by_key: dict[str, GatewayClient] = {}
         """The clients whose keys were used, by key."""
         self._marked: dict[str, float] = {}
+        self._problem = ""
+        """Why the file cannot be used; "" if it can."""
 
     def find(self, key: str) -> GatewayClient | None:
         """The client with that key, as of now; None if there is none. If the file cannot be read, no client has access, and the
@@ -225,11 +227,18 @@ class ClientKeys:
         found = self._seen.get()
         if found is not None and found == self._identity:
             return
-        self._identity, self._by_digest, self._by_key = found, {}, {}
+        self._by_digest, self._by_key = {}, {}
         try:
             self._by_digest = {client.sha256: client for client in self.all()}
-        except ConfigError as error:
-            LOG.error("no client has access: %s (%s)", error.message, error.hint)
+        except (
+            ConfigError
+        ) as error:  # its cause may end without a change of the file, so the next request reads it again
+            self._identity = None
+            if error.message != self._problem:
+                LOG.error("no client has access: %s (%s)", error.message, error.hint)
+            self._problem = error.message
+        else:
+            self._identity, self._problem = found, ""
 
     def _add(self, name: str, key: Hidden) -> None:
         """Add a client, under the lock of the file."""

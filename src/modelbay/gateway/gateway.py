@@ -12,7 +12,7 @@ from modelbay.catalog.lookup import Catalog
 from modelbay.config.load import load
 from modelbay.config.schema import Config, GatewaySettings
 from modelbay.credentials.network import transport_of
-from modelbay.errors import ConfigError, ModelbayError, UnreadableFile
+from modelbay.errors import ConfigError, FileError, ModelbayError, UnreadableFile
 from modelbay.gateway.clients import ClientKeys, GatewayClient
 from modelbay.gateway.proof import proof_of
 from modelbay.gateway.revision import Revision
@@ -126,9 +126,15 @@ class Gateway:
             same = config.network == self._config.network
             transport = self.revision.transport if same else transport_of(config)
         except ModelbayError as error:
+            unreadable = isinstance(error, FileError) and error.file == str(self._path)
+            if not (unreadable and error.message == self.problem):
+                LOG.error("%s; the last valid configuration stays in use", error.message)
             self.problem = error.message
-            LOG.error("%s; the last valid configuration stays in use", error.message)
+            if unreadable:  # the cause, such as its owner, may change without a change of the file
+                self._reload_soon()
             return False
+        if (settings.host, settings.port) != (self._settings.host, self._settings.port):
+            LOG.warning("the new host and port of [gateway] are not used before the gateway is started again")
         self._config, self._settings = config, settings
         self.callers = _callers(self._host, settings)
         self.stores.close()
@@ -216,4 +222,4 @@ def _checked(config: Config, host: str) -> GatewaySettings:
 
 def _callers(host: str, settings: GatewaySettings) -> Callers:
     names = frozenset(name.lower() for name in settings.hosts)
-    return Callers(host, names, frozenset(settings.cors_origins))
+    return Callers(host, names, frozenset(settings.cors_origins), fix="add {} to hosts under [gateway]")

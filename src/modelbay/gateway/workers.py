@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 DRAIN = 60.0
 """Seconds that requests in progress may take after SIGTERM."""
+MOST_FILES = 65_536
+"""Open files that are asked for. Some programs, which references start, close all numbers up to the limit."""
 _LOOK = 0.2
 """Seconds between two checks of the workers."""
 _PAUSE = 2.0
@@ -113,6 +115,19 @@ def ignore_hangups() -> None:
     """Ignore SIGHUP until the gateway handles it: a reload during the start must not end it."""
     if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def raise_open_files() -> None:
+    """Raise the limit on open files as far as the system allows it: a stream needs two, and the usual limit is 1,024."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if 0 <= soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def log_to_stderr(options: Options) -> None:
