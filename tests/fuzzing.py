@@ -290,6 +290,7 @@ REFUSALS = [
     "max_tokens: 9000 is above the maximum of 4096",
     "`temperature` and `top_p` cannot both be specified",
     "Unsupported parameter: stream_options",
+    "Invalid schema for function 'f': In context=(), array schema missing items.",
 ]
 
 

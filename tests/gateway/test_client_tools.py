@@ -67,3 +67,27 @@ async def test_a_client_runs_its_tools_for_every_model(
     messages += [{"role": "assistant", "content": [used]}, {"role": "user", "content": [result]}]
     answer = await ask(gateway, model, messages, stream=stream)
     assert f"The tool {name} answered: a.py." in json.dumps(answer)
+
+
+ODD = {
+    "type": "object",
+    "oneOf": [{"properties": {"city": {"type": "string"}}, "required": ["city"]}, {"properties": {}}],
+}
+
+
+async def test_a_tool_that_the_provider_refuses_is_sent_in_a_simpler_form_to_a_provider_of_the_clients_protocol(
+    gateway: Running,
+) -> None:
+    """Kimi Code sends the tools of MCP servers as they are. Other agents leave `oneOf` at the root of a schema out."""
+    tool = {"type": "function", "function": {"name": "get_weather", "parameters": ODD}}
+    body = {
+        "model": "openai_chat",
+        "messages": [{"role": "user", "content": "Call get_weather in `Rome`"}],
+        "tools": [tool],
+    }
+    gateway[1].journal.clear()
+    for _ in range(2):
+        status, _, data = await call(gateway[0].url, "/v1/chat/completions", body)
+        assert status == 200, data
+        assert json.loads(data)["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "get_weather"
+    assert [entry.status for entry in gateway[1].journal.calls()] == [400, 200, 200], "the lesson is remembered"

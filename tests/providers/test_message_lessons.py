@@ -140,6 +140,47 @@ def test_a_schema_that_is_refused_for_its_content_is_not_moved(message: str):
     assert learned(message, SCHEMA)[0] is None
 
 
+EITHER = {"oneOf": [{"properties": {"a": {"type": "array"}}}, {"properties": {"b": {"type": "string"}}}]}
+PLAIN = {"type": "object", "properties": {"a": {"type": "string"}}}
+
+
+@pytest.mark.parametrize(
+    ("message", "tools", "places"),
+    [
+        (
+            "Invalid schema for function 'odd': schema must have type 'object' and not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not' "
+            "at the top level.",
+            lambda schema: {"type": "function", "function": {"name": "f", "parameters": schema}},
+            ("function", "parameters"),
+        ),
+        (
+            "Invalid schema for function 'odd': In context=('properties', 'a'), array schema missing items.",
+            lambda schema: {"type": "function", "name": "f", "parameters": schema},
+            ("parameters",),
+        ),
+        (
+            "tools.1.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level",
+            lambda schema: {"name": "f", "input_schema": schema},
+            ("input_schema",),
+        ),
+    ],
+)
+def test_a_refused_schema_of_a_tool_is_sent_as_one_object(message, tools, places):
+    found, body = learned(message, {"tools": [tools(PLAIN), tools({**EITHER})]})
+    assert str(found) == "the schemas of tools are sent in a simpler form"
+    schemas = body["tools"]
+    for place in places:
+        schemas = [one[place] for one in schemas]
+    assert schemas[0] == PLAIN
+    assert schemas[1]["type"] == "object" and "oneOf" not in schemas[1]
+    assert schemas[1]["properties"].keys() == {"a", "b"}
+
+
+def test_schemas_of_tools_that_a_translation_would_not_change_are_not_the_cause():
+    body = {"tools": [{"type": "function", "function": {"name": "f", "parameters": PLAIN}}]}
+    assert learned("Invalid schema for function 'f': unknown keyword", body)[0] is None
+
+
 def test_content_with_a_picture_does_not():
     picture = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
     body = {"messages": [{"role": "user", "content": [*PARTS, picture]}]}

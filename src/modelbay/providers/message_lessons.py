@@ -1,5 +1,5 @@
 """Lessons from a 400 about messages: roles that an endpoint rejects, content that must be a string, reasoning that is missing,
-a reply that cannot be continued, and an answer's schema.
+a reply that cannot be continued, and the schemas of an answer and of tools.
 
 Servers apply a model's chat template and reject what it does not support, each in its own words. A lesson changes a
 rendered body of any protocol in place, before it is sent to the endpoint.
@@ -15,6 +15,7 @@ from modelbay.conversation import Json
 from modelbay.errors import BadRequest
 from modelbay.protocols.emulation import request_for
 from modelbay.protocols.pass_rules import PassRules
+from modelbay.providers import tool_schemas
 
 _NOT = (
     "not support|unsupported|not enabled|not allowed|not permitted|invalid|unknown|unexpected|unrecognized|should be|"
@@ -75,6 +76,8 @@ def lesson(error: BadRequest, body: dict[str, Any], rules: PassRules) -> str | N
         return REASONING
     if _JSON_MODE.search(text) and _asks_for_schema(body):
         return JSON_MODE
+    if tool_schemas.REFUSED.search(f"{text} {error.code}") and tool_schemas.can_fit(body):
+        return TOOL_SCHEMAS
     return None
 
 
@@ -254,6 +257,7 @@ class MessageLesson(Struct, frozen=True):
 
 DEVELOPER, SYSTEM, STRINGS, MERGED = "role:developer", "role:system", "content:list", "roles:repeated"
 REASONING, PREFILL, JSON_MODE = "reasoning:missing", "turns:prefill", "response_format:json_schema"
+TOOL_SCHEMAS = "tools:schema"
 CONTINUE = "Continue your last message exactly where it ends. Do not repeat any of it."
 LESSONS = {
     DEVELOPER: MessageLesson("developer messages are sent as system messages", _developer),
@@ -263,4 +267,7 @@ LESSONS = {
     REASONING: MessageLesson("empty reasoning is sent with earlier replies that have none", _reasoning),
     PREFILL: MessageLesson("a last message of the assistant is followed by a request to continue it", _continued),
     JSON_MODE: MessageLesson("the schema of the answer is sent in the system prompt, with JSON mode", _json_mode),
+    TOOL_SCHEMAS: MessageLesson(
+        "the schemas of tools are sent in a simpler form", lambda body, _: tool_schemas.fit(body)
+    ),
 }
