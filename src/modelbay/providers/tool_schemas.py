@@ -13,7 +13,7 @@ from modelbay.dialect import PLAIN
 from modelbay.protocols.schema import Fitting
 
 REFUSED = re.compile(
-    r"invalid schema for function|invalid_function_parameters|tools\.\d+\.(?:custom\.)?input_schema\b"
+    r"invalid schema for function|invalid_function_parameters|tools\.\d+\.(?:custom\.)?input_schema\b(?!: extra inputs)"
     r"|function_declarations\b.*schema|flavored json schema",
     re.IGNORECASE | re.DOTALL,
 )
