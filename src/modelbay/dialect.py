@@ -44,7 +44,8 @@ class Dialect(Struct, omit_defaults=True, frozen=True):
     returns 400 for it). `always`: in every assistant message, empty if there is none (Kimi and DeepSeek return 400 without it).
     `tags`: as `<think>` in the content (Cerebras's GLM)."""
     reasoning_field: str | None = None
-    """Field for reasoning that was received from another protocol or vendor. Default: `reasoning_content`."""
+    """Field for reasoning in replies, and for reasoning of another protocol or vendor in requests. Default: `reasoning_content`;
+    replies may also have `reasoning` or `reasoning_text`."""
     developer_role: bool = True
     """Accepts `developer` messages. If false, they are sent as `system`."""
     system_role: bool = True

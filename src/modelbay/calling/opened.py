@@ -194,7 +194,7 @@ class Arrival:
         self._response.pause()
 
     def resume(self) -> None:
-        """Go on reading after `pause`."""
+        """Continue reading after `pause`."""
         self._response.resume()
 
     def _closed(self, error: ModelbayError | None) -> list[Event]:
@@ -334,7 +334,7 @@ class Opened:
         self._reader.pause()
 
     def resume(self) -> None:
-        """Go on reading after `pause`."""
+        """Continue reading after `pause`."""
         self._reader.resume()
 
     async def events(self) -> list[Event] | None:

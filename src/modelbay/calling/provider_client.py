@@ -136,7 +136,7 @@ class ProviderClient(NetworkClient):
         return found
 
     def known_endpoint(self, target: Target, path: str, *, stream: bool) -> Endpoint | None:
-        """The result of `endpoint`, if it need not be worked out again."""
+        """The result of `endpoint`, if it is known already."""
         known = target.endpoints.get((path, stream))
         return known[1] if known is not None and known[0] == witness(target.references, self.config) else None
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 
 class Target:
-    """A model of one provider: its entry, the provider that serves it, and its facts. It does not change, so what follows from
-    these is worked out once."""
+    """A model of one provider: its entry, the provider that serves it, and its facts. It does not change, so values that
+    follow from these are derived once."""
 
     def __init__(self, entry: ModelEntry, upstream: Upstream, model: Model) -> None:
         self.entry = entry

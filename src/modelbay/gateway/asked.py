@@ -1,4 +1,4 @@
-"""The question in the head of a client's request."""
+"""The facts in the head of a client's request."""
 
 from msgspec import Struct
 
@@ -9,7 +9,7 @@ from modelbay.serving.routes import Route
 
 
 class Asked(Struct, frozen=True):
-    """The question in the head of a request. It is worked out once for all requests with the same head."""
+    """The facts in the head of a request. They are read once for all requests with the same head."""
 
     callers: Callers
     """The rules that the head was checked by. After a change of the configuration it is checked again."""
@@ -25,4 +25,4 @@ class Asked(Struct, frozen=True):
     cors: list[Field]
     """The headers of the response that let a page of an allowed origin read it."""
     sent_on: dict[str, str] | None
-    """The headers that a request which is passed on without a change takes with it; None if it may not be a `Passage`."""
+    """The headers of the client that are sent on if its request is passed on unchanged; None if it cannot be a `Passage`."""

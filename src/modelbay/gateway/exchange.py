@@ -64,7 +64,7 @@ PINGS = {
     # Google's SDK for Python reads a comment as JSON, and its older one for JavaScript then finds no further event
     "google": KeepAlive(b"\n"),
 }
-"""Signs of life that clients of a protocol ignore. In the others it is a comment."""
+"""Keep-alives that clients of a protocol ignore. In the others, it is a comment."""
 COMMENT = KeepAlive(b": keep-alive\n\n")
 WHITE_SPACE = KeepAlive(b"\n", (b"}",))
 """Between two elements of a JSON array."""
@@ -91,7 +91,7 @@ class Exchange:
     _expected: asyncio.Future[Expected | None] | None = None
     """The expected count of the input, if a client uses it."""
     _client_tools: dict[str, str] | None = None
-    """The functions that stand for tools which the client runs: the type of the item that it gets for a call, by name."""
+    """The functions in place of tools that the client runs: the type of the item that it gets for a call, by name."""
     _ended = False
     """Whether the end of the reply, or its failure, was received."""
     _rest = b""

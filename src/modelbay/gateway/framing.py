@@ -22,7 +22,7 @@ class WholeEvents:
 
     def __init__(self) -> None:
         self.rest = b""
-        """The begin of an event, which is held back."""
+        """The beginning of an event, which is held back."""
         self.within = False
         """Whether the last piece ended inside an event."""
 

@@ -1,6 +1,6 @@
 """The requirements of a target for requests in its own protocol: whether a body can be passed on, and which members are edited.
 
-It follows from the target's dialect and model, and is worked out once per target.
+It follows from the target's dialect and model, and is derived once per target.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The HTTP response to one request of a client: its head, its pieces, and signs of life while nothing else is sent."""
+"""The HTTP response to one request of a client: its head, its pieces, and keep-alives while nothing else is sent."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from modelbay.serving.http_request import HttpRequest, PieceSource
 from modelbay.serving.request_head import Fields
 
 SILENCE = 15.0
-"""Seconds without data after which a sign of life is sent. Proxies and clients close connections that are silent for a
+"""Seconds without data after which a keep-alive is sent. Proxies and clients close connections that are silent for a
 minute or less."""
 
 
@@ -21,7 +21,7 @@ UNBUFFERED = b"x-accel-buffering", b"no"
 
 
 class KeepAlive(Struct, frozen=True):
-    """A sign of life in a form of stream."""
+    """The keep-alive of a protocol's streams."""
 
     data: bytes
     after: tuple[bytes, ...] = (b"\n\n", b"\r\n\r\n", b"\r\r")
@@ -105,7 +105,7 @@ class Responder:
         self._request.end(data)
 
     def stop(self) -> None:
-        """Send no more signs of life."""
+        """Send no more keep-alives."""
         self._ping = None
         if self._timer is not None:
             self._timer.cancel()

@@ -56,7 +56,7 @@ class Revision:
         return known
 
     def known_target(self, name: str | None) -> Target | None:
-        """The result of `target`, if it need not be worked out. Raises what `target` raises."""
+        """The result of `target`, if it is known already. Raises what `target` raises."""
         return self.targets.known(self._names.find(name))
 
     async def keeper(self, target: Target, request: ClientRequest) -> str:

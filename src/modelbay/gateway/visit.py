@@ -43,7 +43,7 @@ CONVERSATIONS: frozenset[Action] = frozenset((
 ))  # fmt: skip
 """Actions on stored conversations."""
 BUSY = 1.0
-"""Seconds after which a client may try again that has too many requests in progress."""
+"""Seconds after which a client with too many requests in progress may try again."""
 
 
 class Visit:
@@ -59,7 +59,7 @@ class Visit:
     def __init__(
         self, gateway: Gateway, http: HttpRequest, in_progress: InProgress, passage: Passage | None = None
     ) -> None:
-        """`passage`: what has begun without it."""
+        """`passage`: the request, if a passage has sent it."""
         self.id = f"req_{getrandbits(128):032x}" if passage is None else passage.id  # unique; it gives no access
         self.began = perf_counter() if passage is None else passage.began
         self.responder = Responder(http, [headers.request_id(self.id)])
@@ -182,7 +182,7 @@ class Visit:
             self._in_progress.leave(digest)
 
     def _read_head(self) -> Asked | None:
-        """The question in the head; None if the request is answered already."""
+        """The facts in the head; None if the request is answered already."""
         head, callers = self._head, self._gateway.callers
         if reason := callers.refusal(head.fields):
             raise refusals.not_allowed(reason)
@@ -214,10 +214,10 @@ class Visit:
         return Asked(callers, route, protocol, query, keys, separate_key, cors, sent_on)
 
     def _admitted(self, asked: Asked) -> tuple[str, Hidden | None]:
-        """The digest of the client's key; "" if no key is required. And the login beside it.
+        """The digest of the client's key ("" if no key is required), and the login beside it.
 
         Raises:
-            AuthenticationFailed: the request has no key, or none of a client.
+            AuthenticationFailed: the request has no key, or no client has its key.
         """
         if self._revision.settings.auth == "none" or (asked.route.action == "api_json" and self._gateway.is_local):
             return "", None

@@ -46,16 +46,17 @@ _BROKEN = {
     "unexpected_tool_call", "too_many_tool_calls", "missing_thought_signature", "other", "no_image", "image_other",
 }  # fmt: skip
 """The model failed (Gemini, Bedrock)."""
-_UNSAID = {"", "null", "none", "finish_reason_unspecified", "blocked_reason_unspecified"}
+_UNSET = {"", "null", "none", "finish_reason_unspecified", "blocked_reason_unspecified"}
 
 
-def plain(word: str) -> str:
+def normalized(word: str) -> str:
+    """A finish reason in the spelling of the tables."""
     return word.strip().lower().replace("-", "_").replace(" ", "_")
 
 
-def said(word: str | None) -> str | None:
-    """The finish reason, or None for one without meaning."""
-    return word if word and plain(word) not in _UNSAID else None
+def stated(word: str | None) -> str | None:
+    """The finish reason; None for a value that means that there is none."""
+    return word if word and normalized(word) not in _UNSET else None
 
 
 def finish(
@@ -72,11 +73,11 @@ def finish(
     Tool calls override a reason that means stop (Gemini's OpenAI API ends tool calls with it), except for values in
     `exact`.
     """
-    native = said(native)
+    native = stated(native)
     if native is None:
-        _finish_unsaid(assembly, stop_sequence, extra)
+        _finish_without_reason(assembly, stop_sequence, extra)
         return
-    word, about = plain(native), f": {detail}" if detail else ""
+    word, about = normalized(native), f": {detail}" if detail else ""
     if word in _FAILED:
         assembly.fail(IncompleteReply(f"the provider ended the reply with `{native}`{about}"))
         return
@@ -99,7 +100,7 @@ def finish(
     assembly.finish(reason, native, stop_sequence, extra)
 
 
-def _finish_unsaid(assembly: Assembly, stop_sequence: str | None, extra: Extra | None) -> None:
+def _finish_without_reason(assembly: Assembly, stop_sequence: str | None, extra: Extra | None) -> None:
     """End a reply that has no finish reason. It is complete if it has content and no truncated tool call."""
     if assembly.has_cut_calls():
         assembly.fail(IncompleteReply("the reply stopped in the middle of a tool call, without a finish reason"))

@@ -20,11 +20,11 @@ KEEP_ALIVE = 75
 SILENCE = 60.0
 """Seconds that a client may take for the head of a request, and between two pieces of its body."""
 _LONGEST_TICK = 1.0
-"""Maximum seconds between two ticks of a server that runs, on a slow machine, too."""
+"""Maximum seconds between two ticks of a running server, even on a slow machine."""
 _PIPELINED = 8
 """Maximum number of waiting requests on a connection that is still read."""
 _GATHERED = 2**20
-"""Maximum bytes of a body for which a connection waits."""
+"""Maximum size in bytes of a body that is kept until all of it has arrived."""
 _ABSOLUTE = re.compile(rb"[a-z][a-z0-9+.-]*://([^/?#]*)([^#]*).*", re.IGNORECASE | re.DOTALL)
 """A URL as the target of a request, with its host and the rest."""
 
@@ -35,7 +35,7 @@ class ConnectionState(ServerState):
     draining = False
     """Whether the server accepts no more connections, and stops when the requests in progress are done."""
     now = 0.0
-    """Seconds that the server ran until the last tick. No connection needs it more exactly."""
+    """Seconds that the server had run at the last tick. No connection needs a more exact time."""
     _ticked = 0.0
 
     def __init__(self) -> None:
@@ -44,13 +44,13 @@ class ConnectionState(ServerState):
         self._dated: object = None
 
     def tick(self, time: float) -> None:
-        """Go on to a time of the system. A pause in which the process was stopped, as with Ctrl-Z, does not count: clients were not
-        read."""
+        """Advance to a time of the system clock. A pause in which the process was stopped (Ctrl-Z) does not count: it read nothing
+        from its clients."""
         self.now += min(time - self._ticked, _LONGEST_TICK)
         self._ticked = time
 
     def begin_of(self, status: int) -> bytes:
-        """The begin of a response: its status line and the headers of all responses, which uvicorn renews each second."""
+        """The beginning of a response: its status line and the headers of all responses, which uvicorn renews each second."""
         if self._dated is not self.default_headers:
             self._dated = self.default_headers
             self._begins.clear()
@@ -79,7 +79,7 @@ class ClientConnection(HttpToolsProtocol):
     _running: RequestResponseCycle | None = None
     """The request that is answered. Pipelined ones wait for its end."""
     _since = 0.0
-    """The time from which the client is waited for: to begin or end a head, or to go on with a body."""
+    """The time since which the connection waits for the client: for a head, its end, or the next piece of a body."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -155,7 +155,7 @@ class ClientConnection(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def _check_head(self) -> None:
-        """Refuse what the parser accepts and other servers read in another way.
+        """Refuse a head that the parser accepts and other servers read differently.
 
         Raises:
             _InvalidHead: the request must not be answered.
@@ -232,7 +232,7 @@ class ClientConnection(HttpToolsProtocol):
             self.data_received(rest)
 
     def _refuse(self, why: "_InvalidHead") -> None:
-        """Refuse a request and everything after it, when the requests before it are answered."""
+        """Refuse a request and everything after it, once the requests before it are answered."""
         text = why.text.encode()
         head = f"content-type: text/plain\r\ncontent-length: {len(text)}\r\nconnection: close\r\n\r\n".encode()
         self._refusal = STATUS_LINE[why.status] + head + text
@@ -279,12 +279,12 @@ class Handler(Protocol):
     """Answers the requests of a `DirectConnection`."""
 
     def begin(self, request: HttpRequest) -> bool:
-        """Answer a request that has arrived as a whole, now or later, without a task. Returns whether it does; nothing has happened
-        otherwise, and `answer` is called."""
+        """Answer a request that has arrived completely, now or later, without a task. Returns whether it does: if not, nothing has
+        happened, and `answer` is called."""
 
     def expects(self, head: RequestHead) -> bool:
-        """Whether the body of a request with this head is kept until all of it has arrived, for `begin`. Of any other request whose
-        body arrives in several pieces, `answer` gets each of them at once, and can refuse it before the last one."""
+        """Whether to keep the body of a request with this head until all of it has arrived, for `begin`. Otherwise `answer` gets
+        each piece as it arrives, and can refuse the request before the last one."""
 
     async def answer(self, request: HttpRequest) -> None:
         """Answer a request. It is cancelled when the server stops."""
@@ -298,12 +298,12 @@ class DirectConnection(ClientConnection):
     server_state: ConnectionState
     _running: HttpRequest | None = None  # type: ignore[assignment]
     _missing = 0
-    """Bytes that have not arrived of a body that is kept until its end."""
+    """Bytes that are still missing of a body that is kept until all of it has arrived."""
     _pieces: list[bytes]
-    """The bytes of it that have."""
+    """The pieces of it that have arrived."""
 
     def __init__(self, handler: Handler, heads: KnownHeads, **options: Any) -> None:
-        """`heads`: those that all connections of the server know."""
+        """`heads`: those that the connections of the server have in common."""
         super().__init__(**options)
         self._handler = handler
         self._heads = heads

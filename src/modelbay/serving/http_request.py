@@ -35,7 +35,7 @@ class PieceSource(Protocol):
         """Send no more: the client reads slowly."""
 
     def resume(self) -> None:
-        """Go on after `pause`."""
+        """Continue after `pause`."""
 
 
 class ServerConnection(Protocol):
@@ -45,7 +45,7 @@ class ServerConnection(Protocol):
     flow: FlowControl
 
     def begin_of(self, status: int) -> bytes:
-        """The begin of a response: its status line and the headers of all responses."""
+        """The beginning of a response: its status line and the headers of all responses."""
 
     def is_draining(self) -> bool:
         """Whether the server accepts no more connections, and stops when the requests in progress are done."""
@@ -54,7 +54,7 @@ class ServerConnection(Protocol):
         """The response has ended. The connection is closed then, unless `keep_alive` of the request."""
 
     def run(self, request: "HttpRequest", answer: "Answer") -> None:
-        """Let a task answer a request."""
+        """Answer a request in a task."""
 
     def ended(self, task: asyncio.Task[None]) -> None:
         """The handler has ended."""
@@ -64,7 +64,7 @@ class HttpRequest:
     """A request whose head has arrived. It becomes uvicorn's `cycle` of its connection, so some names are uvicorn's.
 
     All methods that write return at once; what the client has not read yet is kept in memory. A handler that streams sets
-    `source`, which is told when to pause.
+    `source`, whose `pause` is called while the client reads slowly.
     """
 
     task: asyncio.Task[None]
@@ -267,11 +267,11 @@ class HttpRequest:
     # --- running ---
 
     def run(self, answer: Answer) -> None:
-        """Let a task answer."""
+        """Answer in a task."""
         self._connection.run(self, answer)
 
     async def run_asgi(self, app: Answer) -> None:
-        """Let a handler answer. The name is that of uvicorn's own cycle."""
+        """Call a handler. The name is that of uvicorn's own cycle."""
         try:
             await app(self)
             if self._written and not self.response_complete:

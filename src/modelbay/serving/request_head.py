@@ -14,7 +14,7 @@ _UNUSUAL = frozenset(("expect", "upgrade", "transfer-encoding"))
 
 
 class RequestHead:
-    """A head that is valid. It does not change, so what follows from it is worked out once."""
+    """A valid head. It does not change, so facts that follow from it are derived once."""
 
     def __init__(
         self, method: str, target: bytes, fields: Fields, *, version: str = "1.1", keep_alive: bool = True
@@ -36,7 +36,7 @@ class RequestHead:
             before = self.headers.get(key)
             self.headers[key] = text if before is None else f"{before}, {text}"
         self.derived: Any = None
-        """Kept for the handler: facts that follow from it."""
+        """Facts that the handler derived from it, for the next request with this head."""
 
 
 class KnownHeads:
@@ -61,8 +61,8 @@ class KnownHeads:
 
 
 def split(data: bytes) -> tuple[bytes, int, int] | None:
-    """The head without the digits of the body's length, where the body begins, and how many of its bytes are missing; None unless
-    the data is one request with a body, or its beginning with the whole head."""
+    """The head without the digits of the body's length, the place where the body begins, and the number of its missing bytes. None
+    unless the data is one request with a body, or the beginning of one with its whole head."""
     end = data.find(b"\r\n\r\n", 0, LONGEST)
     if end < 0:
         return None

@@ -26,9 +26,9 @@ App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 _BACKLOG = 1_024
 _SWEEP = 10
-"""Ticks of uvicorn, of 0.1 seconds each, between two looks for clients that are too slow."""
+"""Ticks of uvicorn, of 0.1 seconds each, between two checks for clients that are too slow."""
 _TICK = 0.05
-"""Seconds between two looks at the connections that are still open."""
+"""Seconds between two checks whether connections are still open."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -175,7 +175,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Nothing: `run` did it."""
+        """Do nothing: `run` captures the signals."""
         yield
 
     async def main_loop(self) -> None:
@@ -195,7 +195,7 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """uvicorn's own would leave connections open after its timeout, and has no end without waiting."""
+        """uvicorn's own would leave connections open after its timeout, and cannot stop without waiting."""
         self.server_state.draining = True
         for server in self.servers:
             server.close()

@@ -78,7 +78,7 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Refused(aiohttp.ClientError):
-    """A SOCKS proxy refused to connect, or is none."""
+    """A SOCKS proxy refused to connect, or the server is not one."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()

@@ -189,8 +189,8 @@ class AiohttpResponse(Response):
             self._abandon()
 
     def _watch_again(self, rounds: int = 4) -> None:
-        """Watch some rounds of the loop later: the timer of a process that was stopped, as with Ctrl-Z, is due before what arrived
-        in the meantime is read, which then needs its way through aiohttp."""
+        """Watch a few rounds of the loop later. After a process was stopped (Ctrl-Z), its timers are due before it reads what
+        arrived in the meantime, and these bytes then take a few rounds through aiohttp."""
         self._timer = self._loop.call_soon(*((self._watch_again, rounds - 1) if rounds else (self._watch,)))
 
     def _cancel_timer(self) -> None:

@@ -107,7 +107,7 @@ class DirectResponse(Response):
     _limited: Limited = "stream_bytes"
     _size = 0
     _over = False
-    """Whether the connection is used no more."""
+    """Whether the connection is no longer used."""
     _done = False
     """Whether everything was consumed, too."""
     _error: BaseException | None = None

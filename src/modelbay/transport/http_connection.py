@@ -97,7 +97,7 @@ class HttpConnection(asyncio.Protocol):
             self._write_on()
 
     def abort(self) -> None:
-        """Close the connection at once. The sink hears nothing more."""
+        """Close the connection at once. The sink is not called again."""
         self._leave()
         self.transport.abort()
 

@@ -125,7 +125,7 @@ class Pool:
         self.abandon()
 
     def abandon(self) -> None:
-        """Forget all connections without closing them."""
+        """Drop all connections without closing them."""
         self._open.clear()
         self._unused.clear()
 

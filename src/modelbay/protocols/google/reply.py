@@ -12,7 +12,7 @@ from modelbay.json_text import decode, encode
 from modelbay.protocols.arguments import is_cut
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.failures import unreadable
-from modelbay.protocols.finishing import REASONS, finish, said
+from modelbay.protocols.finishing import REASONS, finish, stated
 from modelbay.protocols.google.case import Fields, camel
 from modelbay.protocols.google.citations import parse_citations, render_grounding
 from modelbay.protocols.google.errors import error_in
@@ -296,7 +296,7 @@ class ReplyReader:
 def _name(value: Json) -> str | None:
     if type(value) is int:
         value = _NUMBERS[value] if 0 <= value < len(_NUMBERS) else "OTHER"
-    return value.upper() if isinstance(value, str) and said(value) else None
+    return value.upper() if isinstance(value, str) and stated(value) else None
 
 
 # --- rendering

@@ -11,7 +11,7 @@ from modelbay.events import Event, Failed, Finished, PartEnded, PartStarted, Rep
 from modelbay.json_text import decode
 from modelbay.protocols.assembly import Assembly
 from modelbay.protocols.failures import unreadable
-from modelbay.protocols.finishing import REASONS, finish, plain
+from modelbay.protocols.finishing import REASONS, finish, normalized
 from modelbay.protocols.openai_errors import error_in, parse_error_object
 from modelbay.protocols.openai_responses.items import reply_parts
 from modelbay.protocols.openai_responses.parts import reply_content
@@ -60,7 +60,7 @@ def end(response: dict[str, Any], assembly: Assembly, dialect: Dialect) -> None:
     elif status in ("failed", "cancelled"):
         assembly.fail(IncompleteReply(f"the provider reports that the response was {status}, without a reason"))
     elif status == "incomplete":
-        reason = REASONS.get(plain(why or "length"))
+        reason = REASONS.get(normalized(why or "length"))
         assembly.finish(reason if reason in ("length", "content_filter", "refusal") else "other", why or status)
     else:  # "queued" and "in_progress" run in the background; the client asks the provider for them later
         finish(assembly, status)
