@@ -208,7 +208,7 @@ async def test_files_that_cannot_be_used(authority, tmp_path, name, text):
     if text is not None:
         file.write_text(text)
     tls = Tls(cert=cert, key=str(file)) if name == "key" else Tls(ca=str(file)) if name == "ca" else Tls(cert=str(file))
-    with pytest.raises(ConfigError, match=r"\.pem cannot be loaded") as caught:
+    with pytest.raises(ConfigError, match=r"/it\.pem cannot be loaded") as caught:
         await fetch("https://127.0.0.1:1", tls=tls)
     assert caught.value.hint and "PEM" in caught.value.hint
 
@@ -223,8 +223,17 @@ async def test_a_key_with_a_password_does_not_ask_for_it(authority, tmp_path):
     locked.write_bytes(
         private.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.BestAvailableEncryption(SECRET.encode()))
     )
-    with pytest.raises(ConfigError, match="cannot be loaded"):
+    with pytest.raises(ConfigError, match=r"locked\.key cannot be loaded: the key has a password"):
         await fetch("https://127.0.0.1:1", tls=Tls(cert=cert, key=str(locked)))
+
+
+@either
+async def test_the_key_of_another_certificate_is_named(authority, tmp_path):
+    cert, own = authority.client()
+    key = str(Path(own).replace(tmp_path / "former.key"))
+    authority.client()
+    with pytest.raises(ConfigError, match=rf"{key} cannot be loaded: it is not the key of {cert}"):
+        await fetch("https://127.0.0.1:1", tls=Tls(cert=cert, key=key))
 
 
 # Proxies

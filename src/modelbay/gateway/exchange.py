@@ -345,6 +345,7 @@ class Exchange:
         named = stream is not None and stream.named
         if self.error is not None and bare is not None and not prepared.array and not named:
             self._responder.write(data)
+            self._responder.stop()
             await asyncio.sleep(_APART)
             data = encode(bare(self.error)[1])
         self._responder.end(data)

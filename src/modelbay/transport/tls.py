@@ -85,6 +85,8 @@ def _context(tls: Tls, ca: str | None) -> ssl.SSLContext:
             context.load_cert_chain(expanded(tls.cert), key, password="")
     except OSError as error:
         why = "not a valid PEM file" if isinstance(error, ssl.SSLError) else (error.strerror or "unreadable").lower()
+        if tls.cert is not None and file == tls.cert:
+            file, why = _unusable(tls.cert, tls.key or tls.cert, error) or (file, why)
         hint = "tls.ca, tls.cert and tls.key must be PEM files; the key must have no password"
         raise ConfigError(f"{file} cannot be loaded: {why}", hint=hint) from None
     context.set_alpn_protocols(["http/1.1"])
@@ -92,3 +94,23 @@ def _context(tls: Tls, ca: str | None) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return _resuming(context)
+
+
+def _unusable(cert: str, key: str, error: OSError) -> tuple[str, str] | None:
+    """Which file of a client certificate and its key is unusable, and why, which OpenSSL does not say; None if it is not known."""
+    content = b""
+    for file, kind, mark in (
+        (cert, "certificate", b"-----BEGIN CERTIFICATE"),
+        (key, "private key", b"PRIVATE KEY-----"),
+    ):
+        try:
+            content = expanded(file).read_bytes()
+        except OSError as unread:
+            return file, (unread.strerror or "unreadable").lower()
+        if mark not in content:
+            return file, f"it has no {kind} in PEM form"
+    if b"ENCRYPTED" in content:
+        return key, "the key has a password"
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        return key, f"it is not the key of {cert}"
+    return None
