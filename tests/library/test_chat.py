@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,34 +17,11 @@ from modelbay.library.chat import Chat
 from modelbay.library.tool_run import ToolRan
 from modelbay.protocols.repair import INTERRUPTED
 from modelbay.simulator import Simulator
-from modelbay.simulator.config_entries import config_text
 from tests.faults.raw_server import Client, RawServer
+from tests.library.conftest import model_of
 from tests.test_hub import CHUNK, HEAD, chunked, hub_at, json_answer
 
-MODELS = ("openai_chat", "openai_responses", "anthropic", "google")
 ASKED = "Use the tools in parallel: the weather and the population of `Hamburg`"
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def config(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("chat") / "config.toml"
-    file.write_text(config_text(simulator.url, None))
-    return file
-
-
-@pytest.fixture(params=MODELS)
-def model(config: Path, request: pytest.FixtureRequest) -> str:
-    return model_of(config, request.param)
-
-
-def model_of(config: Path, protocol: str) -> str:
-    return next(str(one.alias) for one in sync.Hub.open(config).models() if one.protocol == protocol)
 
 
 def get_weather(city: str) -> str:

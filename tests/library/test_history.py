@@ -3,7 +3,6 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ from modelbay.library import history
 from modelbay.library.history import History, StoredHistory, stored_turn, turn_of
 from modelbay.secrecy import register
 from modelbay.simulator import Simulator
-from modelbay.simulator.config_entries import config_text
+from tests.library.conftest import model_of
 
 MODELS = ("openai_chat", "openai_responses", "anthropic", "google")
 ORIGIN = Provenance("anthropic", "anthropic", "claude")
@@ -90,23 +89,6 @@ FIELDS = {
     "Usage": "cache_read cache_write cache_write_1h input output raw reasoning tool_prompt web_searches",
 }
 """The fields of stored values, by class, in version 1."""
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def config(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("history") / "config.toml"
-    file.write_text(config_text(simulator.url, None))
-    return file
-
-
-def model_of(config: Path, protocol: str) -> str:
-    return next(str(one.alias) for one in sync.Hub.open(config).models() if one.protocol == protocol)
 
 
 def get_weather(city: str) -> str:

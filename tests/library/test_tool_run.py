@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +14,8 @@ from modelbay.json_text import decode
 from modelbay.library.tool_run import ToolRan
 from modelbay.protocols.repair import INTERRUPTED
 from modelbay.simulator import Simulator
-from modelbay.simulator.config_entries import config_text
 
-MODELS = ("openai_chat", "openai_responses", "anthropic", "google")
 ASKED = "Use the tools in parallel: the weather and the population of `Hamburg`"
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def config(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("run") / "config.toml"
-    file.write_text(config_text(simulator.url, None))
-    return file
-
-
-@pytest.fixture(params=MODELS)
-def model(config: Path, request: pytest.FixtureRequest) -> str:
-    found = [one.alias for one in sync.Hub.open(config).models() if one.protocol == request.param]
-    return str(found[0])
 
 
 def get_weather(city: str) -> str:

@@ -1,7 +1,7 @@
 """Answers as values of a type, over all protocols."""
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
@@ -17,7 +17,6 @@ from modelbay.events import Reply
 from modelbay.json_text import decode, encode
 from modelbay.library.typed_output import OutputType, object_text
 from modelbay.simulator import Simulator
-from modelbay.simulator.config_entries import config_text
 from tests.faults.raw_server import Client, RawServer
 from tests.test_hub import HEAD, chunked, hub_at, json_answer
 
@@ -42,25 +41,6 @@ class Box(msgspec.Struct):
 
 class Options(TypedDict, total=False):
     days: int
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def config(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("typed") / "config.toml"
-    file.write_text(config_text(simulator.url, None))
-    return file
-
-
-@pytest.fixture(params=["openai_chat", "openai_responses", "anthropic", "google"])
-def model(config: Path, request: pytest.FixtureRequest) -> str:
-    found = [one.alias for one in sync.Hub.open(config).models() if one.protocol == request.param]
-    return str(found[0])
 
 
 IN_THE_PROMPT = (Place, Box, dict[str, int])

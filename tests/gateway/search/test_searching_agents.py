@@ -3,37 +3,17 @@
 Skipped if an agent is not on the PATH. `make agents` installs the latest version of each agent and runs these tests.
 """
 
-import os
 import shutil
-import subprocess
 
 import pytest
 
-from tests.agents.test_accepted import ALONE
 from tests.gateway.running import PROTOCOLS, running
 from tests.gateway.search.scripted import SearchServer
-from tests.gateway.test_agents import AGENTS, SECONDS, Room
+from tests.gateway.test_agents import AGENTS, Room, ran
 
 TOOLS = {"claude": "WebSearch", "codex": "web_search", "gemini": "google_web_search"}
 """The names of the agents' own tools, which the simulator calls if they are in the prompt."""
 MORE = {"claude": {"ENABLE_TOOL_SEARCH": "false"}}
-
-
-def ask(room: Room, command: list[str]) -> str:
-    path = {"PATH": os.environ["PATH"], "HOME": str(room.home), "TERM": "dumb", "NO_PROXY": "127.0.0.1"}
-    done = subprocess.run(
-        command,
-        cwd=room.project,
-        env=ALONE | path | room.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        timeout=SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
 
 
 @pytest.mark.parametrize("upstream", PROTOCOLS)
@@ -57,12 +37,12 @@ def test_the_agent_gets_the_results_of_its_search(
             command = AGENTS[agent](room)
             room.environment |= MORE.get(agent, {})
             prompt = f"Do a {TOOLS[agent]} for the tides of Wellington"
-            shown = ask(room, [prompt if "note.txt" in one else one.replace("Read", TOOLS[agent]) for one in command])
+            shown = ran(room, [prompt if "note.txt" in one else one.replace("Read", TOOLS[agent]) for one in command])
             assert len(engine.queries) == 1
             assert "tides of Wellington" in engine.queries[0]
             assert "https://tides.example/wellington" in shown
             if agent == "codex":  # it sends its items back without their IDs
                 place = command.index("exec") + 1
-                again = ask(room, [*command[:place], "resume", "--last", "--skip-git-repo-check", "Say hello"])
+                again = ran(room, [*command[:place], "resume", "--last", "--skip-git-repo-check", "Say hello"])
                 assert "Say hello" in again
                 assert len(engine.queries) == 1
