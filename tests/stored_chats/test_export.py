@@ -78,6 +78,12 @@ not run
 """)
 
 
+def test_an_answer_that_may_be_incomplete_is_marked():
+    turns = [user("Why?"), Turn("assistant", [Text(text="Half of")])]
+    text = to_markdown(StoredChat(turns=turns, endings={1: "content_filter"}))
+    assert text.endswith("Half of\n\n*The answer may be incomplete: content filter*\n")
+
+
 def test_thinking_is_left_out_on_request():
     assert "Blue is" not in to_markdown(conversation(), thinking=False)
 

@@ -44,7 +44,7 @@ def test_a_conversation_comes_back_as_it_was(store: Store) -> None:
 
 
 def test_a_file_of_the_first_format_of_turns_can_be_read(store: Store) -> None:
-    assert (VERSION, history.VERSION) == (2, 1), "a new format of turns needs a new version of the file"
+    assert (VERSION, history.VERSION) == (3, 1), "a new format of turns needs a new version of the file"
     store.save(StoredChat())
     signed = {"type": "thinking", "origin": {"protocol": "anthropic", "vendor": "v", "family": "f"}, "opaque": "c2ln"}
     turn = {"role": "assistant", "parts": [{**signed, "texts": ["Hm."]}, {"type": "text", "text": "Blue."}]}
@@ -143,6 +143,24 @@ def test_a_partial_answer_survives_the_end_of_its_program(store: Store) -> None:
     found = loaded(store, chat)
     assert found.turns[2:] == [user("And?"), Turn("assistant", [Text(text="Half of an answer")])]
     assert found.question is None
+    assert found.endings == {3: "interrupted"}
+    store.save(found)
+    assert loaded(store, found).endings == {3: "interrupted"}
+
+
+def test_the_ending_of_an_answer_is_stored_with_its_turn(store: Store) -> None:
+    chat = StoredChat(turns=exchange("Why?"), endings={1: "length"})
+    store.save(chat)
+    chat.turns += exchange("And?")
+    store.save(chat)
+    chat.turns += exchange("And then?")
+    chat.endings[5] = "failed"
+    store.save(chat)
+    assert loaded(store, chat).endings == {1: "length", 5: "failed"}
+    assert chat.id is not None
+    store.delete(chat.id)
+    with closing(sqlite3.connect(store.path)) as database:
+        assert database.execute("select count(*) from endings").fetchone() == (0,)
 
 
 def test_a_question_that_nothing_came_of_is_there_to_be_asked_again(store: Store) -> None:
@@ -228,7 +246,7 @@ def test_a_store_of_a_newer_version_is_left_as_it_is(store: Store):
     store.path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(store.path)) as database:
         database.execute("create table chats (id integer primary key, other text)")
-        database.execute("pragma user_version = 3")
+        database.execute("pragma user_version = 4")
     before = store.path.read_bytes()
     for call in (store.list, lambda: store.save(StoredChat(turns=exchange("Why?"))), lambda: store.expire(0)):
         with pytest.raises(ConfigError, match="a newer version of modelbay wrote it") as raised:

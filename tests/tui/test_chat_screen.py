@@ -376,7 +376,7 @@ async def test_of_a_long_conversation_the_latest_is_drawn_and_the_rest_comes_bac
     ]
     async with sitting(configured, home=home) as person:
         transcript = person.app.chat_screen.transcript
-        await transcript.show(turns)
+        await transcript.show(StoredChat(turns=turns))
         await person.sees("Answer 99.")
         assert len(transcript.query(AnswerView)) == MOUNTED
         for _ in range(60):

@@ -10,6 +10,7 @@ from modelbay.conversation import Text, Turn, user
 from modelbay.stored_chats.store import Store
 from modelbay.stored_chats.stored_chat import StoredChat
 from tests.tui.sitting import sitting
+from tests.tui.test_chat_screen import SLOW
 
 
 def stored(home: Path, *questions: str) -> Store:
@@ -29,6 +30,38 @@ async def test_a_conversation_is_found_by_its_title_and_by_its_messages(home: Pa
         await person.sees_no("About Sky")
         await person.presses("enter")
         await person.sees("Of bread much is known.")
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_an_answer_that_was_interrupted_is_marked_when_it_is_shown_again(
+    home: Path, configured: str, leaves: bool
+):
+    config = configured.replace('"thinker"\n', '"slow"\n', 1) + SLOW
+    async with sitting(config, home=home) as person:
+        await person.says("write 500 words")
+        await person.sees("Esc interrupts", "the lazy dog")
+        if not leaves:
+            await person.presses("escape")
+            await person.sees("Interrupted")
+    async with sitting(config, home=home, conversation=1) as person:
+        assert (await person.sees("the lazy dog", "Interrupted")).count("Interrupted") == 1
+
+
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [
+        ("failed", "The answer failed before its end."),
+        ("length", "The answer was cut off: it reached the maximum output tokens."),
+        ("an ending of a later version", ""),
+    ],
+)
+async def test_an_incomplete_answer_is_marked_after_resume(home: Path, configured: str, ending: str, words: str):
+    turns = [user("Sky?"), Turn("assistant", [Text(text="Half of")])]
+    Store(home / "conversations.sqlite").save(StoredChat(turns=turns, endings={1: ending}))
+    async with sitting(configured, home=home) as person:
+        await person.says("/resume")
+        await person.presses("enter")
+        await person.sees("Half of", words)
 
 
 async def test_a_search_without_a_result_says_so_and_can_be_changed(home: Path, configured: str):

@@ -370,8 +370,10 @@ def test_a_signal_restores_the_terminal_and_loses_nothing(talking: Terminal, tmp
     talking.sees(f"left with {code}")
     talking.types("echoed")
     talking.sees("echoed")
-    [stored] = Store(tmp_path / "conversations.sqlite").list()
+    store = Store(tmp_path / "conversations.sqlite")
+    [stored] = store.list()
     assert (stored.name, stored.turns) == ("write 900 words", 2)
+    assert store.load(stored.id).endings == {1: "interrupted"}
 
 
 @pytest.mark.parametrize("leave", ["SIGTERM", "SIGHUP", "/quit"])

@@ -35,6 +35,8 @@ def to_markdown(chat: StoredChat, *, thinking: bool = True, now: datetime | None
         model = chat.models.get(number)
         blocks.append(f"## {ROLES[turn.role]}" + (f" · {code(model)}" if model else ""))
         blocks += _turn(turn, thinking)
+        if ending := chat.endings.get(number):
+            blocks.append(f"*The answer may be incomplete: {ending.replace('_', ' ')}*")
     return stored("\n\n".join(blocks) + "\n")
 
 

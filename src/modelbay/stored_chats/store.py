@@ -52,10 +52,17 @@ create table if not exists details (
   primary key (chat, number),
   foreign key (chat, number) references turns (chat, number) on delete cascade
 ) without rowid;
+create table if not exists endings (
+  chat integer not null,
+  number integer not null,
+  ending text not null,
+  primary key (chat, number),
+  foreign key (chat, number) references turns (chat, number) on delete cascade
+) without rowid;
 """
 """`details` contains the columns for lists and searches: reading the content of a turn also reads its files. `words` is the text
 of the turn in lower case."""
-VERSION = 2
+VERSION = 3
 """Version of the schema and of the stored turns. A file with a higher version is refused and not changed."""
 COLUMNS = (
     "title", "name", "model", "effort", "saved", "revision",
@@ -153,6 +160,10 @@ class Store:
                     for number in range(chat.stored, len(chat.turns))
                 ],
             )
+            database.executemany(
+                "insert into endings (chat, number, ending) values (?, ?, ?)",
+                [(id, number, ending) for number, ending in chat.endings.items() if number >= chat.stored],
+            )
         chat.id, chat.revision, chat.stored = id, revision, len(chat.turns)
         return copied
 
@@ -226,6 +237,7 @@ class Store:
             turns = database.execute("select content from turns where chat = ? order by number", (id,)).fetchall()
             models = database.execute("select number, model from details where chat = ? and model is not null", (id,))
             answered_by = dict(models.fetchall())
+            endings = dict(database.execute("select number, ending from endings where chat = ?", (id,)).fetchall())
         if row is None:
             raise _missing(id)
         fields = dict(zip(COLUMNS, row, strict=True))
@@ -234,6 +246,7 @@ class Store:
                 turns=[turn_of(content) for (content,) in turns],
                 question=turn_of(fields["question"]) if fields["question"] else None,
                 models=answered_by,
+                endings=endings,
                 pieces=[fields["partial"]] if fields["partial"] else [],
                 usage=Usage(input=fields["input_tokens"], output=fields["output_tokens"]),
                 earlier_cost=fields["cost"],

@@ -1,18 +1,21 @@
 """A chat of the app: the history of the library's chat, and what the app stores with it."""
 
+from asyncio import CancelledError
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from msgspec import field
 
 from modelbay.conversation import AnyPart, Media, Text, ToolCall, ToolResult, Turn, user
-from modelbay.events import Event, PartDelta
+from modelbay.events import Event, Finished, PartDelta
 from modelbay.hub import Hub
 from modelbay.library.chat import Chat
 from modelbay.library.history import History, unfinished
 
 BRANCH = " (branch)"
 """Suffix of the title of a chat that branches off another one."""
+FAILED, INTERRUPTED = "failed", "interrupted"
+"""Endings of an answer without a reason from the provider."""
 NOT_RUN = "This call was not run: no tools are available. Answer without tools."
 
 
@@ -49,6 +52,8 @@ class StoredChat(History):
     """Number of turns in the store."""
     models: dict[int, str] = field(default_factory=dict)
     """The model of each answer, by the index of its turn."""
+    endings: dict[int, str] = field(default_factory=dict)
+    """How the answers ended that may be incomplete, by the index of their turn: a `FinishReason`, `FAILED` or `INTERRUPTED`."""
 
     async def ask(
         self, hub: Hub, text: str, files: Sequence[Media] = (), keeper: ChatStorage | None = None
@@ -59,7 +64,7 @@ class StoredChat(History):
             ModelbayError: the answer did not start.
         """
         question = self.question = user(text, *files)
-        before = len(self.turns)
+        before, ending = len(self.turns), FAILED
         try:
             if keeper is not None:
                 await keeper.changed(self)
@@ -69,9 +74,14 @@ class StoredChat(History):
                         self.pieces.append(event.text)
                         if keeper is not None:
                             await keeper.came(self)
+                    elif isinstance(event, Finished):
+                        ending = event.reason
                     yield event
+        except (CancelledError, GeneratorExit):
+            ending = INTERRUPTED if ending == FAILED else ending
+            raise
         finally:
-            self._end(hub, before)
+            self._end(hub, before, ending)
             if keeper is not None:
                 if keeper.leaving and len(self.turns) == before:
                     self.question = question  # the user gets it back when the conversation is resumed
@@ -91,12 +101,14 @@ class StoredChat(History):
             earlier_cost=self.earlier_cost, earlier_unpriced=self.earlier_unpriced,
             private=self.private, saved=self.id is not None,
             models={at: model for at, model in self.models.items() if at < number},
+            endings={at: ending for at, ending in self.endings.items() if at < number},
         )  # fmt: skip
 
     def settle(self) -> None:
         """Make an answer that was interrupted by the end of the program part of the chat, with the text so far."""
         if self.question is not None and self.pieces:
             self.add([self.question], unfinished("".join(self.pieces)))
+            self.endings[len(self.turns) - 1] = INTERRUPTED
             self.question = None
         self.pieces = []
 
@@ -107,10 +119,12 @@ class StoredChat(History):
             return "", []
         return asked.text, [part for part in asked.parts if isinstance(part, Media)]
 
-    def _end(self, hub: Hub, before: int) -> None:
+    def _end(self, hub: Hub, before: int, ending: str) -> None:
         self.question, self.pieces = None, []
         if len(self.turns) == before:
             return
+        if ending != "stop":
+            self.endings[before + 1] = ending
         model = hub.model(self.model)
         self.models[before + 1] = model.alias or f"{model.provider}/{model.id}"
         if calls := [part for part in self.turns[-1].parts if isinstance(part, ToolCall)]:

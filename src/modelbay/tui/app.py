@@ -316,7 +316,7 @@ class ModelbayApp(ConversationCommands):
     async def command_new(self, argument: str) -> None:
         self.state.chat = StoredChat(self.state.chat.model, self.state.chat.effort)
         self.chat_screen.unanswered = None
-        await self.chat_screen.transcript.show([])
+        await self.chat_screen.transcript.show(self.state.chat)
         self.chat_screen.show_footer()
 
     async def command_file(self, argument: str) -> None:

@@ -22,6 +22,7 @@ from modelbay.events import Failed, Finished
 from modelbay.stored_chats.attachments import attachments, mentioned
 from modelbay.stored_chats.file_names import ENTRIES, FileNames, Mention, open_mention
 from modelbay.stored_chats.file_names import mention as mention_of
+from modelbay.stored_chats.stored_chat import INTERRUPTED
 from modelbay.tui.commands import Command, matching, named, row
 from modelbay.tui.dialogs.history_search import HistoryEntry, HistorySearch
 from modelbay.tui.editor import EditorFailed, edited
@@ -415,7 +416,7 @@ class ChatScreen(Screen[None]):
         chat, before = self._state.chat, len(self._state.chat.turns)
         whole = self.composer.folds.unfold(text)
         answer = await self.transcript.ask(whole, files)
-        ended, finished = "Interrupted", False
+        ended, finished = STOPPED[INTERRUPTED], False
         try:
             self.show_footer()
             async with (

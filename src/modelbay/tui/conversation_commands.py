@@ -59,7 +59,7 @@ class ConversationCommands(TypingAhead):
             if not sure:
                 return sure
         self.state.chat = chat.branch(message.number)
-        await self.chat_screen.transcript.show(self.state.chat.turns)
+        await self.chat_screen.transcript.show(self.state.chat)
         self.chat_screen.show_footer()
         return True
 
@@ -126,7 +126,7 @@ class ConversationCommands(TypingAhead):
         self.chat_screen.unanswered = None
         if chat.question is not None:
             self.chat_screen.put_back(*chat.take_back())
-        await self.chat_screen.transcript.show(chat.turns)
+        await self.chat_screen.transcript.show(chat)
         self.chat_screen.show_footer()
 
 

@@ -16,19 +16,22 @@ from textual.widgets import Static
 
 from modelbay import __version__
 from modelbay.catalog.summary import counted
-from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall, Turn
-from modelbay.events import Event, FinishReason, PartDelta, PartEnded, PartStarted, Warned, silent
+from modelbay.conversation import AnyPart, Media, Refusal, ServerToolCall, Text, Thinking, ToolCall
+from modelbay.events import Event, PartDelta, PartEnded, PartStarted, Warned, silent
+from modelbay.stored_chats.stored_chat import FAILED, INTERRUPTED, StoredChat
 from modelbay.tui.widgets.markdown import chunks
 from modelbay.tui.widgets.markdown_chunk import MarkdownChunk
 from modelbay.tui.widgets.status import failure, known_to
 
-STOPPED: dict[FinishReason, str] = {
+STOPPED = {
     "length": "The answer was cut off: it reached the maximum output tokens.",
     "content_filter": "The answer was cut off by the provider's content filter.",
     "refusal": "The model refused to answer.",
     "pause": "The model paused. Ask it to continue.",
     "other": "The answer ended for an unknown reason. It may be incomplete.",
     "tool_calls": "The model waits for tool results. modelbay does not run tools.",
+    FAILED: "The answer failed before its end.",
+    INTERRUPTED: "Interrupted",
 }
 EMPTY = "The answer is empty. Send the message again, or choose a different model with /model."
 
@@ -103,17 +106,19 @@ class Transcript(VerticalScroll, can_focus=False):
         await self._remove_oldest()
         return self.query(AnswerView).last()
 
-    async def show(self, turns: list[Turn]) -> None:
-        """Replace the transcript with these turns."""
+    async def show(self, chat: StoredChat) -> None:
+        """Replace the transcript with the turns of a conversation."""
         await self.remove_children()
         await self.mount(Static(HELLO, classes="hello"))
         exchanges: list[TranscriptEntry] = []
-        for turn in turns:
+        for number, turn in enumerate(chat.turns):
             if turn.role == "user":
                 exchanges.append(TranscriptEntry(turn.text, [part for part in turn.parts if isinstance(part, Media)]))
             elif turn.role == "assistant":
                 exchanges = exchanges or [TranscriptEntry("", [])]
                 exchanges[-1].parts += turn.parts
+                if (ended := STOPPED.get(chat.endings.get(number, ""))) is not None:
+                    exchanges[-1].parts.append(AnswerNote(Content(ended), "note"))
         self._earlier = exchanges[:-MOUNTED]
         await self._show_placeholder()
         for exchange in exchanges[-MOUNTED:]:
