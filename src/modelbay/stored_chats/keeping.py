@@ -37,6 +37,10 @@ class Keeper:
             self.mode == "always" or (self.mode == "ask" and (chat.saved or chat.id is not None))
         )
 
+    def misses(self, chat: StoredChat) -> bool:
+        """Whether turns of a conversation could not be stored."""
+        return self._failed and bool(chat.turns) and self.keeps(chat) and not chat.whole_in_store
+
     async def turn_private(self, chat: StoredChat) -> None:
         """Make a conversation private and delete it from the store, or make a private one public and store it.
 

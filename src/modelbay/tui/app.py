@@ -20,7 +20,6 @@ from modelbay.onboarding.login import device as logging_in
 from modelbay.onboarding.sources import daily
 from modelbay.storage.paths import environment
 from modelbay.stored_chats.attachments import dragged
-from modelbay.stored_chats.stored_chat import StoredChat
 from modelbay.tui import terminal_background
 from modelbay.tui.chat_screen import TWICE, ChatScreen
 from modelbay.tui.commands import Command
@@ -85,6 +84,8 @@ class ModelbayApp(ConversationCommands):
         """Whether the terminal's background is dark; True if unknown."""
         self._theme_choice = AUTO
         """The chosen theme."""
+        self._quitting = False
+        """Whether Ctrl-Q has asked about a conversation that is not stored."""
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         colorless = [NoColorFilter()] if environment("NO_COLOR") else []
@@ -313,12 +314,6 @@ class ModelbayApp(ConversationCommands):
     async def command_help(self, argument: str) -> None:
         await self.push_screen_wait(HelpDialog())
 
-    async def command_new(self, argument: str) -> None:
-        self.state.chat = StoredChat(self.state.chat.model, self.state.chat.effort)
-        self.chat_screen.unanswered = None
-        await self.chat_screen.transcript.show(self.state.chat)
-        self.chat_screen.show_footer()
-
     async def command_file(self, argument: str) -> None:
         if argument:
             await self.chat_screen.attach(dragged(argument) or [argument])
@@ -326,7 +321,22 @@ class ModelbayApp(ConversationCommands):
             self.chat_screen.drop_files()
 
     async def command_quit(self, argument: str) -> None:
-        self.exit()
+        if await self.may_drop():
+            self.exit()
+
+    async def action_quit(self) -> None:
+        """Ctrl-Q quits. It asks first if the conversation is not stored; pressed again, it quits without an answer."""
+        if self._quitting or not self.state.keeper.misses(self.state.chat):
+            self.exit()
+        else:
+            self._quitting = True
+            self.start_command(self._quit)
+
+    async def _quit(self) -> None:
+        try:
+            await self.command_quit("")
+        finally:
+            self._quitting = False
 
     # --- shared by several commands ---
 
@@ -441,4 +451,5 @@ class ModelbayApp(ConversationCommands):
             self.exit()
             return
         self._stopped = monotonic()
-        self.state.say("Press Ctrl-C again to quit")
+        lost = ". This conversation is not stored" if self.state.keeper.misses(self.state.chat) else ""
+        self.state.say(f"Press Ctrl-C again to quit{lost}")

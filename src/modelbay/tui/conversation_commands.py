@@ -108,13 +108,35 @@ class ConversationCommands(TypingAhead):
             await to_thread(partial(write_export, path, text, overwrite=True))
         self.state.say(f"Exported to {path}")
 
+    async def may_drop(self) -> bool:
+        """Store a conversation that could not be stored before. If that fails again, ask whether to discard it."""
+        chat, keeper = self.state.chat, self.state.keeper
+        if keeper.misses(chat):
+            await keeper.changed(chat)
+        if not keeper.misses(chat):
+            return True
+        about = [
+            ("Conversation", "could not be stored"),
+            ("Deletes", f"{counted(len(chat.turns) - chat.stored, 'turn')}, which /export can write to a file"),
+        ]
+        sure: bool | None = await self.push_screen_wait(Confirm("Leave this conversation", about, "Discard it?"))
+        return bool(sure)
+
+    async def command_new(self, argument: str) -> None:
+        if not await self.may_drop():
+            return
+        self.state.chat = StoredChat(self.state.chat.model, self.state.chat.effort)
+        self.chat_screen.unanswered = None
+        await self.chat_screen.transcript.show(self.state.chat)
+        self.chat_screen.show_footer()
+
     async def command_resume(self, argument: str) -> None:
         saved = await to_thread(self.state.store.list)
         if not saved:
             self.state.say("No stored conversations yet")
             return
         chosen = await self.push_screen_wait(ResumeDialog(self.state.store, saved))
-        if chosen is not None:
+        if chosen is not None and await self.may_drop():
             await self.resume(await to_thread(self.state.store.load, chosen.id))
 
     async def resume(self, chat: StoredChat) -> None:
