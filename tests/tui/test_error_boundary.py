@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from textual import events
 from textual.app import App
+from textual.geometry import Offset
 from textual.timer import Timer
 
 from modelbay.errors import StoreError
@@ -26,7 +27,7 @@ from modelbay.tui.widgets.markdown_chunk import MarkdownChunk
 from modelbay.tui.widgets.status import StatusLine
 from modelbay.tui.widgets.status_message import StatusMessage
 from modelbay.tui.widgets.virtual_list import VirtualList
-from tests.tui.sitting import SECONDS, Sitting, sitting
+from tests.tui.sitting import SECONDS, Sitting, settled, sitting
 
 SECRET = "sk-in-a-local-variable-0123456789"
 
@@ -255,6 +256,27 @@ async def test_one_click_highlights_and_two_choose(home: Path, configured: str):
         await person.pilot.click(listing, offset=(5, 1), times=2)
         await person.sees_no("Select a model")
         assert person.config != before
+
+
+async def test_more_clicks_choose_nothing_in_the_dialog_that_the_first_two_opened(
+    home: Path, configured: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(App, "CLICK_CHAIN_TIME_THRESHOLD", SECONDS)
+    async with sitting(configured, home=home) as person:
+        await person.says("/provider")
+        await person.sees("Add new provider")
+        listing = person.app.screen.query_one(VirtualList)
+        row = listing.region.offset + Offset(5, len(listing.rows) - 1)
+        for _ in range(3):
+            for event in (
+                events.MouseDown,
+                events.MouseUp,
+            ):  # not by `Pilot`, which clicks in the dialog that was closed
+                person.app.post_message(event(None, *row, 0, 0, 1, False, False, False, *row))
+            await settled()
+        await person.sees("Name, URL or file")
+        opened = person.app.screen.query_one(VirtualList)
+        assert opened.region.contains_point(row), "the third click was in the list of the new dialog"
 
 
 async def test_pending_work_of_a_dialog_ends_with_it(home: Path, configured: str, monkeypatch: pytest.MonkeyPatch):

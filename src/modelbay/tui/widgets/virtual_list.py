@@ -73,6 +73,8 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
         self._at = 0
         self._label = self._note = self._right = 0
         """The widths of the columns."""
+        self._clicked = False
+        """Whether the first click of the current series was in this list, not in a dialog that was at this place before."""
 
     def on_mount(self) -> None:
         self.set_rows(self._rows)
@@ -151,7 +153,10 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
         at = event.y + int(self.scroll_y)
         if at < len(self._rows) and not self._show(self._rows[at]).heading:
             self._go(at)
-            if event.chain > 1:  # one click only highlights: it may have been meant to focus the window
+            self._clicked = self._clicked or event.chain == 1
+            if (
+                event.chain > 1 and self._clicked
+            ):  # one click only highlights: it may have been meant to focus the window
                 self.action_choose()
 
     def on_resize(self, event: events.Resize) -> None:
