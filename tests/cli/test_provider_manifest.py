@@ -226,15 +226,27 @@ def test_the_id_of_another_provider_is_not_overwritten(bay: Inside, acme: Site) 
     assert before in bay.text
 
 
-def test_a_name_without_ascii_letters_is_replaced_by_the_host(bay: Inside) -> None:
-    text = json.dumps(embedded(name="提供者", baseUrl="https://api.acme.example/v1"))
+@pytest.mark.parametrize(
+    ("name", "id"),
+    [
+        ("提供者", "acme"),
+        ("智谱 GLM", "glm"),
+        ("\u041epen AI", "ai"),
+        ("\u0410cme", "acme"),
+        ("Crème Brûlée & Söhne", "creme-brulee-sohne"),
+    ],
+)
+def test_an_id_has_only_whole_words_of_the_name_or_is_that_of_the_host(bay: Inside, name: str, id: str) -> None:
+    text = json.dumps(embedded(name=name, baseUrl="https://api.acme.example/v1"))
     bay.done("provider", "manifest", "--embedded", "-", "--yes", stdin=text)
-    assert "[providers.acme]" in bay.text
-    assert 'name = "提供者"' in bay.text
-    bay.done(
-        "provider", "manifest", "--embedded", "-", "--yes", stdin=json.dumps(embedded(name="Crème Brûlée & Söhne"))
-    )
-    assert "[providers.creme-brulee-sohne]" in bay.text
+    assert f"[providers.{id}]" in bay.text
+
+
+def test_a_name_with_letters_that_look_like_others_is_reported(bay: Inside) -> None:
+    text = json.dumps(embedded(name="\u041epen AI", baseUrl="https://api.acme.example/v1"))
+    run = bay("provider", "manifest", "--embedded", "-", "--yes", stdin=text)
+    assert "  Note         0.name: it mixes scripts whose letters look alike" in run.err.splitlines()
+    assert 'name = "\u041epen AI"' in bay.text
 
 
 def test_a_terminal_shows_a_preview_and_asks(tmp_path: Path, acme: Site) -> None:

@@ -65,6 +65,12 @@ def test_adapting_renames_and_leaves_out_and_says_what_it_did() -> None:
     assert body == {"max_completion_tokens": 5}
 
 
+def test_stop_sequences_stay_if_several_answers_would_have_to_be_cut() -> None:
+    error = refusal("Unsupported parameter: 'stop' is not supported with this model.", param="stop")
+    found = [adaptation(error, {"stop": "x", "n": n}, PASS) for n in (None, 1, 2)]
+    assert found == [Adaptation("stop"), Adaptation("stop"), None]
+
+
 def test_an_answer_is_cut_at_the_stop_sequences_that_are_left_out() -> None:
     body: dict[str, object] = {"stop": ["x", "", "yz"], "seed": 1}
     lessons = [Adaptation("stop"), Adaptation("seed")]

@@ -18,6 +18,8 @@ ALIKE = frozenset("аеорсухіјѕԁԛԝһӏкмтвнАВЕКМНОРСТ�
 BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 """Characters that count as printable but are invisible."""
 
+MIXED = "it mixes scripts whose letters look alike"
+
 
 def problem(id: str) -> str | None:
     """Reason why an ID cannot be used; None if it can."""
@@ -35,7 +37,12 @@ def problem(id: str) -> str | None:
         return None
     if unicodedata.normalize("NFKC", id) != id:
         return "it contains compatibility characters"
-    return "it mixes scripts whose letters look alike" if any(map(_deceives, _words(id))) else None
+    return MIXED if deceives(id) else None
+
+
+def deceives(name: str) -> bool:
+    """Whether a name has a word that looks Latin although letters of it are not."""
+    return any(map(_deceives, _words(name)))
 
 
 def folded(id: str) -> str:

@@ -180,6 +180,11 @@ def test_each_error_of_a_model_is_reported_with_its_place(entry: Any, finding: s
     assert caught.value.message.startswith(f"{FAILED}: {finding}")
 
 
+def test_a_long_id_is_shortened_in_the_message():
+    with pytest.raises(ModelbayError, match=r"models\.x{100}….id: it is too long"):
+        parse_models({"models": {"x" * 5000: model(id="x" * 5000)}})
+
+
 def test_an_id_belongs_to_one_model():
     with pytest.raises(ModelbayError, match=r'models\.b\.id: "x" is the id of models.a already'):
         parse_models({"models": {"a": model(id="x"), "b": model(id="x")}})
@@ -195,6 +200,7 @@ def test_an_id_belongs_to_one_model():
         (model(limit={"context": 0.5}), "models.m.limit.context: not a whole number of tokens; it is ignored"),
         (model(limit={"context": 0}), "models.m.limit.context: zero tokens; it is ignored"),
         (model(cost={"input": -1, "output": 1}), "models.m.cost.input: negative; it is ignored"),
+        (model(cost={"input": 1}), "models.m.cost: no price for output; it is ignored"),
         (model(release_date="soon"), "models.m.release_date: not a date like 2025-08-21"),
     ],
 )

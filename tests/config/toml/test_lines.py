@@ -36,6 +36,7 @@ type = 1
         (("providers", "managed:kimi", "missing"), 5),
         (("models", 'a/b "c"', "model"), 14),
         (("models", 'a/b "c"', "overrides", "display_name"), 16),
+        (("models",), 13),
         (("extra", "type"), 18),
         (("providers", "trap", "type"), None),
         (("nowhere",), None),

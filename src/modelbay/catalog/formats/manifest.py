@@ -41,6 +41,8 @@ LONGEST = 200
 DataSource: TypeAlias = Literal["endpoint", "models_dev", "embedded"]
 """`models_data_source`: where the models are. `embedded` is valid only in pasted JSON."""
 DATA_SOURCES: tuple[DataSource, ...] = get_args(DataSource)
+SHOWN = 100
+"""Maximum characters of a key in the place of a finding."""
 Step: TypeAlias = str | int
 
 
@@ -191,6 +193,8 @@ def inspect_manifest(content: bytes | Json, *, pasted: bool = False) -> Inspecte
     prefix: tuple[Step, ...] = (0,) if isinstance(read, list) else ()
     _keep(findings, _keys_within(table, prefix))
     name = _text(table, "name", prefix, findings, longest=LONGEST)
+    if name is not None and naming.deceives(name):
+        findings.append(ManifestFinding(_path((*prefix, "name")), naming.MIXED, fatal=False))
     base_url = _text(table, "baseUrl", prefix, findings)
     if base_url is not None:
         findings += _address(base_url, (*prefix, "baseUrl"))
@@ -445,8 +449,14 @@ def _fields(entry: Extra, where: tuple[Step, ...]) -> Iterator[ManifestFinding]:
             message, fatal = found
             yield ManifestFinding(_path((*where, *path)), message, fatal)
     cost = entry.get("cost")
-    if isinstance(cost, dict) and (why := too_cheap(cost)) is not None:
+    if isinstance(cost, dict) and (why := too_cheap(cost) or _half(cost)) is not None:
         yield ManifestFinding(_path((*where, "cost")), f"{why}; it is ignored", fatal=False)
+
+
+def _half(cost: Extra) -> str | None:
+    """Why the only price of two gives no cost of an answer."""
+    missing = [name for name in ("input", "output") if cost.get(name) is None]
+    return f"no price for {missing[0]}" if len(missing) == 1 else None
 
 
 FieldKind: TypeAlias = Literal["text", "switch", "day", "words", "table", "size", "price"]
@@ -563,7 +573,8 @@ def _names(read: Extra) -> str:
 
 
 def _path(steps: tuple[Step, ...]) -> str:
-    return ".".join(step if isinstance(step, str) and step.isprintable() else json.dumps(step) for step in steps)
+    short = [f"{step[:SHOWN]}…" if isinstance(step, str) and len(step) > SHOWN else step for step in steps]
+    return ".".join(step if isinstance(step, str) and step.isprintable() else json.dumps(step) for step in short)
 
 
 def _fatal(findings: Iterable[ManifestFinding]) -> bool:

@@ -15,26 +15,7 @@ ASSIGNMENT = re.compile(rf"\s*({PATH})\s*=\s*(.*)$")
 
 def line_of(text: str, *path: str) -> int | None:
     """The line, counted from 1, of the key at `path`; if it has no line of its own, the line of the table around it."""
-    best, best_depth = None, 0
-    table: tuple[str, ...] = ()
-    closing = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if closing:
-            closing = "" if closing in line else closing
-            continue
-        header = HEADER.match(line)
-        assignment = None if header else ASSIGNMENT.match(line)
-        if header:
-            here = table = _keys(header[1])
-        elif assignment:
-            here = (*table, *_keys(assignment[1]))
-            closing = _left_open(assignment[2])
-        else:
-            continue
-        depth = len(here) if here == path[: len(here)] else 0
-        if depth > best_depth:
-            best, best_depth = number, depth
-    return best
+    return lines_of(text, [path]).get(path)
 
 
 def lines_of(text: str, paths: Iterable[Keys]) -> dict[Keys, int]:
@@ -43,6 +24,8 @@ def lines_of(text: str, paths: Iterable[Keys]) -> dict[Keys, int]:
     if not wanted:
         return {}
     written: dict[Keys, int] = {}
+    implied: dict[Keys, int] = {}
+    """Tables without a header, by the first header of a table in them."""
     table: Keys = ()
     closing = ""
     for number, line in enumerate(text.splitlines(), 1):
@@ -50,14 +33,19 @@ def lines_of(text: str, paths: Iterable[Keys]) -> dict[Keys, int]:
             closing = "" if closing in line else closing
         elif header := HEADER.match(line):
             table = _keys(header[1])
-            for depth in range(1, len(table) + 1):
-                written.setdefault(table[:depth], number)
+            written.setdefault(table, number)
+            for depth in range(1, len(table)):
+                implied.setdefault(table[:depth], number)
         elif assignment := ASSIGNMENT.match(line):
             written.setdefault((*table, *_keys(assignment[1])), number)
             closing = _left_open(assignment[2])
-    around = {path: [path[:depth] for depth in range(len(path), 0, -1)] for path in wanted}
-    found = {path: next((written[part] for part in parts if part in written), None) for path, parts in around.items()}
-    return {path: number for path, number in found.items() if number is not None}
+    found: dict[Keys, int] = {}
+    for path in wanted:
+        around = (written.get(path[:depth]) for depth in range(len(path) - 1, 0, -1))
+        places = (place for place in (written.get(path), implied.get(path), *around) if place is not None)
+        if (nearest := next(places, None)) is not None:
+            found[path] = nearest
+    return found
 
 
 def _keys(path: str) -> tuple[str, ...]:

@@ -336,9 +336,9 @@ def renamed(config: Config, proposal: ManifestDraft, id: str) -> ManifestDraft:
 
 
 def slug(manifest: Manifest) -> str:
-    """The provider's ID: derived from its name, or from its host if the name has no ASCII letters."""
-    plain = unicodedata.normalize("NFKD", manifest.name).encode("ascii", "ignore").decode().lower()
-    made = re.sub(r"[^a-z0-9]+", "-", plain)[:60].strip("-")
+    """The provider's ID: the words of its name that ASCII has all letters of; if there are none, it is derived from its host."""
+    letters = "".join(char for char in unicodedata.normalize("NFKD", manifest.name) if not unicodedata.combining(char))
+    made = "-".join(word for word in re.findall(r"[^\W_]+", letters.lower()) if word.isascii())[:60].strip("-")
     if made:
         return made
     return recognition.suggested_id(Recognized("base", presets.by_host(host_of(manifest.base_url)), manifest.base_url))
