@@ -189,6 +189,21 @@ def test_any_body_gives_an_error_of_its_status_with_a_message(protocol, body):
 
 
 @every_protocol
+@pytest.mark.parametrize("frame", [b"data: %b\n\n", b"%b", b"%b\n"], ids=["in an event", "alone", "in a line"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_an_array_with_an_error_in_a_stream_is_this_error(protocol, frame, indent):
+    """As Google sends its errors, also from its OpenAI API."""
+    error = {"error": {"code": 429, "message": "Resource exhausted", "status": "RESOURCE_EXHAUSTED"}}
+    said = b"[%b\n]" % json.dumps(error, indent=indent).encode()
+    if frame.startswith(b"data"):
+        said = said.replace(b"\n", b"\ndata: ")
+    parser = codec(protocol).stream_parser(PLAIN)
+    reply = collect([*parser.feed(b": begun\n\n" + frame % said), *parser.close()])
+    assert isinstance(reply.error, RateLimited)
+    assert reply.error.message == "Resource exhausted"
+
+
+@every_protocol
 def test_a_long_body_is_cut(protocol):
     assert len(codec(protocol).parse_error(500, {}, b"x" * 100_000).body) == 2000
 

@@ -200,14 +200,21 @@ def test_an_event_may_be_named_behind_its_data() -> None:
 @pytest.mark.parametrize("size", [1, 1000])
 @pytest.mark.parametrize("end", [b"\n", b"\n\n", b""])
 @pytest.mark.parametrize(
-    "error", [b'{"error":{"message":"backend died"}}', b'{\n"error": {\n"message": "backend died"}}']
+    "error",
+    [
+        b'{"error":{"message":"backend died"}}',
+        b'{\n"error": {\n"message": "backend died"}}',
+        b'[{\n  "error": {\n    "message": "backend died"\n  }\n}\n]',
+    ],
 )
 def test_an_object_without_a_field_is_an_event(error: bytes, end: bytes, size: int) -> None:
     assert in_pieces(error + end, size) == [("", error)]
     assert in_pieces(b'data: {"a":1}\n\n' + error + end, size) == [("", b'{"a":1}'), ("", error)]
 
 
-@pytest.mark.parametrize("junk", [b"{nothing\n\n", b"{\n\n", b"<html>\n\n", b'"x": {"a":1}\n\n'])
+@pytest.mark.parametrize(
+    "junk", [b"{nothing\n\n", b"{\n\n", b"<html>\n\n", b'"x": {"a":1}\n\n', b"[{x\n\n", b"[]\n\n", b"[1]\n\n"]
+)
 def test_other_lines_are_passed_over(junk: bytes) -> None:
     assert in_pieces(junk + b"data: {}\n\n", 4) == [("", b"{}")]
 

@@ -5,7 +5,8 @@ would split. A last event without a blank line counts too, as some servers close
 
 Two mistakes of servers are corrected, which by the standard would result in invalid JSON. Events separated by one
 newline: a data line that begins a new JSON value after a complete one starts a new event. An object on its own line
-without `data:`, or one on each line: proxies write a backend's errors into a stream this way.
+without `data:`, or one on each line: proxies write a backend's errors into a stream this way. Google's errors are an array of
+one object.
 """
 
 from modelbay.errors import MalformedReply
@@ -43,7 +44,7 @@ class Decoder:
         self._size = 0
         self._tries = 0
         self._unframed: list[bytes] = []
-        """Lines of an object without `data:`."""
+        """Lines of an object, or an array of objects, without `data:`."""
 
     def feed(self, chunk: bytes) -> list[tuple[str, bytes]]:
         """The events completed by `chunk`, which may be split anywhere.
@@ -103,7 +104,7 @@ class Decoder:
                 self._add(line[6:], events)
             elif not line:
                 self._end(events)
-            elif self._unframed or (line[:1] == b"{" and not self._data):
+            elif self._unframed or (line.startswith((b"{", b"[{")) and not self._data):
                 if self._unframed and line[:1] == b"{" and self._tries < TRIES:
                     self._tries += 1
                     if _is_whole(b"\n".join(self._unframed)):  # an object on each line
@@ -180,7 +181,7 @@ class Decoder:
             found = decode(text := b"\n".join(lines))
         except MalformedReply:
             return
-        if isinstance(found, dict):
+        if isinstance(found, dict | list):
             events.append((self._name, text))
 
 

@@ -114,7 +114,8 @@ class StreamParser:
                 assembly.fail(unreadable(f"an event of the stream is not JSON: {error}", payload))
             return
         if type(event) is not dict:
-            assembly.fail(unreadable("an event of the stream is not an object", payload))
+            self._begin()
+            assembly.fail(error_in(event) or unreadable("an event of the stream is not an object", payload))
             return
         kind = word(event.get("type")) or name
         handler = _HANDLERS.get(kind)
