@@ -27,6 +27,7 @@ from modelbay.protocols.codec import Call
 from modelbay.protocols.form import Mislabeled, first_byte, form_of, is_event_stream, is_json, web_page
 from modelbay.protocols.names import Restorer
 from modelbay.protocols.stopping import StopCut
+from modelbay.protocols.wrapped_answers import Unwrapper
 from modelbay.providers.endpoint import Endpoint
 from modelbay.routing.retry import Attempts
 from modelbay.secrecy import HiddenBytes
@@ -249,7 +250,8 @@ class Opened:
         call = sending.call
         self._restorer = Restorer(call.names, call.offered) if call.names or call.offered else None
         self._stops = StopCut(call.stops) if call.stops else None
-        self._changes = self._restorer is not None or self._stops is not None
+        self._unwrapper = Unwrapper() if call.wrapped else None
+        self._changes = self._restorer is not None or self._stops is not None or call.wrapped
         self._explained = explained
         self._held: list[tuple[bytes, list[Event]]] = []
 
@@ -355,7 +357,9 @@ class Opened:
         return self._restored(events) if events else events
 
     def _restored(self, events: list[Event]) -> list[Event]:
-        """The events with the caller's own names of tools, cut at stop sequences."""
+        """The events with the caller's own names of tools and answers out of their objects, cut at stop sequences."""
+        if self._unwrapper is not None and not (events := self._unwrapper.feed(events)):
+            return events
         if self._stops is not None and not (events := self._stops.feed(events)):
             return events
         last = events[-1]

@@ -190,9 +190,9 @@ class Passage:
         return self._rendered(events, self.prepared.conversation)
 
     def _rendered(self, events: list[Event], conversation: Conversation) -> bytes | None:
-        """A translated reply; None if it failed, or has reasoning, which is stored."""
+        """A translated reply; None if it failed, has reasoning, which is stored, or is inside of an object."""
         call, protocol = self.prepared.sending.call, self._asked.protocol
-        if type(events[-1]) is not Finished:
+        if type(events[-1]) is not Finished or call.wrapped:
             return None
         if call.names or call.offered:
             restorer = Restorer(call.names, call.offered)

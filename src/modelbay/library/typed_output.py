@@ -11,9 +11,7 @@ from modelbay.errors import MalformedReply
 from modelbay.events import Reply
 from modelbay.json_text import decode, encode, members, unfenced
 from modelbay.protocols.schema.words import rebuilt
-
-WRAPPED = "value"
-"""The property that holds a value which is not an object: OpenAI accepts only objects as output."""
+from modelbay.protocols.wrapped_answers import WRAPPED
 
 
 class OutputType:

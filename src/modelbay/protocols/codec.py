@@ -51,6 +51,8 @@ class Call(msgspec.Struct):
     """The body of a client that speaks the provider's protocol: sent as it was written."""
     stops: list[str] = msgspec.field(default_factory=list)
     """Stop sequences that the body does not have, because the provider does not accept them: the reply is cut at them."""
+    wrapped: bool = False
+    """Whether the answer is inside of an object, because the provider's output must be one."""
     reasoning_refused: bool = False
     """Whether the provider refused the reasoning state in the history, which was then removed."""
 

@@ -31,6 +31,7 @@ from modelbay.protocols.preparation import prepared
 from modelbay.protocols.shapes import check, without
 from modelbay.protocols.stopping import accepted_stops
 from modelbay.protocols.survey import Survey
+from modelbay.protocols.wrapped_answers import with_object_output
 
 _SAME = {
     "temperature": "temperature",
@@ -178,6 +179,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     conversation, meant = sent_names(
         conversation, dialect.tool_name or PASS.tool_name, seen, freeform=dialect.freeform_tools
     )
+    conversation, wrapped = with_object_output(conversation, NAME)
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
     settings, stops = accepted_stops(settings, NAME, dialect, same=same)
@@ -216,9 +218,9 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     body |= {name: value for name, value in settings.extra.items() if name != "stream_options"}
     body |= dialect.body
     omit_unsupported(body, NAME, dialect, report)
-    return Call(
-        PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant, stops=stops
-    )
+    call = Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
+    call.stops, call.wrapped = stops, wrapped
+    return call
 
 
 def _render_format(form: OutputFormat, same: bool) -> Json:

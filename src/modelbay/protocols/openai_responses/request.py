@@ -35,6 +35,7 @@ from modelbay.protocols.shapes import as_integer, mapping, objects, without, wor
 from modelbay.protocols.shared_tools import copied, derived
 from modelbay.protocols.stopping import accepted_stops
 from modelbay.protocols.survey import Survey
+from modelbay.protocols.wrapped_answers import with_object_output
 
 _SAME = {
     "max_output_tokens": "max_output_tokens",
@@ -237,6 +238,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     pattern = dialect.tool_name or PASS.tool_name
     seen = Survey(conversation.turns)
     conversation, meant = sent_names(conversation, pattern, seen, namespaces=grouped, freeform=dialect.freeform_tools)
+    conversation, wrapped = with_object_output(conversation, NAME)
     conversation, report, answers = prepared(conversation, NAME, model, dialect, seen)
     settings, same = conversation.settings, conversation.protocol == NAME
     settings, stops = accepted_stops(settings, NAME, dialect, same=same)
@@ -273,9 +275,9 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         omit_unconfirmed(body, _UNCONFIRMED, NAME, dialect, report)
     body |= dialect.body
     omit_unsupported(body, NAME, dialect, report)
-    return Call(
-        PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant, stops=stops
-    )
+    call = Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
+    call.stops, call.wrapped = stops, wrapped
+    return call
 
 
 def _check_references(settings: Settings) -> None:
