@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.conversation import Conversation, OutputFormat, Settings, Text, user
+from modelbay.conversation import Conversation, OutputFormat, Protocol, Settings, Text, user
 from modelbay.dialect import PLAIN
 from modelbay.events import Event, Finished, PartDelta, PartEnded, PartStarted, Started, collect
 from modelbay.json_text import decode
@@ -24,7 +24,7 @@ JSON = st.recursive(
 )
 
 
-def sent(schema: Any, target: str = "openai_chat", source: str | None = "google") -> tuple[Call, Any]:
+def sent(schema: Any, target: str = "openai_chat", source: Protocol | None = "google") -> tuple[Call, Any]:
     form = OutputFormat("json_schema", schema=schema, name="answer")
     conversation = Conversation([user("Hi")], Settings(output_format=form), protocol=source)
     call = codec(target).render_request(conversation, Model(id="m"), PLAIN)
@@ -39,7 +39,7 @@ def sent(schema: Any, target: str = "openai_chat", source: str | None = "google"
     [LIST, {"type": "string", "enum": ["a"]}, {"enum": ["a", 1]}, {"anyOf": [{"type": "string"}, {"type": "null"}]}],
     ids=["a list", "a word", "an enum", "alternatives"],
 )
-def test_the_value_is_the_only_property_of_an_object(target: str, source: str | None, schema: Any) -> None:
+def test_the_value_is_the_only_property_of_an_object(target: str, source: Protocol | None, schema: Any) -> None:
     call, written = sent(schema, target, source)
     written = written.get("schema", written)
     assert call.wrapped

@@ -50,14 +50,12 @@ def _wrapped(schema: Schema) -> Schema:
     return _moved({**found, "additionalProperties": False, **definitions})
 
 
-def _moved(node: Json) -> Json:
+def _moved(node: Schema) -> Schema:
     """The schema with its references to its own places, except definitions, which stay where they were."""
-    if not isinstance(node, dict):
-        return node
     ref = node.get("$ref")
     if isinstance(ref, str) and (ref == "#" or ref.startswith("#/")) and not ref.startswith(_DEFINED):
         node = {**node, "$ref": f"#/properties/{WRAPPED}{ref[1:]}"}
-    return rebuilt(node, _moved)
+    return rebuilt(node, lambda child: _moved(child) if isinstance(child, dict) else child)
 
 
 class _Inside:
