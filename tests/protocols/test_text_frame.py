@@ -23,6 +23,11 @@ def delta(text: str, index: int = 0) -> bytes:
     return block("delta", index, delta={"type": "text_delta", "text": text})
 
 
+def odd(text: object, other: str) -> bytes:
+    """An event whose text is not a string, with a string that looks like it."""
+    return block("delta", 0, delta={"type": "text_delta", "text": text}, other=other)
+
+
 def thought(text: str, index: int = 0) -> bytes:
     return block("delta", index, delta={"type": "thinking_delta", "thinking": text})
 
@@ -67,6 +72,7 @@ CHAT = [
 ANTHROPIC = [
     *[delta(text, index) for text in TEXTS for index in (0, 1)],
     *[thought(text) for text in TEXTS],
+    *[odd(text, other) for text in (5, True, [1]) for other in ("5", "true", "[1]")],
     block("start", 0, content_block={"type": "thinking", "thinking": "", "signature": ""}),
     block("start", 0, content_block={"type": "text", "text": ""}),
     block("start", 1, content_block={"type": "text", "text": "Hi"}),
@@ -102,6 +108,9 @@ def test_chat_completions_are_read_alike(dialect: Dialect, pieces: list[bytes]) 
 
 @given(st.lists(st.sampled_from(ANTHROPIC), max_size=12))
 @example([delta("a"), delta("b"), delta("c"), block("stop", 0), delta("d")])
+@example([delta("a"), delta("b"), odd(5, "5"), odd(5, "7")])
+@example([delta("a"), delta("b"), odd(True, "true"), odd(True, "no")])
+@example([delta("a"), delta("b"), odd([1], "[1]"), odd([1], "[2]")])
 @example([delta("a"), delta("b"), delta("c")[:60], delta("c")[60:], delta("c")[60:]])
 def test_messages_are_read_alike(pieces: list[bytes]) -> None:
     assert read("anthropic", pieces) == read("anthropic", [b"".join(pieces)])

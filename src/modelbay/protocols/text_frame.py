@@ -11,6 +11,8 @@ from modelbay.protocols.assembly import Assembly
 
 _is_encoded = re.compile(rb'[\x00-\x1f"\\]').search
 """Finds the end of a JSON string, or a character in it that is not written as itself."""
+_looks_like_json = re.compile(r"[-\d\[{]|true|false").match
+"""Whether a text may be that of a value which is not a string. Its string is then at another place of the event, if there is one."""
 _USELESS = 4
 """Maximum frames in a row that fit no later event. Some providers number the events, or fill them up with random characters."""
 _NONE = b"\0"
@@ -53,7 +55,7 @@ class TextFrame:
         if data.startswith(self._before) and data.endswith(self._after):
             return  # its text has an escape
         self._before = _NONE
-        if self._useless < _USELESS and not delta.logprobs:
+        if self._useless < _USELESS and not delta.logprobs and _looks_like_json(delta.text) is None:
             self._find(data, delta)
 
     def _find(self, data: bytes, delta: PartDelta) -> None:

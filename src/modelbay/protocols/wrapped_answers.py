@@ -7,7 +7,7 @@ import re
 
 from msgspec.structs import replace
 
-from modelbay.conversation import Conversation, Json, Text
+from modelbay.conversation import Conversation, Text
 from modelbay.events import Event, PartDelta, PartEnded, PartStarted
 from modelbay.protocols.schema import SUBSETS, json_schema
 from modelbay.protocols.schema.folding import object_root
