@@ -7,7 +7,7 @@ import pytest
 
 from modelbay.catalog.knowledge import fitted, model_facts
 from modelbay.config.load import parse
-from modelbay.conversation import Conversation, Reasoning, Settings, user
+from modelbay.conversation import Conversation, Reasoning, Settings, Tool, ToolChoice, user
 from modelbay.errors import UnknownEffort
 from modelbay.protocols.codec import codec
 from modelbay.providers.upstream import upstream
@@ -21,14 +21,14 @@ FIELDS = ("reasoning_effort", "reasoning", "thinking", "output_config", "enable_
 
 
 def sent(
-    provider: str, model: str, reasoning: Reasoning, protocol: Any = None, extra: str = ""
+    provider: str, model: str, reasoning: Reasoning, protocol: Any = None, extra: str = "", **settings: Any
 ) -> tuple[Any, list[str]]:
     """The reasoning settings of a request, and the warnings about them."""
     text = f'[providers.p]\n{provider}\napi_key = "k"\n[models.m]\nprovider = "p"\nmodel = "{model}"\n{extra}'
     config = parse(text, Path("/somewhere/config.toml"))
     entry = config.models["m"]
     found = fitted(upstream(config, config.provider_of(entry), entry))
-    asked = Conversation([user("hello")], Settings(reasoning=reasoning), protocol=protocol)
+    asked = Conversation([user("hello")], Settings(reasoning=reasoning, **settings), protocol=protocol)
     call = codec(found.protocol).render_request(asked, model_facts(entry, found), found.dialect)
     said = {name: call.body[name] for name in FIELDS if name in call.body}
     if "generationConfig" in call.body:
@@ -152,6 +152,17 @@ def test_a_budget_becomes_an_effort_where_the_model_refuses_budgets(model, budge
 def test_a_budget_stays_one_where_the_model_takes_it(model):
     found, warnings = sent(ANTHROPIC, model, Reasoning(enabled=True, budget=8000), "openai_chat")
     assert (found, warnings) == ({"thinking": {"type": "enabled", "budget_tokens": 8000}}, [])
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [("claude-sonnet-5", {"thinking": {"type": "disabled"}}), ("claude-fable-5", {}), ("claude-sonnet-4-5", {})],
+)
+def test_a_model_that_may_think_by_default_does_not_before_a_forced_call(model, said):
+    forced = {"tools": [Tool(name="f")], "tool_choice": ToolChoice("required")}
+    found, warnings = sent(ANTHROPIC, model, Reasoning(effort="high"), "openai_chat", **forced)
+    assert found == said
+    assert warnings == ["`reasoning` is not sent: a forced tool call and thinking exclude each other"]
 
 
 @pytest.mark.parametrize("provider", [KIMI, 'type = "openai"\ndialect = "zai"'])

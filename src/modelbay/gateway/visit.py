@@ -30,7 +30,7 @@ from modelbay.secrecy import Hidden, without_frames
 from modelbay.serving import refusals
 from modelbay.serving.http_request import ClientLeft, HttpRequest
 from modelbay.serving.keys import keys_of, query_without_key
-from modelbay.serving.paths import is_plain
+from modelbay.serving.paths import NOT_PLAIN, is_plain
 from modelbay.serving.refusals import ErrorResponse
 from modelbay.serving.replies import JSON
 from modelbay.serving.routes import STATUS, TABLE, Action, Route, protocol_of
@@ -195,7 +195,7 @@ class Visit:
                 return None
         if not is_plain(head.path):
             self.responder.fields += cors
-            raise refusals.not_valid("the path is not valid")
+            raise refusals.not_valid(f"{NOT_PLAIN}; name a model whose ID has one by an alias")
         route, methods = TABLE.find(head.method, head.path)
         if route is None:
             self.responder.fields += cors

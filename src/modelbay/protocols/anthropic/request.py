@@ -328,6 +328,8 @@ def _reasoning(
     if body.get("tool_choice", {}).get("type") in ("any", "tool"):
         # Anthropic answers 400 to a forced call with thinking; the call is part of the contract, thinking is tuning
         report.append(dropped("reasoning", NAME, "a forced tool call and thinking exclude each other"))
+        if model.can("adaptive_thinking") and not model.can("always_thinking"):
+            body["thinking"] = {"type": "disabled"}  # some models think by default, and then end without the call
         return {}
     for name in ("temperature", "top_k"):
         if body.get(name) not in (None, 1, 1.0):
