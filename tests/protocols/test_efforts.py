@@ -159,7 +159,7 @@ def test_a_budget_stays_one_where_the_model_takes_it(model):
     [("claude-sonnet-5", {"thinking": {"type": "disabled"}}), ("claude-fable-5", {}), ("claude-sonnet-4-5", {})],
 )
 def test_a_model_that_may_think_by_default_does_not_before_a_forced_call(model, said):
-    forced = {"tools": [Tool(name="f")], "tool_choice": ToolChoice("required")}
+    forced: dict[str, Any] = {"tools": [Tool(name="f")], "tool_choice": ToolChoice("required")}
     found, warnings = sent(ANTHROPIC, model, Reasoning(effort="high"), "openai_chat", **forced)
     assert found == said
     assert warnings == ["`reasoning` is not sent: a forced tool call and thinking exclude each other"]
