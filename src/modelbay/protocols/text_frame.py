@@ -12,7 +12,7 @@ from modelbay.protocols.assembly import Assembly
 _is_encoded = re.compile(rb'[\x00-\x1f"\\]').search
 """Finds the end of a JSON string, or a character in it that is not written as itself."""
 _looks_like_json = re.compile(r"[-\d\[{]|true|false").match
-"""Whether a text may be that of a value which is not a string. Its string is then at another place of the event, if there is one."""
+"""Whether a text may be that of a value which is not a string. Its string, if there is one, is then another one of the event."""
 _USELESS = 4
 """Maximum frames in a row that fit no later event. Some providers number the events, or fill them up with random characters."""
 _NONE = b"\0"

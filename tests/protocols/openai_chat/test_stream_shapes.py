@@ -79,6 +79,7 @@ def test_usage_that_was_not_reported_is_none():
         ({"cached_tokens": 4}, Usage(input=6, cache_read=4, output=3)),
         ({"num_cached_tokens": 4}, Usage(input=6, cache_read=4, output=3)),
         ({"prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 6}, Usage(input=6, cache_read=4, output=3)),
+        ({"cache_read_input_tokens": 4, "cache_creation_input_tokens": 1}, Usage(input=5, cache_read=4, cache_write=1, output=3)),
         ({"prompt_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 3}},
          Usage(input=5, cache_read=2, cache_write=3, output=3)),
         ({"completion_tokens_details": {"reasoning_tokens": 2}}, Usage(input=10, output=1, reasoning=2)),

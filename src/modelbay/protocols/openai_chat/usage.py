@@ -41,6 +41,7 @@ def parse_usage(raw: Json, dialect: Dialect) -> Usage | None:
         raw.get("cached_tokens"),  # Moonshot
         raw.get("num_cached_tokens"),  # Mistral
         raw.get("prompt_cache_hit_tokens"),  # DeepSeek
+        raw.get("cache_read_input_tokens"),  # gateways in front of Claude
     )
     cache_write = _first(
         into.get("cache_write_tokens"),
