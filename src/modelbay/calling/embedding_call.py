@@ -194,7 +194,7 @@ class EmbeddingCall:
             self.attempts += sending.attempts.made
 
     async def _received(self, sending: Sending, count: int) -> Embeddings:
-        response = await self._client.response(sending)
+        response = await self._client.attempt(sending)
         async with response:
             body = await response.read()
         if form_of(response.headers, sending.endpoint.protocol, stream=False) == "page" and not is_json(body):

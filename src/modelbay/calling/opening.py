@@ -100,7 +100,7 @@ class Opening:
         """
         sending = self.sending
         begun, self._begun = self._begun, None
-        response = await self._client.response(sending, begun)
+        response = await self._client.attempt(sending, begun)
         opened = Opened(sending, response, self._explained)
         try:
             if self._consume is None:

@@ -187,7 +187,7 @@ class ProviderClient(NetworkClient):
             ModelbayError: there is no response, or an error response.
         """
         try:
-            async with await self._send(endpoint, body, headers or {}, Attempts()) as response:
+            async with await self._send_with_token(endpoint, body, headers or {}, Attempts()) as response:
                 answer = await response.read()
                 if response.status >= 400:
                     raise _refused(codec(endpoint.protocol), response, answer)
@@ -224,21 +224,20 @@ class ProviderClient(NetworkClient):
             ModelbayError: there is no response, or its status is 400 or more.
         """
         try:
-            return await self.response(sending)
+            return await self.attempt(sending)
         except ModelbayError as error:
             raise self.explained(error, sending.endpoint, model=sending.target.model.id) from None
 
     async def ask(self, sending: Sending, method: str) -> "AnyResponse":
         """Like `respond`, for a request without a body."""
-        return await self._sent_as(sending, b"" if method == "POST" else None, method=method)
+        return await self._respond_with(sending, b"" if method == "POST" else None, method=method)
 
     async def upload(self, sending: Sending, body: AsyncIterable[bytes], length: int | None) -> "AnyResponse":
         """Like `respond`, for a body in pieces, which is not recorded. `length`: its length, if it is known."""
-        return await self._sent_as(sending, b"", body=body, length=length)
+        return await self._respond_with(sending, b"", body=body, length=length)
 
-    async def _sent_as(self, sending: Sending, usual: bytes | None, **changes: Any) -> "AnyResponse":
-        """The response to the request that a call with the body `usual` would be, with some `changes`. Raises what `respond`
-        raises."""
+    async def _respond_with(self, sending: Sending, usual: bytes | None, **changes: Any) -> "AnyResponse":
+        """Like `respond`, for the request of a call with the body `usual`, with `changes` of its fields."""
         endpoint = sending.endpoint
         try:
             if endpoint.wants_token:
@@ -253,7 +252,7 @@ class ProviderClient(NetworkClient):
             raise self.explained(error, endpoint, model=sending.target.model.id) from None
 
     def begin(self, sending: Sending) -> "DirectResponse | None":
-        """Send a call at once; None if `response` must do it, for which it may wait. The result is for `Opening`, unless its caller
+        """Send a call at once; None if `attempt` must do it, for which it may wait. The result is for `Opening`, unless its caller
         needs no more than a reply that has arrived completely."""
         endpoint, call = sending.endpoint, sending.call
         if endpoint.wants_token or self.recorder is not None or logs.LOG.isEnabledFor(DEBUG):
@@ -261,9 +260,9 @@ class ProviderClient(NetworkClient):
         try:
             return self.transport().begin(_request(endpoint, call.encode(), call.headers))
         except ModelbayError:
-            return None  # `response` reports it
+            return None  # `attempt` reports it
 
-    async def response(self, sending: Sending, begun: "DirectResponse | None" = None) -> "AnyResponse":
+    async def attempt(self, sending: Sending, begun: "DirectResponse | None" = None) -> "AnyResponse":
         """The response to one attempt of a call. `begun`: the result of `begin` for it.
 
         Raises:
@@ -272,13 +271,17 @@ class ProviderClient(NetworkClient):
         call, attempts = sending.call, sending.attempts
         attempts.made += 1
         if begun is None:
-            response = await self._send(sending.endpoint, call.encode(), call.headers, attempts, stream=call.stream)
+            response = await self._send_with_token(
+                sending.endpoint, call.encode(), call.headers, attempts, stream=call.stream
+            )
         else:
             response = await self.transport().send(_request(sending.endpoint, call.encode(), call.headers), begun)
         if response.status == 401 and attempts.left and await self._renewed(sending):
             await response.aclose()
             attempts.made += 1
-            response = await self._send(sending.endpoint, call.encode(), call.headers, attempts, stream=call.stream)
+            response = await self._send_with_token(
+                sending.endpoint, call.encode(), call.headers, attempts, stream=call.stream
+            )
         return await self._accepted(sending, response)
 
     async def _accepted(self, sending: Sending, response: "AnyResponse") -> "AnyResponse":
@@ -307,7 +310,7 @@ class ProviderClient(NetworkClient):
         sending.endpoint = new
         return new.headers != old.headers
 
-    async def _send(
+    async def _send_with_token(
         self,
         endpoint: Endpoint,
         body: bytes | None,
@@ -316,10 +319,11 @@ class ProviderClient(NetworkClient):
         *,
         stream: bool = False,
     ) -> "AnyResponse":
+        """The response to a request with the token of a login, if the endpoint needs one. A revoked token is replaced once."""
         if not endpoint.wants_token:
-            return await self._sent(endpoint, body, headers, stream=stream)
+            return await self._send_once(endpoint, body, headers, stream=stream)
         token = await self.token_of(endpoint)
-        answer = await self._sent(endpoint.with_token(token), body, headers, stream=stream)
+        answer = await self._send_once(endpoint.with_token(token), body, headers, stream=stream)
         oauth = endpoint.credential is not None and endpoint.credential.kind == "oauth"
         if answer.status != 401 or not oauth or not attempts.left:
             return answer
@@ -327,9 +331,9 @@ class ProviderClient(NetworkClient):
             await answer.read()
         token = await self.token_of(endpoint, refused=token)  # the token was revoked before it expired
         attempts.made += 1
-        return await self._sent(endpoint.with_token(token), body, headers, stream=stream)
+        return await self._send_once(endpoint.with_token(token), body, headers, stream=stream)
 
-    async def _sent(
+    async def _send_once(
         self, endpoint: Endpoint, body: bytes | None, headers: dict[str, str], *, stream: bool
     ) -> "AnyResponse":
         request = _request(endpoint, body, headers)

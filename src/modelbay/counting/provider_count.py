@@ -156,7 +156,7 @@ async def counted(
     sending.attempts = policy.count()
     while True:
         try:
-            async with await client.response(sending) as response:
+            async with await client.attempt(sending) as response:
                 body = await response.read()
             return body if tokens_in(body) is not None else None
         except ModelbayError as error:
