@@ -56,8 +56,8 @@ class ModelCall:
                 raise
             failed = self._models.pop(0)
             self._opening = None
-            said = redact(error.message.removesuffix("."))
-            return Warned(f"{failed or 'the default model'}: {said}; asking {self._models[0]}", retry=True)
+            why = redact(error.message.removesuffix("."))
+            return Warned(f"{failed or 'the default model'}: {why}; asking {self._models[0]}", retry=True)
 
     async def _begin(self) -> Opening:
         sending = await self._prepare(self._models[0])

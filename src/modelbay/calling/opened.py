@@ -369,7 +369,7 @@ class Opened:
             self._end = last, perf_counter() - self._start
         if self._restorer is None or not self._restorer.concerns(events):
             return events
-        return [told for event in events for told in self._restorer.feed(event)]
+        return [restored for event in events for restored in self._restorer.feed(event)]
 
     def _log_end(self) -> None:
         """Log the end of the reply, after its consumer has used the last events: it may write them where the log is written."""

@@ -128,8 +128,8 @@ def _content(body: bytes) -> dict[str, Json]:
 
 
 def _error(error: ModelbayError) -> dict[str, Json]:
-    told: dict[str, Json] = {"type": type(error).__name__, "message": error.message, "status": error.status}
-    return {**told, "stage": error.stage} if isinstance(error, TimedOut) else told
+    fields: dict[str, Json] = {"type": type(error).__name__, "message": error.message, "status": error.status}
+    return {**fields, "stage": error.stage} if isinstance(error, TimedOut) else fields
 
 
 class RecordedResponse:

@@ -44,13 +44,13 @@ def fitted(
             what = f"a budget of {reasoning.budget} thinking tokens" if reasoning.budget else f"the effort `{word}`"
             report.append(_warned(f"{what} is not sent: thinking is off"))
         return _off(reasoning, model, dialect, protocol, report)
-    said = word or ("on" if reasoning.enabled else None)
-    if (said or reasoning.budget) and model.can("thinking") is False:
-        what = "a thinking budget" if reasoning.budget and not word else f"the effort `{said}`"
+    wanted = word or ("on" if reasoning.enabled else None)
+    if (wanted or reasoning.budget) and model.can("thinking") is False:
+        what = "a thinking budget" if reasoning.budget and not word else f"the effort `{wanted}`"
         report.append(_warned(f"{name} does not support thinking: {what} is not sent"))
         return None
     if protocol in ("openai_chat", "openai_responses") and dialect.reasoning_control == "none":
-        if said or reasoning.budget:
+        if wanted or reasoning.budget:
             report.append(_unknown(dialect))
         return None
     if reasoning.budget:

@@ -88,5 +88,7 @@ def render_error(error: Exception) -> tuple[int, bytes]:
 
 def error_object(error: Exception) -> tuple[int, dict[str, Any]]:
     """Status and the `{"error": …}` object that official SDKs read."""
-    told = error_words.answer(error, FAMILY)
-    return told.status, {"error": {"message": told.message, "type": told.type, "param": told.param, "code": told.code}}
+    rendered = error_words.answer(error, FAMILY)
+    return rendered.status, {
+        "error": {"message": rendered.message, "type": rendered.type, "param": rendered.param, "code": rendered.code}
+    }

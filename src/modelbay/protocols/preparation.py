@@ -24,6 +24,7 @@ from modelbay.conversation import (
     AnyPart,
     Conversation,
     Extra,
+    Json,
     Media,
     Settings,
     Text,
@@ -51,6 +52,8 @@ BREAKPOINT = "prompt_cache_breakpoint"
 _FOREIGN_MARK = "cache_control"
 """A field that some clients write although their protocol does not have it: on a part of Responses, or on a whole
 message, where it means the last part."""
+_NOTHING: tuple[Json, ...] = (None, False, {}, {"enabled": False})
+"""Values of fields that mean the same as no field."""
 _LEAD = Text(text="Attached media from the system prompt:")
 
 
@@ -150,21 +153,15 @@ def _report_lost(extra: Extra, report: list[Warned]) -> None:
     for name, value in extra.items():
         inner = value if isinstance(value, dict) else {}
         fields = {name + one: inner[one] for one in inner} if name.endswith(".") else {name: value}
-        for field, said in fields.items():
-            known = field.rpartition(".")[2] in (BREAKPOINT, _FOREIGN_MARK) or said in (
-                None,
-                False,
-                {},
-                {"enabled": False},
-            )
-            if not known and not any(warning.setting == field for warning in report):
-                report.append(
-                    Warned(f"`{field}` is not sent: only the request's own protocol has it", field, dropped=True)
-                )
+        for field, own in fields.items():
+            if own in _NOTHING or field.rpartition(".")[2] in (BREAKPOINT, _FOREIGN_MARK):
+                continue
+            if not any(warning.setting == field for warning in report):
+                why = f"`{field}` is not sent: only the request's own protocol has it"
+                report.append(Warned(why, field, dropped=True))
 
 
-# --- cache control
-# -----------------------------------------------------------------------------------------------------
+# --- cache control -----------------------------------------------------------------------------------------------------
 
 
 def _marked(turn: Turn) -> Turn:
@@ -179,9 +176,9 @@ def _marked(turn: Turn) -> Turn:
 
 def _mark(extra: Extra | None) -> Extra | None:
     """Cache control in the fields that a protocol does not have itself."""
-    said = (extra or {}).get(_FOREIGN_MARK)
-    if isinstance(said, dict):
-        return said
+    mark = (extra or {}).get(_FOREIGN_MARK)
+    if isinstance(mark, dict):
+        return mark
     return {"type": "ephemeral"} if BREAKPOINT in (extra or {}) else None
 
 

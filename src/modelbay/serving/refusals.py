@@ -62,8 +62,8 @@ def refusal(protocol: str, error: ModelbayError, headers: Collection[tuple[bytes
 
 def repetition(error: ModelbayError, status: int) -> list[tuple[bytes, bytes]]:
     """The header that keeps clients from repeating a request that would fail again, unless the provider sent it."""
-    told = isinstance(error, ProviderError) and "x-should-retry" in error.headers
-    useless = not error.retryable and not told and (status in _REPEATED or status >= 500)
+    decided = isinstance(error, ProviderError) and "x-should-retry" in error.headers
+    useless = not error.retryable and not decided and (status in _REPEATED or status >= 500)
     return [(b"x-should-retry", b"false")] if useless else []
 
 

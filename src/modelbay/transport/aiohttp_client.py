@@ -82,8 +82,8 @@ class _Refused(aiohttp.ClientError):
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
-        told = str(error) if isinstance(error, ProxyError) else "the connection was closed"
-        self.reason = ProxyRefused(told, password="authentication" in told.lower())
+        words = str(error) if isinstance(error, ProxyError) else "the connection was closed"
+        self.reason = ProxyRefused(words, password="authentication" in words.lower())
 
 
 class AiohttpClient:

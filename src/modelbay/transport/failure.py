@@ -148,8 +148,8 @@ def of_hop(
         return error
     text = body[:PAGE].decode("utf-8", "replace").lower()
     host = (urlsplit(request.proxy).hostname or "").lower()
-    told = "x-squid-error" in headers or "error=" in headers.get("proxy-status", "")
-    if told or (status in GATEWAY_STATUSES and (host in text or PROXY_WORDS in text)):
+    marked = "x-squid-error" in headers or "error=" in headers.get("proxy-status", "")
+    if marked or (status in GATEWAY_STATUSES and (host in text or PROXY_WORDS in text)):
         return _proxy_refused(request, f"it answered {status}")
     if status in GATEWAY_STATUSES and not text.lstrip().startswith("{"):
         error.message += f" (from {request.server}, or from the proxy {origin(request.proxy)})"

@@ -65,12 +65,12 @@ def render_error(error: Exception) -> tuple[int, bytes]:
 
 def error_object(error: Exception) -> tuple[int, dict[str, Any]]:
     """Status and the `{"type": "error", …}` object that official SDKs read."""
-    told = error_words.answer(error, FAMILY)
-    what: dict[str, Any] = {"type": told.type, "message": told.message}
+    rendered = error_words.answer(error, FAMILY)
+    what: dict[str, Any] = {"type": rendered.type, "message": rendered.message}
     if isinstance(error, Unsupported) and error.setting in _THREADS:
         # the official SDK then sends the whole conversation; any other 400 ends its tool loop
         what["details"] = {"error_code": "thread_unsupported_request", "unsupported": [error.setting]}
     body: dict[str, Any] = {"type": "error", "error": what}
     if isinstance(error, ModelbayError) and error.request_id:
         body["request_id"] = error.request_id
-    return told.status, body
+    return rendered.status, body

@@ -113,8 +113,8 @@ def _segment(annotation: Annotation, text: str) -> dict[str, Any]:
     start, end = annotation.start or 0, annotation.end
     if annotation.unit == "chars" and end is not None:
         start, end = len(text[:start].encode()), len(text[:end].encode())
-        said = text[annotation.start or 0 : annotation.end]
+        cited = text[annotation.start or 0 : annotation.end]
     else:
         end = len(text.encode()) if end is None or annotation.unit == "block" else end
-        said = text.encode()[start:end].decode("utf-8", "replace")
-    return ({"startIndex": start} if start else {}) | {"endIndex": end, "text": said}
+        cited = text.encode()[start:end].decode("utf-8", "replace")
+    return ({"startIndex": start} if start else {}) | {"endIndex": end, "text": cited}

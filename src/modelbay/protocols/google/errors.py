@@ -106,13 +106,13 @@ def render_error(error: Exception) -> tuple[int, bytes]:
 
 def error_object(error: Exception) -> tuple[int, dict[str, Any]]:
     """Status and the `{"error": …}` object that official SDKs read."""
-    told = error_words.answer(error, FAMILY)
-    body: dict[str, Any] = {"code": told.status, "message": told.message, "status": told.type}
+    rendered = error_words.answer(error, FAMILY)
+    body: dict[str, Any] = {"code": rendered.status, "message": rendered.message, "status": rendered.type}
     details: list[dict[str, Any]] = []
     if isinstance(error, ModelbayError) and error.retry_after is not None:
         details.append({"@type": f"{_DETAIL}RetryInfo", "retryDelay": f"{error.retry_after:g}s"})
-    if told.code and told.code.isidentifier():
-        details.append({"@type": f"{_DETAIL}ErrorInfo", "reason": told.code})
+    if rendered.code and rendered.code.isidentifier():
+        details.append({"@type": f"{_DETAIL}ErrorInfo", "reason": rendered.code})
     if details:
         body["details"] = details
-    return told.status, {"error": body}
+    return rendered.status, {"error": body}

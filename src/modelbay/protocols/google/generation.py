@@ -40,8 +40,7 @@ _BUDGETS = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576, "xhigh"
 """Google's own table for `reasoning_effort`. 24,576 is the maximum that every model with budgets accepts."""
 
 
-# --- parsing
-# -----------------------------------------------------------------------------------------------------------
+# --- parsing -----------------------------------------------------------------------------------------------------------
 
 
 def parse_generation(value: Json, settings: Settings) -> None:
@@ -125,8 +124,7 @@ def _parse_thinking(value: Fields, settings: Settings) -> None:
     settings.reasoning = reasoning
 
 
-# --- rendering
-# ---------------------------------------------------------------------------------------------------------
+# --- rendering ---------------------------------------------------------------------------------------------------------
 
 
 def render_generation(settings: Settings, model: Model, dialect: Dialect, report: list[Warned], same: bool) -> Fields:

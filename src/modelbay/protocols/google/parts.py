@@ -87,8 +87,7 @@ def compact(value: Json) -> str:
     return msgspec.json.encode(value).decode()
 
 
-# --- parsing
-# -----------------------------------------------------------------------------------------------------------
+# --- parsing -----------------------------------------------------------------------------------------------------------
 
 
 def parse_part(item: Json) -> AnyPart:
@@ -203,8 +202,7 @@ def _parse_blob(body: Fields) -> tuple[Media, Extra | None]:
     return media, without(body, "mimeType", "data", "displayName")
 
 
-# --- rendering
-# ---------------------------------------------------------------------------------------------------------
+# --- rendering ---------------------------------------------------------------------------------------------------------
 
 
 def render_part(part: AnyPart, mine: bool = True) -> Fields | None:
@@ -339,8 +337,7 @@ def _response(text: str, native: str | None, is_error: bool) -> Json:
     return value if native == "response" else {"error" if is_error else "output": value}
 
 
-# --- state of other providers, stored by a Google client
-# ---------------------------------------------------------------
+# --- state of other providers, stored by a Google client ---------------------------------------------------------------
 
 
 def is_ours(part: Part) -> bool:

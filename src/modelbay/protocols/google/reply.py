@@ -299,8 +299,7 @@ def _name(value: Json) -> str | None:
     return value.upper() if isinstance(value, str) and stated(value) else None
 
 
-# --- rendering
-# ---------------------------------------------------------------------------------------------------------
+# --- rendering ---------------------------------------------------------------------------------------------------------
 
 
 def render_reply(reply: Reply) -> bytes:

@@ -25,8 +25,7 @@ _CONFIG = "toolConfig."
 _CALLING = "toolConfig.functionCallingConfig."
 
 
-# --- parsing
-# -----------------------------------------------------------------------------------------------------------
+# --- parsing -----------------------------------------------------------------------------------------------------------
 
 
 def parse_tools(value: Json, settings: Settings) -> None:
@@ -131,8 +130,7 @@ def _keep_names(snake: list[str], place: str, settings: Settings) -> None:
         settings.spelling[place + name] = name
 
 
-# --- rendering
-# ---------------------------------------------------------------------------------------------------------
+# --- rendering ---------------------------------------------------------------------------------------------------------
 
 
 def render_tools(settings: Settings, dialect: Dialect, same: bool) -> list[Fields]:

@@ -267,14 +267,14 @@ def parse_reasoning(message: dict[str, Any], field: str | None = None) -> tuple[
 
 def filled(message: dict[str, Any], names: Iterable[str]) -> tuple[str, str] | None:
     """The first non-blank field and its text; a blank one only if there is no other."""
-    said = [(name, text) for name in names if type(text := message.get(name)) is str and text]
-    return next(((name, text) for name, text in said if text.strip()), said[0] if said else None)
+    found = [(name, text) for name in names if type(text := message.get(name)) is str and text]
+    return next(((name, text) for name, text in found if text.strip()), found[0] if found else None)
 
 
 def odd_reasoning(message: dict[str, Any], names: Iterable[str]) -> tuple[str, str] | None:
     """The first field that is not a string, as JSON."""
-    said = [(name, shown(message[name])) for name in names if type(message.get(name)) not in (str, type(None))]
-    return next(((name, text) for name, text in said if text), None)
+    found = [(name, shown(message[name])) for name in names if type(message.get(name)) not in (str, type(None))]
+    return next(((name, text) for name, text in found if text), None)
 
 
 OPENING = ("<think>", "<thought>", "<thinking>", "<reasoning>", "<seed:think>", "[THINK]", "◁think▷")

@@ -92,9 +92,9 @@ def render_usage(usage: Usage) -> dict[str, Any]:
         into["cache_write_tokens"] = (usage.cache_write or 0) + usage.cache_write_1h
     out = {"reasoning_tokens": usage.reasoning}
     for name, counts in (("prompt_tokens_details", into), ("completion_tokens_details", out)):
-        said = mapping((usage.raw or {}).get(name))
+        given = mapping((usage.raw or {}).get(name))
         details = {word: number for word, number in counts.items() if number is not None}
-        details |= {word: said[word] for word in _OTHER_DETAILS if count(said.get(word)) is not None}
+        details |= {word: given[word] for word in _OTHER_DETAILS if count(given.get(word)) is not None}
         if details:
             body[name] = details
     return body

@@ -75,13 +75,13 @@ def _is_search(tool: Tool) -> bool:
 
 def _choice(choice: ToolChoice | None, hosted: HostedSearch) -> ToolChoice | None:
     """The choice with a name for the tool, which this protocol chooses by its type."""
-    said = (choice.extra or {}).get("tool_choice") if choice is not None else None
-    if choice is None or not isinstance(said, dict):
+    own = (choice.extra or {}).get("tool_choice") if choice is not None else None
+    if choice is None or not isinstance(own, dict):
         return choice
     if choice.mode == "allowed":
-        names = [hosted.name if _is_type(tool) else str(tool.get("name") or "") for tool in objects(said.get("tools"))]
+        names = [hosted.name if _is_type(tool) else str(tool.get("name") or "") for tool in objects(own.get("tools"))]
         return replace(choice, names=names, extra=None)
-    return ToolChoice("tool", names=[hosted.name], parallel=choice.parallel) if _is_type(said) else choice
+    return ToolChoice("tool", names=[hosted.name], parallel=choice.parallel) if _is_type(own) else choice
 
 
 def _is_type(tool: dict[str, Any]) -> bool:

@@ -68,8 +68,7 @@ _TEXTS = {"summary": "summary_text", "content": "reasoning_text"}
 """The lists of a reasoning item, and the type of their texts."""
 
 
-# --- parsing
-# -----------------------------------------------------------------------------------------------------------
+# --- parsing -----------------------------------------------------------------------------------------------------------
 
 
 def parse_item(item: dict[str, Any]) -> Turn:
@@ -206,8 +205,7 @@ def reply_parts(item: dict[str, Any]) -> list[AnyPart]:
     return parts
 
 
-# --- rendering
-# ---------------------------------------------------------------------------------------------------------
+# --- rendering ---------------------------------------------------------------------------------------------------------
 
 
 def is_content(part: AnyPart) -> bool:
@@ -242,8 +240,8 @@ def has_phase(part: Part) -> bool:
 
 
 def fields(item: ResponsesItem) -> Extra:
-    said = {"id": item.id, "status": item.status, "phase": item.phase}
-    return {name: value for name, value in said.items() if value is not None}
+    fields = {"id": item.id, "status": item.status, "phase": item.phase}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def own(part: Part) -> Extra:

@@ -87,8 +87,7 @@ _ALLOWED_MODES = ("auto", "required")
 _FORMATS = ("text", "json_object", "json_schema")
 
 
-# --- parsing
-# -----------------------------------------------------------------------------------------------------------
+# --- parsing -----------------------------------------------------------------------------------------------------------
 
 
 def parse_request(call: Call) -> Conversation:
@@ -229,8 +228,7 @@ def _parse_reasoning(options: Json, settings: Settings) -> None:
         )
 
 
-# --- rendering
-# ---------------------------------------------------------------------------------------------------------
+# --- rendering ---------------------------------------------------------------------------------------------------------
 
 
 def render_request(conversation: Conversation, model: Model, dialect: Dialect) -> Call:

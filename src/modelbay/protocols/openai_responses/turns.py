@@ -70,8 +70,8 @@ def _items_of(message: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"type": "function_call_output", **result}]
     if not isinstance(calls := message.get("tool_calls"), list):
         return [message]
-    said = {name: value for name, value in message.items() if name != "tool_calls"}
-    found = [said] if said.get("content") else []
+    rest = {name: value for name, value in message.items() if name != "tool_calls"}
+    found = [rest] if rest.get("content") else []
     for call in objects(calls):
         function = mapping(call.get("function"))
         found.append({"type": "function_call", "call_id": call.get("id"), **function})

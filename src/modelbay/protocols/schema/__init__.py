@@ -250,8 +250,8 @@ _SIMPLE = ("string", "object", "integer", "number", "boolean")
 
 
 def _lacks_items(node: Schema) -> bool:
-    said = node.get("type")
-    return (said == "array" or (isinstance(said, list) and "array" in said)) and "items" not in node
+    kind = node.get("type")
+    return (kind == "array" or (isinstance(kind, list) and "array" in kind)) and "items" not in node
 
 
 def _with_items(node: Json) -> Json:

@@ -94,9 +94,9 @@ def _items(node: Schema) -> Json:
 
 def _types_said(node: Schema) -> tuple[list[str], bool]:
     """The types, and whether null is one of them."""
-    said = node.get("type")
+    kind = node.get("type")
     values = values_of(node)
-    types = [said] if isinstance(said, str) else list(said) if isinstance(said, list) else []
+    types = [kind] if isinstance(kind, str) else list(kind) if isinstance(kind, list) else []
     if not types and values:
         types = sorted(types_of(values))
     kept = [name for name in types if name != "null"]
@@ -130,9 +130,9 @@ def json_schema(node: Json) -> Json:
     for word in _COUNTS:  # an int64 may be a string
         if isinstance(schema.get(word), str) and (number := whole_number(schema[word])) is not None:
             schema[word] = number
-    said = _TYPES.get(str(schema.get("type")), schema.get("type"))
-    if isinstance(said, str):
-        schema["type"] = said.lower()
+    kind = _TYPES.get(str(schema.get("type")), schema.get("type"))
+    if isinstance(kind, str):
+        schema["type"] = kind.lower()
         if schema["type"] in ("integer", "number") and isinstance(schema.get("enum"), list):
             schema["enum"] = [_number(value) for value in schema["enum"]]
     if schema.get("format") == "enum":

@@ -115,7 +115,9 @@ def relaxed(schema: Json, rules: Strictness) -> Json:
     found = {word: value for word, value in schema.items() if rules.is_limit(word, value)}
     if found:
         kept = {word: value for word, value in schema.items() if word not in found}
-        said = ", ".join(f"{word}: {value}" for word, value in found.items())
-        kept["description"] = f"{kept['description']} ({said})" if isinstance(kept.get("description"), str) else said
+        limits = ", ".join(f"{word}: {value}" for word, value in found.items())
+        kept["description"] = (
+            f"{kept['description']} ({limits})" if isinstance(kept.get("description"), str) else limits
+        )
         schema = kept
     return rebuilt(schema, lambda child: relaxed(child, rules))
