@@ -88,7 +88,8 @@ def test_usage_that_was_not_reported_is_none():
         ({"prompt_tokens_details": None, "completion_tokens_details": None}, Usage(input=10, output=3)),
         ({"prompt_tokens_details": {"cached_tokens": 0}}, Usage(input=10, cache_read=0, output=3)),
     ],
-    ids=["OpenAI", "Moonshot", "Mistral", "DeepSeek", "written", "reasoning inside", "reasoning beside, by the total",
+    ids=["OpenAI", "Moonshot", "Mistral", "DeepSeek", "Claude", "written", "reasoning inside",
+         "reasoning beside, by the total",
          "more reasoning than output", "null details", "none cached"],
 )  # fmt: skip
 def test_usage_comes_apart_into_disjoint_buckets(raw, usage):
