@@ -1,6 +1,7 @@
 """The gateway behind nginx with its usual settings, as a team runs it. The tests are skipped if nginx is not installed."""
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -10,10 +11,11 @@ from time import sleep
 
 import pytest
 
-from tests.gateway.raw import RawClient
+from tests.gateway.raw import RawClient, post
 from tests.gateway.running import PROTOCOLS, running
-from tests.gateway.test_app import call
+from tests.gateway.test_app import call, request
 from tests.gateway.test_streams import asking
+from tests.pages import ROOT
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 CONFIG = """\
@@ -43,8 +45,11 @@ http {
             proxy_set_header Host other.example:8443;
         }
     }
+    GUIDE
 }
 """
+GUIDE = re.search(r"^```nginx\n(.*?)^```", (ROOT / "docs/guides/team.md").read_text(), re.DOTALL | re.MULTILINE)
+"""The server that the guide for teams describes."""
 
 pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
@@ -53,8 +58,11 @@ pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of nginx."""
     folder = tmp_path_factory.mktemp("nginx")
-    with running(folder, settings='hosts = ["models.example"]') as (gateway, _):
-        process, port = _started(folder, CONFIG.replace("FOLDER", str(folder)).replace("GATEWAY", gateway.url))
+    with running(folder, settings='hosts = ["models.example", "models.example.com"]') as (gateway, _):
+        assert GUIDE is not None
+        guide = re.sub(r"ssl_certificate.*", "", GUIDE[1]).replace("listen 443 ssl", "listen 127.0.0.1:PORT")
+        config = CONFIG.replace("GUIDE", guide).replace("http://127.0.0.1:8484", "GATEWAY")
+        process, port = _started(folder, config.replace("FOLDER", str(folder)).replace("GATEWAY", gateway.url))
         try:
             yield f"http://127.0.0.1:{port}"
         finally:
@@ -98,6 +106,18 @@ async def test_lists_have_the_address_that_the_client_used(proxy: str) -> None:
         assert (status, json.loads(data)["modelbay"]["api"]) == (200, "https://models.example/llm/v1")
     _, _, data = await call(proxy, "/api.json", method="GET")
     assert json.loads(data)["modelbay"]["api"].startswith("http://127.0.0.1:")
+
+
+async def test_the_server_of_the_guide_passes_streams_and_large_requests(proxy: str) -> None:
+    path, body = request("anthropic", "anthropic/sim-1!stall", stream=True)
+    async with RawClient(proxy) as person:
+        await person.send(post(path, body, "Host: models.example.com"))
+        await person.head()
+        await person.until(b"You")
+    async with RawClient(proxy) as person:
+        path, body = request("anthropic", "anthropic", "x" * 2_000_000)
+        await person.send(post(path, body, "Host: models.example.com"))
+        assert b"prompt is too long" in (await person.response()).body  # the provider read it
 
 
 async def test_the_refusal_of_a_host_name_says_how_to_accept_it(proxy: str) -> None:
