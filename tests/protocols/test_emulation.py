@@ -19,7 +19,7 @@ from modelbay.conversation import (
 from modelbay.dialect import PLAIN, Dialect
 from modelbay.events import Warned
 from modelbay.model import Model
-from modelbay.protocols.codec import NAMES, codec
+from modelbay.protocols.codec import NAMES, Call, codec
 from modelbay.protocols.emulation import one_by_one
 from tests.protocols.provider_rules import ABLE, complaint
 
@@ -250,6 +250,19 @@ def test_a_history_with_single_calls_or_open_ones_stays_the_same():
         report: list[Warned] = []
         assert one_by_one(turns, report) is turns
         assert report == []
+
+
+@pytest.mark.parametrize("target", [name for name in NAMES if name != "openai_responses"])
+def test_calls_that_are_items_of_responses_are_sent_one_after_the_other(target: str):
+    """Two items with calls and two with results become as many turns, in another order."""
+    items: list[dict[str, Any]] = [{"role": "user", "content": "go"}]
+    items += [{"type": "function_call", "call_id": name, "name": "f", "arguments": "{}"} for name in "ab"]
+    items += [{"type": "function_call_output", "call_id": name, "output": name} for name in "ab"]
+    tools = [{"type": "function", "name": "f", "parameters": {"type": "object"}}]
+    asked = codec("openai_responses").parse_request(Call("/responses", {"model": "m", "input": items, "tools": tools}))
+    body = codec(target).render_request(asked, ABLE, Dialect(parallel_call_history=False)).body
+    messages: Any = body.get("messages") or body["contents"]
+    assert [str(message).count("'f'") for message in messages if message["role"] in ("assistant", "model")] == [1, 1]
 
 
 @pytest.mark.parametrize("same", [False, True], ids=["translated", "own protocol"])

@@ -105,7 +105,7 @@ def one_by_one(turns: list[Turn], report: list[Warned]) -> list[Turn]:
     """
     answers = answered_calls(turns)
     out: list[Turn] = []
-    place = 0
+    place, divided = 0, False
     while place < len(turns):
         end = place
         while end < len(turns) and turns[end].role == "assistant":
@@ -116,14 +116,14 @@ def one_by_one(turns: list[Turn], report: list[Warned]) -> list[Turn]:
         split = _split(turns[place:end], turns[end:after], answers) if end > place else None
         if split is not None:
             out += split
-            place = after
+            place, divided = after, True
             if _ONE_BY_ONE not in report:
                 report.append(_ONE_BY_ONE)
         else:
             stop = max(end, place + 1)
             out += turns[place:stop]
             place = stop
-    return out if len(out) != len(turns) else turns
+    return out if divided else turns
 
 
 def _split(step: list[Turn], answering: list[Turn], answers: dict[int, ToolCall]) -> list[Turn] | None:

@@ -5,6 +5,7 @@ has everything that the model got.
 """
 
 import re
+from operator import is_
 from secrets import token_hex
 from typing import Any
 
@@ -111,7 +112,7 @@ def restored(turns: list[Turn], name: str) -> list[Turn]:
             if isinstance(part, ServerToolResult) and part.native == _RESULT and _ID.fullmatch(part.call_id or "")
         }
         changed += [turn] if not outcomes else in_steps(turn, _parts(turn, outcomes, name))
-    return changed if len(changed) != len(turns) else turns
+    return turns if len(changed) == len(turns) and all(map(is_, changed, turns)) else changed
 
 
 def _parts(turn: Turn, outcomes: dict[str | None, SearchOutcome], name: str) -> list[AnyPart]:
