@@ -253,6 +253,19 @@ def test_the_shown_maximum_is_a_limit(bay: Inside):
     assert result["input_tokens"] <= 39_220 + 50_176 + 31_000
 
 
+def test_the_shown_cost_is_a_limit_also_before_the_tokens_are_used_up(bay: Inside):
+    reply = {
+        "id": "c",
+        "model": "m",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "ready"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 30_000, "completion_tokens": 1, "total_tokens": 30_001},
+    }
+    with intercepted(lambda at: (200, json.dumps(reply).encode(), JSON)) as url:
+        bay.file.write_text(entry(url, more="cost = { input = 1000, output = 0 }\n"))
+        result = deep(bay)
+    assert result["stopped"] == "the agreed maximum is used up: 2 calls, 60,002 tokens, $60.00"
+
+
 def test_results_that_cannot_be_stored_are_not_paid_for(bay: Inside):
     with odd("", bay) as sim:
         (bay.home / "probes.json").mkdir()

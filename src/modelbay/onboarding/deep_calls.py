@@ -136,7 +136,8 @@ class DeepCalls(ModelChecks):
         dollars = self.hub.cost(self.hub.model(self.name), self.spent.usage) if most.dollars is not None else None
         dear = dollars is not None and most.dollars is not None and dollars > most.dollars
         if self.spent.calls >= most.calls or used > most.input + most.output or dear:
-            raise Stopped(f"the agreed maximum is used up: {self.spent.calls} calls, {used:,} tokens")
+            cost = f", ${dollars:.2f}" if dollars is not None else ""
+            raise Stopped(f"the agreed maximum is used up: {self.spent.calls} calls, {used:,} tokens{cost}")
 
     def spend(self, found: object, usage: Usage | None) -> None:
         self.spent.add(usage)

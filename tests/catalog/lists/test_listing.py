@@ -68,6 +68,23 @@ def test_ids_with_slashes_and_colons_stay_whole():
     assert ids({"data": [{"id": name} for name in names]}) == names
 
 
+@pytest.mark.parametrize(
+    ("other", "reasons"),
+    [
+        ({"name": "models/veo-3/operations/x1"}, []),
+        ({"name": "Acme", "baseUrl": "https://acme.example/v1"}, []),
+        ({"created": 1}, ["1 of the 2 entries of the model list cannot be read"]),
+    ],
+)
+def test_only_an_entry_that_may_be_a_model_makes_a_list_incomplete(other, reasons):
+    assert parse_list({"data": [{"id": "m"}, other]}).gaps.reasons == reasons
+
+
+def test_a_second_entry_says_that_a_model_is_not_for_chats():
+    [model] = parse_list({"models": [{"model": "m"}], "data": [{"id": "m", "type": "embedding"}]}).models
+    assert model.kind == "embedding"
+
+
 def test_facts_of_both_entries_of_a_model_are_used():
     """llama.cpp: sizes in one entry, capabilities in the other."""
     [model] = parse_list(
