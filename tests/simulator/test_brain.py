@@ -152,6 +152,36 @@ def test_it_reports_a_failed_tool():
     assert text(said(*turns, tools=[WEATHER])) == "The tool get_weather failed: no network."
 
 
+JOKE = Text(text="Tell me a joke.")
+REMINDER = Text(text="<system-reminder>Be brief.</system-reminder>")
+PICTURE = Media(kind="image", media_type="image/png", data="aGk=")
+
+
+@pytest.mark.parametrize(
+    ("more", "asked"),
+    [
+        ([JOKE], True),
+        ([REMINDER, JOKE], True),
+        ([REMINDER], False),
+        ([Text(text="The image of the tool:"), PICTURE], False),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+def test_a_question_after_a_result_is_a_new_prompt_and_context_is_not(more: list[Any], asked: bool, together: bool):
+    result = ToolResult(call_id="1", parts=[Text(text="18 °C and sunny")])
+    after = [Turn("user", [result, *more])] if together else [Turn("tool", [result]), Turn("user", more)]
+    turns = [
+        user("What is the weather in Paris?"),
+        Turn("assistant", [ToolCall(name="get_weather", arguments='{"city":"Paris"}', id="1")]),
+        *after,
+    ]
+    said_then = text(said(*turns, tools=[WEATHER]))
+    assert said_then.startswith(
+        "You asked (question 2 of our conversation): " if asked else "The tool get_weather answered: 18 °C and sunny."
+    )
+    assert ("joke" in said_then) is asked
+
+
 def test_it_makes_as_many_steps_as_the_prompt_says():
     turns = [user("Find the weather in 3 steps")]
     for step in range(3):

@@ -52,13 +52,23 @@ def _hear_ourselves(turn: Turn, reading: Reading) -> None:
 def _hear(turn: Turn, reading: Reading) -> None:
     reading.calling = False
     results = [part for part in turn.parts if type(part) is ToolResult]
-    text = text_of(turn.parts)
-    if text and not results and not reading.results:
+    reading.results += results
+    last = max((place for place, part in enumerate(turn.parts) if type(part) is ToolResult), default=-1)
+    if text := _question(turn.parts[last + 1 :], answers=bool(reading.results)):
         reading.prompt = text
         reading.steps = 0
         reading.questions += 1
-    reading.results += results
+        reading.results, reading.media = [], []
     reading.media += media_in(turn.parts)
+
+
+def _question(parts: list[AnyPart], *, answers: bool) -> str:
+    """The text of a new prompt. After tool results it is one only if it is more than the context of agents, or the words that
+    introduce a file of a result.
+    """
+    if answers and (media_in(parts) or all(_CONTEXT.fullmatch(part.text) for part in parts if type(part) is Text)):
+        return ""
+    return text_of(parts)
 
 
 def text_of(parts: list[AnyPart]) -> str:
