@@ -327,6 +327,18 @@ def test_a_quick_look_at_a_history_finds_what_a_close_look_finds(turns, client, 
         assert seen.answers == answered_calls(turns)
 
 
+def test_the_pictures_of_a_result_that_is_sent_again_are_not_sent_twice():
+    def picture(data: str) -> Media:
+        return Media(kind="image", data=data)
+
+    given: list[AnyPart] = [result("a"), picture("AAAA"), result("a"), picture("AAAA"), picture("BBBB")]
+    text, _ = repair(ASK, called("a"), Turn("user", [*given]), user("So?"), target="openai_chat", client="google")
+    assert text == 'U("Go") A(a) U(=a, Media, Media) U("So?")'
+    once: list[AnyPart] = [result("a"), picture("AAAA"), result("b"), picture("AAAA")]
+    text, _ = repair(ASK, called("a", "b"), Turn("user", [*once, result("b")]), client="google")
+    assert text == 'U("Go") A(a, b) U(=a, =b, Media, Media)', "two results have the same picture"
+
+
 def test_a_repair_is_the_same_for_a_client_s_body():
     """From the body that an agent sends to the body that a provider gets."""
     body = {

@@ -136,11 +136,25 @@ def runs_of(turns: list[Turn]) -> Iterator[Run]:
             yield Run(start, start + len(run), parts, history.digest())
             history.add_run(parts)
         else:
-            for turn in run:
-                if turn.role not in ("system", "developer"):
-                    for part in turn.parts:
-                        history.add_given(part)
+            for part in _given(run):
+                history.add_given(part)
         start += len(run)
+
+
+def _given(turns: list[Turn]) -> Iterator[AnyPart]:
+    """The parts of turns that are not the model's, each once: Gemini CLI sends tool results with their media again in a continued
+    session."""
+    results: dict[str, ToolResult] = {}
+    repeats = False
+    for turn in turns:
+        if turn.role in ("system", "developer"):
+            continue
+        for part in turn.parts:
+            if type(part) is ToolResult:
+                first = results.setdefault(part.call_id, part) if part.call_id else part
+                repeats = first is not part and first.parts == part.parts
+            if not repeats or type(part) not in (ToolResult, Media):
+                yield part
 
 
 def digest(*texts: str) -> str:

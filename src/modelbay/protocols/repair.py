@@ -13,7 +13,7 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
-from modelbay.conversation import AnyPart, Conversation, Refusal, Text, ToolCall, ToolResult, Turn, UnknownPart
+from modelbay.conversation import AnyPart, Conversation, Media, Refusal, Text, ToolCall, ToolResult, Turn, UnknownPart
 from modelbay.events import Warned
 from modelbay.protocols.ids import answered_calls
 from modelbay.protocols.survey import Survey
@@ -265,11 +265,17 @@ class _Repair:
         if not any(type(part) is ToolResult for part in turn.parts):
             return turn
         parts: list[AnyPart] = []
+        repeats = False
         for part in turn.parts:
             if type(part) is not ToolResult or part.call_id in self.history.elsewhere:
-                parts.append(part)
-            elif id(part) not in self.history.step_of:
-                parts += self._stray(part)
+                if not (repeats and type(part) is Media and part in parts):
+                    parts.append(part)
+                continue
+            repeats = False
+            if id(part) not in self.history.step_of:
+                stray = self._stray(part)
+                repeats = not stray  # its media, which follow it in Gemini's protocol, are repeated, too
+                parts += stray
             elif not self.history.adjacent:
                 parts.append(part)
         if not parts:
