@@ -44,9 +44,8 @@ class Usage(Struct, omit_defaults=True):
     @property
     def input_total(self) -> int:
         """All input tokens."""
-        return sum(
-            n or 0 for n in (self.input, self.cache_read, self.cache_write, self.cache_write_1h, self.tool_prompt)
-        )
+        cached = (self.cache_read or 0) + (self.cache_write or 0) + (self.cache_write_1h or 0)
+        return (self.input or 0) + cached + (self.tool_prompt or 0)
 
     @property
     def output_total(self) -> int:

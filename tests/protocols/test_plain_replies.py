@@ -1,4 +1,4 @@
-"""Replies that the gateway may pass on unparsed: the parser must find nothing in them but text, and their end."""
+"""Replies that have nothing but text, and their end. The gateway passes them on unparsed, or reads them without events."""
 
 import json
 from copy import deepcopy
@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelbay.conversation import Text
+from modelbay.conversation import Provenance, Text
 from modelbay.dialect import PLAIN, Dialect
-from modelbay.events import Failed, Warned, collect
+from modelbay.events import Failed, Reply, Warned, collect
 from modelbay.protocols.codec import codec
 from tests.corpus import exchanges
 from tests.protocols.spoken import RECORDED
 
+ORIGIN = Provenance("openai_chat", "acme", "m")
 USUAL: dict[str, Any] = {
     "openai_chat": {
         "id": "c1", "object": "chat.completion", "created": 1, "model": "m", "service_tier": "default",
@@ -64,6 +65,14 @@ def is_plain(protocol: str, body: bytes, dialect: Dialect = PLAIN) -> bool:
     return found(body, dialect)
 
 
+def read(protocol: str, body: bytes, dialect: Dialect = PLAIN) -> Reply | None:
+    """The result of `plain_reply`, which must be that of the parser."""
+    found = codec(protocol).plain_reply
+    reply = None if found is None else found(body, dialect, ORIGIN)
+    assert reply is None or reply == collect(codec(protocol).parse_reply(body, dialect, ORIGIN)), body
+    return reply
+
+
 def check(protocol: str, body: bytes) -> None:
     """Check that the parser finds a complete reply with nothing but text."""
     events = codec(protocol).parse_reply(body, PLAIN)
@@ -80,6 +89,28 @@ def test_the_usual_reply_is_plain(protocol: str) -> None:
     check(protocol, body)
 
 
+@pytest.mark.parametrize("protocol", ["openai_chat", "anthropic"])
+def test_the_usual_reply_is_read_without_events(protocol: str) -> None:
+    reply = read(protocol, json.dumps(USUAL[protocol]).encode())
+    assert reply is not None
+    assert (reply.text, reply.parts[0].origin) == ("Hi", ORIGIN)
+    assert reply.usage is not None
+    assert (reply.usage.input, reply.usage.output) == (3, 1)
+
+
+@pytest.mark.parametrize("content", ["", None])
+def test_a_reply_without_text_and_names_is_read_without_events(content: str | None) -> None:
+    body = json.loads(json.dumps(USUAL["openai_chat"] | {"id": "", "model": ""}))
+    body["choices"][0]["message"]["content"] = content
+    assert read("openai_chat", json.dumps(body).encode()) is not None
+
+
+@pytest.mark.parametrize("reason", ["end_turn", "max_tokens", "stop_sequence"])
+def test_the_end_of_a_reply_that_is_read_without_events_is_kept(reason: str) -> None:
+    body = json.dumps(USUAL["anthropic"] | {"stop_reason": reason, "stop_sequence": "END"}).encode()
+    assert read("anthropic", body) is not None
+
+
 @pytest.mark.parametrize("protocol", USUAL)
 def test_recorded_replies_that_are_plain_have_nothing_but_text(protocol: str) -> None:
     plain = 0
@@ -89,6 +120,7 @@ def test_recorded_replies_that_are_plain_have_nothing_but_text(protocol: str) ->
             if response.get("json") is None or (response.get("status") or 200) >= 400:
                 continue
             body = json.dumps(response["json"]).encode()
+            read(protocol, body)
             if is_plain(protocol, body):
                 plain += 1
                 check(protocol, body)
@@ -117,6 +149,7 @@ def test_an_odd_reply_is_not_plain_or_read_as_text(data: st.DataObject) -> None:
         elif holder:
             del holder[data.draw(st.sampled_from(sorted(holder)))]
     body = json.dumps(reply).encode()
+    read(protocol, body)
     if is_plain(protocol, body):
         check(protocol, body)
 
@@ -124,6 +157,7 @@ def test_an_odd_reply_is_not_plain_or_read_as_text(data: st.DataObject) -> None:
 def test_thinking_between_tags_is_not_plain() -> None:
     body = json.dumps(USUAL["openai_chat"]).encode()
     assert not is_plain("openai_chat", body, Dialect(think_tags=True))
+    assert read("openai_chat", body, Dialect(think_tags=True)) is None
 
 
 @pytest.mark.parametrize("protocol", USUAL)

@@ -131,6 +131,8 @@ def changes_for(
     """The `changes` by the names of members of the client's request. `conversation`: the client's, if the request is translated;
     `body`: if it is passed on."""
     names, upstream = changes(warnings), target.upstream.protocol
+    if not names:
+        return []
     if conversation is None:
         return [member_passed(name, upstream, body) for name in names]
     return list(dict.fromkeys(member_sent(name, conversation, upstream) for name in names))

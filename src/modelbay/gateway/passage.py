@@ -11,7 +11,7 @@ from time import perf_counter
 from modelbay.calling.opened import Sending
 from modelbay.calling.target import Target
 from modelbay.conversation import Conversation
-from modelbay.events import Event, Finished, Started, collect
+from modelbay.events import Event, Finished, Reply, collect
 from modelbay.gateway import headers
 from modelbay.gateway.access_log import EndedRequest
 from modelbay.gateway.asked import Asked
@@ -186,24 +186,33 @@ class Passage:
             is_plain = sending.target.codec.PASS.is_plain
             assert is_plain is not None
             return body if is_plain(body, dialect) else None
-        events = sending.target.codec.parse_reply(body, dialect, sending.target.provenance)
-        return self._rendered(events, self.prepared.conversation)
+        return self._translated_reply(body, self.prepared.conversation)
 
-    def _rendered(self, events: list[Event], conversation: Conversation) -> bytes | None:
-        """A translated reply; None if it failed, has reasoning, which is stored, or is inside of an object."""
-        call, protocol = self.prepared.sending.call, self._asked.protocol
-        if type(events[-1]) is not Finished or call.wrapped:
+    def _translated_reply(self, body: bytes, conversation: Conversation) -> bytes | None:
+        """The reply in the client's protocol; None if it failed, has reasoning, which is stored, or is inside of an object."""
+        sending, protocol = self.prepared.sending, self._asked.protocol
+        target, dialect = sending.target, sending.endpoint.dialect
+        if sending.call.wrapped:
             return None
+        plain = target.codec.plain_reply
+        reply = None if plain is None else plain(body, dialect, target.provenance)
+        if reply is None:
+            reply = self._collected(target.codec.parse_reply(body, dialect, target.provenance))
+        if reply is None:
+            return None
+        complete(reply, target.model.id, protocol, conversation.settings)
+        return codec(protocol).render_reply(reply)
+
+    def _collected(self, events: list[Event]) -> Reply | None:
+        """The reply in some events, with the client's names of tools; None as above."""
+        if type(events[-1]) is not Finished:
+            return None
+        call = self.prepared.sending.call
         if call.names or call.offered:
             restorer = Restorer(call.names, call.offered)
             events = [restored for event in events for restored in restorer.feed(event)]
-        for event in events:
-            if type(event) is Started:
-                complete(event, self.prepared.sending.target.model.id, protocol, conversation.settings)
         reply = collect(events)
-        if may_have_state(reply):
-            return None
-        return codec(protocol).render_reply(reply)
+        return None if may_have_state(reply) else reply
 
     # --- the response ---
 

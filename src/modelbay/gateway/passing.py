@@ -55,10 +55,12 @@ class ClientBody:
         Raises:
             BadRequest: one is nested too deeply.
         """
+        fields = self._fields
         try:
+            if "tools" not in fields:
+                return decode(self._text)  # type: ignore[no-any-return]
             return {
-                name: TEXTS.read(bytes(raw)) if name == "tools" else decode(bytes(raw))
-                for name, raw in self._fields.items()
+                name: TEXTS.read(bytes(raw)) if name == "tools" else decode(bytes(raw)) for name, raw in fields.items()
             }
         except MalformedReply as error:
             raise _not_json(error) from None

@@ -11,7 +11,7 @@ from modelbay.calling.opened import Sending
 from modelbay.calling.target import Target
 from modelbay.conversation import Conversation, Settings
 from modelbay.errors import Unsupported
-from modelbay.events import Started, Warned
+from modelbay.events import Reply, Started, Warned
 from modelbay.gateway.response_store import RESPONSE_ID, ResolvedRequest, repeated
 from modelbay.protocols.limits import within_output_limit
 from modelbay.protocols.member_names import member
@@ -64,14 +64,15 @@ def unsent_previews(headers: Mapping[str, str]) -> list[Warned]:
 
 
 def complete(
-    started: Started, model: str, protocol: str, settings: Settings, resolution: ResolvedRequest | None = None
+    reply: Started | Reply, model: str, protocol: str, settings: Settings, resolution: ResolvedRequest | None = None
 ) -> None:
-    """Add what a translated reply needs and its provider may not send: its `model`, an ID, the time, which clients show as 1970
-    if it is missing, and fields of the request. `protocol` and `settings`: the client's; `resolution`: see `repeated`."""
-    started.model = started.model or model
-    if not started.id or protocol == "openai_responses":  # clients continue a response by its ID: it must be unique
+    """Add what a translated reply, or its beginning, needs and its provider may not send: its `model`, an ID, the time, which
+    clients show as 1970 if it is missing, and fields of the request. `protocol` and `settings`: the client's; `resolution`: see
+    `repeated`."""
+    reply.model = reply.model or model
+    if not reply.id or protocol == "openai_responses":  # clients continue a response by its ID: it must be unique
         # it gives no access: a stored response belongs to its client
-        started.id = f"{REPLY_IDS.get(protocol, '')}{getrandbits(128):032x}"
-    started.extra = {"created": int(time()), **(started.extra or {})}
+        reply.id = f"{REPLY_IDS.get(protocol, '')}{getrandbits(128):032x}"
+    reply.extra = {"created": int(time()), **(reply.extra or {})}
     if protocol == "openai_responses":
-        started.extra[REPEATED] = repeated(settings, resolution)
+        reply.extra[REPEATED] = repeated(settings, resolution)

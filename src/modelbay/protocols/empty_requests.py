@@ -45,7 +45,7 @@ def refuse_empty(messages: Sized, conversation: Conversation, protocol: str) -> 
 
 def has_messages(conversation: Conversation) -> bool:
     """Whether it has more than a system prompt in a field of its own."""
-    return any(turn.native not in _SYSTEM_FIELDS for turn in conversation.turns)
+    return any(turn.native not in _SYSTEM_FIELDS for turn in reversed(conversation.turns))
 
 
 def without_messages(client: str) -> BadRequest:

@@ -27,7 +27,8 @@ LEAST_BUDGET = 1024
 
 def output_limit(model: Model) -> int | None:
     """The maximum output tokens of a model; None if unknown."""
-    return min((most for most in (model.max_output_tokens, model.max_context_tokens) if most), default=None)
+    output, context = model.max_output_tokens, model.max_context_tokens
+    return min(output, context) if output and context else output or context or None
 
 
 def reduced_budget(limit: int) -> int:

@@ -186,7 +186,9 @@ def _marks_beside_content(turns: list[Turn], settings: Settings, seen: Survey) -
     """Whether calls, results or tools have cache control, which a renderer of content does not see."""
     if seen.marked_calls or (settings.tools and any(tool.cache is not None for tool in settings.tools)):
         return True
-    parts = (part for turn in turns for part in turn.parts) if seen.other_fields else ()
+    if not seen.other_fields:
+        return False
+    parts = [part for turn in turns for part in turn.parts]
     return any(part.cache is not None and isinstance(part, ToolCall | ToolResult) for part in parts)
 
 

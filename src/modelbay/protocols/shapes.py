@@ -44,9 +44,9 @@ def count(value: Json) -> int | None:
 
     Some servers write 5.0. -1, which some write for unknown values, and numbers too large to be exact count as None.
     """
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and 0 <= value < EXACT else None
+    if type(value) is int:
+        return value if 0 <= value < EXACT else None
+    return count(int(value)) if type(value) is float and value.is_integer() else None
 
 
 def as_text(number: float) -> str:

@@ -23,7 +23,9 @@ def accepted_stops(settings: Settings, protocol: str, dialect: Dialect, *, same:
     """The settings without stop sequences that the target does not accept, and these sequences, at which the answer must be cut.
     They are all or none: a provider that knows some of them may end the answer in the middle of another one. `same`: whether the
     client uses the target's protocol."""
-    stops = [stop for stop in settings.stop or () if stop]
+    stops = [stop for stop in settings.stop if stop] if settings.stop else []
+    if not stops:
+        return settings, []
     most = dialect.most_stops
     if most is None and not same:
         most = _MOST.get(protocol)
@@ -32,9 +34,7 @@ def accepted_stops(settings: Settings, protocol: str, dialect: Dialect, *, same:
     fit = most is None or len(stops) <= most
     if protocol == "anthropic" and not same:  # which rejects white space
         fit = fit and all(stop.strip() for stop in stops)
-    if not stops or fit:
-        return settings, []
-    return replace(settings, stop=None), stops
+    return (settings, []) if fit else (replace(settings, stop=None), stops)
 
 
 class _Held(Struct):

@@ -55,7 +55,9 @@ class Survey:
     @property
     def system_media(self) -> bool:
         """Whether a system prompt contains media."""
-        systems = [turn for turn in self.turns if turn.role in ("system", "developer")] if Media in self.kinds else []
+        if Media not in self.kinds:
+            return False
+        systems = [turn for turn in self.turns if turn.role in ("system", "developer")]
         return any(type(part) is Media for turn in systems for part in turn.parts)
 
     @property

@@ -154,6 +154,8 @@ def _names(error: BadRequest) -> list[str]:
 
 def stops_to_cut(body: Mapping[str, Any], lessons: list[Adaptation]) -> list[str]:
     """The stop sequences in `body` that the lessons omit: the answer must be cut at them."""
+    if not lessons:  # of most targets
+        return []
     given = [body.get(lesson.parameter) for lesson in lessons if lesson.cuts]
     stops = [stop for value in given for stop in (value if isinstance(value, list) else [value])]
     return [stop for stop in stops if isinstance(stop, str) and stop]

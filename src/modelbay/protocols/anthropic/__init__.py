@@ -6,6 +6,7 @@ from modelbay.protocols.anthropic.reply import parse_reply, render_reply
 from modelbay.protocols.anthropic.request import parse_request, render_request
 from modelbay.protocols.anthropic.stream_in import stream_parser
 from modelbay.protocols.anthropic.stream_out import stream_renderer
+from modelbay.protocols.anthropic.usual import plain_reply
 
 EMBEDDINGS = None
 """The protocol has none."""
@@ -16,6 +17,7 @@ __all__ = [
     "parse_error",
     "parse_reply",
     "parse_request",
+    "plain_reply",
     "render_error",
     "render_reply",
     "render_request",

@@ -133,6 +133,8 @@ def reply_blocks(part: AnyPart) -> list[dict[str, Any]]:
             return []
         case Refusal():
             return [{"type": "text", "text": part.text}]
+        case Text(opaque=None, annotations=None) if not ours:  # most replies
+            return [{"type": "text", "text": part.text}] if part.text else []
         case _ if not ours and not isinstance(part, Text | ToolCall):
             return []
     block = render_block(part if ours else _bare(part))

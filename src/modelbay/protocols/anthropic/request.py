@@ -27,7 +27,8 @@ from modelbay.protocols.empty_requests import refuse_empty
 from modelbay.protocols.names import sent_names
 from modelbay.protocols.other_forms import function_tool, tool_choice
 from modelbay.protocols.preparation import prepared
-from modelbay.protocols.shapes import check, without
+from modelbay.protocols.same_fields import SameFields
+from modelbay.protocols.shapes import check, unknown, without
 from modelbay.protocols.shared_tools import copied, derived
 from modelbay.protocols.stopping import accepted_stops
 from modelbay.protocols.survey import Survey
@@ -41,24 +42,27 @@ _LEAST_BUDGET = 1024
 _MARKS = 4
 """Maximum number of cache breakpoints in a request."""
 
-_SAME = {
-    "max_output_tokens": "max_tokens",
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "stop": "stop_sequences",
-    "service_tier": "service_tier",
-    "cache": "cache_control",
-}
-_SETTINGS = {name: setting for setting, name in _SAME.items()}
+_SAME = SameFields(
+    {
+        "max_output_tokens": "max_tokens",
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_k": "top_k",
+        "stop": "stop_sequences",
+        "service_tier": "service_tier",
+        "cache": "cache_control",
+    }
+)
 ATTRIBUTION = "x-anthropic-billing-header"
 """The beginning of the first system block of Claude Code, which is a header in the form of a text: its version, and a digest of the
 conversation. Anthropic takes the block out of the prompt if it is the first one. For other providers it would change the
 beginning of the prompt with each conversation, and make their prompt caches useless. It has this name among unknown settings."""
 _STATE = ("thread",)
+_OUTPUT = frozenset(("thinking", "output_config", "output_format"))
+"""Fields about reasoning and the form of the output."""
 _THINKING = ("enabled", "disabled", "adaptive")
 _TAKEN = frozenset(
-    (*_SAME.values(), *_STATE, "model", "messages", "system", "stream", "tools", "tool_choice", "thinking",
+    (*_SAME.fields, *_STATE, "model", "messages", "system", "stream", "tools", "tool_choice", "thinking",
      "output_config", "output_format", "metadata")
 )  # fmt: skip
 
@@ -67,17 +71,15 @@ def parse_request(call: Call) -> Conversation:
     body = call.body
     check(body, MessagesBody)
     settings = Settings()
-    for name, value in body.items():
-        if value is not None and (setting := _SETTINGS.get(name)) is not None:
-            setattr(settings, setting, value)
-        elif value is not None and name not in _TAKEN:
-            settings.extra[name] = value
+    _SAME.parse(body, settings)
+    settings.extra = unknown(body, _TAKEN) or {}
     if (tools := body.get("tools")) is not None:
         settings.tools = _with_unloaded(derived(tools, _parse_tools), body["messages"])
     if (choice := body.get("tool_choice")) is not None:
         settings.tool_choice = _parse_choice(choice, settings.tools)
     settings.state = {name: body[name] for name in _STATE if body.get(name) is not None} or None
-    _parse_output(body, settings)
+    if not _OUTPUT.isdisjoint(body):
+        _parse_output(body, settings)
     _parse_metadata(body.get("metadata"), settings)
     system = body.get("system")
     if type(system) is list and system and str(system[0].get("text")).startswith(ATTRIBUTION):
@@ -207,9 +209,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     body["messages"] = messages
     if conversation.stream is not None:
         body["stream"] = conversation.stream
-    for setting, name in _SAME.items():
-        if (value := getattr(settings, setting)) is not None:
-            body[name] = value
+    body |= _SAME.rendered(settings)
     if not same:
         body.setdefault("max_tokens", _max_tokens(model))
     _render_tools(body, settings, same, report)

@@ -8,12 +8,15 @@ from modelbay.protocols.google.request import parse_request, render_request
 from modelbay.protocols.google.stream_in import stream_parser
 from modelbay.protocols.google.stream_out import stream_renderer
 
+plain_reply = None
+
 __all__ = [
     "EMBEDDINGS",
     "PASS",
     "parse_error",
     "parse_reply",
     "parse_request",
+    "plain_reply",
     "render_error",
     "render_reply",
     "render_request",

@@ -28,30 +28,31 @@ from modelbay.protocols.openai_chat.pass_rules import PASS
 from modelbay.protocols.openai_chat.tools import parse_tools, render_tools
 from modelbay.protocols.other_forms import with_calls
 from modelbay.protocols.preparation import prepared
-from modelbay.protocols.shapes import check, without
+from modelbay.protocols.same_fields import SameFields
+from modelbay.protocols.shapes import check, unknown, without
 from modelbay.protocols.stopping import accepted_stops
 from modelbay.protocols.survey import Survey
 from modelbay.protocols.wrapped_answers import with_object_output
 
-_SAME = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_k": "top_k",
-    "frequency_penalty": "frequency_penalty",
-    "presence_penalty": "presence_penalty",
-    "logit_bias": "logit_bias",
-    "logprobs": "logprobs",
-    "top_logprobs": "top_logprobs",
-    "n": "n",
-    "modalities": "modalities",
-    "verbosity": "verbosity",
-    "service_tier": "service_tier",
-    "metadata": "metadata",
-    "cache_key": "prompt_cache_key",
-    "cache_retention": "prompt_cache_retention",
-}
-"""Settings that are a field with the same value."""
-_SETTINGS = {name: setting for setting, name in _SAME.items()}
+_SAME = SameFields(
+    {
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_k": "top_k",
+        "frequency_penalty": "frequency_penalty",
+        "presence_penalty": "presence_penalty",
+        "logit_bias": "logit_bias",
+        "logprobs": "logprobs",
+        "top_logprobs": "top_logprobs",
+        "n": "n",
+        "modalities": "modalities",
+        "verbosity": "verbosity",
+        "service_tier": "service_tier",
+        "metadata": "metadata",
+        "cache_key": "prompt_cache_key",
+        "cache_retention": "prompt_cache_retention",
+    }
+)
 _UNCONFIRMED = {
     "verbosity": "verbosity",
     "cache_key": "prompt_cache_key",
@@ -64,14 +65,15 @@ _SPELLED = {
     "user": ("user", "safety_identifier"),
 }
 """Settings with several names, the preferred one first."""
+_SPELLINGS = {name: setting for setting, names in _SPELLED.items() for name in names}
 _FORMATS = ("text", "json_object", "json_schema")
 _THINKING = ("enabled", "disabled", "adaptive")
+_REASONING = frozenset(("reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget"))
 _TAKEN = frozenset(
     (
-        *_SAME.values(), *(name for names in _SPELLED.values() for name in names),
+        *_SAME.fields, *_SPELLINGS, *_REASONING,
         "model", "messages", "stream", "stream_options", "tools", "tool_choice", "parallel_tool_calls", "functions",
-        "function_call", "response_format", "stop", "reasoning_effort", "reasoning", "thinking", "enable_thinking",
-        "thinking_budget",
+        "function_call", "response_format", "stop",
     )
 )  # fmt: skip
 
@@ -80,23 +82,20 @@ def parse_request(call: Call) -> Conversation:
     body = call.body
     check(body, ChatBody)
     settings = Settings()
-    for name, value in body.items():
-        if value is not None and (setting := _SETTINGS.get(name)) is not None:
-            setattr(settings, setting, value)
-        elif value is not None and name not in _TAKEN:
-            settings.extra[name] = value
-    for setting, names in _SPELLED.items():
-        for name in names:
-            if body.get(name) is not None:
-                setattr(settings, setting, body[name])
-                settings.spelling[setting] = name
+    _SAME.parse(body, settings)
+    settings.extra = unknown(body, _TAKEN) or {}
+    for name in [name for name in _SPELLINGS if name in body]:
+        if (value := body[name]) is not None:
+            setattr(settings, _SPELLINGS[name], value)
+            settings.spelling[_SPELLINGS[name]] = name
     stop = body.get("stop")
     settings.stop = [stop] if isinstance(stop, str) else stop
     parse_tools(body, settings)
     _parse_format(body.get("response_format"), settings)
-    _parse_reasoning(body, settings)
+    if not _REASONING.isdisjoint(body):
+        _parse_reasoning(body, settings)
     options = body.get("stream_options") or {}
-    if rest := without(options, "include_usage"):
+    if options and (rest := without(options, "include_usage")):
         settings.extra["stream_options"] = rest
     turns = [with_calls(parse_message(message)) for message in body["messages"]]
     turns = with_text_calls(turns, settings.tools or ())
@@ -193,13 +192,12 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         options["include_usage"] = conversation.include_usage
     if options:
         body["stream_options"] = options
-    for setting, name in _SAME.items():
-        if (value := getattr(settings, setting)) is not None:
-            body[name] = value
+    fields = _SAME.rendered(settings)
+    body |= fields
     for setting, names in _SPELLED.items():
         if (value := getattr(settings, setting)) is not None:
             body[settings.spelling.get(setting, names[0])] = value
-    if not same:
+    if fields and not same:
         omit_unconfirmed(body, _UNCONFIRMED, NAME, dialect, report)
     if settings.seed is not None and not same:
         body.pop("seed", None)

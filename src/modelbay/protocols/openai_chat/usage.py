@@ -18,6 +18,10 @@ _OTHER_DETAILS = (
 """Counts that are part of others; passed on unchanged."""
 
 
+_TOTALS = frozenset(("prompt_tokens", "completion_tokens", "total_tokens", "input_tokens", "output_tokens"))
+"""The counts of a usage without details."""
+
+
 def _first(*values: Json) -> int | None:
     """The first value that is a count."""
     for value in values:
@@ -34,6 +38,8 @@ def parse_usage(raw: Json, dialect: Dialect) -> Usage | None:
     completion = _first(raw.get("completion_tokens"), raw.get("output_tokens"))
     if prompt is None and completion is None:
         return None
+    if _TOTALS.issuperset(raw):  # of most local servers
+        return Usage(input=prompt, output=completion, raw=raw)
     into = mapping(raw.get("prompt_tokens_details") or raw.get("input_tokens_details"))
     out = mapping(raw.get("completion_tokens_details") or raw.get("output_tokens_details"))
     cache_read = _first(
@@ -82,19 +88,20 @@ def _contains_reasoning(
 
 def render_usage(usage: Usage) -> dict[str, Any]:
     """The official form; details only if they were reported."""
+    prompt, completion = usage.input_total, usage.output_total
     body: dict[str, Any] = {
-        "prompt_tokens": usage.input_total,
-        "completion_tokens": usage.output_total,
-        "total_tokens": usage.total,
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
     }
     into: dict[str, int | None] = {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write}
     if usage.cache_write_1h:
         into["cache_write_tokens"] = (usage.cache_write or 0) + usage.cache_write_1h
     out = {"reasoning_tokens": usage.reasoning}
     for name, counts in (("prompt_tokens_details", into), ("completion_tokens_details", out)):
-        given = mapping((usage.raw or {}).get(name))
         details = {word: number for word, number in counts.items() if number is not None}
-        details |= {word: given[word] for word in _OTHER_DETAILS if count(given.get(word)) is not None}
+        if given := mapping((usage.raw or {}).get(name)):
+            details |= {word: given[word] for word in _OTHER_DETAILS if count(given.get(word)) is not None}
         if details:
             body[name] = details
     return body

@@ -8,8 +8,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
+from modelbay.conversation import Provenance, Text
 from modelbay.dialect import Dialect
+from modelbay.events import Finished, Reply
 from modelbay.json_text import reader_of
+from modelbay.protocols.finishing import REASONS
+from modelbay.protocols.openai_chat.usage import parse_usage
 
 _Empty: TypeAlias = Annotated[list[Any], Meta(max_length=0)] | None
 _Filled: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -125,8 +129,28 @@ usual_chunk = reader_of(UsualDeltas)
 
 def is_plain(body: bytes, dialect: Dialect) -> bool:
     """See `PassRules.is_plain`."""
-    reply = None if dialect.think_tags else usual_reply(body)
+    return _text_reply(body, dialect) is not None
+
+
+def plain_reply(body: bytes, dialect: Dialect, origin: Provenance | None) -> Reply | None:
+    """See `Codec.plain_reply`."""
+    reply = _text_reply(body, dialect)
     if reply is None:
-        return False
-    choice = reply.choices[0]
-    return not choice.message.tool_calls and choice.finish_reason in ("stop", "length", "content_filter")
+        return None
+    text, native = reply.choices[0].message.content, reply.choices[0].finish_reason
+    return Reply(
+        reply.id or None,
+        reply.model or None,
+        [Text(text=text, origin=origin)] if text else [],
+        Finished(REASONS[native], native),
+        parse_usage(reply.usage, dialect),
+        extra=reply.extra or None,
+    )
+
+
+def _text_reply(body: bytes, dialect: Dialect) -> UsualReply | None:
+    """A reply that has only text, and ended as usual."""
+    reply = None if dialect.think_tags else usual_reply(body)
+    if reply is None or reply.choices[0].message.tool_calls:
+        return None
+    return reply if reply.choices[0].finish_reason in ("stop", "length", "content_filter") else None

@@ -31,23 +31,25 @@ from modelbay.protocols.openai_responses.tools import parse_tool
 from modelbay.protocols.openai_responses.turns import INSTRUCTIONS, parse_input, render_input
 from modelbay.protocols.other_forms import tool_choice
 from modelbay.protocols.preparation import prepared
-from modelbay.protocols.shapes import as_integer, mapping, objects, without, word
+from modelbay.protocols.same_fields import SameFields
+from modelbay.protocols.shapes import as_integer, mapping, objects, unknown, without, word
 from modelbay.protocols.shared_tools import copied, derived
 from modelbay.protocols.stopping import accepted_stops
 from modelbay.protocols.survey import Survey
 from modelbay.protocols.wrapped_answers import with_object_output
 
-_SAME = {
-    "max_output_tokens": "max_output_tokens",
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "top_logprobs": "top_logprobs",
-    "service_tier": "service_tier",
-    "metadata": "metadata",
-    "cache_key": "prompt_cache_key",
-    "cache_retention": "prompt_cache_retention",
-}
-"""Settings that are a field with the same value."""
+_SAME = SameFields(
+    {
+        "max_output_tokens": "max_output_tokens",
+        "temperature": "temperature",
+        "top_p": "top_p",
+        "top_logprobs": "top_logprobs",
+        "service_tier": "service_tier",
+        "metadata": "metadata",
+        "cache_key": "prompt_cache_key",
+        "cache_retention": "prompt_cache_retention",
+    }
+)
 _UNCONFIRMED = {"cache_retention": "prompt_cache_retention"}
 """Settings that few vendors have."""
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -74,7 +76,7 @@ _STATE = ("previous_response_id", "conversation", "prompt")
 """State that only the provider has. This includes `background: true`: the reply is fetched from it later."""
 _TAKEN = frozenset(
     (
-        *_SAME.values(), *_USER, *_STATE,
+        *_SAME.fields, *_USER, *_STATE,
         "model", "input", "instructions", "stream", "tools", "tool_choice", "parallel_tool_calls", "text", "reasoning",
     )
 )  # fmt: skip
@@ -98,10 +100,8 @@ def parse_request(call: Call) -> Conversation:
         if body.get(name) is not None and type(body[name]) not in types:
             raise Unsupported(f"`{name}` must be {_NAMES[types[-1]]}", setting=name)
     settings = Settings()
-    for setting, name in _SAME.items():
-        if body.get(name) is not None:
-            setattr(settings, setting, body[name])
-    settings.extra = {name: value for name, value in body.items() if name not in _TAKEN and value is not None}
+    _SAME.parse(body, settings)
+    settings.extra = unknown(body, _TAKEN) or {}
     for name in _USER:
         if body.get(name) is not None and settings.user is None:
             settings.user, settings.spelling["user"] = body[name], name
@@ -250,9 +250,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         body["input"] = given
     if conversation.stream is not None:
         body["stream"] = conversation.stream
-    for setting, name in _SAME.items():
-        if (value := getattr(settings, setting)) is not None:
-            body[name] = value
+    body |= _SAME.rendered(settings)
     if settings.user is not None:
         body[settings.spelling.get("user", _USER[0])] = settings.user
     _render_tools(body, settings, dialect, same)
