@@ -134,7 +134,7 @@ def _native_choice(settings: Settings) -> bool:
 
 _CHOSEN = ("function", "custom", "namespace", "allowed_tools")
 """Types of a tool choice that names tools of the request."""
-_SAID: dict[str, Callable[[Settings], bool]] = {
+_ASKED: dict[str, Callable[[Settings], bool]] = {
     "tools.vendor": _vendor_tools,
     "tools.freeform": lambda s: "freeform" in [tool.kind for tool in s.tools or ()],
     "tools.strict": lambda s: any(tool.strict for tool in s.tools or ()),
@@ -148,14 +148,16 @@ _SAID: dict[str, Callable[[Settings], bool]] = {
     "top_logprobs": lambda s: bool(s.top_logprobs),
     "stop": lambda s: bool(s.stop),
 }
+"""Whether settings ask for something, where the field of `Settings` alone does not show it."""
 _PLAIN = (
     "top_k", "frequency_penalty", "presence_penalty", "logit_bias", "seed",
     "verbosity", "service_tier", "metadata", "user", "cache_key", "cache_retention",
     "cache", "state",
 )  # fmt: skip
+"""Settings that are a field of `Settings`, and ask for something if it is not None."""
 _BY_FIELD: dict[str, list[str]] = {}
 """The settings above, by the field of `Settings` that has them."""
-for _setting in (*_SAID, *_PLAIN):
+for _setting in (*_ASKED, *_PLAIN):
     _BY_FIELD.setdefault(_setting.partition(".")[0], []).append(_setting)
 _fields = attrgetter(*_BY_FIELD)
 _NONE_SET = (None,) * len(_BY_FIELD)
@@ -178,7 +180,7 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
     pairs = () if given == _NONE_SET else zip(_BY_FIELD.values(), given, strict=True)
     for setting in [setting for named, value in pairs if value is not None for setting in named]:
         what = disposition(setting, protocol)
-        if what not in (R, D) or (setting in _SAID and not _SAID[setting](settings)):
+        if what not in (R, D) or (setting in _ASKED and not _ASKED[setting](settings)):
             continue
         if what is D:
             if setting == "tools.vendor":

@@ -15,7 +15,7 @@ from modelbay.protocols.shapes import as_integer, as_number
 PLACE = "generationConfig."
 _THINKING = "generationConfig.thinkingConfig."
 _JSON = "application/json"
-_SAID = "said."
+_ORIGINAL = "original."
 """Key in an output format's `extra`: media type, the field of its schema, and the schema as it was written."""
 
 _SAME: dict[str, tuple[str, type | UnionType]] = {
@@ -79,10 +79,12 @@ def _parse_format(rest: Fields, settings: Settings) -> None:
     media_type = rest.get("responseMimeType")
     field = next((name for name in _SCHEMAS if isinstance(rest.get(name), dict)), None)
     if field is not None and media_type in (None, _JSON):
-        said = rest.pop(field)
-        schema = json_schema(said) if field == "responseSchema" else said
+        original = rest.pop(field)
+        schema = json_schema(original) if field == "responseSchema" else original
         form = OutputFormat("json_schema", schema=schema)
-        form.extra = {_SAID: {"type": media_type, "field": field} | ({"schema": said} if said != schema else {})}
+        form.extra = {
+            _ORIGINAL: {"type": media_type, "field": field} | ({"schema": original} if original != schema else {})
+        }
     elif media_type == _JSON:
         form = OutputFormat("json")
     elif media_type == "text/plain" and field is None:
@@ -157,10 +159,10 @@ def _render_format(form: OutputFormat, dialect: Dialect, same: bool) -> Fields:
         return {"responseMimeType": "text/plain"} if same else {}
     if form.kind == "json":
         return {"responseMimeType": _JSON}
-    said: Extra = (form.extra or {}).get(_SAID, {}) if same else {}
-    config: Fields = {} if said and said["type"] is None else {"responseMimeType": said.get("type", _JSON)}
-    if said.get("field") == "responseSchema":
-        original = said.get("schema", form.schema)
+    given: Extra = (form.extra or {}).get(_ORIGINAL, {}) if same else {}
+    config: Fields = {} if given and given["type"] is None else {"responseMimeType": given.get("type", _JSON)}
+    if given.get("field") == "responseSchema":
+        original = given.get("schema", form.schema)
         return config | {"responseSchema": original if json_schema(original) == form.schema else form.schema}
     if not same and dialect.schema == "openapi":
         return config | {"responseSchema": form.schema} if isinstance(form.schema, dict) else config
