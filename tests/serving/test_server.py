@@ -108,7 +108,8 @@ def test_a_server_without_drain_ends_requests_at_once() -> None:
             socket.create_connection(("127.0.0.1", port))
 
 
-def test_a_draining_server_finishes_requests_and_closes_idle_connections() -> None:
+def test_a_draining_server_finishes_requests_and_closes_idle_connections(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "modelbay")
     app = Slow()
     with running(app, drain=LONG) as (server, port):
         idle = connected(port, "/fast")
@@ -124,9 +125,10 @@ def test_a_draining_server_finishes_requests_and_closes_idle_connections() -> No
         thread.join(LONG)
         assert not app.cancelled
         assert server.connections == 0
+    assert caplog.messages == ["stopping: waiting up to 60 seconds for requests in progress (1)"]
 
 
-def test_a_drain_has_an_end() -> None:
+def test_a_drain_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
     app = Slow()
     with running(app, drain=0.1) as (server, port):
         client = connected(port, "/slow")
@@ -134,6 +136,7 @@ def test_a_drain_has_an_end() -> None:
         server.stop()
         assert app.cancelled
         assert not rest(client).endswith(b"half")
+    assert caplog.messages[-1] == "stopped: requests in progress were cancelled (1)"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

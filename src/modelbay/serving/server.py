@@ -206,8 +206,15 @@ class _Server(uvicorn.Server):
             for connection in list(connections):
                 connection.shutdown()
             end = monotonic() + self._drain
+            await asyncio.sleep(0)  # idle connections close
+            if connections:
+                LOG.info(
+                    "stopping: waiting up to %d seconds for requests in progress (%d)", self._drain, len(connections)
+                )
             while connections and not self.force_exit and monotonic() < end:
                 await asyncio.sleep(_TICK)
+            if connections:
+                LOG.warning("stopped: requests in progress were cancelled (%d)", len(connections))
         for connection in list(connections):
             connection.transport.abort()
         tasks = list(self.server_state.tasks)
