@@ -90,6 +90,12 @@ def test_every_setting_is_read_and_host_names_and_origins_are_normalized() -> No
             '"a.example:80" is not a host name or address',
             "write only the host, without scheme and port",
         ),
+        (
+            'hosts = ["*.example"]',
+            "gateway.hosts",
+            '"*.example" is not a host name or address',
+            "write each name; * does not match any",
+        ),
         *(
             (
                 f'cors_origins = ["{text}"]',

@@ -111,10 +111,9 @@ def _host_name(text: str, key: str) -> str:
         plain = origin(f"http://[{name}]" if ":" in name else f"http://{name}").host == name.rstrip(".")
     except ValueError:
         plain = False
-    if not plain:
-        raise Unusable(
-            f'"{text}" is not a host name or address', key, hint="write only the host, without scheme and port"
-        )
+    if not plain or "*" in name:
+        hint = "write each name; * does not match any" if plain else "write only the host, without scheme and port"
+        raise Unusable(f'"{text}" is not a host name or address', key, hint=hint)
     return name.rstrip(".")
 
 
