@@ -1,6 +1,7 @@
 """Folders of modelbay: only the user can read them."""
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -75,3 +76,20 @@ def test_a_file_that_was_read_or_refused_is_closed(tmp_path: Path, most: int):
         with contextlib.suppress(ConfigError):
             files.owned_content(file, most)
     assert len(os.listdir("/dev/fd")) < before + 50
+
+
+def test_the_file_of_another_user_is_named_with_its_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As root writes one for a service."""
+    path = tmp_path / "clients.json"
+    path.write_text("{}")
+
+    def forbidden(*_: object, **__: object) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    owner = path.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    for name, read in (("read_bytes", lambda: files.content_of(path)), ("unlink", lambda: files.remove(path, b"{}"))):
+        with monkeypatch.context() as patch, pytest.raises(ConfigError) as caught:
+            patch.setattr(Path, name, forbidden)
+            read()
+        assert caught.value.hint == f"change its owner (UID {owner}) with chown, or run modelbay as that user: {path}"

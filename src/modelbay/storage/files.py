@@ -115,15 +115,24 @@ def content_of(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        failure = FileError(
-            f"{path} cannot be read: {error.strerror}",
-            hint="check that the file exists and that you may read it",
-            file=str(path),
-        )
+        failure = FileError(f"{path} cannot be read: {error.strerror}", hint=_for_reader(error), file=str(path))
         failure.other_path = True
         raise failure from error
     except ValueError:  # a NUL in the path
         raise ConfigError(f"{str(path)!r} is not a path", hint="name another file") from None
+
+
+def _for_reader(error: OSError) -> str:
+    return _other_owner(error) or "check that the file exists and that you may read it"
+
+
+def _other_owner(error: OSError) -> str | None:
+    """The hint if a file may not be opened because it is another user's, such as one that root wrote for a service."""
+    if error.errno == errno.EACCES and sys.platform != "win32":
+        with contextlib.suppress(OSError, TypeError):  # TypeError: the error names no file
+            if (owner := os.stat(error.filename).st_uid) != os.geteuid():
+                return f"change its owner (UID {owner}) with chown, or run modelbay as that user: {error.filename}"
+    return None
 
 
 def owned_content(path: Path, most: int) -> bytes:
@@ -155,11 +164,7 @@ def _limited_content(path: Path, most: int, *, owned: bool) -> bytes:
     try:
         descriptor = os.open(path, flags)
     except OSError as error:
-        raise FileError(
-            f"cannot be read: {error.strerror}",
-            hint="check that the file exists and that you may read it",
-            file=str(path),
-        ) from None
+        raise FileError(f"cannot be read: {error.strerror}", hint=_for_reader(error), file=str(path)) from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -387,7 +392,7 @@ def _told(path: Path) -> Iterator[None]:
             folder = error.filename
         failure = FileError(
             f"{path} cannot be written: {error.strerror or error}",
-            hint=HINTS.get(error.errno or 0, "").format(folder=folder) or None,
+            hint=_other_owner(error) or HINTS.get(error.errno or 0, "").format(folder=folder) or None,
             file=str(path),
         )
         failure.other_path = error.errno in OTHER_PATH
