@@ -268,10 +268,8 @@ async def test_more_clicks_choose_nothing_in_the_dialog_that_the_first_two_opene
         listing = person.app.screen.query_one(VirtualList)
         row = listing.region.offset + Offset(5, len(listing.rows) - 1)
         for _ in range(3):
-            for event in (
-                events.MouseDown,
-                events.MouseUp,
-            ):  # not by `Pilot`, which clicks in the dialog that was closed
+            # not by `Pilot`, which clicks in the dialog that was closed
+            for event in (events.MouseDown, events.MouseUp):
                 person.app.post_message(event(None, *row, 0, 0, 1, False, False, False, *row))
             await settled()
         await person.sees("Name, URL or file")

@@ -154,9 +154,8 @@ class VirtualList(ScrollView, Generic[R], can_focus=True):
         if at < len(self._rows) and not self._show(self._rows[at]).heading:
             self._go(at)
             self._clicked = self._clicked or event.chain == 1
-            if (
-                event.chain > 1 and self._clicked
-            ):  # one click only highlights: it may have been meant to focus the window
+            # one click only highlights: it may have been meant to focus the window
+            if event.chain > 1 and self._clicked:
                 self.action_choose()
 
     def on_resize(self, event: events.Resize) -> None:
