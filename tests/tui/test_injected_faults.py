@@ -143,6 +143,7 @@ HOSTS: dict[type, type] = {
     deletable_list.DeletableList: providers.Providers,
     dialog.Dialog: help.HelpDialog,
     dialog.ScrollArea: help.HelpDialog,
+    dialog.TextDialog: help.HelpDialog,
     form.Field: registry.RegistryForm,
     form.Form: registry.RegistryForm,
     form.KeyInput: registry.RegistryForm,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from modelbay.tui.dialogs.confirm import Confirm
 from modelbay.tui.widgets.status_message import StatusMessage
 from modelbay.tui.widgets.virtual_list import ListRow, VirtualList
 from tests.tui.sitting import sitting
@@ -25,6 +26,31 @@ async def test_a_dialog_shows_its_choices(home: Path, configured: str, command: 
         await person.says(command)
         await person.sees(DIALOGS[command])
         await person.presses("escape")
+
+
+@pytest.mark.parametrize("size", [(20, 5), (40, 9), (80, 5), (40, 12), (80, 24)])
+async def test_a_question_and_its_facts_are_seen(home: Path, configured: str, size: tuple[int, int]):
+    async with sitting(configured, home=home, size=size) as person:
+        about = [(f"Fact {number}", "as it is") for number in range(20)]
+        person.app.push_screen(Confirm("Sure", about, "Overwrite it?"))
+        await person.sees("Fact 0", "Overwrite it?", "[y/N]")
+        assert "Fact 19" not in person.screen
+        await person.presses("end")
+        await person.sees("Fact 19", "Overwrite it?", "[y/N]")
+        await person.presses("up", "up")
+        await person.sees_no("Fact 19")
+        await person.presses("home")
+        await person.sees("Fact 0")
+
+
+@pytest.mark.parametrize("size", [(30, 5), (40, 9), (80, 24)])
+async def test_all_of_the_help_can_be_read(home: Path, configured: str, size: tuple[int, int]):
+    async with sitting(configured, home=home, size=size) as person:
+        await person.says("/help")
+        await person.sees("Enter")
+        for key in ("pagedown", "pageup", "end", "home"):
+            await person.presses(key)
+            await person.sees({"pagedown": "", "pageup": "Enter", "end": "/quit", "home": "Enter"}[key])
 
 
 async def test_a_list_can_be_used_with_five_lines(home: Path, configured: str):

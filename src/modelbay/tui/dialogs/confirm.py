@@ -5,13 +5,11 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widget import Widget
-from textual.widgets import Static
 
-from modelbay.tui.dialogs.dialog import Dialog, ScrollArea
+from modelbay.tui.dialogs.dialog import TextDialog
 
 
-class Confirm(Dialog[bool]):
+class Confirm(TextDialog[bool]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y,Y", "answer(True)", show=False),
         Binding("n,N,enter", "answer(False)", show=False),
@@ -23,14 +21,14 @@ class Confirm(Dialog[bool]):
         self.keys = f"{question} [y/N]"
         self._about = list(about)
 
-    def content(self) -> Iterable[Widget]:
+    def text(self) -> Content:
         width = max((len(name) for name, _ in self._about), default=0)
         indent = "\n" + " " * (width + 2)
         lines = [
             Content.assemble((f"{name.ljust(width)}  ", "dim"), value.replace("\n", indent), "\n")
             for name, value in self._about
         ]
-        yield ScrollArea(Static(Content.assemble(*lines).rstrip(), classes="about"))
+        return Content.assemble(*lines).rstrip()
 
     def action_answer(self, yes: bool) -> None:
         self.dismiss(yes)

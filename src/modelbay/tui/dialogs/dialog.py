@@ -88,3 +88,30 @@ class Dialog(ModalScreen[T | None]):
 
 class ScrollArea(VerticalScroll, can_focus=False):
     """A scrollable area for content that may be higher than the panel."""
+
+
+class TextDialog(Dialog[T]):
+    """A dialog with a text, which keys scroll if it is higher than the panel."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "scroll('up')", show=False),
+        Binding("down", "scroll('down')", show=False),
+        Binding("pageup", "scroll('page_up')", show=False),
+        Binding("pagedown", "scroll('page_down')", show=False),
+        Binding("home", "scroll('home')", show=False),
+        Binding("end", "scroll('end')", show=False),
+    ]
+
+    def text(self) -> Content:
+        """The text at first."""
+        raise NotImplementedError
+
+    def content(self) -> Iterable[Widget]:
+        yield ScrollArea(Static(self.text(), classes="about text"))
+
+    def show(self, text: Content) -> None:
+        """Replace the text."""
+        self.query_one(".text", Static).update(text)
+
+    def action_scroll(self, to: str) -> None:
+        getattr(self.query_one(ScrollArea), f"scroll_{to}")(animate=False)

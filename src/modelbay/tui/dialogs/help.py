@@ -1,13 +1,9 @@
 """The help: all keys and commands."""
 
-from collections.abc import Iterable
-
 from textual.content import Content
-from textual.widget import Widget
-from textual.widgets import Static
 
 from modelbay.tui.commands import COMMANDS
-from modelbay.tui.dialogs.dialog import Dialog, ScrollArea
+from modelbay.tui.dialogs.dialog import TextDialog
 
 KEYS = (
     ("Enter", "send; during an answer: queue"),
@@ -31,17 +27,13 @@ KEYS = (
 )
 
 
-class HelpDialog(Dialog[None]):
+class HelpDialog(TextDialog[None]):
     heading = "Keys and commands"
-    keys = "Esc close"
+    keys = "↑↓ scroll · Esc close"
 
-    def content(self) -> Iterable[Widget]:
+    def text(self) -> Content:
         commands = [(f"/{one.name} {one.argument}".rstrip(), one.about) for one in COMMANDS]
         rows = [*KEYS, ("", ""), *commands]
         width = max(len(name) for name, _ in rows) + 2
         lines = [Content.assemble((name.ljust(width), "bold"), about, "\n") for name, about in rows]
-        yield ScrollArea(Static(Content.assemble(*lines).rstrip(), classes="about"), id="help")
-
-    def on_mount(self) -> None:
-        self.query_one("#help").can_focus = True
-        self.query_one("#help").focus()
+        return Content.assemble(*lines).rstrip()

@@ -15,7 +15,7 @@ from modelbay.catalog.summary import counted
 from modelbay.onboarding.setup.machine import Setup
 from modelbay.onboarding.setup.steps import NO, YES, Connection, Preview, Result, SetupQuestion, Step
 from modelbay.tui.dialogs.confirm import Confirm
-from modelbay.tui.dialogs.dialog import Dialog, ScrollArea
+from modelbay.tui.dialogs.dialog import TextDialog
 from modelbay.tui.dialogs.form import Field, Form
 from modelbay.tui.dialogs.menu import Menu
 from modelbay.tui.dialogs.model_checklist import ModelChecklist
@@ -65,15 +65,13 @@ class QuestionForm(Form[str]):
         self.dismiss(self.value("answer"))
 
 
-class PreviewDialog(Dialog[str]):
+class PreviewDialog(TextDialog[str]):
     """Shows a draft before it is written. Returns "save", "models" or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,y,Y", "end('save')", show=False),
         Binding("m,M", "end('models')", show=False),
         Binding("d,D", "diff", show=False),
-        Binding("up", "scroll(-1)", show=False),
-        Binding("down", "scroll(1)", show=False),
     ]
 
     def __init__(self, preview: Preview) -> None:
@@ -83,9 +81,6 @@ class PreviewDialog(Dialog[str]):
         self.keys = f"Enter save · {choose}D changes to config.toml · Esc back"
         self._preview = preview
         self._diff = False
-
-    def content(self) -> Iterable[Widget]:
-        yield ScrollArea(Static(self._facts(), id="preview-text", classes="about"))
 
     def action_end(self, answer: str) -> None:
         if answer == "models" and not self._preview.chooses:
@@ -97,13 +92,9 @@ class PreviewDialog(Dialog[str]):
 
     def action_diff(self) -> None:
         self._diff = not self._diff
-        text = Content(self._preview.diff or "no changes") if self._diff else self._facts()
-        self.query_one("#preview-text", Static).update(text)
+        self.show(Content(self._preview.diff or "no changes") if self._diff else self.text())
 
-    def action_scroll(self, by: int) -> None:
-        self.query_one(ScrollArea).scroll_relative(y=by, animate=False)
-
-    def _facts(self) -> Content:
+    def text(self) -> Content:
         preview = self._preview
         facts = list(preview.facts)
         if preview.connection is not None:
