@@ -1,12 +1,17 @@
 """JSON Schema for those who take only part of it."""
 
 import copy
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelbay.conversation import Conversation, Settings, Tool, user
+from modelbay.dialect import PLAIN, Dialect
 from modelbay.errors import Unsupported
+from modelbay.model import Model
+from modelbay.protocols.codec import codec
 from modelbay.protocols.schema import inlined, json_schema, openapi, typed
 
 NODE = {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}}
@@ -256,3 +261,27 @@ def test_every_schema_of_the_subset_has_a_type_or_alternatives(schema):
 def test_typing_a_typed_schema_changes_nothing(schema):
     once = typed(schema)
     assert typed(once) == once or "$ref" in str(once)
+
+
+# --- strict ------------------------------------------------------------------------------------------------------------
+
+
+def strict_of(target: str, strict: bool | None, dialect: Dialect = PLAIN) -> tuple[list[Any], list[str | None]]:
+    """`strict` of two tools of a client of Responses, as another provider gets them, and the settings that are reported."""
+    tools = [Tool(name=name, schema={"type": "object", "properties": {}}, strict=strict) for name in "ab"]
+    conversation = Conversation([user("Hi")], Settings(tools=tools), protocol="openai_responses")
+    call = codec(target).render_request(conversation, Model(id="m"), dialect)
+    sent = [tool.get("function", tool).get("strict") for tool in call.body["tools"]]
+    return sent, [warning.setting for warning in call.warnings if warning.dropped]
+
+
+@pytest.mark.parametrize("target", ["openai_chat", "anthropic"])
+def test_strict_is_sent_only_if_it_says_more_than_the_default(target: str) -> None:
+    """Codex says `false` of every tool, and older servers reject the field."""
+    assert strict_of(target, None) == strict_of(target, False) == ([None, None], [])
+    assert strict_of(target, True)[0] == [True, True]
+
+
+@pytest.mark.parametrize("target", ["openai_chat", "anthropic"])
+def test_strict_is_reported_once_if_the_provider_does_not_accept_it(target: str) -> None:
+    assert strict_of(target, True, Dialect(strict_tools=False)) == ([None, None], ["tools.strict"])

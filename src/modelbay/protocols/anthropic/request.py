@@ -212,7 +212,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     body |= _SAME.rendered(settings)
     if not same:
         body.setdefault("max_tokens", _max_tokens(model))
-    _render_tools(body, settings, same, report)
+    _render_tools(body, settings, dialect, same)
     _render_output(body, settings, model, dialect, report, same)
     if same and body.get("thinking", {}).get("type") == "enabled" and _answers_calls_without_thinking(messages):
         body["thinking"] = {"type": "disabled"}
@@ -241,13 +241,13 @@ def _max_tokens(model: Model) -> int:
     return min(limit, model.max_context_tokens) if model.max_context_tokens else limit
 
 
-def _render_tools(body: dict[str, Any], settings: Settings, same: bool, report: list[Warned]) -> None:
+def _render_tools(body: dict[str, Any], settings: Settings, dialect: Dialect, same: bool) -> None:
     tools, choice = settings.tools, settings.tool_choice
     if tools and choice is not None and choice.mode == "allowed":
         allowed = set(choice.names)
         tools = [tool for tool in tools if tool.name in allowed]
     if tools or (same and tools is not None):
-        body["tools"] = copied(derived(tools, _render_list, same))
+        body["tools"] = copied(derived(tools, _render_list, dialect.strict_tools, same))
     if choice is None or not (body.get("tools") or same):
         return
     kinds = {"required": "any", "tool": "tool", "none": "none"}
@@ -262,11 +262,12 @@ def _render_tools(body: dict[str, Any], settings: Settings, same: bool, report: 
     body["tool_choice"] = extra["tool_choice"] if "tool_choice" in extra else rendered | extra
 
 
-def _render_list(tools: list[Tool], same: bool) -> list[Extra]:
-    return [_render_tool(tool, same) for tool in tools]
+def _render_list(tools: list[Tool], strict: bool, same: bool) -> list[Extra]:
+    """`strict`: whether `strict` is sent."""
+    return [_render_tool(tool, strict, same) for tool in tools]
 
 
-def _render_tool(tool: Tool, same: bool) -> Extra:
+def _render_tool(tool: Tool, strict: bool, same: bool) -> Extra:
     if tool.kind in ("vendor", "namespace"):
         return tool.raw or {}
     item: Extra = {"name": tool.name}
@@ -275,7 +276,7 @@ def _render_tool(tool: Tool, same: bool) -> Extra:
     if tool.description is not None:
         item["description"] = tool.description
     item["input_schema"] = tool.schema
-    if tool.strict is not None:
+    if strict and (tool.strict or (same and tool.strict is not None)):
         item["strict"] = tool.strict
     if tool.cache is not None:
         item["cache_control"] = tool.cache

@@ -172,6 +172,8 @@ def _render_function(tool: Tool, strict: bool, same: bool) -> Extra:
         function["description"] = tool.description
     if tool.schema is not None:
         function["parameters"] = tool.schema
-    if tool.strict is not None and strict:
+    if strict and (
+        tool.strict or (same and tool.strict is not None)
+    ):  # Codex says false of every tool, which is the default here
         function["strict"] = tool.strict
     return function | {name: value for name, value in (tool.extra or {} if same else {}).items() if name != "tool."}

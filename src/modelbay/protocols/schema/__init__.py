@@ -83,6 +83,7 @@ SUBSETS = {
 }
 
 
+_NOT_STRICT = Warned("`tools.strict` is not sent: the provider rejects it", "tools.strict", dropped=True)
 _KNOWN = FittingCache()
 
 
@@ -139,6 +140,8 @@ class Fitting(Struct):
         if tool.kind != "function" or (tool.schema is None and not subset.needed):
             return tool
         schema = self._root(tool.schema, f"the schema of `{tool.name}`", "tools")
+        if strict and not self.dialect.strict_tools and _NOT_STRICT not in self.report:
+            self.report.append(_NOT_STRICT)
         if not self.same:
             schema = _fitted(schema, subset)
             if strict and self.dialect.strict_tools and subset.strict is not None:
