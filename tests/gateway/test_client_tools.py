@@ -91,3 +91,32 @@ async def test_a_tool_that_the_provider_refuses_is_sent_in_a_simpler_form_to_a_p
         assert status == 200, data
         assert json.loads(data)["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "get_weather"
     assert [entry.status for entry in gateway[1].journal.calls()] == [400, 200, 200], "the lesson is remembered"
+
+
+async def test_the_signature_of_a_call_is_not_given_to_another_call_of_the_same_tool(gateway: Running) -> None:
+    """Coding agents read several files at once, and Gemini signs only the first call."""
+    asked = {"role": "user", "content": "Call get_weather in parallel"}
+    body: dict[str, Any] = {
+        "model": "google",
+        "max_tokens": 4000,
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+        "messages": [asked],
+        "tools": [
+            {"name": "get_weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}
+        ],
+    }
+    version = {"anthropic-version": "2023-06-01"}
+    status, _, data = await call(gateway[0].url, "/v1/messages", body, **version)
+    assert status == 200, data
+    blocks = json.loads(data)["content"]
+    ids = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    assert len(ids) == 2
+    results = [{"type": "tool_result", "tool_use_id": id, "content": "sunny"} for id in ids]
+    body["messages"] = [asked, {"role": "assistant", "content": blocks}, {"role": "user", "content": results}]
+    gateway[1].journal.clear()
+    status, _, data = await call(gateway[0].url, "/v1/messages", body, **version)
+    [sent] = gateway[1].journal.calls()
+    assert (status, sent.status) == (200, 200), data
+    contents: Any = sent.json
+    signed = ["thoughtSignature" in part for part in contents["contents"][1]["parts"] if "functionCall" in part]
+    assert signed == [True, False]

@@ -324,6 +324,13 @@ def test_state_returns_to_the_call_at_its_place_among_calls_of_one_tool(file: Pa
     assert opaques(kept.restore("ann", target, asks(call("wind", id="a")))) == ["sig-b"], "the other call was dropped"
 
 
+def test_state_that_the_client_sent_is_not_given_to_another_call_of_the_tool(file: Path, targets: Targets) -> None:
+    target, kept = targets.find("one"), store(file)
+    signed = replace(call("wind", id="a"), opaque="sig-a")
+    keep(kept, target, signed, call("wind", id="b"))
+    assert opaques(kept.restore("ann", target, asks(signed, call("wind", id="b")))) == ["sig-a", "wind"]
+
+
 def test_a_call_with_another_id_and_other_arguments_gets_no_state_of_another_call(file: Path, targets: Targets) -> None:
     target, kept = targets.find("one"), store(file)
     keep(kept, target, thought("1"), call("wind", '{"day": 1}', id="a"))
