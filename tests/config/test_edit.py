@@ -5,6 +5,7 @@ import os
 import stat
 import sys
 import threading
+import tomllib
 from collections import UserDict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -56,6 +57,24 @@ def test_an_edit_reads_and_writes_plain_values(file):
         assert edit.get("models") == {"a": {"cost": {"input": 0.5}}}
     assert file.read_text() == "# mine\n[models.a] # a\ncost = { input = 0.5 }\n"
     assert edit.changed
+
+
+def test_many_models_can_be_put_between_two_tables_and_removed(tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text('[models.first]\nmodel = "f"\n\n[chat]\nstore = false\n')
+    added = [f"m{number}" for number in range(150)]
+    with Edit.open(file) as edit:
+        for alias in added:
+            edit.set("models", alias, value={"model": alias})
+        for alias in added:
+            edit.set("models", alias, "display_name", value=alias.upper())
+        for alias in added[::2]:
+            edit.delete("models", alias)
+    found = tomllib.loads(file.read_text())
+    assert list(found) == ["models", "chat"]
+    assert found["models"] == {"first": {"model": "f"}} | {
+        alias: {"model": alias, "display_name": alias.upper()} for alias in added[1::2]
+    }
 
 
 def test_a_value_that_is_read_is_a_copy(file):

@@ -334,12 +334,14 @@ def show(_, body):
 
 async def test_ollama_is_asked_about_each_of_its_models():
     tags = {"models": [{"name": "llama:8b", "model": "llama:8b", "details": {"family": "llama"}}]}
-    answers: dict[str, Answer] = {"/v1/models": data("llama:8b", "broken"), "/api/tags": tags, "/api/show": show}
+    listed = data("llama:8b", "broken", "llama:70b")
+    answers: dict[str, Answer] = {"/v1/models": listed, "/api/tags": tags, "/api/show": show}
     for provider in (LOCAL, at("http://localhost:11434/v1", more="")):
         shelf = Shelf(answers)
-        first, second = (await shelf.discover(provider)).models
-        assert first.facts.max_context_tokens == 8192, "the context it runs with, not the one it was trained for"
-        assert first.facts.capabilities == {"tool_use": True, "thinking": False}
+        first, second, third = (await shelf.discover(provider)).models
+        for model in (first, third):
+            assert model.facts.max_context_tokens == 8192, "the context it runs with, not the one it was trained for"
+            assert model.facts.capabilities == {"tool_use": True, "thinking": False}
         assert second.facts.max_context_tokens is None
 
 
