@@ -75,9 +75,10 @@ def tool_choice(choice: Json, tools: list[Tool] | None) -> ToolChoice | None:
 def with_calls(turn: Turn) -> Turn:
     """The turn with tool calls and results that are blocks of Anthropic as what they are. Cursor sends them in Chat Completions to
     models whose names begin with "claude"."""
-    if not any(type(part) is UnknownPart and part.native in _BLOCKS for part in turn.parts):
-        return turn
-    return replace(turn, parts=[_call_or_result(part) for part in turn.parts])
+    for part in turn.parts:
+        if type(part) is UnknownPart and part.native in _BLOCKS:
+            return replace(turn, parts=[_call_or_result(part) for part in turn.parts])
+    return turn
 
 
 _BLOCKS = ("tool_use", "tool_result")

@@ -7,6 +7,8 @@ from modelbay.protocols.shapes import count
 from modelbay.usage import Usage
 
 _SEARCHES = "web_search_requests"
+_TOTALS = frozenset(("input_tokens", "output_tokens"))
+"""The counts of a usage without details."""
 
 
 def parse_usage(raw: Json) -> Usage | None:
@@ -15,6 +17,8 @@ def parse_usage(raw: Json) -> Usage | None:
     input, output = count(raw.get("input_tokens")), count(raw.get("output_tokens"))
     if input is None and output is None:
         return None
+    if _TOTALS.issuperset(raw):  # of most compatible hosts
+        return Usage(input=input, output=output, raw=raw)
     written = count(raw.get("cache_creation_input_tokens"))
     by_age = raw.get("cache_creation")
     hour = count(by_age.get("ephemeral_1h_input_tokens")) if isinstance(by_age, dict) else None

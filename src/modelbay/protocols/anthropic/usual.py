@@ -3,7 +3,7 @@
 The types accept only what the lenient reader would read in the same way.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -13,6 +13,8 @@ from modelbay.events import Finished, Reply
 from modelbay.json_text import reader_of
 from modelbay.protocols.anthropic.usage import parse_usage
 from modelbay.protocols.finishing import REASONS
+
+_Number: TypeAlias = int | float | str | None
 
 
 class _Text(Struct, forbid_unknown_fields=True):
@@ -38,11 +40,11 @@ class _KnownMessage(_Message, kw_only=True, forbid_unknown_fields=True):
     stop_details: None = None
     container: None = None
     context_management: None = None
-    usage: dict[str, Any] | None = None
+    usage: dict[str, _Number | dict[str, _Number]] | None = None
 
 
 _message = reader_of(_Message)
-_known_message = reader_of(_KnownMessage)
+_known_message = reader_of(_KnownMessage, skips=False)
 
 
 def is_plain(body: bytes, dialect: Dialect) -> bool:
