@@ -1,6 +1,6 @@
 """Client keys of the gateway: who may call it.
 
-They are in a file of their own in modelbay's home, not in config.toml: a removed key loses access at once, also while config.toml
+They are in a file of their own in modelbay's home, not in config.toml: a removed key loses access at once, even while config.toml
 has an error and the gateway keeps the last good one. Each process compares the file's identity for each request (see
 `files.Recent`), so that a change by another process is seen by the next request.
 

@@ -117,7 +117,7 @@ class ResponseStore:
             raise StoreError(error.message, hint=f"{whole}, or {error.hint}", file=error.file) from None
 
     def _touch(self, client: str, read: list[Found]) -> None:
-        """Mark rows that were read as used, also for a response that is not stored."""
+        """Mark rows that were read as used, even for a response that is not stored."""
         if old := self._table.aging(read):
             try:
                 with self._table.writing(client) as rows:

@@ -70,7 +70,7 @@ TABLE: dict[str, tuple[Disposition, Disposition, Disposition, Disposition]] = {
     "presence_penalty":    (M,   D,   D,   M),
     "logit_bias":          (M,   D,   D,   D),
     "seed":                (M,   D,   D,   M),
-    "stop":                (M,   E,   M,   M),  # the answer is cut (stopping.py), also if there are more than a target accepts
+    "stop":                (M,   E,   M,   M),  # the answer is cut (stopping.py), even if there are more than a target accepts
     "logprobs":            (M,   M,   R,   M),
     "top_logprobs":        (M,   M,   R,   M),
     "n":                   (R,   R,   R,   R),  # one choice per conversation

@@ -16,7 +16,7 @@ from modelbay.protocols.arguments import is_cut
 
 CALLED_AS_FUNCTION = "function"
 """The `native` of a freeform tool, and of its calls in a reply, if the client reads them as calls of a function whose arguments are
-the text. Cursor declares its freeform tools in the form of Responses, also in Chat Completions, and fails at a call without a
+the text. Cursor declares its freeform tools in the form of Responses, even in Chat Completions, and fails at a call without a
 function."""
 _NAME = "input"
 """The function's only property, and the key of a call's text."""

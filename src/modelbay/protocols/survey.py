@@ -67,7 +67,7 @@ class Survey:
 
     @property
     def may_have_marks(self) -> bool:
-        """Whether a part may have cache control, also in a field that its protocol does not have, or in an unknown part."""
+        """Whether a part may have cache control, including in a field that its protocol does not have and in an unknown part."""
         return self.marks or self.other_fields or UnknownPart in self.kinds
 
     def _read(self) -> None:

@@ -90,7 +90,7 @@ def _nap(limits: Limits) -> float:
 
 
 class DirectResponse(Response):
-    """The sink of a connection. What arrives is pushed to a consumer, also where it is read or streamed."""
+    """The sink of a connection. What arrives is pushed to a consumer, even if the caller reads or streams it."""
 
     status = 0
     on_arrival: Callable[[], None] | None = None

@@ -95,7 +95,7 @@ class Pool:
             def ended(task: "asyncio.Task[list[Any]]") -> None:
                 self._lookups.pop((host, port), None)
                 if not task.cancelled():
-                    task.exception()  # retrieved, also if the call was cancelled
+                    task.exception()  # retrieved, even if the call was cancelled
 
             found = self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
             task = self._loop.create_task(found)

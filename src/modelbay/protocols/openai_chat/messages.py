@@ -146,8 +146,8 @@ class _Writer:
         self.ids = call_ids(conversation.turns, answers, dialect.tool_id, verbatim=self.same)
         self.messages: list[dict[str, Any]] = []
         self.held: list[dict[str, Any]] = []
-        """Hold back media of tool results and of the assistant. Only a user message may contain them: one after the
-        last result."""
+        """Media of tool results and of the assistant, until a user message after the last result: only such a message may
+        contain them."""
 
     def write(self, turn: Turn) -> None:
         others: list[AnyPart] = []

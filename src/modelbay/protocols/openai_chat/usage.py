@@ -1,5 +1,5 @@
 """Chat Completions usage: prompt tokens include cached ones, completion tokens include reasoning. Vendors use different
-fields, also those of Responses."""
+fields, including those of Responses."""
 
 from typing import Any
 
