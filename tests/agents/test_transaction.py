@@ -1,4 +1,4 @@
-"""Changes of agents' files that can be undone, also if processes are killed."""
+"""Changes of agents' files that can be undone, even if processes are killed."""
 
 import subprocess
 import sys

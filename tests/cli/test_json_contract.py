@@ -1,4 +1,4 @@
-"""`--json`: standard output has one JSON value, also if the command fails. Standard error has the error as text too."""
+"""`--json`: standard output has one JSON value, even if the command fails. Standard error has the error as text too."""
 
 import json
 from pathlib import Path

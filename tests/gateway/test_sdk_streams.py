@@ -1,4 +1,4 @@
-"""Official SDKs read streams with signs of life and with failures, passed on and translated."""
+"""Official SDKs read streams with keep-alives and with failures, passed on and translated."""
 
 from collections.abc import Iterator
 
@@ -66,7 +66,7 @@ def text(client: str, url: str, model: str) -> str:
 @pytest.mark.parametrize("silence", FAULTS)
 @pytest.mark.parametrize("way", ["passed", "translated"])
 @pytest.mark.parametrize("client", PROTOCOLS)
-def test_an_sdk_ignores_signs_of_life(url: str, client: str, way: str, silence: str) -> None:
+def test_an_sdk_ignores_keep_alives(url: str, client: str, way: str, silence: str) -> None:
     at = PROTOCOLS.index(client) + (way == "translated")
     assert "Say hello" in text(client, url, f"{PROTOCOLS[at % 4]}-{silence}")
 

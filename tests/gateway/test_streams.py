@@ -32,7 +32,7 @@ from tests.servers.loopback import Handler, served
 
 Running = tuple[RunningGateway, Simulator]
 SOON = 0.03
-"""Seconds of silence after which the gateway sends a sign of life here."""
+"""Seconds of silence after which the gateway sends a keep-alive here."""
 SIGNS = {"anthropic": b'event: ping\ndata: {"type": "ping"}\n\n', "google": b"\n"}
 COMMENT = b": keep-alive\n\n"
 LIMITS = "\n".join(
@@ -100,7 +100,7 @@ async def streamed(url: str, data: bytes) -> tuple[RawResponse, list[bytes]]:
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("way", ["passed", "translated"])
 @pytest.mark.parametrize("client", PROTOCOLS)
-async def test_a_provider_that_is_silent_at_first_is_awaited_with_signs_of_life(
+async def test_a_provider_that_is_silent_at_first_is_awaited_with_keep_alives(
     gateway: Running, client: str, way: str
 ) -> None:
     upstream = client if way == "passed" else other(client)
@@ -117,7 +117,7 @@ async def test_a_provider_that_is_silent_at_first_is_awaited_with_signs_of_life(
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_a_stream_of_another_call_has_signs_of_life_too(tmp_path: Path) -> None:
+async def test_a_stream_of_another_call_has_keep_alives_too(tmp_path: Path) -> None:
     event, seen = b'data: {"type":"image_generation.partial_image"}\n\n', asyncio.Event()
 
     async def provider(upstream: Client) -> None:
@@ -143,7 +143,7 @@ async def test_a_stream_of_another_call_has_signs_of_life_too(tmp_path: Path) ->
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("way", ["passed", "translated"])
 @pytest.mark.parametrize("client", PROTOCOLS)
-async def test_a_failure_after_signs_of_life_is_an_event(gateway: Running, client: str, way: str) -> None:
+async def test_a_failure_after_keep_alives_is_an_event(gateway: Running, client: str, way: str) -> None:
     upstream = client if way == "passed" else other(client)
     found, pieces = await streamed(gateway[0].url, asking(client, f"soon-{upstream}/sim-1!slow-headers"))
     assert found.status == 200
@@ -160,7 +160,7 @@ async def test_a_failure_after_signs_of_life_is_an_event(gateway: Running, clien
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("way", ["passed", "translated"])
 @pytest.mark.parametrize("client", PROTOCOLS)
-async def test_signs_of_life_come_between_two_events(gateway: Running, client: str, way: str) -> None:
+async def test_keep_alives_come_between_two_events(gateway: Running, client: str, way: str) -> None:
     upstream = client if way == "passed" else other(client)
     found, pieces = await streamed(gateway[0].url, asking(client, f"{upstream}/sim-1!stall=0.4"))
     sign = SIGNS.get(client, COMMENT)
@@ -194,7 +194,7 @@ class Halves(Handler):
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_no_sign_of_life_is_sent_inside_an_event_that_arrives_in_pieces(tmp_path: Path) -> None:
+async def test_no_keep_alive_is_sent_inside_an_event_that_arrives_in_pieces(tmp_path: Path) -> None:
     with served(Halves) as url:
         (tmp_path / "config.toml").write_text(config_text(url))
         with RunningGateway(tmp_path / "config.toml") as at:
@@ -208,7 +208,7 @@ async def test_no_sign_of_life_is_sent_inside_an_event_that_arrives_in_pieces(tm
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("upstream", ["google", "anthropic"])
 @pytest.mark.parametrize("fault", ["slow-headers=0.5", "stall=0.4"])
-async def test_a_json_array_stays_valid_with_signs_of_life(gateway: Running, upstream: str, fault: str) -> None:
+async def test_a_json_array_stays_valid_with_keep_alives(gateway: Running, upstream: str, fault: str) -> None:
     found, pieces = await streamed(gateway[0].url, asking("google", f"{upstream}/sim-1!{fault}", array=True))
     assert found.status == 200
     assert found.headers["content-type"] == "application/json"

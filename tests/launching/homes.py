@@ -5,7 +5,7 @@ from typing import Any
 DEAD = "http://127.0.0.1:9"
 """An address where nothing answers. A launched agent must not call it."""
 _FAMILY: dict[str, Any] = {
-    "$schema": "https://opencode.ai/config.json",  # added to a file without it, also without modelbay
+    "$schema": "https://opencode.ai/config.json",  # added to a file without it, with or without modelbay
     "model": "mine/m",
     "small_model": "mine/m",
     "permission": "allow",

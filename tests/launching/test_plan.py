@@ -97,7 +97,7 @@ def test_codex_is_configured_by_arguments_without_the_key(gateway: bool) -> None
         "\n".join(word if '"' in word or _plain(word) else _quoted(word) for word in made.arguments[1::2])
     )
     provider = data["model_providers"]["modelbay-launch"]
-    # the gateway repeats failed requests itself, also after a rate limit
+    # the gateway repeats failed requests itself, even after a rate limit
     retries = {"request_max_retries": 0, "http_headers": {"x-modelbay-retries": "6"}}
     assert provider == ({"model_catalog_url": f"{URL}/v1/models", **retries} if gateway else {}) | {
         "name": "modelbay",

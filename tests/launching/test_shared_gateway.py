@@ -1,4 +1,4 @@
-"""The gateway of launches: shared, proved before it gets a key, and ended after the last agent, also if one of them is killed."""
+"""The gateway of launches: shared, proved before it gets a key, and ended after the last agent, even if one of them is killed."""
 
 import json
 import re

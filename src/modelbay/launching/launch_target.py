@@ -166,7 +166,7 @@ class GatewayReason(Struct, frozen=True):
 def direct_target(
     program: AgentProgram, chosen: ChosenModels, *, required: bool = False
 ) -> LaunchTarget | GatewayReason:
-    """The provider of the chosen models, or why the agent needs the gateway. `required`: whether the user forbids the gateway, also
+    """The provider of the chosen models, or why the agent needs the gateway. `required`: whether the user forbids the gateway, even
     if it is not known whether it is needed.
 
     Raises:

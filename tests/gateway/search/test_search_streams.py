@@ -29,7 +29,7 @@ def read(protocol: str, data: bytes) -> Reply:
     return collect([*parser.feed(data), *parser.close()])
 
 
-async def test_a_long_search_has_signs_of_life(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_search_has_keep_alives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(responder, "SILENCE", 0.03)
     engine = SearchServer()
     engine.held = threading.Event()

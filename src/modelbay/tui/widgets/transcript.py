@@ -250,7 +250,7 @@ class AnswerView(Vertical):
 
     async def fail(self, error: Exception) -> None:
         await self._settle()
-        await self.close()  # the parts come before the error, also when the entry is shown again
+        await self.close()  # the parts come before the error, even when the entry is shown again
         await self._add(AnswerNote(failure(error, known=known_to(self.app)), "error"))
 
     async def _add(self, note: AnswerNote) -> None:
