@@ -8,6 +8,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from modelbay.stored_chats.store import Store
+from modelbay.stored_chats.stored_chat import NOT_RUN
 from tests.cli.command import MODELBAY, Command
 
 
@@ -41,6 +42,13 @@ def test_an_unknown_command_is_an_error_and_is_not_sent(modelbay: Command):
     assert (run.code, run.out) == (0, "")
     assert run.err.count("error: unknown command: /hepl\n\nhint: list the commands with /help\n") == 1
     assert run.err.count("/resume [NUMBER]") == 1
+
+
+@pytest.mark.parametrize("name", ["new", "private", "help", "quit", "exit"])
+def test_a_command_without_an_argument_refuses_one(modelbay: Command, name: str):
+    run = modelbay("chat", "--plain", stdin=f"Hello\n/{name} and more\nAnd now?\n")
+    assert f"error: /{name} takes no argument" in run.err
+    assert "(question 2 of our conversation): And now?" in run.out
 
 
 def test_a_conversation_is_kept_and_goes_on(modelbay: Command):
@@ -87,7 +95,8 @@ def test_a_chat_goes_on_after_a_tool_call_without_a_warning(modelbay: Command, p
     assert run.code == 0
     assert "tool call: weather" in run.err
     assert "warning" not in run.err
-    assert "This call was not run" in run.out
+    assert "(question 2 of our conversation): And now?" in run.out
+    assert NOT_RUN.encode() in modelbay.simulator.journal.last.body
 
 
 def test_ctrl_c_interrupts_an_answer_and_not_the_conversation(modelbay: Command):

@@ -14,6 +14,7 @@ from modelbay.simulator import Simulator
 from modelbay.stored_chats.keeping import Keeper
 from modelbay.stored_chats.store import Store
 from modelbay.stored_chats.stored_chat import StoredChat
+from modelbay.tui.commands import COMMANDS, Command
 from modelbay.tui.widgets.transcript import MOUNTED, SPARE, AnswerView, EarlierPlaceholder
 from tests.tui.sitting import sitting
 
@@ -176,6 +177,17 @@ async def test_commands_are_offered_while_they_are_typed(home: Path, configured:
         await person.presses("escape")
         await person.says("/nonsense")
         await person.sees("Unknown command: /nonsense")
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if not one.argument], ids=lambda one: one.name)
+async def test_text_after_a_command_without_an_argument_is_not_lost(home: Path, configured: str, command: Command):
+    async with sitting(configured, home=home) as person:
+        await person.says("First")
+        await person.answered()
+        await person.says(f"/{command.name} and more")
+        await person.sees(f"/{command.name} takes no argument")
+        await person.holds(f"/{command.name} and more")
+        assert len(person.app.state.chat.turns) == 2 and not person.app.state.chat.private
 
 
 async def test_a_conversation_is_stored_as_it_happens_and_can_be_resumed(home: Path, configured: str):

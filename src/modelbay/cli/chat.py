@@ -225,6 +225,8 @@ class _Plain:
     async def _command(self, hub: Hub, name: str = "", argument: str = "") -> bool:
         """Run a command. Returns whether the conversation continues."""
         match name:
+            case "quit" | "exit" | "new" | "private" | "help" if argument:
+                terminal.error(f"/{name} takes no argument")
             case "quit" | "exit":
                 return False
             case "new":

@@ -318,7 +318,10 @@ class ChatScreen(Screen[None]):
             return
         if text.startswith("/"):
             name, _, argument = text[1:].partition(" ")
-            if named(name) is not None:
+            if (found := named(name)) is not None:
+                if argument.strip() and not found.argument:
+                    self.say(f"/{name} takes no argument")
+                    return
                 if not self.may_run(name):
                     return
                 self.composer.sent(text)
