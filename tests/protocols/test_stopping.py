@@ -145,3 +145,14 @@ def test_a_call_with_sequences_that_its_provider_accepts_has_none_to_cut(protoco
     call: Any = codec(protocol).render_request(Conversation([user("Hi")], Settings(stop=["END"])), Model(id="m"), PLAIN)
     assert call.stops == []
     assert "END" in str(call.body)
+
+
+@pytest.mark.parametrize("protocol", ["openai_chat", "anthropic", "google"])
+def test_an_empty_sequence_is_left_out(protocol: str) -> None:
+    def body(stop: list[str] | None) -> Any:
+        return (
+            codec(protocol).render_request(Conversation([user("Hi")], Settings(stop=stop)), Model(id="m"), PLAIN).body
+        )
+
+    assert body(["END", ""]) == body(["END"])
+    assert body([""]) == body(None)
