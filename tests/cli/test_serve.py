@@ -197,6 +197,17 @@ def test_sigterm_waits_for_requests_in_progress(slow: Command, workers: str) -> 
         ask(url, key)
 
 
+def test_the_gateway_answers_and_ends_while_its_log_is_not_read(home: Command) -> None:
+    running, url = started(home, "--log-format", "json")
+    key = client(home, "app")
+    for _ in range(600):  # lines of 200 bytes, and a pipe holds 64 KiB
+        with ask(url, key) as response:
+            assert response.status == 200
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(60) in (0, -signal.SIGTERM)
+    running.communicate()
+
+
 def test_workers_share_keys_and_limits(slow: Command) -> None:
     running, url = started(slow, "--workers", "2")
     key = client(slow, "app")

@@ -10,6 +10,7 @@ import pytest
 from modelbay import secrecy
 from modelbay.errors import RateLimited
 from modelbay.gateway.access_log import LONGEST, AccessLog, EndedRequest
+from modelbay.gateway.log_stream import LogStream
 from tests.gateway.targets import target_of
 
 AT = 1_796_000_000.25
@@ -22,7 +23,7 @@ def ended(**more: Any) -> EndedRequest:
 
 async def written(form: Literal["text", "json"], *requests: EndedRequest) -> list[str]:
     stream = StringIO()
-    log = AccessLog(stream, form)
+    log = AccessLog(LogStream(stream), form)
     for request in requests:
         log.write(request)
     log.flush()

@@ -6,11 +6,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import localtime, strftime, time
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
 from modelbay.calling.target import Target
+from modelbay.gateway.log_stream import LogStream
 from modelbay.json_text import encode
 from modelbay.logs import REQUEST, escaped
 from modelbay.secrecy import shown
@@ -103,17 +104,18 @@ class AccessLog:
     Lines for a stream are written together, a moment later: one by one, they would cost several times as much.
     """
 
-    def __init__(self, stream: TextIO | None = None, form: Literal["text", "json"] = "text") -> None:
+    def __init__(self, stream: LogStream | None = None, form: Literal["text", "json"] = "text") -> None:
         self._stream = stream
         self._json = form == "json"
         self._waiting: list[EndedRequest] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._second = 0
         self._clock = ""
 
     def write(self, ended: EndedRequest) -> None:
         if self._stream is not None:
-            if not self._waiting:
-                asyncio.get_running_loop().call_later(LAG, self.flush)
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(LAG, self.flush)
             self._waiting.append(ended)
         elif LOG.isEnabledFor(logging.INFO):
             fields = ended.fields()
@@ -121,12 +123,18 @@ class AccessLog:
 
     def flush(self) -> None:
         """Write the lines that wait."""
-        waiting, self._waiting = self._waiting, []
-        if waiting and self._stream is not None:
-            lines = "".join(map(self._line, waiting))
-            with suppress(OSError, ValueError):  # the reader of the log is gone
-                self._stream.write(lines)
-                self._stream.flush()
+        waiting, self._waiting, self._timer = self._waiting, [], None
+        stream = self._stream
+        if stream is None:
+            return
+        with suppress(OSError, ValueError):  # the reader of the log is gone
+            stream.write("".join(map(self._line, waiting)))
+            stream.flush()
+        if stream.waits:
+            self._timer = asyncio.get_running_loop().call_later(LAG, self.flush)
+        elif stream.dropped:
+            LOG.warning("%d lines of the log were dropped: its reader had stopped", stream.dropped)
+            stream.dropped = 0
 
     def _line(self, ended: EndedRequest) -> str:
         at, fields = ended.at, ended.fields()

@@ -28,6 +28,7 @@ from modelbay.gateway.app import GatewayApp
 from modelbay.gateway.clients import ClientKeys
 from modelbay.gateway.gateway import Gateway
 from modelbay.gateway.limits import OneProcess, SharedCounts
+from modelbay.gateway.log_stream import LogStream
 from modelbay.logs import LOG
 from modelbay.serving.server import HttpServer
 
@@ -106,7 +107,7 @@ def _serve(
             ready()
 
     # lines that are written later would be out of order among those of the requests to providers
-    log = AccessLog() if options.verbose else AccessLog(sys.stderr, options.log_format)
+    log = AccessLog() if options.verbose else AccessLog(LogStream(sys.stderr), options.log_format)
     app = GatewayApp(gateway, log, in_progress, serves)
     HttpServer(app, listener, drain=DRAIN).run()
 
@@ -132,7 +133,7 @@ def raise_open_files() -> None:
 
 def log_to_stderr(options: Options) -> None:
     """Write the log of the gateway and its requests to standard error, instead of the messages of the command line."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(LogStream(sys.stderr))
     handler.setFormatter(JsonLines() if options.log_format == "json" else TextLines())
     LOG.handlers = [handler]
     LOG.setLevel(logging.DEBUG if options.verbose else logging.INFO)
