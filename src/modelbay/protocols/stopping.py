@@ -23,7 +23,11 @@ def accepted_stops(settings: Settings, protocol: str, dialect: Dialect, *, same:
     """The settings without stop sequences that the target does not accept, and these sequences, at which the answer must be cut.
     They are all or none: a provider that knows some of them may end the answer in the middle of another one. `same`: whether the
     client uses the target's protocol."""
-    stops = [stop for stop in settings.stop if stop] if settings.stop else []
+    if not settings.stop:
+        return settings, []
+    stops = [stop for stop in settings.stop if stop]
+    if len(stops) < len(settings.stop) and not same:
+        settings = replace(settings, stop=stops or None)
     if not stops:
         return settings, []
     most = dialect.most_stops
