@@ -77,6 +77,16 @@ def test_many_models_can_be_put_between_two_tables_and_removed(tmp_path):
     }
 
 
+def test_all_models_can_be_replaced_at_once(file):
+    with Edit.open(file) as edit:
+        edit.set("models", "b", value={"provider": "p", "model": "m"})
+        assert list(edit.models_of("p")) == ["b"]
+        edit.set("models", value={"c": {"provider": "p", "model": "m"}})
+        assert list(edit.models_of("p")) == ["c"]
+        edit.delete("models")
+        assert edit.models_of("p") == {}
+
+
 def test_a_value_that_is_read_is_a_copy(file):
     with Edit.open(file) as edit:
         edit.get("models")["a"]["model"] = "other"

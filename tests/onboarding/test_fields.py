@@ -106,6 +106,27 @@ def test_headers_have_different_names_and_a_value():
     ]
 
 
+NAME = (
+    "Must have letters, digits and hyphens only; modelbay sets Connection, Content-Length and Transfer-Encoding itself"
+)
+VALUE = "Must be one line of Latin-1 text"
+
+
+@pytest.mark.parametrize(
+    ("row", "problems"),
+    [
+        (HeaderRow("X A", "1"), (dialog.HEADER_NAME, None)),
+        (HeaderRow("X-Ä", "1"), (dialog.HEADER_NAME, None)),
+        (HeaderRow("content-length", "1"), (dialog.HEADER_NAME, None)),
+        (HeaderRow("X-A", "1\n2"), (None, dialog.HEADER_VALUE)),
+        (HeaderRow("X-A", "\u65e5"), (None, dialog.HEADER_VALUE)),
+        (HeaderRow("X-A", "Grüße {env:X}"), (None, None)),
+    ],
+)
+def test_a_header_that_cannot_be_sent_is_refused(row: HeaderRow, problems: tuple[str | None, str | None]):
+    assert dialog.header_problems([row]) == [problems]
+
+
 def test_all_at_once():
     form = ProviderFields("", "", "openai_chat", "", "{env:-}", [], [HeaderRow("X", "")])
     assert dialog.problems(form) == {

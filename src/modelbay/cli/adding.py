@@ -207,9 +207,8 @@ def timeout_of(named: tuple[str, ...]) -> Timeout | None:
         except ValueError:
             seconds = 0.0
         if (equals and name.strip() not in SECONDS) or not 0 < seconds < float("inf"):
-            raise Invalid(
-                [f"--timeout {text}: expected SECONDS or NAME=SECONDS"], f"use one of these names: {', '.join(SECONDS)}"
-            )
+            said = f"--timeout {text}: expected SECONDS or NAME=SECONDS, with more than 0 seconds"
+            raise Invalid([said], f"use one of these names: {', '.join(SECONDS)}")
         found |= {name.strip(): seconds} if equals else {"first_byte": seconds, "idle": seconds}
     return Timeout(**found) if found else None
 

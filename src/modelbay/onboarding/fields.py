@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from modelbay.conversation import Protocol
 from modelbay.credentials.credential import NO_KEY, is_key
 from modelbay.origin import origin
+from modelbay.providers.endpoint import is_header
 from modelbay.secrecy import REFERENCE
 
 ID = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -22,6 +23,10 @@ SHELL_VARIABLE = re.compile(rf"\$\{{?({VARIABLE_NAME.pattern})\}}?")
 NAME_LENGTH = 200
 ID_LENGTH = 100
 REQUIRED, DUPLICATE = "Required", "Duplicate"
+HEADER_NAME = (
+    "Must have letters, digits and hyphens only; modelbay sets Connection, Content-Length and Transfer-Encoding"
+)
+HEADER_VALUE = "Must be one line of Latin-1 text"
 
 APIS: dict[Protocol, str] = {
     "openai_chat": "OpenAI Compatible",
@@ -174,7 +179,12 @@ def header_problems(rows: list[HeaderRow]) -> list[tuple[str | None, str | None]
             found.append((None, None))
         else:
             key_problem = REQUIRED if not key else DUPLICATE if number in repeated else None
-            found.append((key_problem, None if value else REQUIRED))
+            if key_problem is None and not is_header(key, ""):
+                key_problem = HEADER_NAME
+            value_problem = None if value else REQUIRED
+            if value and not REFERENCE.search(value) and not is_header("X", value):
+                value_problem = HEADER_VALUE
+            found.append((key_problem, value_problem))
     return found
 
 

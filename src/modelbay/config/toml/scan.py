@@ -76,7 +76,7 @@ def keys_of(path: str) -> Keys:
 def _unquoted(key: str) -> str:
     if key[0] not in "\"'":
         return key
-    if key[0] == "'" or "\\" not in key:
+    if "\\" not in key:
         return key[1:-1]
     import tomllib
 
