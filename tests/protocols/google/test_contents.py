@@ -408,3 +408,22 @@ def test_a_call_brings_back_the_thinking_before_it(thoughts_kept):
     made = {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": envelope(thinking, with_text=True)}
     turns = parsed({"contents": [{"role": "model", "parts": [thought, made] if thoughts_kept else [made]}]}).turns
     assert turns[0].parts == [thinking, ToolCall(name="f", arguments="{}")]
+
+
+def test_the_thinking_that_a_call_brings_back_is_before_a_text_at_the_beginning():
+    """Models think before they write a text, and Anthropic refuses a reply with calls that begins with a text."""
+    thinking, later = (Thinking(texts=[text], opaque=text, origin=CLAUDE) for text in ("hm", "ah"))
+    first, second = (
+        {"functionCall": {"name": "f", "args": {}}, "thoughtSignature": envelope(one, with_text=True)}
+        for one in (thinking, later)
+    )
+    parts = [{"text": "Let me look."}, first, {"text": "And again."}, second]
+    made = ToolCall(name="f", arguments="{}")
+    assert parsed({"contents": [{"role": "model", "parts": parts}]}).turns[0].parts == [
+        thinking,
+        Text(text="Let me look."),
+        made,
+        Text(text="And again."),
+        later,
+        made,
+    ]

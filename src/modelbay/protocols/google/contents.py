@@ -119,7 +119,10 @@ def _open_envelopes(turns: list[Turn]) -> None:
 
 
 def _place(parts: list[AnyPart], part: AnyPart) -> int:
-    return next(index for index, other in enumerate(parts) if other is part)
+    """The place of the thinking that a call carries: before the call, and before a text at the beginning of the reply. Models think
+    first, and Anthropic refuses a reply with calls that begins with a text."""
+    index = next(index for index, other in enumerate(parts) if other is part)
+    return 0 if all(type(other) is Text and other.opaque is None for other in parts[:index]) else index
 
 
 def _step(turns: list[Turn], number: int) -> list[Turn]:
