@@ -106,12 +106,6 @@ def test_headers_have_different_names_and_a_value():
     ]
 
 
-NAME = (
-    "Must have letters, digits and hyphens only; modelbay sets Connection, Content-Length and Transfer-Encoding itself"
-)
-VALUE = "Must be one line of Latin-1 text"
-
-
 @pytest.mark.parametrize(
     ("row", "problems"),
     [
