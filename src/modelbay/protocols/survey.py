@@ -63,7 +63,8 @@ class Survey:
     @property
     def phases(self) -> bool:
         """Whether a turn is a comment or a final answer by its phase."""
-        return any(turn.item is not None and turn.item.phase is not None for turn in self.turns)
+        items = [turn.item for turn in self.turns if turn.item is not None]
+        return bool(items) and any(item.phase is not None for item in items)
 
     @property
     def may_have_marks(self) -> bool:
