@@ -230,10 +230,8 @@ class ClientKeys:
         self._by_digest, self._by_key = {}, {}
         try:
             self._by_digest = {client.sha256: client for client in self.all()}
-        except (
-            ConfigError
-        ) as error:  # its cause may end without a change of the file, so the next request reads it again
-            self._identity = None
+        except ConfigError as error:
+            self._identity = None  # the next request reads the file again: the cause may end without a change of it
             if error.message != self._problem:
                 LOG.error("no client has access: %s (%s)", error.message, error.hint)
             self._problem = error.message

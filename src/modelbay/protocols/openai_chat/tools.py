@@ -172,8 +172,7 @@ def _render_function(tool: Tool, strict: bool, same: bool) -> Extra:
         function["description"] = tool.description
     if tool.schema is not None:
         function["parameters"] = tool.schema
-    if strict and (
-        tool.strict or (same and tool.strict is not None)
-    ):  # Codex says false of every tool, which is the default here
+    # Codex says false of every tool, which is the default here
+    if strict and (tool.strict or (same and tool.strict is not None)):
         function["strict"] = tool.strict
     return function | {name: value for name, value in (tool.extra or {} if same else {}).items() if name != "tool."}
