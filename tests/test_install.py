@@ -134,9 +134,13 @@ def test_the_first_steps_of_the_readme_work_in_order(installed: Path, tmp_path: 
     [block] = re.findall(r"## Get started.*?```sh\n(.*?)```", README.read_text(), re.DOTALL)
     install, *steps = block.splitlines()
     assert install.startswith("uv tool install .")
+    agent = tmp_path / "codex"
+    agent.write_text('#!/bin/sh\necho "the agent began"\n')
+    agent.chmod(0o755)
     with Simulator() as simulator:
         here = f"provider add {simulator.url}/v1 --api-key sk-acme-1 --yes"
         *steps, serve = steps
+        steps[-1] = f'PATH="$PWD:$PATH" {steps[-1]}'
         done = [typed(installed, tmp_path, step.replace("provider add anthropic", here)) for step in steps]
         assert serve.startswith("modelbay serve ")
         with started(installed, tmp_path, "serve", "--port", "0") as running:
@@ -145,6 +149,7 @@ def test_the_first_steps_of_the_readme_work_in_order(installed: Path, tmp_path: 
             running.terminate()
     assert [(one.args[-1], one.stderr) for one in done if one.returncode] == []
     assert done[1].stdout.startswith("You asked: Why is the sky blue?")
+    assert "the agent began" in done[-1].stdout
 
 
 def test_an_upgrade_and_an_uninstall_keep_the_configuration(installed: Path, tmp_path: Path):
