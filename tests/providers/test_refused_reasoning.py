@@ -69,6 +69,11 @@ def google(*parts: dict[str, Any]) -> dict[str, Any]:
          messages(tool_calls=[{"id": "a", "function": {}, "extra_content": {"google": {"thought_signature": DUMMY}}}])),
         (ANTHROPIC, messages(reasoning_details=[{"type": "reasoning.text", "signature": "c2ln"}], reasoning="Hm."),
          messages(reasoning="Hm.")),
+        (ANTHROPIC, messages(thinking_blocks=[{"type": "thinking", "signature": "c2ln"}], reasoning_content="Hm."),
+         messages(reasoning_content="Hm.")),
+        ("Thought signature is not valid",
+         messages(tool_calls=[{"id": "a", "function": {}, "provider_specific_fields": {"thought_signature": "c2ln"}}]),
+         messages(tool_calls=[{"id": "a", "function": {}, "provider_specific_fields": {"thought_signature": DUMMY}}])),
         (ANTHROPIC, {"messages": [None, {"role": "assistant", "content": [None]}], "input": [1], "contents": {}}, None),
     ],
 )  # fmt: skip
@@ -162,6 +167,10 @@ def test_calls_at_the_openai_api_of_gemini_get_a_placeholder() -> None:
     assert with_placeholders(BadRequest(LOST, status=400), body)
     signed = {"id": "a", "function": {}, "extra_content": {"google": {"thought_signature": DUMMY}}}
     assert body == messages(tool_calls=[signed, {"id": "b", "function": {}}])
+    litellm = messages(
+        tool_calls=[{"id": "a", "function": {}, "provider_specific_fields": {"thought_signature": "c2ln"}}]
+    )
+    assert not with_placeholders(BadRequest(LOST, status=400), litellm)
 
 
 def test_the_code_of_the_error_is_enough() -> None:

@@ -30,11 +30,13 @@ _IDS = re.compile(r"'([a-z]+_[^' ]+)'")
 """Where the error is: the number of a message, or the IDs of items."""
 _THINKING = ("thinking", "redacted_thinking")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
+_BESIDE = ("extra_content", "provider_specific_fields")
+"""Members of a call of Chat Completions with a signature: of Google's OpenAI API, and of LiteLLM."""
 _UNSIGNED = "skip_thought_signature_validator"
 """Google's value for a call without a signature, which is required."""
 PLACEHOLDERS = "tool calls without a thought signature are sent with a placeholder"
 """The warning about calls that `with_placeholders` changed."""
-_CHAT = ("reasoning_details", "reasoning_opaque")
+_CHAT = ("reasoning_details", "reasoning_opaque", "thinking_blocks")
 """Members of a message of Chat Completions with reasoning state; its text is in others."""
 
 
@@ -76,7 +78,7 @@ def with_placeholders(error: BadRequest, body: dict[str, Any]) -> bool:
             call[_SIGNATURES[0]], changed = _UNSIGNED, True
     for message in _objects(body.get("messages")):
         call = next(_objects(message.get("tool_calls")), None)
-        if call is not None and "thought_signature" not in str(call.get("extra_content")):
+        if call is not None and not any("thought_signature" in str(call.get(name)) for name in _BESIDE):
             call["extra_content"], changed = {"google": {"thought_signature": _UNSIGNED}}, True
     return changed
 
@@ -177,7 +179,7 @@ def _unsign(value: dict[str, Any]) -> bool:
     calls = "functionCall" in value or "function_call" in value or "function" in value
     outer = value.get("extra_content")
     inner = outer.get("google") if isinstance(outer, dict) else None
-    for holder, name in product(_objects([value, inner]), _SIGNATURES):
+    for holder, name in product(_objects([value, inner, value.get("provider_specific_fields")]), _SIGNATURES):
         if holder.get(name) in (None, _UNSIGNED):
             continue
         found = True

@@ -69,7 +69,8 @@ ODD = [
 NAMES = [
     "a", "audio", "base_resp", "content", "choices", "custom", "delta", "error", "extra_content", "finish_reason", "function",
     "function_call", "id", "images", "index", "input", "message", "name", "reasoning", "reasoning_content",
-    "reasoning_details", "reasoning_text", "refusal", "stop_reason", "thoughts", "tool_calls", "type", "usage", "x_groq",
+    "reasoning_details", "reasoning_text", "refusal", "stop_reason", "thinking_blocks", "thoughts", "tool_calls", "type",
+    "usage", "x_groq",
 ]  # fmt: skip
 
 

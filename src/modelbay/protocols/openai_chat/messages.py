@@ -31,6 +31,7 @@ from modelbay.protocols.ids import call_ids
 from modelbay.protocols.media_types import file_name
 from modelbay.protocols.opaque import Sealed, belongs, empty_text, restore, unseal
 from modelbay.protocols.openai_chat.parts import (
+    BLOCKS,
     DETAILS,
     NAME,
     REASONING_FIELDS,
@@ -349,7 +350,9 @@ class _Writer:
                 continue
             elif not (type(part) is Media and part.native == "audio" and self.same):
                 content.append(part)
-        if self.dialect.reasoning_echo == "always" and not any(name in fields for name in (*REASONING_FIELDS, DETAILS)):
+        if self.dialect.reasoning_echo == "always" and not any(
+            name in fields for name in (*REASONING_FIELDS, DETAILS, BLOCKS)
+        ):
             fields[self.dialect.reasoning_field or REASONING_FIELDS[0]] = " "
         return fields, content, tags
 
@@ -361,8 +364,8 @@ class _Writer:
     def _think(self, part: Thinking, fields: Extra, tags: list[str]) -> None:
         if self.dialect.reasoning_echo == "never":
             return
-        if self._mine(part) and part.native == DETAILS:
-            fields.setdefault(DETAILS, []).append(render_detail(part))
+        if self._mine(part) and part.native in (DETAILS, BLOCKS):
+            fields.setdefault(part.native, []).append(render_detail(part))
         elif part.text and (self.dialect.reasoning_echo == "tags" or (self._mine(part) and part.native == THINK_TAGS)):
             tags.append(f"<think>{part.text}</think>")
         elif self._mine(part) and part.native in (*REASONING_FIELDS, self.dialect.reasoning_field):

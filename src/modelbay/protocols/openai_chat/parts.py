@@ -30,14 +30,18 @@ NAME: Final = "openai_chat"
 REASONING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 """Fields in which vendors put reasoning as a string, in order of preference."""
 DETAILS = "reasoning_details"
+BLOCKS = "thinking_blocks"
+"""Anthropic's thinking in LiteLLM's replies. Their `reasoning_content` has its text, without the state."""
 THINK_TAGS = "<think>"
 """The `native` of thinking that was inside tags in the text."""
 
 _TEXT = frozenset(("type", "text", "cache_control"))
-_REASONING = frozenset((*REASONING_FIELDS, DETAILS))
-_CALL = frozenset(("id", "type", "function", "extra_content"))
-_DETAIL_TEXT = {"reasoning.text": "text", "reasoning.summary": "summary"}
-_DETAIL_OPAQUE = {"reasoning.text": "signature", "reasoning.encrypted": "data"}
+_REASONING = frozenset((*REASONING_FIELDS, DETAILS, BLOCKS))
+_LITELLM = "provider_specific_fields"
+_SIGNATURE = "thought_signature"
+_CALL = frozenset(("id", "type", "function", "extra_content", _LITELLM))
+_DETAIL_TEXT = {"reasoning.text": "text", "reasoning.summary": "summary", "thinking": "thinking"}
+_DETAIL_OPAQUE = {"reasoning.text": "signature", "reasoning.encrypted": "data", "thinking": "signature"}
 
 
 def parse_content(content: Json) -> list[AnyPart]:
@@ -229,11 +233,39 @@ def _parse_details(items: list[dict[str, Any]]) -> list[Thinking]:
     return parts
 
 
+def parse_block(item: dict[str, Any]) -> Thinking:
+    """One of LiteLLM's `thinking_blocks`, or a piece of one."""
+    part = parse_detail(item)
+    part.native, part.opaque, part.extra = BLOCKS, part.opaque or None, without(part.extra or {}, "index")
+    return part
+
+
+def is_redacted(block: Thinking) -> bool:
+    return (block.extra or {}).get("type") != "thinking"
+
+
+def _parse_blocks(items: list[dict[str, Any]]) -> list[Thinking]:
+    """The parts in `thinking_blocks`. Clients that collect the pieces of a stream in a list send several for a part, whose
+    signature is in the last."""
+    parts: list[Thinking] = []
+    text = ""
+    for item in items:
+        part = parse_block(item)
+        if part.opaque is None:
+            text += part.text
+            continue
+        if not is_redacted(part):
+            part.texts, text = [whole] if (whole := text + part.text) else [], ""
+        parts.append(part)
+    return [*parts, Thinking(texts=[text], native=REASONING_FIELDS[0])] if text else parts
+
+
 def render_detail(part: Thinking) -> dict[str, Any]:
+    """One of `reasoning_details` or `thinking_blocks`."""
     extra = part.extra or {"type": "reasoning.summary" if part.summary else "reasoning.text"}
     kind = word(extra.get("type")) or ""
     item = dict(extra)
-    if part.texts:
+    if part.texts or kind == "thinking":
         item[_DETAIL_TEXT.get(kind, "text")] = part.text
     if part.opaque is not None:
         item[_DETAIL_OPAQUE.get(kind, "data")] = part.opaque
@@ -244,7 +276,7 @@ def parse_reasoning(message: dict[str, Any], field: str | None = None) -> tuple[
     """The thinking in a message, and the names of the fields it was read from.
 
     The dialect's own `field` is tried first. A field that only repeats another one (OpenRouter sends `reasoning` and
-    `reasoning_details`) is ignored.
+    `reasoning_details`, LiteLLM `reasoning_content` and `thinking_blocks`) is ignored.
     """
     taken: list[str] = []
     parts: list[Thinking] = []
@@ -254,10 +286,15 @@ def parse_reasoning(message: dict[str, Any], field: str | None = None) -> tuple[
     if isinstance(details, list) and details and all(isinstance(item, dict) for item in details):
         taken.append(DETAILS)
         parts = _parse_details(details)
+    elif blocks := _parse_blocks(objects(message.get(BLOCKS))):
+        taken.append(BLOCKS)
+        parts = blocks
     if any(part.text for part in parts):
         return parts, taken
     found = filled(message, (field, *REASONING_FIELDS) if field else REASONING_FIELDS)
-    if found is None and message.get(REASONING_FIELDS[0]) == "":  # Kimi and DeepSeek require it back
+    if (
+        found is None and BLOCKS not in taken and message.get(REASONING_FIELDS[0]) == ""
+    ):  # Kimi and DeepSeek require it back
         found = REASONING_FIELDS[0], ""
     if found is None:
         return parts, taken
@@ -319,11 +356,8 @@ def parse_tool_call(item: dict[str, Any]) -> ToolCall:
             known |= {"name", "arguments"}
         call = ToolCall(name=shown(body.get("name")), arguments=arguments_text(body.get("arguments")))
     call.id = call_id(item.get("id"))
-    call.extra = unknown(item, known)
-    if (beside := item.get("extra_content")) is not None:
-        call.opaque, rest = split_signature(beside)
-        if rest:
-            call.extra = {**(call.extra or {}), "extra_content": rest}
+    call.opaque, rest = split_signature(item)
+    call.extra = {**(unknown(item, known) or {}), **rest} or None
     return call
 
 
@@ -368,18 +402,23 @@ def arguments_text(arguments: Json) -> str:
     return arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
 
 
-def split_signature(extra_content: Json) -> tuple[str | None, Extra | None]:
-    """Gemini's thought signature, in the field of its OpenAI API, and the other fields there."""
-    if not isinstance(extra_content, dict):
-        return None, None
-    google = extra_content.get("google")
-    if not isinstance(google, dict) or not isinstance(google.get("thought_signature"), str):
-        return None, extra_content
-    rest = {k: v for k, v in google.items() if k != "thought_signature"}
-    others = {k: v for k, v in extra_content.items() if k != "google"}
-    if rest:
-        others["google"] = rest
-    return google["thought_signature"], others or None
+def split_signature(item: dict[str, Any]) -> tuple[str | None, Extra]:
+    """Gemini's thought signature of a call, in the field of its OpenAI API or of LiteLLM, and the rest of these fields. The rest of
+    LiteLLM's field shows that the signature was there."""
+    signature: str | None = None
+    rest: Extra = {}
+    if isinstance(beside := item.get("extra_content"), dict):
+        google = beside.get("google")
+        if isinstance(google, dict) and isinstance(google.get(_SIGNATURE), str):
+            signature, kept = google[_SIGNATURE], without(google, _SIGNATURE)
+            beside = {k: v for k, v in beside.items() if k != "google"} | ({"google": kept} if kept else {})
+        if beside:
+            rest["extra_content"] = beside
+    if (fields := item.get(_LITELLM)) is not None:
+        if signature is None and isinstance(fields, dict) and isinstance(fields.get(_SIGNATURE), str):
+            signature, fields = fields[_SIGNATURE], {**fields, _SIGNATURE: None}
+        rest[_LITELLM] = fields
+    return signature, rest
 
 
 def render_tool_call(call: ToolCall, id: str | None, with_state: bool = True) -> dict[str, Any]:
@@ -391,9 +430,11 @@ def render_tool_call(call: ToolCall, id: str | None, with_state: bool = True) ->
     if with_state:
         item |= call.extra or {}
         if call.opaque is not None:
-            beside = mapping(item.get("extra_content"))
-            google = {**mapping(beside.get("google")), "thought_signature": call.opaque}
-            item["extra_content"] = {**beside, "google": google}
+            beside, fields = mapping(item.get("extra_content")), mapping(item.get(_LITELLM))
+            if _SIGNATURE in fields:
+                item[_LITELLM] = {**fields, _SIGNATURE: call.opaque}
+            else:
+                item["extra_content"] = {**beside, "google": {**mapping(beside.get("google")), _SIGNATURE: call.opaque}}
     return item
 
 

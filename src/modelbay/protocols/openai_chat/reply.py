@@ -29,6 +29,7 @@ from modelbay.protocols.finishing import REASONS, finish
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.opaque import seal
 from modelbay.protocols.openai_chat.parts import (
+    BLOCKS,
     DETAILS,
     NAME,
     REASONING_FIELDS,
@@ -277,6 +278,8 @@ def add_thinking(message: dict[str, Any], part: Thinking) -> None:
     elif part.native == DETAILS:
         message.setdefault(DETAILS, []).append(render_detail(part))
         field = "reasoning"
+    elif part.native == BLOCKS:
+        message.setdefault(BLOCKS, []).append(render_detail(part))
     if part.texts and (part.text or field == REASONING_FIELDS[0]):
         message[field] = message.get(field, "") + part.text
 

@@ -17,6 +17,7 @@ from modelbay.protocols.calls import StreamedCall
 from modelbay.protocols.failures import unreadable
 from modelbay.protocols.finishing import finish
 from modelbay.protocols.openai_chat.parts import (
+    BLOCKS,
     CLOSING,
     DETAILS,
     FIRST,
@@ -29,8 +30,10 @@ from modelbay.protocols.openai_chat.parts import (
     call_id,
     filled,
     is_call,
+    is_redacted,
     odd_reasoning,
     parse_annotation,
+    parse_block,
     parse_detail,
     reply_content,
     split_signature,
@@ -261,6 +264,9 @@ class StreamParser:
                     self._assembly.whole(part)
 
     def _reasoning(self, delta: dict[str, Any]) -> None:
+        if delta.get(BLOCKS) and (blocks := [parse_block(item) for item in objects(delta[BLOCKS])]):
+            self._blocks(blocks, delta)
+            return
         details = delta.get(DETAILS)
         if details and type(details) is list:
             texts = False
@@ -293,6 +299,27 @@ class StreamParser:
             opened = self._assembly.part(key)
             opened.extra = {**part.extra, **(opened.extra or {})}
         return bool(part.text)
+
+    def _blocks(self, blocks: list[Thinking], delta: dict[str, Any]) -> None:
+        """LiteLLM's `thinking_blocks`. The text is in `reasoning_content` too, and a block with a signature ends it: alone, or with
+        all of the text again."""
+        signed = [block for block in blocks if block.opaque is not None]
+        if not any(block.text for block in signed):
+            found = filled(delta, self._reasoning_fields)
+            if found is None and REASONING_FIELDS[0] not in delta and (text := "".join([b.text for b in blocks])):
+                found = REASONING_FIELDS[0], text
+            if found is not None:
+                self._add(*found)
+        self._blank_reasoning = None
+        for block in signed:
+            if self._kind in self._reasoning_fields and self._flow is not None and not is_redacted(block):
+                part = self._assembly.part(self._flow)
+                part.native, part.opaque, part.extra = BLOCKS, block.opaque, block.extra
+            else:
+                key = self._switch(BLOCKS, Thinking(opaque=block.opaque, native=BLOCKS, extra=block.extra))
+                if block.text:
+                    self._assembly.add(key, block.text)
+            self._stop_flow()
 
     # --- parts ---
 
@@ -380,11 +407,11 @@ class _Calls:
             call.name(name)
         if item.get("type") == "custom":
             part.format = "text"
-        signature, rest = split_signature(item.get("extra_content"))
+        signature, rest = split_signature(item)
         part.opaque = signature or part.opaque
-        extra = without(item, "id", "type", "index", "function", "custom", "extra_content")
+        extra = without(item, "id", "type", "index", "function", "custom", "extra_content", "provider_specific_fields")
         if extra or rest:
-            part.extra = {**(part.extra or {}), **(extra or {}), **({"extra_content": rest} if rest else {})}
+            part.extra = {**(part.extra or {}), **(extra or {}), **rest}
         fragment = body.get("arguments", body.get("input"))
         if fragment not in (None, "") and self._waiting:
             self.open_before(call)

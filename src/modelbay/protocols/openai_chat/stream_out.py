@@ -24,6 +24,7 @@ from modelbay.events import (
 from modelbay.protocols.freeform import CALLED_AS_FUNCTION
 from modelbay.protocols.ids import made_id
 from modelbay.protocols.openai_chat.parts import (
+    BLOCKS,
     DETAILS,
     NAME,
     REASONING_FIELDS,
@@ -224,6 +225,8 @@ class StreamRenderer:
                 delta[DETAILS] = [render_detail(bare)]
             elif part.native in ("thinking", "thinking=") and (part.extra or not part.text):
                 delta["content"] = [render_part(Thinking(texts=[""], native=part.native, extra=part.extra))]
+            elif part.native == BLOCKS:
+                delta[BLOCKS] = [render_detail(part)]
             elif part.native == REASONING_FIELDS[0] and part.texts and not part.text:
                 delta[REASONING_FIELDS[0]] = ""
         elif type(part) is ToolCall and part.native != "function_call":

@@ -97,6 +97,7 @@ class UsualDelta(Struct):
     tool_calls: Annotated[list[CallDelta], Meta(max_length=1)] | None = None
     reasoning_text: None = None
     reasoning_details: None = None
+    thinking_blocks: _Empty = None
     refusal: None = None
     function_call: None = None
     audio: None = None
