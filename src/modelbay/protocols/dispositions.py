@@ -202,7 +202,8 @@ def settle(conversation: Conversation, protocol: str) -> tuple[Settings, list[Wa
     _narrow(settings, protocol, report)
     if settings.service_tier is not None:
         _narrow_tier(settings, conversation.protocol, protocol, report)
-    report += [dropped(name, protocol) for name in meant(settings.extra, conversation.protocol)]
+    if settings.extra:
+        report += [dropped(name, protocol) for name in meant(settings.extra, conversation.protocol)]
     settings.extra, settings.spelling = {}, {}
     if settings.reasoning is not None:
         _name_unknown(settings.reasoning, protocol, report)

@@ -53,6 +53,8 @@ def parse_content(content: Json) -> list[AnyPart]:
 
 
 def parse_block(block: dict[str, Any]) -> AnyPart:
+    if len(block) == 2 and block.get("type") == "text" and type(text := block.get("text")) is str:  # most blocks
+        return Text(text=text)
     kind = str(block.get("type"))
     parse = _PARSERS.get(kind) or (_parse_server_result if kind.endswith("_tool_result") else None)
     part = None if parse is None else parse(block)

@@ -187,7 +187,8 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
     refuse_empty(body["messages"], conversation, NAME)
     if conversation.stream is not None:
         body["stream"] = conversation.stream
-    options = dict(settings.extra.get("stream_options") or {})
+    extra = dict(settings.extra)
+    options = dict(extra.pop("stream_options", None) or {})
     if conversation.include_usage is not None and dialect.include_usage:
         options["include_usage"] = conversation.include_usage
     if options:
@@ -213,7 +214,7 @@ def render_request(conversation: Conversation, model: Model, dialect: Dialect) -
         body["response_format"] = _render_format(settings.output_format, same)
     if settings.reasoning is not None:
         body |= _render_reasoning(settings.reasoning, settings.spelling.get("reasoning"), dialect, model, report)
-    body |= {name: value for name, value in settings.extra.items() if name != "stream_options"}
+    body |= extra
     body |= dialect.body
     omit_unsupported(body, NAME, dialect, report)
     call = Call(PASS.paths["generate"], body, stream=bool(conversation.stream), warnings=report, names=meant)
