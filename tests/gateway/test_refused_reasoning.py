@@ -114,3 +114,28 @@ async def test_a_gemini_client_may_keep_the_thoughts_and_lose_their_signatures(
         assert (status, headers["x-modelbay-attempts"]) == (200, attempts), reply
         sent = [part for part in upstream.journal.last.json["contents"][1]["parts"] if "functionCall" in part]
         assert (sent[0]["thoughtSignature"] == "skip_thought_signature_validator") == (attempts == "2")
+
+
+async def test_a_call_whose_signature_gemini_refused_keeps_the_placeholder_that_it_accepted(tmp_path: Path) -> None:
+    """As Qwen Code resumes a session in the middle of a tool loop: its first message, about the day, is another one now."""
+    tool = {"functionDeclarations": [{"name": "get_weather", "parameters": {"type": "OBJECT", "properties": {}}}]}
+    question = {"role": "user", "parts": [{"text": "What is the weather in Paris?"}]}
+    contents: list[Any] = [{"role": "user", "parts": [{"text": "Today is Monday."}]}, question]
+    path = "/v1beta/models/google:generateContent"
+    with running(tmp_path, model="sim-thinker", key="sk-provider") as (gateway, upstream):
+        _, _, first = await call(gateway.url, path, {"tools": [tool], "contents": contents})
+        made = json.loads(first)["candidates"][0]["content"]
+        used = [part["functionCall"] for part in made["parts"] if "functionCall" in part]
+        results = [{"functionResponse": {"name": one["name"], "response": {"output": "Rain"}}} for one in used]
+        contents[0] = {"role": "user", "parts": [{"text": "Today is Tuesday."}]}
+        contents += [made, {"role": "user", "parts": results}]
+        sent, attempts = [], []
+        for _ in range(3):
+            status, headers, reply = await call(gateway.url, path, {"tools": [tool], "contents": contents})
+            assert status == 200, reply
+            attempts.append(headers["x-modelbay-attempts"])
+            sent.append(upstream.journal.last.json["contents"])
+    assert attempts == ["2", "1", "1"], "the refusal is remembered"
+    assert sent[0] == sent[1] == sent[2], "a prompt cache has what was accepted"
+    signatures = [part["thoughtSignature"] for part in sent[2][2]["parts"] if "functionCall" in part]
+    assert signatures[0] == "skip_thought_signature_validator"

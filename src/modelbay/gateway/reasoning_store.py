@@ -41,6 +41,7 @@ from modelbay.gateway.reasoning_places import Maker, Run, digest, likeness, runs
 from modelbay.json_text import decode, decode_as, encode
 from modelbay.protocols import opaque
 from modelbay.protocols.openai_responses.items import has_phase
+from modelbay.providers.refused_reasoning import UNSIGNED
 from modelbay.storage.files import FRESH
 from modelbay.storage.state_table import ClientStates, Found, State, StateTable
 
@@ -204,15 +205,14 @@ class ReasoningStore:
             self._table.report(error)
             return False
 
-    def _foreign(self, client: str, maker: Maker, digests: Iterable[str]) -> set[str]:
-        """The digests of signatures that are known to be another provider's, or that this maker refused."""
+    def _foreign(self, client: str, maker: Maker, digests: Iterable[str]) -> dict[str, bool]:
+        """The digests of signatures that are known to be another provider's, or that this maker refused, and whether it did."""
         with self._table.reading(client) as rows:
             found = rows.find(_SIGNATURE, digests)
             makers = rows.contents(row.id for row in found if not row.variant)
-        refused = {row.key for row in found if row.variant == maker.refusal}
-        return refused.union(
-            row.key for row in found if row.id in makers and not maker.accepts(decode_as(makers[row.id], Maker))
-        )
+        foreign = (row for row in found if row.id in makers and not maker.accepts(decode_as(makers[row.id], Maker)))
+        refused = (row for row in found if row.variant == maker.refusal)
+        return dict.fromkeys((row.key for row in foreign), False) | dict.fromkeys((row.key for row in refused), True)
 
     def _without_foreign(self, client: str, maker: Maker, conversation: Conversation) -> list[Turn]:
         turns, same = conversation.turns, conversation.protocol == maker.protocol
@@ -426,11 +426,16 @@ def _thought(part: AnyPart) -> str:
     return "".join(part.text.split()) if isinstance(part, Thinking | Text) else ""
 
 
-def _without_state(part: AnyPart, foreign: set[str]) -> AnyPart | None:
-    """The part without a signature that the provider does not accept; None if it is nothing without it."""
-    if not _is_state(part) or _known_by(part) not in foreign:
+def _without_state(part: AnyPart, foreign: dict[str, bool]) -> AnyPart | None:
+    """The part without a signature that the provider does not accept; None if it is nothing without it. A provider that refused the
+    signature of a call requires one, and has accepted the placeholder."""
+    if not _is_state(part) or (refused := foreign.get(_known_by(part))) is None:
         return part
-    return None if type(part) is Thinking else replace(part, opaque=None)
+    return (
+        None
+        if type(part) is Thinking
+        else replace(part, opaque=UNSIGNED if refused and type(part) is ToolCall else None)
+    )
 
 
 def _is_state(part: AnyPart) -> bool:

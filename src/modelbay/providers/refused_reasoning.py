@@ -32,7 +32,7 @@ _THINKING = ("thinking", "redacted_thinking")
 _SIGNATURES = ("thoughtSignature", "thought_signature")
 _BESIDE = ("extra_content", "provider_specific_fields")
 """Members of a call of Chat Completions with a signature: of Google's OpenAI API, and of LiteLLM."""
-_UNSIGNED = "skip_thought_signature_validator"
+UNSIGNED = "skip_thought_signature_validator"
 """Google's value for a call without a signature, which is required."""
 PLACEHOLDERS = "tool calls without a thought signature are sent with a placeholder"
 """The warning about calls that `with_placeholders` changed."""
@@ -75,11 +75,11 @@ def with_placeholders(error: BadRequest, body: dict[str, Any]) -> bool:
     for content in _objects(body.get("contents")):
         call = next((part for part in _objects(content.get("parts")) if _CALL.intersection(part)), None)
         if call is not None and all(call.get(name) is None for name in _SIGNATURES):
-            call[_SIGNATURES[0]], changed = _UNSIGNED, True
+            call[_SIGNATURES[0]], changed = UNSIGNED, True
     for message in _objects(body.get("messages")):
         call = next(_objects(message.get("tool_calls")), None)
         if call is not None and not any("thought_signature" in str(call.get(name)) for name in _BESIDE):
-            call["extra_content"], changed = {"google": {"thought_signature": _UNSIGNED}}, True
+            call["extra_content"], changed = {"google": {"thought_signature": UNSIGNED}}, True
     return changed
 
 
@@ -180,11 +180,11 @@ def _unsign(value: dict[str, Any]) -> bool:
     outer = value.get("extra_content")
     inner = outer.get("google") if isinstance(outer, dict) else None
     for holder, name in product(_objects([value, inner, value.get("provider_specific_fields")]), _SIGNATURES):
-        if holder.get(name) in (None, _UNSIGNED):
+        if holder.get(name) in (None, UNSIGNED):
             continue
         found = True
         if calls:
-            holder[name] = _UNSIGNED
+            holder[name] = UNSIGNED
         else:
             del holder[name]
     return found
