@@ -19,6 +19,16 @@ def refusal(message: str, **fields: str) -> BadRequest:
         (refusal(MAX, param="max_tokens", code="unsupported_parameter"), {"max_tokens": 1}, "max_completion_tokens"),
         (refusal(MAX), {"max_tokens": 1}, "max_completion_tokens"),
         (refusal("Unrecognized request argument supplied: seed"), {"seed": 1}, None),
+        (
+            refusal("litellm.UnsupportedParamsError: ollama does not support parameters: ['seed', 'x'], for model=m."),
+            {"seed": 1},
+            None,
+        ),
+        (
+            refusal("litellm.UnsupportedParamsError: ollama does not support parameters: {'seed': 1}, for model=m."),
+            {"seed": 1},
+            None,
+        ),
         (refusal("Unknown parameter: 'prompt_cache_key'."), {"prompt_cache_key": "x"}, None),
         (refusal("property 'logit_bias' is unsupported"), {"logit_bias": {}}, None),
         (

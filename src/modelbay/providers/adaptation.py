@@ -87,7 +87,7 @@ _NAMED = re.compile(
     r"(?:^argument not supported on this model: *|"
     r"un(?:supported|known|recognized|expected)[\w ]*?(?:parameter|argument|field|keyword)s?(?: supplied)?:? *|"
     r"^(?:parameter|argument|field|property) *|additional properties[^'\"`]*|extra inputs[^'\"`]*|"
-    r"does not support (?:the )?(?:parameter )?|unexpected keyword argument *)['\"`]?([a-z][a-z0-9_.]*)['\"`]?",
+    r"does not support (?:the )?(?:parameter |parameters: [\[{])?|unexpected keyword argument *)['\"`]?([a-z][a-z0-9_.]*)['\"`]?",
     re.IGNORECASE,
 )
 _UNKNOWN = re.compile(r"(?:^|\n)([a-z][a-z0-9_]*): extra inputs are not permitted", re.IGNORECASE)
