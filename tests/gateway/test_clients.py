@@ -217,8 +217,10 @@ def test_clients_have_access_again_when_only_the_owner_of_the_file_was_corrected
     with monkeypatch.context() as patch:
         patch.setattr(files, "content_of", unreadable)
         assert (keys.find(key), keys.find(key)) == (None, None)
+        assert not keys.readable
     assert keys.find(key) is not None
-    assert caplog.messages == [f"no client has access: {keys.file} cannot be read: Permission denied (None)"]
+    assert keys.readable
+    assert caplog.messages == [f"no client has access: {keys.file} cannot be read: Permission denied"]
 
 
 async def test_a_caller_does_not_learn_why_the_file_cannot_be_read(bay: Inside) -> None:

@@ -31,9 +31,9 @@ async def status_of(gateway: RunningGateway, model: str) -> int:
     return (await call(gateway.url, path, body))[0]
 
 
-async def state(gateway: RunningGateway) -> str:
+async def state(gateway: RunningGateway, of: str = "configuration") -> str:
     _, _, data = await call(gateway.url, "/health", key=None, method="GET")
-    return str(json.loads(data)["configuration"])
+    return str(json.loads(data)[of])
 
 
 async def test_a_new_model_is_served_and_a_removed_one_is_not(tmp_path: Path) -> None:
@@ -45,6 +45,19 @@ async def test_a_new_model_is_served_and_a_removed_one_is_not(tmp_path: Path) ->
             await asyncio.sleep(0.02)
         gateway.config.write_text(text)
         while await status_of(gateway, "new") != 404:
+            await asyncio.sleep(0.02)
+
+
+async def test_the_state_says_whether_the_file_of_clients_can_be_read(tmp_path: Path) -> None:
+    with running(tmp_path) as (gateway, _):
+        file = gateway.config.parent / "clients.json"
+        whole = file.read_bytes()
+        assert await state(gateway, "clients") == "current"
+        file.write_text("{")
+        while await state(gateway, "clients") != "unreadable":
+            await asyncio.sleep(0.02)
+        file.write_bytes(whole)
+        while await state(gateway, "clients") != "current":
             await asyncio.sleep(0.02)
 
 

@@ -92,6 +92,12 @@ class ClientKeys:
         self._problem = ""
         """Why the file cannot be used; "" if it can."""
 
+    @property
+    def readable(self) -> bool:
+        """Whether the file can be used, as of now. Otherwise no client has access."""
+        self._refresh()
+        return not self._problem
+
     def find(self, key: str) -> GatewayClient | None:
         """The client with that key, as of now; None if there is none. If the file cannot be read, no client has access, and the
         reason is logged: the message is not for callers, who may be unknown.
@@ -233,7 +239,7 @@ class ClientKeys:
         except ConfigError as error:
             self._identity = None  # the next request reads the file again: the cause may end without a change of it
             if error.message != self._problem:
-                LOG.error("no client has access: %s (%s)", error.message, error.hint)
+                LOG.error("no client has access: %s%s", error.message, f" ({error.hint})" if error.hint else "")
             self._problem = error.message
         else:
             self._identity, self._problem = found, ""

@@ -141,11 +141,10 @@ class Gateway:
         self.stores = Stores(settings)
         before, revision = self.revision, Revision(config, settings, transport, self._catalog)
         self._retired.append(before)
-        self.revision = revision
+        self.revision, self.problem = revision, ""
         self._close_unused()
         # a running Codex sees in its next reply that the list changed, even if it had the list from another worker
         await revision.tagged(await revision.models(""))
-        self.problem = ""
         for problem in config.problems:
             LOG.warning("%s", problem)
         LOG.info("%s was read again: %d providers, %d models", self._path, len(config.providers), len(config.models))
@@ -189,6 +188,7 @@ class Gateway:
             "version": __version__,
             "uptime_seconds": round(monotonic() - self._started),
             "configuration": "outdated" if self.problem else "current",
+            "clients": "current" if self.clients.readable else "unreadable",
             "providers": len(self._config.providers),
             "models": len(self._config.models),
             "unusable_entries": len(self._config.problems),
