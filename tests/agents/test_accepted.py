@@ -254,19 +254,20 @@ def environment(desk: Desk) -> dict[str, str]:
 
 
 def run(desk: Desk, command: tuple[str, ...]) -> str:
+    """The output of a command, then its errors: in one pipe, a warning could be in the middle of an answer."""
     done = subprocess.run(
         [str(desk.user / ".continue" / "config.yaml") if word == "FILE" else word for word in command],
         cwd=desk.project,
         env=environment(desk),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         encoding="utf-8",
         timeout=SECONDS,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    said = f"{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, said
+    return said
 
 
 @pytest.mark.parametrize("exported", LISTS, indirect=True)
