@@ -431,11 +431,9 @@ def _without_state(part: AnyPart, foreign: dict[str, bool]) -> AnyPart | None:
     signature of a call requires one, and has accepted the placeholder."""
     if not _is_state(part) or (refused := foreign.get(_known_by(part))) is None:
         return part
-    return (
-        None
-        if type(part) is Thinking
-        else replace(part, opaque=UNSIGNED if refused and type(part) is ToolCall else None)
-    )
+    if type(part) is Thinking:
+        return None
+    return replace(part, opaque=UNSIGNED if refused and type(part) is ToolCall else None)
 
 
 def _is_state(part: AnyPart) -> bool:

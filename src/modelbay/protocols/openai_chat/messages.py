@@ -350,9 +350,7 @@ class _Writer:
                 continue
             elif not (type(part) is Media and part.native == "audio" and self.same):
                 content.append(part)
-        if self.dialect.reasoning_echo == "always" and not any(
-            name in fields for name in (*REASONING_FIELDS, DETAILS, BLOCKS)
-        ):
+        if self.dialect.reasoning_echo == "always" and fields.keys().isdisjoint((*REASONING_FIELDS, DETAILS, BLOCKS)):
             fields[self.dialect.reasoning_field or REASONING_FIELDS[0]] = " "
         return fields, content, tags
 

@@ -292,10 +292,8 @@ def parse_reasoning(message: dict[str, Any], field: str | None = None) -> tuple[
     if any(part.text for part in parts):
         return parts, taken
     found = filled(message, (field, *REASONING_FIELDS) if field else REASONING_FIELDS)
-    if (
-        found is None and BLOCKS not in taken and message.get(REASONING_FIELDS[0]) == ""
-    ):  # Kimi and DeepSeek require it back
-        found = REASONING_FIELDS[0], ""
+    if found is None and BLOCKS not in taken and message.get(REASONING_FIELDS[0]) == "":
+        found = REASONING_FIELDS[0], ""  # Kimi and DeepSeek require it back
     if found is None:
         return parts, taken
     name, text = found
